@@ -1,0 +1,68 @@
+# `make demo` and `make test` are all a newcomer types; both set everything up first.
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+
+CACHE := .cache
+VENV := .venv
+BIN := $(VENV)/bin
+export UV_CACHE_DIR := $(CURDIR)/$(CACHE)/uv
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONDONTWRITEBYTECODE := 1
+export MPLCONFIGDIR := $(CURDIR)/$(CACHE)/matplotlib
+export XDG_CACHE_HOME := $(CURDIR)/$(CACHE)
+export IPYTHONDIR := $(CURDIR)/$(CACHE)/ipython
+export JUPYTER_CONFIG_DIR := $(CURDIR)/$(CACHE)/jupyter
+export JUPYTER_DATA_DIR := $(CURDIR)/$(CACHE)/jupyter
+export JUPYTER_RUNTIME_DIR := $(CURDIR)/$(CACHE)/jupyter/runtime
+PROBE := dnslab/probe/bin/.built
+
+.PHONY: demo test verify bench check format setup system lock clean
+
+demo: setup  ## compare the usual configurations in the lab, with an emulated race; leaves results/<run>/report.html
+	$(BIN)/dnslab run demo.yaml --report
+
+test: setup  ## all tests but the long truth checks
+	$(BIN)/pytest -m "not verify"
+
+verify: setup  ## the long truth checks (under 30 minutes)
+	$(BIN)/pytest -m verify
+
+bench: setup  ## speed, as ratios in one run
+	$(BIN)/python -m bench
+
+check: setup  ## style, types, warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror dnslab/probe/*.c dnslab/probe/*.h bench/*.c
+	$(CC) -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fsyntax-only dnslab/probe/*.c
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i dnslab/probe/*.c dnslab/probe/*.h bench/*.c
+
+setup: system $(VENV)/.installed $(PROBE)
+
+system:
+	@sh tools/system.sh
+
+$(VENV)/.installed: requirements.txt requirements-uv.txt pyproject.toml
+	@test -x $(BIN)/python || python3 -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.txt
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.txt
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@touch $@
+
+$(PROBE): $(VENV)/.installed hatch_build.py $(wildcard dnslab/probe/*.c dnslab/probe/*.h)
+	@$(BIN)/python hatch_build.py
+	@touch $@
+
+lock:  ## renew the hashed requirements
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  --extra notebooks --group dev pyproject.toml -o requirements.txt
+	echo uv | $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  - -o requirements-uv.txt
+
+clean:  ## all that make made; results stay
+	rm -rf $(VENV) $(CACHE) .*_cache dnslab/probe/bin/probe-* $(PROBE) build dist

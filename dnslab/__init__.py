@@ -1,0 +1,1 @@
+"""Settle which DNS resolver configuration stalls, how often and why."""

@@ -1,0 +1,45 @@
+"""Where probes run. Chosen by name and imported late, so that each backend's needs stay its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dnslab.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dnslab.backends.base import Backend
+    from dnslab.plan import Plan, TargetInfo
+
+
+def open_backend(plan: Plan) -> Backend:
+    """The backend that ``plan`` names, ready to open targets.
+
+    Raises
+    ------
+    NotAble
+        This machine cannot do it; the message says what is missing.
+    """
+    if plan.backend == "lab":
+        from dnslab.backends.lab import LabBackend
+
+        return LabBackend(plan.fault)
+    if plan.backend == "local":
+        from dnslab.backends.local import LocalBackend
+
+        if plan.fault.name != "none":
+            raise UsageError(f"the fault {plan.fault.name!r} needs the lab: the local backend injects nothing")
+        return LocalBackend(plan.nameserver)
+    raise UsageError(f"unknown backend {plan.backend!r}")
+
+
+def known_targets(plan: Plan) -> Sequence[TargetInfo]:
+    """The targets ``open_backend`` would offer, without opening anything: for a dry run."""
+    if plan.backend == "lab":
+        from dnslab.backends import lab
+
+        return lab.known_targets()
+    from dnslab.backends import local
+
+    return local.known_targets()

@@ -1,0 +1,297 @@
+"""The command line: parse, call, print. All work is done elsewhere; imports are late so that --help is quick."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dnslab.errors import DnslabError, InvalidPlan, NotAble, UsageError
+
+EPILOG = "Exit status: 0 done, 1 a verdict is bad, 2 usage, 3 this machine is not able, 4 run invalid or incomplete, 130 interrupted."  # noqa: E501
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="dnslab")
+def cli(debug: bool) -> None:
+    """Settle which DNS resolver configuration stalls, how often and why: by measuring each lookup."""
+
+
+@cli.command()
+@click.argument("plan_file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--backend", type=click.Choice(["lab", "local"]), help="Where to measure; default lab, always.")
+@click.option("--nameserver", metavar="ADDRESS[:PORT]", help="Whom to ask (backend local).")
+@click.option("--target", "targets", multiple=True, metavar="NAME[=VARIANT,...]", help="Repeatable; default all.")
+@click.option("--variants", metavar="NAME,...", help="Configurations to compare; see `dnslab variants`.")
+@click.option("--name", "names", multiple=True, help="Name to look up; repeatable.")
+@click.option(
+    "--names-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Names in dnsperf's form, `name TYPE` a line.",
+)
+@click.option(
+    "-c", "workers", type=int, help="Closed loop with this many workers (or the most in flight, with --rate)."
+)
+@click.option("--rate", type=float, help="Open loop: lookups a second of each variant (default 200).")
+@click.option("--loop", type=click.Choice(["poisson", "fixed"]), help="Arrivals of the open loop; default poisson.")
+@click.option(
+    "--mode", type=click.Choice(["fresh", "sticky"]), help="Clear glibc's half-lost state before each lookup."
+)
+@click.option("-d", "duration_s", type=float, help="Seconds a trial (default 10).")
+@click.option("-l", "limit_ms", type=float, help="Limit in ms: lookups at or over it are counted (default 4900).")
+@click.option("--rounds", type=int, help="Rounds; the round is the replicate (default 9).")
+@click.option("--schedule", type=click.Choice(["side-by-side", "in-turn"]), help="Default: by the kind of load.")
+@click.option("--seed", type=int, help="Fixes order and arrivals (default 1).")
+@click.option("--fault", metavar="NAME[:KEY=NUMBER,...]", help="Fault the lab injects, as in race:p=0.05.")
+@click.option("--run-name", metavar="NAME", help="Ends the run folder's name (default compare).")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder to make (default results/<UTC time>-<name>).")
+@click.option("--resume", type=click.Path(exists=True, path_type=Path), help="Go on with an interrupted run.")
+@click.option("--dry-run", is_flag=True, help="Print plan and trials, the load they mean, what would be made.")
+@click.option("--report", is_flag=True, help="Write report.html when done.")
+def run(
+    plan_file: Path | None, out: Path | None, resume: Path | None, dry_run: bool, report: bool, **asked: Any
+) -> None:
+    """Compare resolver configurations: every variant, in a fresh client each time, lookup by lookup.
+
+    PLAN_FILE is YAML as --dry-run prints it; options given beside it win.
+    """
+    from dnslab import runner
+    from dnslab.progress import shown
+
+    if resume is not None:
+        if plan_file or out or any(asked.values()):
+            raise UsageError("--resume goes on with the plan in its folder: give no other option with it")
+        with shown() as on_progress:
+            path = runner.resume(resume, on_progress)
+    else:
+        plan = _plan(plan_file, asked)
+        if dry_run:
+            _print_dry_run(plan, out)
+            return
+        with shown() as on_progress:
+            path = runner.run(plan, out, on_progress=on_progress)
+    click.echo(f"run: {path}")
+    if report:
+        _report(path, None)
+
+
+def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
+    from pydantic import ValidationError
+
+    from dnslab import plan as plans
+
+    base = plans.load(plan_file.read_text(encoding="utf-8"), str(plan_file)) if plan_file else plans.Plan()
+    data = base.model_dump()
+    direct = ("backend", "nameserver", "rounds", "seed", "schedule", "limit_ms", "fault")
+    data.update({key: asked[key] for key in direct if asked[key] is not None})
+    if asked["run_name"]:
+        data["name"] = asked["run_name"]
+    if asked["variants"]:
+        data["variants"] = [name for name in asked["variants"].split(",") if name]
+    if asked["targets"]:
+        data["targets"] = [_target(text) for text in asked["targets"]]
+    names = [*asked["names"], *(_names_in(asked["names_file"]) if asked["names_file"] else ())]
+    if names:
+        data["names"] = names
+    load = {key: asked[key] for key in ("workers", "mode", "duration_s") if asked[key] is not None}
+    if asked["rate"] is not None:
+        load |= {"rate_per_s": asked["rate"], "loop": asked["loop"] or "poisson"}
+    elif asked["loop"]:
+        load["loop"] = asked["loop"]
+    elif asked["workers"] is not None and plan_file is None:
+        load |= {"loop": "closed", "rate_per_s": None}
+    data["loads"] = [{**one, **load} for one in data["loads"]]
+    try:
+        return plans.Plan.model_validate(data).check()
+    except ValidationError as error:
+        raise InvalidPlan("; ".join(_spoken(one, asked) for one in error.errors())) from error
+
+
+_OPTION = {"workers": "-c", "rate_per_s": "--rate", "duration_s": "-d", "limit_ms": "-l", "name": "--run-name"}
+
+
+def _spoken(error: Any, asked: dict[str, Any]) -> str:
+    """A validation error in the words of the command line."""
+    key = next((part for part in reversed(error["loc"]) if isinstance(part, str)), "plan")
+    option = _OPTION.get(key, f"--{key}" if key in asked else key)
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{option}: should be {message}, is {error['input']!r}" if "ctx" in error else f"{option}: {message}"
+
+
+def _target(text: str) -> dict[str, Any]:
+    name, equals, variants = text.partition("=")
+    return {"name": name, "variants": variants.split(",")} if equals else {"name": name}
+
+
+def _names_in(path: Path) -> list[str]:
+    """Names of a file in dnsperf's form. The resolver always asks A and AAAA, so other types are refused."""
+    names: list[str] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith((";", "#")):
+            continue
+        if len(words) > 2 or (len(words) == 2 and words[1].upper() not in ("A", "AAAA")):
+            raise UsageError(f"{path} line {number}: expected `name A` or `name AAAA`, saw {line.strip()!r}")
+        if words[0] not in names:
+            names.append(words[0])
+    if not names:
+        raise UsageError(f"{path} names nothing to look up")
+    return names
+
+
+def _print_dry_run(plan: Any, out: Path | None) -> None:
+    from dnslab import plan as plans
+    from dnslab.backends import known_targets
+
+    described = plans.describe(plan, known_targets(plan))
+    click.echo(f"# The plan; give it back with `dnslab run FILE`.\n{plan.to_yaml()}")
+    click.echo("# trial  round  variant                            targets")
+    for trial in described["trials"]:
+        click.echo(f"# {trial.number:5}  {trial.round:5}  {trial.variant:33}  {', '.join(trial.targets)}")
+    for (variant, target), reason in described["not_applicable"].items():
+        click.echo(f"# not applicable: {variant} on {target}: {reason}")
+    peak = described["peak_lookups_per_s"]
+    rate = f"at most {peak:g} lookups/s in all" if peak else "as fast as the workers go"
+    click.echo(
+        f"# load: {described['n_groups']} groups one after another, {described['load_s']:.0f} s at least, {rate}"
+    )
+    click.echo(f"# makes: {out or 'results/<UTC time>-' + plan.name}, and in the {plan.backend} what it removes again")
+
+
+@cli.command()
+@click.argument("run_folder", default="latest")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+def summary(run_folder: str, form: str) -> None:
+    """Figures of a run, variant by variant (RUN_FOLDER: a path, or latest)."""
+    from dnslab.dataset import open_run
+    from dnslab.findings import conclude
+    from dnslab.stats import summarise
+    from dnslab.validity import vetoes
+
+    opened = open_run(run_folder)
+    figures = summarise(opened)
+    if form == "json":
+        click.echo(figures.to_json())
+    elif form == "csv":
+        click.echo(figures.to_frame().to_csv(index=False), nl=False)
+    else:
+        from dnslab.progress import print_summary
+
+        print_summary(figures, conclude(figures, vetoes(opened, figures)))
+
+
+@cli.command(name="report")
+@click.argument("run_folder", default="latest")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="HTML file to write (default report.html in the run folder)."
+)
+def report_(run_folder: str, out: Path | None) -> None:
+    """One HTML page of a run, to share (RUN_FOLDER: a path, or latest)."""
+    from dnslab.dataset import open_run
+
+    _report(Path(open_run(run_folder).path), out)
+
+
+def _report(path: Path, out: Path | None) -> None:
+    try:
+        from dnslab.report import render
+    except ModuleNotFoundError as error:
+        raise NotAble(f"{error.name} is missing: `pip install 'dnslab[notebooks]'`") from error
+    click.echo(f"report: {render(path, out)}")
+
+
+@cli.command()
+@click.option("--libc", type=click.Choice(["glibc", "musl"]), help="Say what applies to this libc only.")
+def variants(libc: str | None) -> None:
+    """The configurations known, and what honours them."""
+    from dnslab.variants import BUILT_IN, not_applicable
+
+    for variant in BUILT_IN.values():
+        reason = not_applicable(variant, libc) if libc else None  # type: ignore[arg-type]
+        honoured = f"not applicable: {reason}" if reason else f"({', '.join(sorted(variant.libcs))})"
+        since = f", glibc {variant.since[0]}.{variant.since[1]} or later" if variant.options else ""
+        click.echo(f"{variant.name:34} {variant.summary}{'' if reason else since} {honoured}")
+
+
+@cli.command()
+def doctor() -> None:
+    """Say what this machine can do, and what is missing, with the command that mends it."""
+    from dnslab import doctor as checks
+
+    ok = True
+    for line in checks.checks():
+        click.echo(f"{'ok     ' if line.ok else 'MISSING' if line.needed else 'no     '}  {line.what}: {line.detail}")
+        ok = ok and (line.ok or not line.needed)
+    if not ok:
+        raise NotAble("this machine is not able to run the lab: see MISSING above")
+
+
+@cli.group()
+def lab() -> None:
+    """The lab of network namespaces by hand."""
+
+
+@lab.command()
+@click.option("--fault", default="none", show_default=True, metavar="NAME[:KEY=NUMBER,...]")
+@click.option("--variant", default="baseline", show_default=True)
+@click.option("--target", default="glibc", show_default=True)
+@click.argument("command", nargs=-1)
+def shell(fault: str, variant: str, target: str, command: Sequence[str]) -> None:
+    """A shell (or COMMAND) in a fresh client namespace of a fresh lab."""
+    from dnslab.backends.lab import shell as open_shell
+    from dnslab.plan import FaultPlan
+    from dnslab.variants import find
+
+    raise SystemExit(open_shell(FaultPlan.parse(fault), find(variant), target, command))
+
+
+@lab.command()
+def faults() -> None:
+    """The faults the lab can inject, with their parameters."""
+    from dnslab.backends.lab.faults import describe_all
+
+    for line in describe_all():
+        click.echo(line)
+
+
+def main() -> None:
+    """Entry point: every error of ours is one line on stderr and its stated status."""
+    debug = "--debug" in sys.argv
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        status = cli(standalone_mode=False)
+    except DnslabError as error:
+        _fail(f"error: {error}", error.status, debug)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", 130, debug)
+    except click.ClickException as error:
+        _fail(f"error: {error.format_message()}", 2, debug)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("dnslab"):
+            raise
+        _fail(f"error: {error.name} is missing: `pip install 'dnslab[notebooks]'`", 3, debug)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    else:
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, status: int, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    click.echo(message, err=True)
+    sys.exit(status)

@@ -1,0 +1,92 @@
+"""The error tree: what can go wrong, and the exit status each error ends the command line with.
+
+DnslabError
+├── UsageError (2)               what was asked for cannot be: a name, an option, a plan, a path
+├── NotAble (3)                  this machine or target cannot do it: rights, tools, platform
+├── RunInvalid (4)               a run is invalid or incomplete
+│   ├── StreamError              the probe's bytes cannot be trusted
+│   │   ├── StreamTruncated      they end early
+│   │   ├── StreamForeign        they are not, or no longer, a probe's
+│   │   └── StreamVersion        they are of a newer or older format
+│   ├── ProbeFailed              the probe refused its job or died
+│   └── StorageFull              the disk is full
+└── Interrupted (130)            the user ended it; what was measured is kept
+
+Messages are one line: what was expected, what was seen, what can be done.
+"""
+
+from __future__ import annotations
+
+
+class DnslabError(Exception):
+    """Root of all errors dnslab raises on purpose; ``status`` is the exit status of the command line."""
+
+    status = 4
+
+
+class UsageError(DnslabError):
+    """What was asked for cannot be done as asked."""
+
+    status = 2
+
+
+class InvalidName(UsageError):
+    """A domain name has an empty or overlong label, or is overlong."""
+
+
+class UnknownVariant(UsageError):
+    """A variant that is neither built in nor in the plan."""
+
+
+class InvalidPlan(UsageError):
+    """A plan does not hold; the message names key and line where there is one."""
+
+
+class RunExists(UsageError):
+    """A run folder is already there; nothing is ever overwritten."""
+
+
+class RunNotFound(UsageError):
+    """No run folder at that place."""
+
+
+class NotAble(DnslabError):
+    """The machine, or the target, is not able to: rights, a missing tool, the platform."""
+
+    status = 3
+
+
+class RunInvalid(DnslabError):
+    """A run is invalid or incomplete."""
+
+    status = 4
+
+
+class StreamError(RunInvalid):
+    """The probe's bytes cannot be trusted from some point on."""
+
+
+class StreamTruncated(StreamError):
+    """The bytes end before the trailer."""
+
+
+class StreamForeign(StreamError):
+    """The bytes are not a probe's, or were changed on the way."""
+
+
+class StreamVersion(StreamError):
+    """The bytes have a format version this dnslab does not read."""
+
+
+class ProbeFailed(RunInvalid):
+    """The probe refused its job, or ended without a word."""
+
+
+class StorageFull(RunInvalid):
+    """The disk is full: the run stopped and keeps what it has."""
+
+
+class Interrupted(DnslabError):
+    """Ended by the user; what was measured until then is kept."""
+
+    status = 130

@@ -1,0 +1,369 @@
+"""The plan: what a run will do, as data, and its trials in order.
+
+Pure. A plan is YAML on disk and a model here; ``trials`` expands it, the same way each time for the same seed.
+Nothing in here knows how a trial is run.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from dnslab import variants
+from dnslab.errors import InvalidPlan, UsageError
+from dnslab.resolvconf import Libc, ResolverOptions, apply_option, check_name
+from dnslab.variants import Means, Variant
+
+PLAN_VERSION = 1
+DEFAULT_RATE_PER_S = 200.0
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Load(_Model):
+    """What one trial asks of each target.
+
+    ``loop`` is ``"closed"`` (each of ``workers`` starts its next lookup when the last returned), ``"poisson"`` or
+    ``"fixed"`` (open loops: arrivals by schedule at ``rate_per_s``, ``workers`` being the most that may be in flight).
+    ``mode`` ``"fresh"`` clears glibc's half-lost state before each lookup, ``"sticky"`` keeps it for the thread's life.
+    """
+
+    engine: Literal["libc", "wire"] = "libc"
+    loop: Literal["closed", "poisson", "fixed"] = "poisson"
+    mode: Literal["fresh", "sticky"] = "fresh"
+    workers: Annotated[int, Field(ge=1, le=20_000)] = 200
+    rate_per_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    duration_s: Annotated[float, Field(gt=0, le=86_400)] = 10.0
+    warmup_s: Annotated[float, Field(ge=0, le=3_600)] = 0.5
+    arrangement: Literal["single", "pair-one-socket", "pair-two-sockets"] = "single"
+    transport: Literal["udp", "tcp"] = "udp"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rate_fits_loop(cls, data: Any) -> Any:
+        """An open loop has a rate (default 200/s), a closed one none."""
+        if not isinstance(data, dict):
+            return data
+        if data.get("loop", "poisson") == "closed":
+            return {**data, "rate_per_s": None}
+        return {**data, "rate_per_s": DEFAULT_RATE_PER_S if data.get("rate_per_s") is None else data["rate_per_s"]}
+
+    @property
+    def label(self) -> str:
+        """A few words: ``"200/s (poisson)"``, ``"closed loop, 50 workers"``."""
+        if self.loop == "closed":
+            return f"closed loop, {self.workers} workers"
+        return f"{self.rate_per_s:g}/s ({self.loop})"
+
+
+class TargetPlan(_Model):
+    """A target by name; ``variants`` limits which of the plan's variants it runs (default all)."""
+
+    name: str
+    variants: tuple[str, ...] | None = None
+
+
+class CustomVariant(_Model):
+    """A variant of the user's own: resolv.conf options, nameservers, a search list."""
+
+    options: tuple[str, ...] = ()
+    nameservers: tuple[str, ...] = ()
+    search: tuple[str, ...] | None = None
+    summary: str = ""
+
+    @field_validator("options")
+    @classmethod
+    def _options_are_known(cls, options: tuple[str, ...]) -> tuple[str, ...]:
+        for option in options:
+            if apply_option(ResolverOptions(), option) == ResolverOptions():
+                raise ValueError(f"{option!r} is no resolv.conf option")
+        return options
+
+    def variant(self, name: str) -> Variant:
+        """As a ``Variant``."""
+        parsed = ResolverOptions()
+        for option in self.options:
+            parsed = apply_option(parsed, option)
+        return Variant(
+            name,
+            self.summary or "from the plan",
+            parsed.flags,
+            libcs=frozenset({"glibc"}) if parsed.flags else frozenset({"glibc", "musl"}),
+            ndots=parsed.ndots,
+            timeout_s=parsed.timeout_s,
+            attempts=parsed.attempts,
+            nameservers=self.nameservers,
+            search=self.search,
+        )
+
+
+class FaultPlan(_Model):
+    """A fault by name with its parameters, as written ``race:p=0.05``; which exist is the backend's business."""
+
+    name: str
+    parameters: dict[str, float] = {}
+
+    @classmethod
+    def parse(cls, text: str) -> FaultPlan:
+        """From ``name`` or ``name:key=value,key=value``; UsageError for any other form."""
+        name, _, rest = text.partition(":")
+        parameters: dict[str, float] = {}
+        for part in filter(None, rest.split(",")):
+            match = re.fullmatch(r"([a-z_]+)=([0-9.]+)", part)
+            if not match or match[2].count(".") > 1:
+                raise UsageError(f"the fault {text!r} is not of the form name:key=number, as in race:p=0.05")
+            parameters[match[1]] = float(match[2])
+        return cls(name=name, parameters=parameters)
+
+    def __str__(self) -> str:
+        values = ",".join(f"{key}={value:.12g}" for key, value in self.parameters.items())
+        return f"{self.name}:{values}" if values else self.name
+
+
+class Plan(_Model):
+    """What a run will do.
+
+    ``schedule`` ``"side-by-side"`` runs all variants of a round at the same time, each in a client of its own;
+    ``"in-turn"`` one at a time, in seeded Latin-square order. Default: side by side for paced loads, in turn for
+    closed loops. ``limit_ms`` only sets which lookups count as over limit. ``deadline_s`` replaces the
+    deadline a lookup, which by default is past the resolver's own longest wait.
+    """
+
+    version: Literal[1] = PLAN_VERSION
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "compare"
+    backend: Literal["lab", "local"] = "lab"
+    nameserver: str | None = None
+    fault: FaultPlan = FaultPlan(name="none")
+    targets: tuple[TargetPlan, ...] = ()
+    variants: tuple[str, ...] = variants.USUAL
+    custom_variants: dict[str, CustomVariant] = {}
+    loads: Annotated[tuple[Load, ...], Field(min_length=1)] = (Load(),)
+    names: Annotated[tuple[str, ...], Field(min_length=1, max_length=65_535)] = ("kubernetes.default",)
+    rounds: Annotated[int, Field(ge=1, le=1_000)] = 9
+    schedule: Literal["side-by-side", "in-turn"] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    limit_ms: Annotated[float, Field(gt=0)] = 4_900.0
+    deadline_s: Annotated[float, Field(gt=0, le=3_600)] | None = None
+
+    @field_validator("fault", mode="before")
+    @classmethod
+    def _fault_from_text(cls, value: object) -> object:
+        return FaultPlan.parse(value) if isinstance(value, str) else value
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _targets_from_text(cls, value: object) -> object:
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return tuple({"name": item} if isinstance(item, str) else item for item in value)
+        return value
+
+    @model_validator(mode="after")
+    def _holds(self) -> Self:
+        if len(set(self.variants)) != len(self.variants) or not self.variants:
+            raise ValueError("variants are to be named once each, at least one")
+        if len({target.name for target in self.targets}) != len(self.targets):
+            raise ValueError("targets are to be named once each")
+        return self
+
+    def check(self) -> Plan:
+        """Itself, once names and variants are known to hold.
+
+        Raises
+        ------
+        UnknownVariant, InvalidName, InvalidPlan
+        """
+        for name in self.names:
+            check_name(name)
+        for name in [*self.variants, *(v for target in self.targets for v in target.variants or ())]:
+            self.variant(name)
+        for target in self.targets:
+            for name in target.variants or ():
+                if name not in self.variants:
+                    raise InvalidPlan(f"target {target.name!r} names the variant {name!r}, the plan's variants do not")
+        return self
+
+    def variant(self, name: str) -> Variant:
+        """The variant called ``name``, the plan's own first."""
+        return variants.find(name, {key: value.variant(key) for key, value in self.custom_variants.items()})
+
+    @property
+    def order(self) -> Literal["side-by-side", "in-turn"]:
+        """The schedule, with its default filled in."""
+        if self.schedule:
+            return self.schedule
+        return "in-turn" if any(load.loop == "closed" for load in self.loads) else "side-by-side"
+
+    def to_yaml(self) -> str:
+        """YAML text that ``load`` reads back to an equal plan."""
+        data = self.model_dump(mode="json", exclude_none=True)
+        data["fault"] = str(self.fault)
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def load(text: str, source: str = "plan") -> Plan:
+    """A plan from YAML text.
+
+    Raises
+    ------
+    InvalidPlan
+        With the line of the offending key.
+    """
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise InvalidPlan(f"{source}{line}: not YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(data, dict):
+        raise InvalidPlan(f"{source}: expected keys and values, as `dnslab run --dry-run` prints them")
+    version = data.get("version", PLAN_VERSION)
+    if version != PLAN_VERSION:
+        raise InvalidPlan(f"{source}: a plan of version {version}, this dnslab reads {PLAN_VERSION}")
+    try:
+        return Plan.model_validate(data).check()
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise InvalidPlan(f"{source} line {_line(node, first['loc'])}: {place or 'plan'}: {reason}") from error
+
+
+def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
+    """1-based line of the deepest part of ``location`` that the text has."""
+    line = 1 if node is None else node.start_mark.line + 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not found:
+                break
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line
+
+
+@dataclass(frozen=True)
+class TargetInfo:
+    """What is known of a target before any trial: enough to say which variants apply."""
+
+    name: str
+    libc: Libc
+    libc_version: str = ""
+    means: Means = "file"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One variant-load pair in one round. Trials of equal ``group`` run at the same time.
+
+    ``targets`` are those on which the variant applies; ``number`` counts from 1 in the order of execution.
+    """
+
+    number: int
+    round: int
+    group: int
+    variant: str
+    load: int
+    targets: tuple[str, ...]
+
+
+def applicable_targets(plan: Plan, variant: Variant, targets: Sequence[TargetInfo]) -> tuple[str, ...]:
+    """Targets on which ``variant`` is wanted and honoured, in the plan's order."""
+    wanted = {target.name: target.variants for target in plan.targets}
+    return tuple(
+        target.name
+        for target in targets
+        if (chosen := wanted.get(target.name)) is None or variant.name in chosen
+        if variants.not_applicable(variant, target.libc, target.libc_version, target.means) is None
+    )
+
+
+def not_applicable(plan: Plan, targets: Sequence[TargetInfo]) -> Mapping[tuple[str, str], str]:
+    """Reason by (variant, target) for each pair that is left out because the target's libc ignores the variant."""
+    reasons = {}
+    for name in plan.variants:
+        for target in targets:
+            reason = variants.not_applicable(plan.variant(name), target.libc, target.libc_version, target.means)
+            if reason:
+                reasons[name, target.name] = reason
+    return reasons
+
+
+def trials(plan: Plan, targets: Sequence[TargetInfo]) -> list[Trial]:
+    """The plan's trials in order.
+
+    Side by side: a group is all variants of one load in one round. In turn: each trial is a group; within a block of
+    as many rounds as there are pairs, each pair stands once in each place (a cyclic Latin square with rows and
+    columns shuffled by the seed), so that a drift cannot favour one variant.
+    """
+    pairs = [
+        (name, index, chosen)
+        for index in range(len(plan.loads))
+        for name in plan.variants
+        if (chosen := applicable_targets(plan, plan.variant(name), targets))
+    ]
+    rows = _side_by_side(plan, pairs) if plan.order == "side-by-side" else _in_turn(plan, pairs)
+    return [
+        Trial(number, round_, group, variant, load_, chosen)
+        for number, (round_, group, (variant, load_, chosen)) in enumerate(rows, 1)
+    ]
+
+
+_Pair = tuple[str, int, tuple[str, ...]]
+
+
+def _side_by_side(plan: Plan, pairs: Sequence[_Pair]) -> list[tuple[int, int, _Pair]]:
+    rows = []
+    group = 0
+    for round_ in range(1, plan.rounds + 1):
+        for index in range(len(plan.loads)):
+            group += 1
+            rows += [(round_, group, pair) for pair in pairs if pair[1] == index]
+    return rows
+
+
+def _in_turn(plan: Plan, pairs: Sequence[_Pair]) -> list[tuple[int, int, _Pair]]:
+    generator = random.Random(plan.seed)
+    rows: list[tuple[int, int, _Pair]] = []
+    n = len(pairs)
+    for round_ in range(1, plan.rounds + 1):
+        place = (round_ - 1) % n if n else 0
+        if place == 0:
+            shifts, columns = generator.sample(range(n), n), generator.sample(list(pairs), n)
+        for position in range(n):
+            rows.append((round_, len(rows) + 1, columns[(position + shifts[place]) % n]))
+    return rows
+
+
+def describe(plan: Plan, targets: Sequence[TargetInfo]) -> dict[str, Any]:
+    """What ``--dry-run`` prints: trials, the load they mean, seconds at least, as plain data."""
+    listed = trials(plan, targets)
+    per_group: dict[int, list[Trial]] = {}
+    for trial in listed:
+        per_group.setdefault(trial.group, []).append(trial)
+    seconds = sum(
+        max(plan.loads[trial.load].warmup_s + plan.loads[trial.load].duration_s for trial in group)
+        for group in per_group.values()
+    )
+    rates = [
+        sum((plan.loads[trial.load].rate_per_s or 0.0) * len(trial.targets) for trial in group)
+        for group in per_group.values()
+        if all(plan.loads[trial.load].loop != "closed" for trial in group)
+    ]
+    return {
+        "trials": listed,
+        "n_groups": len(per_group),
+        "load_s": seconds,
+        "peak_lookups_per_s": max(rates, default=None),
+        "not_applicable": dict(not_applicable(plan, targets)),
+    }

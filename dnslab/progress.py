@@ -1,0 +1,100 @@
+"""A run's progress and a summary, for eyes: live on a terminal, plain lines elsewhere. Only ``cli`` uses it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dnslab.findings import Findings
+    from dnslab.stats import Summary
+    from rich.console import RenderableType
+
+    from dnslab.runner import OnProgress, Progress
+
+#: seconds between two plain lines
+PLAIN_INTERVAL_S = 5.0
+
+
+def _totals(progress: Progress) -> tuple[int, int, int, float]:
+    """Lookups, failed, at or over 1 s so far, and lookups/s of what runs now."""
+    beats = [arm.heartbeat for arm in progress.running if arm.heartbeat]
+    rate = sum(beat.n_done / (beat.elapsed_ns / 1e9) for beat in beats if beat.elapsed_ns)
+    return (
+        progress.n_lookups_done + sum(beat.n_done for beat in beats),
+        progress.n_failed_done + sum(beat.n_failed for beat in beats),
+        progress.n_slow_done + sum(beat.n_slow for beat in beats),
+        rate,
+    )
+
+
+def line(progress: Progress) -> str:
+    """One line: trials, what runs, lookups/s, failures, slow lookups so far, time left."""
+    n_lookups, n_failed, n_slow, rate = _totals(progress)
+    trials = [arm.trial for arm in progress.running]
+    if not trials:
+        what = "setting up"
+    elif len({trial.variant for trial in trials}) == 1:
+        what = f"round {trials[0].round}, {trials[0].variant}"
+    else:
+        what = f"round {trials[0].round}, {len(trials)} side by side"
+    return (
+        f"trial {min(progress.n_done + len(trials), progress.n_trials)}/{progress.n_trials} ({what}): "
+        f"{n_lookups:,} lookups, {rate:,.0f}/s, {n_failed:,} failed, {n_slow:,} at or over 1 s, "
+        f"about {progress.left_s:.0f} s left"
+    )
+
+
+@contextlib.contextmanager
+def shown() -> Iterator[OnProgress]:
+    """Give what ``runner.run`` takes as ``on_progress``."""
+    if sys.stderr.isatty():
+        with _live() as on_progress:
+            yield on_progress
+    else:
+        last = -PLAIN_INTERVAL_S
+
+        def plain(progress: Progress) -> None:
+            nonlocal last
+            if time.monotonic() - last >= PLAIN_INTERVAL_S:
+                last = time.monotonic()
+                print(line(progress), file=sys.stderr, flush=True)
+
+        yield plain
+
+
+@contextlib.contextmanager
+def _live() -> Iterator[OnProgress]:
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
+        yield lambda progress: live.update(_table(progress))
+
+
+def _table(progress: Progress) -> RenderableType:
+    from rich.table import Table
+
+    table = Table(title=line(progress), title_justify="left", title_style="", box=None)
+    table.add_column("variant")
+    table.add_column("target")
+    for heading in ("lookups", "lookups/s", "failed", ">= 1 s", "in flight"):
+        table.add_column(heading, justify="right")
+    for arm in progress.running:
+        beat = arm.heartbeat
+        figures = ("", "", "", "", "")
+        if beat:
+            rate = beat.n_done / max(1e-9, beat.elapsed_ns / 1e9)
+            figures = tuple(f"{n:,.0f}" for n in (beat.n_done, rate, beat.n_failed, beat.n_slow, beat.n_in_flight))  # type: ignore[assignment]
+        table.add_row(arm.trial.variant, arm.target, *figures)
+    return table
+
+
+def print_summary(summary: Summary, findings: Findings) -> None:
+    """The answer, then the table, on stdout."""
+    print(findings.headline)
+    print()
+    print(summary.to_text())

@@ -1,0 +1,204 @@
+"""Stub resolver options: parse and render resolv.conf, the names tried, the first attempt timeout.
+
+Pure. What glibc and musl make of a resolv.conf is stated here once, with its source, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dnslab.errors import InvalidName
+
+Libc = Literal["glibc", "musl"]
+
+#: options without a value that glibc knows (glibc resolv/res_init.c, res_setoptions)
+FLAG_OPTIONS = frozenset(
+    [
+        "debug",
+        "rotate",
+        "edns0",
+        "single-request",
+        "single-request-reopen",
+        "no_tld_query",
+        "no-tld-query",
+        "no-reload",
+        "use-vc",
+        "trust-ad",
+        "no-aaaa",
+        "strict-error",
+        "inet6",
+        "ip6-bytestring",
+        "ip6-dotint",
+        "no-ip6-dotint",
+    ]
+)
+
+#: glibc resolv.h: RES_TIMEOUT, RES_DFLRETRY, MAXNS, RES_MAXNDOTS, RES_MAXRETRANS, RES_MAXRETRY
+GLIBC_LIMITS = {"timeout": 30, "attempts": 5, "ndots": 15}
+#: musl src/network/resolvconf.c, __get_resolv_conf
+MUSL_LIMITS = {"timeout": 60, "attempts": 10, "ndots": 15}
+MAX_NAMESERVERS = 3
+MAX_NAME_BYTES = 253
+MAX_LABEL_BYTES = 63
+
+
+@dataclass(frozen=True)
+class ResolverOptions:
+    """One resolver configuration.
+
+    ``None`` means the libc's default: timeout 5 s, attempts 2, ndots 1. ``flags`` are options without a value,
+    in the order given.
+    """
+
+    nameservers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    ndots: int | None = None
+    timeout_s: int | None = None
+    attempts: int | None = None
+    flags: tuple[str, ...] = ()
+
+    def with_flags(self, *flags: str) -> ResolverOptions:
+        """The same with more flags; one that is there already is not repeated."""
+        return replace(self, flags=self.flags + tuple(flag for flag in flags if flag not in self.flags))
+
+
+def parse(text: str) -> ResolverOptions:
+    """Options of a resolv.conf text, as glibc reads it.
+
+    The last ``search`` or ``domain`` line wins, ``options`` lines add up, nameservers beyond the third and unknown
+    options are dropped, lines starting with ``#`` or ``;`` are comments.
+
+    >>> parse("nameserver 10.96.0.10\\nsearch a.test b.test\\noptions ndots:5 use-vc\\n").ndots
+    5
+    """
+    options = ResolverOptions()
+    for line in text.splitlines():
+        if line.startswith(("#", ";")):
+            continue
+        keyword, *values = line.split() or [""]
+        if keyword == "nameserver" and values and len(options.nameservers) < MAX_NAMESERVERS:
+            options = replace(options, nameservers=(*options.nameservers, values[0]))
+        elif keyword == "search":
+            options = replace(options, search=tuple(values))
+        elif keyword == "domain" and values:
+            options = replace(options, search=(values[0],))
+        elif keyword == "options":
+            for value in values:
+                options = apply_option(options, value)
+    return options
+
+
+def apply_option(options: ResolverOptions, option: str) -> ResolverOptions:
+    """``options`` with one resolv.conf option (``ndots:5``, ``use-vc``) added; an unknown one changes nothing."""
+    name, colon, value = option.partition(":")
+    if colon and name in GLIBC_LIMITS:
+        if not value.isdigit():
+            return options
+        field = {"timeout": "timeout_s"}.get(name, name)
+        return replace(options, **{field: int(value)})
+    return options.with_flags(option) if option in FLAG_OPTIONS else options
+
+
+def render(options: ResolverOptions) -> str:
+    """A resolv.conf text that ``parse`` reads back to the same options."""
+    lines = [f"nameserver {address}" for address in options.nameservers]
+    if options.search:
+        lines.append("search " + " ".join(options.search))
+    valued = [
+        f"{name}:{value}"
+        for name, value in (
+            ("ndots", options.ndots),
+            ("timeout", options.timeout_s),
+            ("attempts", options.attempts),
+        )
+        if value is not None
+    ]
+    if valued or options.flags:
+        lines.append("options " + " ".join([*valued, *options.flags]))
+    return "\n".join(lines) + "\n"
+
+
+def check_name(name: str) -> None:
+    """Raise InvalidName when ``name`` cannot be asked for: an empty or overlong label, overlong as a whole."""
+    body = name[:-1] if name.endswith(".") else name
+    if not body:
+        raise InvalidName("expected a domain name, saw an empty one")
+    for label in body.split("."):
+        size = len(label.encode())
+        if not size:
+            raise InvalidName(f"the name {name!r} has an empty label: remove the doubled or leading dot")
+        if size > MAX_LABEL_BYTES:
+            raise InvalidName(f"the name {name!r} has a label of {size} bytes, {MAX_LABEL_BYTES} are allowed")
+    if len(body.encode()) > MAX_NAME_BYTES:
+        raise InvalidName(f"the name {name[:40]!r}... has {len(body.encode())} bytes, {MAX_NAME_BYTES} are allowed")
+    if any(character.isspace() or not character.isprintable() for character in name):
+        raise InvalidName(f"the name {name!r} has a space or control character")
+
+
+def names_tried(name: str, options: ResolverOptions, libc: Libc = "glibc") -> list[str]:
+    """Names a stub resolver may ask for, in the order it asks.
+
+    With fewer than ``options.ndots`` dots the search list goes first. With enough dots the
+    name goes first; glibc then still walks the search list, musl does not.
+
+    Parameters
+    ----------
+    name
+        As the application gives it; a trailing dot means "exactly this".
+    options
+        Only ``search`` and ``ndots`` are read.
+    libc
+        Whose order: ``"glibc"`` or ``"musl"``.
+
+    Returns
+    -------
+    list of str
+        At least one absolute name, each ending in a dot.
+
+    Raises
+    ------
+    InvalidName
+        A label is empty or longer than 63 bytes.
+
+    >>> names_tried("example.org", ResolverOptions(search=("a.test", "b.test"), ndots=5))
+    ['example.org.a.test.', 'example.org.b.test.', 'example.org.']
+    """
+    check_name(name)
+    if name.endswith("."):
+        return [name]
+    ndots = min(1 if options.ndots is None else options.ndots, GLIBC_LIMITS["ndots"])
+    searched = [f"{name}.{domain.strip('.')}." for domain in options.search if domain.strip(".")]
+    if name.count(".") < ndots:
+        return [*searched, f"{name}."]
+    return [f"{name}.", *searched] if libc == "glibc" else [f"{name}."]
+
+
+def attempt_timeout_s(options: ResolverOptions, libc: Libc = "glibc") -> float | None:
+    """Seconds a stub resolver waits for the first answer before it asks again.
+
+    glibc: ``timeout`` (default 5, at most 30); ``None`` under ``use-vc``, where it waits for as long as TCP does
+    (glibc resolv/res_send.c, send_vc). musl: ``timeout / attempts`` (default 5 / 2; src/network/res_msend.c).
+    """
+    if libc == "musl":
+        total = min(5 if options.timeout_s is None else options.timeout_s, MUSL_LIMITS["timeout"])
+        return total / max(1, min(2 if options.attempts is None else options.attempts, MUSL_LIMITS["attempts"]))
+    if "use-vc" in options.flags:
+        return None
+    return float(max(1, min(5 if options.timeout_s is None else options.timeout_s, GLIBC_LIMITS["timeout"])))
+
+
+def lookup_failure_s(options: ResolverOptions, n_candidates: int = 1, libc: Libc = "glibc") -> float:
+    """Longest a lookup over UDP can take before the resolver gives up, in seconds.
+
+    glibc: every attempt on every server for every search candidate, and three such rounds for a pair that stays
+    half lost (parallel, then ``single-request``, then ``single-request-reopen``; resolv/res_send.c, send_dg).
+    Under ``use-vc`` there is no such bound; the value is the one without it. musl: ``timeout`` a candidate.
+    """
+    if libc == "musl":
+        return n_candidates * float(min(options.timeout_s or 5, MUSL_LIMITS["timeout"]))
+    timeout_s = min(options.timeout_s or 5, GLIBC_LIMITS["timeout"])
+    attempts = min(options.attempts or 2, GLIBC_LIMITS["attempts"])
+    n_servers = max(1, len(options.nameservers))
+    waits = [timeout_s if i == 0 else max(1, (timeout_s << i) // n_servers) for i in range(n_servers)]
+    return float(max(attempts, 3) * sum(waits) * n_candidates)

@@ -1,0 +1,379 @@
+"""Plan, backend and probe to a run folder: start instant, progress, abort, resume.
+
+Decides when things happen. What a trial is comes from ``plan``, where it runs from the backend, and every byte goes
+to ``store``; no record is decoded here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from dnslab import plan as plans
+from dnslab import records
+from dnslab.backends import open_backend
+from dnslab.backends.base import Arm, Backend, Expected, Target, TargetFacts
+from dnslab.conversation import Conversation
+from dnslab.errors import DnslabError, Interrupted, RunInvalid, StorageFull
+from dnslab.plan import Plan, Trial
+from dnslab.probe.job import encode
+from dnslab.store import ArmWriter, RunFolder, new_run_path
+from dnslab.trial import describe, make_job
+
+#: between the last target's readiness and the start instant: every probe must have its GO by then
+START_DELAY_NS = 100_000_000
+
+
+@dataclass
+class ArmProgress:
+    """Where one trial on one target stands; figures are the probe's own running totals, warm-up included."""
+
+    trial: Trial
+    target: str
+    heartbeat: records.Heartbeat | None = None
+    lateness_ns: int = 0
+
+
+@dataclass
+class Progress:
+    """Where a run stands, for display."""
+
+    n_trials: int
+    n_done: int = 0
+    running: Sequence[ArmProgress] = ()
+    n_lookups_done: int = 0
+    n_failed_done: int = 0
+    n_slow_done: int = 0
+    left_s: float = 0.0
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def run(
+    plan: Plan | Mapping[str, Any],
+    out: Path | str | None = None,
+    results: Path | str | None = None,
+    on_progress: OnProgress | None = None,
+) -> Path:
+    """Carry out ``plan`` and give back its run folder.
+
+    Parameters
+    ----------
+    plan
+        A plan, or the keys of one.
+    out
+        The run folder to make; default ``<results>/<UTC time>-<plan's name>``.
+    results
+        Default ``results`` in the current folder, or ``$DNSLAB_RESULTS``.
+    on_progress
+        Called about twice a second from this thread; default none.
+
+    Raises
+    ------
+    UsageError, NotAble
+        Before anything is made.
+    RunInvalid
+        After the run, when a trial failed; the folder holds what was measured.
+    Interrupted
+        On Ctrl-C; likewise.
+    """
+    checked = (plan if isinstance(plan, Plan) else Plan.model_validate(dict(plan))).check()
+    base = Path(results or os.environ.get("DNSLAB_RESULTS", "results"))
+    path = Path(out) if out else new_run_path(base, checked.name)
+    with contextlib.closing(open_backend(checked)) as backend:
+        expected = backend.expected(checked.names)
+        folder = RunFolder.create(path, checked, environment(checked, backend))
+        _Runner(folder, backend, expected, on_progress).go()
+    return path
+
+
+def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
+    """Go on with an interrupted run: every trial without a complete end is measured (again)."""
+    folder = RunFolder(Path(path))
+    with contextlib.closing(open_backend(folder.plan)) as backend:
+        expected = backend.expected(folder.plan.names)
+        folder.add_environment(environment(folder.plan, backend))
+        _Runner(folder, backend, expected, on_progress).go()
+    return folder.path
+
+
+def environment(plan: Plan, backend: Backend) -> dict[str, Any]:
+    """What the run is measured on, as plain data."""
+    uname = platform.uname()
+    return {
+        "dnslab": version("dnslab"),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "kernel": f"{uname.system} {uname.release}",
+        "machine": uname.machine,
+        "n_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpu": _cpu_model(),
+        "python": platform.python_version(),
+        "targets": [asdict(target) for target in backend.targets()],
+        "backend": dict(backend.describe()),
+        "fault": str(plan.fault),
+    }
+
+
+def _cpu_model() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+@dataclass
+class _Client:
+    """One open target of the group at hand."""
+
+    trial: Trial
+    target: Target
+    facts: TargetFacts
+    writer: ArmWriter
+    progress: ArmProgress
+    conversation: Conversation | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.trial.number:04d}-{self.progress.target}"
+
+
+class _Runner:
+    def __init__(
+        self,
+        folder: RunFolder,
+        backend: Backend,
+        expected: Mapping[str, Expected],
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._folder, self._backend, self._expected = folder, backend, expected
+        self._plan = folder.plan
+        self._on_progress = on_progress or (lambda progress: None)
+        self._stopping = threading.Event()
+        self._failures: list[str] = []
+
+    def go(self) -> None:
+        trials = plans.trials(self._plan, self._backend.targets())
+        groups = _groups(self._missing(trials))
+        self._progress = Progress(len(trials), n_done=len(trials) - sum(len(group) for group in groups))
+        try:
+            for index, group in enumerate(groups):
+                self._left_after_s = sum(self._group_s(later) for later in groups[index + 1 :])
+                self._run_group(group)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"interrupted after {self._progress.n_done} of {len(trials)} trials, all kept: "
+                f"`dnslab run --resume {self._folder.path}` goes on"
+            ) from None
+        if self._failures:
+            raise RunInvalid(
+                f"{len(self._failures)} of {len(trials)} trials are not whole ({self._failures[0]}): "
+                f"`dnslab run --resume {self._folder.path}` measures them again"
+            )
+
+    def _missing(self, trials: Sequence[Trial]) -> list[Trial]:
+        complete = {(arm.number, arm.target) for arm in self._folder.arms() if arm.status == "complete"}
+        # Side by side, a round is only worth something whole: its trials share the same minute.
+        incomplete = {t.group for t in trials if any((t.number, name) not in complete for name in t.targets)}
+        return [trial for trial in trials if trial.group in incomplete]
+
+    def _group_s(self, group: Sequence[Trial]) -> float:
+        loads = [self._plan.loads[trial.load] for trial in group]
+        return max(load.warmup_s + load.duration_s for load in loads) + 1.0
+
+    def _run_group(self, group: Sequence[Trial]) -> None:
+        arms = [(trial, name) for trial in group for name in trial.targets]
+        clients: list[_Client] = []
+        with ThreadPoolExecutor(max_workers=max(1, len(arms)), thread_name_prefix="arm") as pool:
+            try:
+                clients = _collect([pool.submit(self._open, trial, name) for trial, name in arms])
+                self._measure(pool, clients)
+            finally:
+                self._stopping.set()
+                for client in clients:
+                    client.target.close()
+                self._stopping.clear()
+        self._progress.n_done += len(group)
+        self._progress.running = ()
+
+    def _open(self, trial: Trial, name: str) -> _Client:
+        variant = self._plan.variant(trial.variant)
+        key = f"{trial.number:04d}-{name}"
+        target = self._backend.open(Arm(key, name, variant, self._plan.loads[trial.load], self._plan.names))
+        try:
+            return _Client(
+                trial,
+                target,
+                target.facts(),
+                self._folder.writer(trial.number, name),
+                ArmProgress(trial, name),
+            )
+        except BaseException:
+            target.close()
+            raise
+
+    def _measure(self, pool: ThreadPoolExecutor, clients: Sequence[_Client]) -> None:
+        """All clients of a group: readied one by one, started at one instant, followed until the last has ended."""
+        start = _StartInstant(len(clients))
+        futures = [pool.submit(self._measure_one, client, start) for client in clients]
+        self._progress.running = [client.progress for client in clients]
+        interrupted = False
+        while not all(future.done() for future in futures):
+            try:
+                self._report(clients)
+                time.sleep(0.25)
+            except KeyboardInterrupt:
+                if interrupted:  # a second Ctrl-C does not wait for lookups in flight
+                    for client in clients:
+                        client.target.close()
+                    raise
+                interrupted = True
+                self._stopping.set()
+                start.abandon()
+                for client in clients:
+                    if client.conversation:
+                        client.conversation.stop()
+        for future in futures:
+            future.result()
+        for progress in (client.progress for client in clients):
+            if progress.heartbeat:
+                self._progress.n_lookups_done += progress.heartbeat.n_done
+                self._progress.n_failed_done += progress.heartbeat.n_failed
+                self._progress.n_slow_done += progress.heartbeat.n_slow
+        if interrupted:
+            raise KeyboardInterrupt
+
+    def _report(self, clients: Sequence[_Client]) -> None:
+        elapsed_s = max((c.progress.heartbeat.elapsed_ns / 1e9 for c in clients if c.progress.heartbeat), default=0.0)
+        this_s = max(0.0, self._group_s([client.trial for client in clients]) - elapsed_s)
+        self._progress.left_s = this_s + self._left_after_s
+        self._on_progress(self._progress)
+
+    def _measure_one(self, client: _Client, start: _StartInstant) -> None:
+        """One trial on one target, from job to end.json. Only a full disk ends the run; all else ends this trial."""
+        end: dict[str, Any] = {"status": "failed", "error": None, "trailer": None}
+        begun = False
+        try:
+            described = describe(self._plan, client.trial, client.progress.target, client.facts, self._expected)
+            client.writer.start({**described, "counters": dict(client.target.counters())})
+            begun = True
+            with contextlib.closing(client.writer.stream()) as stream:
+                trailer, clock = self._talk(client, described, start, stream.append)
+            end.update(status=trailer.status, trailer=asdict(trailer), clock=clock)
+        except StorageFull:
+            raise
+        except DnslabError as error:
+            end["error"] = str(error)
+        finally:
+            start.leave(client.key)
+            if begun and not isinstance(sys.exception(), StorageFull):
+                self._finish(client, end)
+
+    def _finish(self, client: _Client, end: dict[str, Any]) -> None:
+        counters: Mapping[str, int] = {}
+        try:
+            counters = client.target.counters()
+            truth = client.target.ground_truth()
+            if truth is not None:
+                client.writer.ground_truth(truth)
+        except DnslabError as error:
+            end.update(status="failed", error=end["error"] or str(error))
+        if self._stopping.is_set() and end["status"] != "complete":
+            end["error"] = end["error"] or "stopped by the user"
+        end.update(
+            counters=dict(counters),
+            exposed_counted=counters.get("node.race.exposed"),
+            heartbeat_lateness_ms_max=client.progress.lateness_ns / 1e6,
+            finished_realtime_ns=time.time_ns(),
+        )
+        client.writer.end(end)
+        if end["status"] != "complete":
+            self._failures.append(
+                f"{client.trial.variant}, round {client.trial.round}: {end['error'] or end['status']}"
+            )
+
+    def _talk(
+        self, client: _Client, described: Mapping[str, Any], start: _StartInstant, sink: Callable[[bytes], None]
+    ) -> tuple[records.Trailer, dict[str, int]]:
+        channel = client.target.start(encode(make_job(self._plan, client.trial, client.facts, described)))
+        with contextlib.closing(channel):
+            conversation = Conversation(channel, sink)
+            conversation.ready()
+            clock = conversation.measure_clock()
+            client.conversation = conversation
+            conversation.go(start.wait(client.key) + clock.offset_ns)
+            if self._stopping.is_set():
+                conversation.stop()
+            return conversation.follow(lambda beat: _note(client.progress, beat)), asdict(clock)
+
+
+class _StartInstant:
+    """Lets every arm of a group wait until all are ready, then gives all the same instant of our monotonic clock."""
+
+    def __init__(self, n_arms: int) -> None:
+        self._waiting_for = n_arms
+        self._condition = threading.Condition()
+        self._instant_ns: int | None = None
+        self._arrived: set[str] = set()
+
+    def wait(self, arm: str) -> int:
+        with self._condition:
+            self._arrive(arm)
+            self._condition.wait_for(lambda: self._instant_ns is not None)
+            assert self._instant_ns is not None
+            return self._instant_ns
+
+    def leave(self, arm: str) -> None:
+        """An arm that will never be ready does not hold up the others; after ``wait`` this changes nothing."""
+        with self._condition:
+            self._arrive(arm)
+
+    def abandon(self) -> None:
+        with self._condition:
+            self._release()
+
+    def _arrive(self, arm: str) -> None:
+        self._arrived.add(arm)
+        if len(self._arrived) >= self._waiting_for:
+            self._release()
+
+    def _release(self) -> None:
+        if self._instant_ns is None:
+            self._instant_ns = time.monotonic_ns() + START_DELAY_NS
+            self._condition.notify_all()
+
+
+def _groups(trials: Sequence[Trial]) -> list[list[Trial]]:
+    groups: dict[int, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(trial.group, []).append(trial)
+    return list(groups.values())
+
+
+def _collect(futures: Sequence[Future[_Client]]) -> list[_Client]:
+    """All clients, or the first error once those that did open are closed again."""
+    wait(futures)
+    failed = [error for future in futures if (error := future.exception())]
+    clients = [future.result() for future in futures if not future.exception()]
+    if failed:
+        for client in clients:
+            client.target.close()
+        raise failed[0]
+    return clients
+
+
+def _note(progress: ArmProgress, heartbeat: records.Heartbeat) -> None:
+    progress.heartbeat = heartbeat
+    progress.lateness_ns = max(progress.lateness_ns, heartbeat.lateness_ns)
