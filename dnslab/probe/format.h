@@ -72,41 +72,42 @@ struct clock_reply {
 struct record {
 	uint64_t intended_ns; /* since the start instant: when the schedule wanted it; closed loop: = start_ns */
 	uint64_t start_ns;    /* when it began */
-	uint64_t end_ns;      /* when the resolver returned; wire: kernel's receive time stamp; given up: that moment */
-	uint32_t worker;      /* libc: worker. wire: local port in the low half, query id in the high half */
-	int16_t outcome;      /* 0; libc: EAI_* (negative); wire: RCODE (positive); or OUTCOME_* */
-	uint16_t name;        /* index of the job's entry */
-	uint32_t flags;       /* FLAG_* */
-	uint32_t answers;     /* addresses returned: low half A, high half AAAA */
+	uint64_t end_ns; /* when the resolver returned; wire: kernel's receive time stamp; given up: that moment */
+	uint32_t worker; /* libc: worker. wire: local port in the low half, query id in the high half */
+	int16_t outcome; /* 0; libc: EAI_* (negative); wire: RCODE (positive); or OUTCOME_* */
+	uint16_t name; /* index of the job's entry */
+	uint32_t flags; /* FLAG_* */
+	uint32_t answers; /* addresses returned: low half A, high half AAAA */
 };
 
 #define OUTCOME_ABANDONED (-32768) /* still in the resolver at the probe's own deadline */
 #define OUTCOME_NO_ANSWER (-32767) /* wire: no answer until the deadline */
-#define OUTCOME_SOCKET (-32766)    /* wire: socket, connect, send or ICMP error */
+#define OUTCOME_SOCKET (-32766) /* wire: socket, connect, send or ICMP error */
+#define OUTCOME_NOT_STARTED (-32765) /* open loop: no worker was free for it before the load's end */
 
-#define FLAG_HALF_LOST 1u        /* glibc fell back to single-request: one of two parallel answers came */
-#define FLAG_HALF_LOST_TWICE 2u  /* glibc fell back to single-request-reopen */
-#define FLAG_WARMUP 4u           /* intended before the warm-up ended: not measured */
+#define FLAG_HALF_LOST 1u /* glibc fell back to single-request: one of two parallel answers came */
+#define FLAG_HALF_LOST_TWICE 2u /* glibc fell back to single-request-reopen */
+#define FLAG_WARMUP 4u /* intended before the warm-up ended: not measured */
 #define FLAG_WORKERS_EXHAUSTED 8u /* open loop: every worker was inside the resolver when its time came */
-#define FLAG_TRUNCATED 16u       /* wire: TC bit */
-#define FLAG_AAAA 32u            /* wire: the query asked for AAAA */
-#define FLAG_TCP 64u             /* wire: over TCP */
+#define FLAG_TRUNCATED 16u /* wire: TC bit */
+#define FLAG_AAAA 32u /* wire: the query asked for AAAA */
+#define FLAG_TCP 64u /* wire: over TCP */
 
 struct heartbeat {
 	uint64_t elapsed_ns; /* since the start instant */
-	uint64_t n_done;     /* lookups ended, warm-up included, abandoned included */
-	uint64_t n_failed;   /* outcome != 0 */
+	uint64_t n_done; /* lookups ended, warm-up included, abandoned included */
+	uint64_t n_failed; /* outcome != 0 */
 	uint64_t n_over_limit;
-	uint64_t n_slow;   /* service time at or over 1 s */
+	uint64_t n_slow; /* service time at or over 1 s */
 	uint64_t n_in_flight;
 	uint64_t lateness_ns; /* largest start - intended since the last heartbeat, worker idle */
-	uint64_t blocked_ns;  /* total time workers waited because the controller did not read */
+	uint64_t blocked_ns; /* total time workers waited because the controller did not read */
 };
 
 struct trailer {
 	uint64_t n_records;
 	uint32_t records_crc; /* CRC-32 of all record bytes in stream order */
-	uint32_t status;      /* END_* */
+	uint32_t status; /* END_* */
 	uint64_t elapsed_ns;
 	uint64_t monotonic_ns; /* second clock anchor */
 	uint64_t realtime_ns;
@@ -118,8 +119,8 @@ struct trailer {
 	uint64_t max_rss_bytes;
 };
 #define END_COMPLETE 0
-#define END_STOPPED 1       /* STOP, before the load's end */
-#define END_WORKERS_LOST 2  /* abandoned workers could not be replaced any more */
+#define END_STOPPED 1 /* STOP, before the load's end */
+#define END_WORKERS_LOST 2 /* abandoned workers could not be replaced any more */
 
 /* Commands: controller to probe, after the job. */
 struct command {
@@ -139,34 +140,34 @@ struct job {
 	uint32_t magic; /* JOB_MAGIC */
 	uint16_t version;
 	uint16_t engine; /* ENGINE_* */
-	uint32_t size;   /* whole job in bytes, this struct included */
-	uint32_t crc;    /* CRC-32 of all that follows this field */
-	uint16_t loop;   /* LOOP_* */
-	uint16_t mode;   /* MODE_* */
+	uint32_t size; /* whole job in bytes, this struct included */
+	uint32_t crc; /* CRC-32 of all that follows this field */
+	uint16_t loop; /* LOOP_* */
+	uint16_t mode; /* MODE_* */
 	uint32_t workers; /* libc: threads. wire: sockets (mode sticky) */
 	uint32_t n_entries;
 	uint32_t outstanding; /* wire, closed loop: queries in flight a socket */
 	uint64_t rate_per_1000s; /* open loop: arrivals per 1,000 s */
-	uint64_t warmup_ns;      /* at the head of the load, flagged in the records */
-	uint64_t duration_ns;    /* after the warm-up */
+	uint64_t warmup_ns; /* at the head of the load, flagged in the records */
+	uint64_t duration_ns; /* after the warm-up */
 	uint64_t seed;
-	uint64_t deadline_ns;      /* per lookup */
+	uint64_t deadline_ns; /* per lookup */
 	uint64_t hard_deadline_ns; /* of the process, from its start */
-	uint64_t limit_ns;         /* "over limit" in heartbeats */
+	uint64_t limit_ns; /* "over limit" in heartbeats */
 	uint32_t heartbeat_ms;
-	uint32_t max_replaced;     /* workers that may be replaced after an abandoned lookup */
-	uint64_t max_lookups;      /* 0: no cap */
-	uint32_t patch;            /* PATCH_*: which of the following go into glibc's _res after res_ninit */
-	uint32_t res_options;      /* PATCH_OPTIONS: bits or-ed into _res.options (RES_* of <resolv.h>) */
+	uint32_t max_replaced; /* workers that may be replaced after an abandoned lookup */
+	uint64_t max_lookups; /* 0: no cap */
+	uint32_t patch; /* PATCH_*: which of the following go into glibc's _res after res_ninit */
+	uint32_t res_options; /* PATCH_OPTIONS: bits or-ed into _res.options (RES_* of <resolv.h>) */
 	uint16_t ndots;
 	uint16_t timeout_s;
 	uint16_t attempts;
-	uint16_t arrangement;      /* wire: ARRANGE_* */
-	uint16_t transport;        /* wire: TRANSPORT_* */
+	uint16_t arrangement; /* wire: ARRANGE_* */
+	uint16_t transport; /* wire: TRANSPORT_* */
 	uint16_t nameserver_family; /* 0 none, 4, 6 */
-	uint16_t nameserver_port;   /* host order */
+	uint16_t nameserver_port; /* host order */
 	uint16_t zero;
-	uint8_t nameserver[16];     /* network order; IPv4 in the first four bytes */
+	uint8_t nameserver[16]; /* network order; IPv4 in the first four bytes */
 };
 #define JOB_MAGIC FOURCC('D', 'N', 'S', 'J')
 #define JOB_SIZE_MAX (16u << 20)
@@ -175,7 +176,7 @@ struct job {
 #define LOOP_CLOSED 0
 #define LOOP_POISSON 1
 #define LOOP_FIXED 2
-#define MODE_FRESH 0  /* libc: half-lost state cleared before each lookup. wire: a new socket each query or pair */
+#define MODE_FRESH 0 /* libc: half-lost state cleared before each lookup. wire: a new socket each query or pair */
 #define MODE_STICKY 1 /* libc: state kept for the thread's life. wire: sockets kept */
 #define PATCH_OPTIONS 1u
 #define PATCH_NDOTS 2u

@@ -1,0 +1,123 @@
+"""The lab's namespaces: one holder that owns them all, and how to run commands inside.
+
+The holder is a process that waits on a pipe of ours. It is init of a PID namespace and owns a mount and a network
+namespace (and, without root, a user namespace); /run is private to it, so named network namespaces inside are too.
+When this process ends, however it ends, the pipe closes, the holder exits, and the kernel kills what runs inside and
+removes the rest. Nothing has to be cleaned up by us.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from dnslab.errors import NotAble
+
+TOOLS = {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2", "nft": "nftables", "unbound": "unbound"}
+SETUP_TIMEOUT_S = 20.0
+
+_HOLDER = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /run/netns /run/dnslab
+ip link set lo up
+read -r pid rest </proc/self/stat
+echo "$pid"
+exec cat >/dev/null
+"""
+
+
+def environment() -> dict[str, str]:
+    """Environment for what runs inside: tools of /usr/sbin are found, messages are English."""
+    path = os.environ.get("PATH", "/usr/bin:/bin")
+    return {**os.environ, "PATH": f"{path}:/usr/sbin:/sbin", "LC_ALL": "C"}
+
+
+def check_tools() -> None:
+    """NotAble when the platform or a tool is missing, with the command that installs it."""
+    if platform.system() != "Linux":
+        raise NotAble(f"the lab needs Linux network namespaces, this is {platform.system()}: try --backend local")
+    missing = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool, path=environment()["PATH"])})
+    if missing:
+        raise NotAble(f"the lab needs {', '.join(missing)}: `apt-get install {' '.join(missing)}`")
+
+
+class Namespaces:
+    """A holder and what is inside it. NotAble when the kernel or the machine's policy does not allow it."""
+
+    def __init__(self) -> None:
+        check_tools()
+        self._rootless = os.geteuid() != 0
+        argv = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=KILL"]
+        argv += ["--user", "--map-root-user"] if self._rootless else []
+        self._holder = subprocess.Popen(
+            [*argv, "sh", "-c", _HOLDER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env=environment(),
+            text=True,
+        )
+        assert self._holder.stdout
+        pid = self._holder.stdout.readline().strip()
+        if not pid:
+            _, reason = self._holder.communicate()
+            raise NotAble(
+                f"no permission for namespaces ({reason.strip().splitlines()[-1] if reason.strip() else 'no reason given'}): "
+                "run as root, or allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1; "
+                "Ubuntu: kernel.apparmor_restrict_unprivileged_userns=0)"
+            )
+        self._pid = pid
+
+    def enter(self, argv: Sequence[str], namespace: str | None = None) -> list[str]:
+        """The command line that runs ``argv`` inside, in the network namespace called ``namespace``."""
+        user = ["--user", "--preserve-credentials"] if self._rootless else []
+        inside = ["ip", "netns", "exec", namespace] if namespace else []
+        return ["nsenter", "--target", self._pid, *user, "--mount", "--net", "--pid", "--", *inside, *argv]
+
+    def run(self, script: str, namespace: str | None = None) -> str:
+        """Run a shell script inside; its stdout. NotAble with its error when it fails."""
+        done = subprocess.run(
+            self.enter(["sh", "-es"], namespace),
+            input=script,
+            capture_output=True,
+            text=True,
+            env=environment(),
+            timeout=SETUP_TIMEOUT_S,
+            start_new_session=True,
+            check=False,
+        )
+        if done.returncode:
+            lines = (done.stderr.strip() or "it said nothing").splitlines()
+            said = next((line for line in lines if "rror" in line), lines[0])
+            raise NotAble(f"the lab's set-up failed: {said}")
+        return done.stdout
+
+    def start(self, argv: Sequence[str], namespace: str) -> subprocess.Popen[bytes]:
+        """Start a server inside. It ends with the holder, if not before."""
+        return subprocess.Popen(
+            self.enter(argv, namespace),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env=environment(),
+        )
+
+    def close(self) -> None:
+        """End the holder, and so all that is inside. May be called twice."""
+        if self._holder.stdin and not self._holder.stdin.closed:
+            self._holder.stdin.close()
+            try:
+                self._holder.wait(5)
+            except subprocess.TimeoutExpired:
+                self._holder.kill()  # unshare takes its child with it
+                self._holder.wait()
+            for pipe in (self._holder.stdout, self._holder.stderr):
+                if pipe:
+                    pipe.close()

@@ -1,0 +1,78 @@
+"""Kernel and server counters: their texts to flat numbers by dotted name. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+
+def snmp(text: str) -> dict[str, int]:
+    """/proc/net/snmp or /proc/net/netstat: pairs of lines, names then values; ``{"Udp.RcvbufErrors": 0, ...}``."""
+    numbers: dict[str, int] = {}
+    names: list[str] = []
+    for line in text.splitlines():
+        group, colon, rest = line.partition(":")
+        if not colon:
+            continue
+        words = rest.split()
+        if words and not words[0].lstrip("-").isdigit():
+            names = words
+        else:
+            numbers.update({f"{group}.{name}": int(value) for name, value in zip(names, words, strict=False)})
+    return numbers
+
+
+def sockstat(text: str) -> dict[str, int]:
+    """/proc/net/sockstat: ``{"TCP.inuse": 1, "TCP.tw": 0, ...}``."""
+    numbers: dict[str, int] = {}
+    for line in text.splitlines():
+        group, _, rest = line.partition(":")
+        words = rest.split()
+        numbers.update({f"{group}.{name}": int(value) for name, value in zip(words[::2], words[1::2], strict=False)})
+    return numbers
+
+
+def conntrack(text: str) -> dict[str, int]:
+    """/proc/net/stat/nf_conntrack: hexadecimal, a line a CPU, summed over CPUs.
+
+    Columns are read by their names: the same column is ``searched`` up to Linux 5.9 and ``clashres`` from 5.10 on.
+    ``entries`` is the same total on each line and is not summed.
+    """
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    if len(lines) < 2:
+        return {}
+    names, rows = lines[0], [[int(value, 16) for value in row] for row in lines[1:]]
+    numbers = {name: sum(column) for name, column in zip(names, zip(*rows, strict=False), strict=False)}
+    if "entries" in names:
+        numbers["entries"] = rows[0][names.index("entries")]
+    return numbers
+
+
+def nft(text: str) -> dict[str, int]:
+    """``nft -j list counters``: packets by counter name."""
+    listed = json.loads(text or "{}").get("nftables", [])
+    return {item["counter"]["name"]: int(item["counter"]["packets"]) for item in listed if "counter" in item}
+
+
+def unbound(text: str) -> dict[str, int]:
+    """``unbound-control stats_noreset``: the totals of whole numbers, ``{"num.queries": 1, "num.cachehits": 0, ...}``."""
+    numbers: dict[str, int] = {}
+    for line in text.splitlines():
+        name, equals, value = line.partition("=")
+        if equals and name.startswith("total.") and value.isdigit():
+            numbers[name.removeprefix("total.")] = int(value)
+    return numbers
+
+
+def cpu(text: str) -> dict[str, int]:
+    """First line of /proc/stat: ``total_ticks`` and ``idle_ticks`` (idle and iowait) of the machine."""
+    words = text.split("\n", 1)[0].split()
+    if not words or words[0] != "cpu":
+        return {}
+    ticks = [int(word) for word in words[1:9]]
+    return {"total_ticks": sum(ticks), "idle_ticks": ticks[3] + ticks[4]}
+
+
+def under(prefix: str, numbers: Mapping[str, int]) -> dict[str, int]:
+    """The same numbers with ``prefix.`` before each name."""
+    return {f"{prefix}.{name}": value for name, value in numbers.items()}

@@ -1,0 +1,513 @@
+/*
+ * The probe's conversation over stdin and stdout: job in, header, clock replies, records, heartbeats and trailer out.
+ *
+ * One thread writes (the writer, which also drains the rings), one reads commands, one runs the engine. What a lookup
+ * is, only the engines know; what the bytes mean, format.h.
+ */
+#define _GNU_SOURCE
+#include "probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STATUS_DONE 0
+#define STATUS_GONE 1    /* the controller went away, or the hard deadline passed */
+#define STATUS_REFUSED 2 /* a job that cannot be done, or a wrong call */
+
+#define DRAIN_INTERVAL_NS 50000000u
+#define BLOCK_BYTES (64u * 1024u)
+#define ACK_WAIT_S 5
+
+static struct run run;
+static uint32_t sequence;
+static uint32_t records_crc;
+static uint64_t n_records;
+static struct totals totals;
+
+/* Clock requests waiting for the writer; the reader waits while it is full. */
+static struct {
+	pthread_mutex_t lock;
+	uint64_t echo[64];
+	uint32_t n;
+} pings = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static atomic_bool acknowledged;
+static atomic_uint_fast64_t go_ns;
+
+uint64_t clock_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t realtime_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void sleep_until(uint64_t monotonic_ns)
+{
+	struct timespec until = {.tv_sec = (time_t)(monotonic_ns / 1000000000u),
+				 .tv_nsec = (long)(monotonic_ns % 1000000000u)};
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+		;
+}
+
+/* splitmix64, Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014. */
+static uint64_t mix(uint64_t value)
+{
+	value += 0x9e3779b97f4a7c15u;
+	value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9u;
+	value = (value ^ value >> 27) * 0x94d049bb133111ebu;
+	return value ^ value >> 31;
+}
+
+uint64_t next_arrival(const struct job *job, uint64_t last_ns)
+{
+	double mean_ns = 1e12 / (double)job->rate_per_1000s;
+	if (job->loop == LOOP_FIXED)
+		return last_ns + (uint64_t)mean_ns;
+	/* In (0, 1]: the logarithm is finite. */
+	double uniform = ((double)(mix(job->seed ^ mix(last_ns)) >> 11) + 1.0) * 0x1p-53;
+	return last_ns + 1 + (uint64_t)(-log(uniform) * mean_ns);
+}
+
+static uint32_t crc_table[256];
+
+static void crc_init(void)
+{
+	for (uint32_t i = 0; i < 256; i++) {
+		uint32_t crc = i;
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ 0xedb88320u : crc >> 1;
+		crc_table[i] = crc;
+	}
+}
+
+static uint32_t crc32_of(uint32_t crc, const void *data, size_t size)
+{
+	const uint8_t *bytes = data;
+	crc = ~crc;
+	for (size_t i = 0; i < size; i++)
+		crc = crc_table[(crc ^ bytes[i]) & 0xff] ^ crc >> 8;
+	return ~crc;
+}
+
+bool ring_alloc(struct ring *ring, uint32_t size)
+{
+	ring->records = calloc(size, sizeof(*ring->records));
+	ring->size = size;
+	return ring->records != NULL;
+}
+
+void ring_put(struct run *of, struct ring *ring, const struct record *record)
+{
+	uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+	if (head - atomic_load_explicit(&ring->tail, memory_order_acquire) >= ring->size) {
+		uint64_t from = clock_ns();
+		while (head - atomic_load_explicit(&ring->tail, memory_order_acquire) >= ring->size)
+			sleep_until(clock_ns() + 1000000u);
+		atomic_fetch_add(&of->blocked_ns, clock_ns() - from);
+	}
+	ring->records[head & (ring->size - 1)] = *record;
+	atomic_store_explicit(&ring->head, head + 1, memory_order_release);
+}
+
+static void write_all(const void *data, size_t size)
+{
+	const char *bytes = data;
+	while (size) {
+		ssize_t written = write(STDOUT_FILENO, bytes, size);
+		if (written < 0) {
+			if (errno == EINTR)
+				continue;
+			_exit(STATUS_GONE);
+		}
+		bytes += written;
+		size -= (size_t)written;
+	}
+}
+
+static void send_frame(uint32_t kind, const void *payload, size_t size)
+{
+	struct frame frame = {
+	    .kind = kind, .sequence = sequence++, .size = (uint32_t)size, .crc = crc32_of(0, payload, size)};
+	write_all(&frame, sizeof(frame));
+	write_all(payload, size);
+}
+
+static void refuse(const char *reason)
+{
+	send_frame(FRAME_FAILURE, reason, strlen(reason));
+	exit(STATUS_REFUSED);
+}
+
+/* False at the end of the input. */
+static bool read_all(void *data, size_t size)
+{
+	char *bytes = data;
+	while (size) {
+		ssize_t got = read(STDIN_FILENO, bytes, size);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return false;
+		bytes += got;
+		size -= (size_t)got;
+	}
+	return true;
+}
+
+static void read_entries(const char *data, size_t size)
+{
+	const struct job *job = &run.job;
+	run.entries = calloc(job->n_entries, sizeof(*run.entries));
+	run.entry_sizes = calloc(job->n_entries, sizeof(*run.entry_sizes));
+	if (!run.entries || !run.entry_sizes)
+		refuse("out of memory");
+	for (uint32_t i = 0; i < job->n_entries; i++) {
+		uint16_t length;
+		if (size < sizeof(length))
+			refuse("the job ends within its entries");
+		memcpy(&length, data, sizeof(length));
+		data += sizeof(length);
+		size -= sizeof(length);
+		if (length == 0 || length > size)
+			refuse("an entry of the job has a wrong length");
+		char *copy = malloc(length + 1u);
+		if (!copy)
+			refuse("out of memory");
+		memcpy(copy, data, length);
+		copy[length] = '\0';
+		run.entries[i] = copy;
+		run.entry_sizes[i] = length;
+		data += length;
+		size -= length;
+	}
+	if (size)
+		refuse("the job is longer than its entries");
+}
+
+static void read_job(void)
+{
+	struct job *job = &run.job;
+	if (!read_all(job, sizeof(*job)))
+		_exit(STATUS_GONE);
+	if (job->magic != JOB_MAGIC)
+		refuse("what came is not a job");
+	if (job->version != FORMAT_VERSION)
+		refuse("the job has another format version than this probe");
+	if (job->size < sizeof(*job) || job->size > JOB_SIZE_MAX)
+		refuse("the job's size cannot be");
+	size_t rest = job->size - sizeof(*job);
+	char *data = malloc(rest + 1);
+	if (!data)
+		refuse("out of memory");
+	if (!read_all(data, rest))
+		_exit(STATUS_GONE);
+	const size_t covered = offsetof(struct job, crc) + sizeof(job->crc);
+	uint32_t crc = crc32_of(0, (const char *)job + covered, sizeof(*job) - covered);
+	if (crc32_of(crc, data, rest) != job->crc)
+		refuse("the job fails its checksum");
+	if (job->engine > ENGINE_WIRE || job->loop > LOOP_FIXED || job->mode > MODE_STICKY)
+		refuse("the job asks for an engine, loop or mode that this probe does not have");
+	if (!job->workers || job->workers > 20000 || job->max_replaced > 20000)
+		refuse("the job asks for no workers, or too many");
+	if (!job->n_entries || job->n_entries > 65535)
+		refuse("the job names nothing to look up, or more than 65,535 names");
+	if (job->loop != LOOP_CLOSED && !job->rate_per_1000s)
+		refuse("an open loop needs a rate");
+	if (!job->deadline_ns || !job->hard_deadline_ns)
+		refuse("the job has no deadline");
+	read_entries(data, rest);
+	free(data);
+	run.warmup_end_ns = job->warmup_ns;
+	run.load_end_ns = job->warmup_ns + job->duration_ns;
+}
+
+static void send_header(void)
+{
+	struct stream_header header = {.version = FORMAT_VERSION,
+				       .record_size = sizeof(struct record),
+				       .libc = libc_kind,
+				       .engine = run.job.engine};
+	char buffer[65536];
+	int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+	while (file >= 0 && (got = read(file, buffer, sizeof(buffer))) > 0) {
+		header.executable_crc = crc32_of(header.executable_crc, buffer, (size_t)got);
+		header.executable_size += (uint64_t)got;
+	}
+	if (file >= 0)
+		close(file);
+	struct utsname names;
+	if (uname(&names) == 0)
+		memcpy(header.machine, names.machine, strnlen(names.machine, sizeof(header.machine) - 1));
+	const char *version = libc_version_text();
+	memcpy(header.libc_version, version, strnlen(version, sizeof(header.libc_version) - 1));
+	cpu_set_t cpus;
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		header.n_cpus = (uint32_t)CPU_COUNT(&cpus);
+	header.monotonic_ns = clock_ns();
+	header.realtime_ns = realtime_ns();
+	send_frame(FRAME_HEADER, &header, sizeof(header));
+}
+
+static void *read_commands(void *unused)
+{
+	struct command command;
+	while (read_all(&command, sizeof(command))) {
+		switch (command.kind) {
+		case COMMAND_PING:
+			for (bool queued = false; !queued;) {
+				pthread_mutex_lock(&pings.lock);
+				if (pings.n < sizeof(pings.echo) / sizeof(pings.echo[0])) {
+					pings.echo[pings.n++] = command.value;
+					queued = true;
+				}
+				pthread_mutex_unlock(&pings.lock);
+				if (!queued)
+					sleep_until(clock_ns() + 1000000u);
+			}
+			break;
+		case COMMAND_GO:
+			atomic_store(&go_ns, command.value);
+			break;
+		case COMMAND_STOP:
+			atomic_store(&run.stopping, true);
+			break;
+		case COMMAND_ACK:
+			atomic_store(&acknowledged, true);
+			break;
+		default:
+			_exit(STATUS_REFUSED);
+		}
+	}
+	/* The controller has gone: whatever this probe is doing, it ends now. */
+	_exit(atomic_load(&acknowledged) ? STATUS_DONE : STATUS_GONE);
+	return unused;
+}
+
+static void answer_pings(void)
+{
+	uint64_t echo[64];
+	pthread_mutex_lock(&pings.lock);
+	uint32_t n = pings.n;
+	memcpy(echo, pings.echo, n * sizeof(echo[0]));
+	pings.n = 0;
+	pthread_mutex_unlock(&pings.lock);
+	for (uint32_t i = 0; i < n; i++) {
+		struct clock_reply reply = {.echo = echo[i], .monotonic_ns = clock_ns(), .realtime_ns = realtime_ns()};
+		send_frame(FRAME_CLOCK, &reply, sizeof(reply));
+	}
+}
+
+static void send_records(const char *block, size_t size)
+{
+	if (!size)
+		return;
+	records_crc = crc32_of(records_crc, block, size);
+	n_records += size / sizeof(struct record);
+	send_frame(FRAME_RECORDS, block, size);
+}
+
+static void count(const struct record *record)
+{
+	uint64_t service = record->end_ns - record->start_ns;
+	totals.n_done++;
+	totals.n_failed += record->outcome != 0;
+	totals.n_over_limit += service >= run.job.limit_ns;
+	totals.n_slow += service >= 1000000000u;
+}
+
+/* All records that wait, in blocks. A block is sent when it is full, and what is left at the end. */
+static void drain(void)
+{
+	static char block[BLOCK_BYTES / sizeof(struct record) * sizeof(struct record)];
+	size_t used = 0;
+	uint32_t used_rings = atomic_load(&run.n_rings_used);
+	for (uint32_t i = 0; i < run.n_rings; i++) {
+		struct ring *ring = &run.rings[i];
+		if (i >= used_rings && i != run.n_rings - 1)
+			continue;
+		uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+		uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+		while (tail != head) {
+			const struct record *record = &ring->records[tail & (ring->size - 1)];
+			memcpy(block + used, record, sizeof(*record));
+			count(record);
+			used += sizeof(*record);
+			atomic_store_explicit(&ring->tail, ++tail, memory_order_release);
+			if (used == sizeof(block)) {
+				send_records(block, used);
+				used = 0;
+			}
+		}
+	}
+	send_records(block, used);
+}
+
+static void send_heartbeat(void)
+{
+	struct heartbeat beat = {
+	    .elapsed_ns = clock_ns() - run.origin_ns,
+	    .n_done = totals.n_done,
+	    .n_failed = totals.n_failed,
+	    .n_over_limit = totals.n_over_limit,
+	    .n_slow = totals.n_slow,
+	    .n_in_flight = atomic_load(&run.n_in_flight),
+	    .lateness_ns = atomic_exchange(&run.lateness_ns, 0),
+	    .blocked_ns = atomic_load(&run.blocked_ns),
+	};
+	send_frame(FRAME_HEARTBEAT, &beat, sizeof(beat));
+}
+
+static uint64_t timeval_ns(struct timeval value)
+{
+	return (uint64_t)value.tv_sec * 1000000000u + (uint64_t)value.tv_usec * 1000u;
+}
+
+/* ru_maxrss would also count the process that forked this one, before its exec. */
+static uint64_t peak_rss_bytes(void)
+{
+	char line[128];
+	unsigned long long kib = 0;
+	FILE *status = fopen("/proc/self/status", "re");
+	while (status && fgets(line, sizeof(line), status))
+		if (sscanf(line, "VmHWM: %llu", &kib) == 1)
+			break;
+	if (status)
+		fclose(status);
+	return kib * 1024u;
+}
+
+static void send_trailer(void)
+{
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	uint32_t status = atomic_load(&run.end_status);
+	if (status == END_COMPLETE && atomic_load(&run.stopping))
+		status = END_STOPPED;
+	struct trailer trailer = {
+	    .n_records = n_records,
+	    .records_crc = records_crc,
+	    .status = status,
+	    .elapsed_ns = run.origin_ns ? clock_ns() - run.origin_ns : 0,
+	    .monotonic_ns = clock_ns(),
+	    .realtime_ns = realtime_ns(),
+	    .user_ns = timeval_ns(usage.ru_utime),
+	    .system_ns = timeval_ns(usage.ru_stime),
+	    .n_abandoned = atomic_load(&run.n_abandoned),
+	    .n_replaced = atomic_load(&run.n_replaced),
+	    .blocked_ns = atomic_load(&run.blocked_ns),
+	    .max_rss_bytes = peak_rss_bytes(),
+	};
+	send_frame(FRAME_TRAILER, &trailer, sizeof(trailer));
+}
+
+static void *run_engine(void *unused)
+{
+	(run.job.engine == ENGINE_WIRE ? wire_run : libc_run)(&run);
+	atomic_store(&run.engine_done, true);
+	return unused;
+}
+
+static void hard_deadline(int signal_number)
+{
+	(void)signal_number;
+	_exit(STATUS_GONE);
+}
+
+static void start_thread(void *(*body)(void *))
+{
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, body, NULL))
+		refuse("no thread can be started");
+	pthread_detach(thread);
+}
+
+static int converse(void)
+{
+	signal(SIGPIPE, SIG_IGN); /* write_all sees EPIPE */
+	signal(SIGALRM, hard_deadline);
+	prctl(PR_SET_TIMERSLACK, 1ul, 0ul, 0ul, 0ul); /* threads inherit it; the default of 50 us would be lateness */
+	read_job();
+	alarm((unsigned)(run.job.hard_deadline_ns / 1000000000u) + 1u);
+	const char *reason = (run.job.engine == ENGINE_WIRE ? wire_prepare : libc_prepare)(&run);
+	if (reason)
+		refuse(reason);
+	send_header();
+	start_thread(read_commands);
+	while (!atomic_load(&go_ns) && !atomic_load(&run.stopping)) {
+		answer_pings();
+		sleep_until(clock_ns() + 100000u);
+	}
+	run.origin_ns = atomic_load(&go_ns);
+	if (!run.origin_ns)
+		run.origin_ns = clock_ns();
+	start_thread(run_engine);
+	uint64_t next_heartbeat = run.origin_ns;
+	for (bool done = false; !done;) {
+		done = atomic_load(&run.engine_done); /* before the drain: nothing comes after it */
+		drain();
+		answer_pings();
+		if (clock_ns() >= next_heartbeat) {
+			send_heartbeat();
+			next_heartbeat += (run.job.heartbeat_ms ? run.job.heartbeat_ms : 500u) * 1000000ull;
+		}
+		if (!done)
+			sleep_until(clock_ns() + DRAIN_INTERVAL_NS);
+	}
+	send_heartbeat();
+	send_trailer();
+	for (int i = 0; i < ACK_WAIT_S * 1000 && !atomic_load(&acknowledged); i++)
+		sleep_until(clock_ns() + 1000000u);
+	return STATUS_DONE;
+}
+
+static const char help[] =
+    "probe: looks names up as a job on its stdin says, and writes each lookup to its stdout.\n"
+    "\n"
+    "Not meant to be typed: dnslab starts it, sends the job and reads the stream (format.h has every byte).\n"
+    "\n"
+    "  probe              take a job from stdin\n"
+    "  probe --self-test  check this build on this machine, over loopback alone\n"
+    "  probe --version    format version and C library\n"
+    "  probe --help       this text\n"
+    "\n"
+    "Exit status: 0 done, 1 the controller went away or the hard deadline passed, 2 a job refused or a wrong call.\n";
+
+int self_test(void);
+
+int main(int argc, char **argv)
+{
+	crc_init();
+	if (argc == 1) {
+		if (!isatty(STDIN_FILENO))
+			return converse();
+		fputs("probe: a job is expected on stdin, a terminal is there; see probe --help\n", stderr);
+		return STATUS_REFUSED;
+	}
+	if (argc == 2 && !strcmp(argv[1], "--help"))
+		return fputs(help, stdout) < 0;
+	if (argc == 2 && !strcmp(argv[1], "--version"))
+		return printf("dnslab probe, format version %d, %s %s\n", FORMAT_VERSION,
+			      libc_kind == LIBC_GLIBC ? "glibc" : "musl", libc_version_text()) < 0;
+	fprintf(stderr, "probe: unknown argument %s; see probe --help\n", argv[1]);
+	return STATUS_REFUSED;
+}

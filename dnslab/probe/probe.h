@@ -1,0 +1,70 @@
+/* What the parts of the probe share: the clock, the job, the rings that carry records to the writer, the totals. */
+#ifndef DNSLAB_PROBE_H
+#define DNSLAB_PROBE_H
+
+#include "format.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Records waiting for the writer, over all workers: 20 s at 13,000 lookups/s, should the controller not read. */
+#define RING_RECORDS_TOTAL (1u << 18)
+#define RING_RECORDS_MIN 64u
+#define RING_RECORDS_MAX (1u << 16)
+
+/* One producer, one consumer. head and tail only grow; the place of a record is its number modulo the size. */
+struct ring {
+	_Alignas(64) atomic_uint_fast64_t head; /* written by the producer */
+	_Alignas(64) atomic_uint_fast64_t tail; /* written by the writer */
+	struct record *records;
+	uint32_t size; /* a power of two */
+};
+
+struct totals { /* kept by the writer from the records it carries */
+	uint64_t n_done, n_failed, n_over_limit, n_slow;
+};
+
+struct run {
+	struct job job;
+	const char **entries; /* libc: NUL-terminated names. wire: queries */
+	uint16_t *entry_sizes;
+	struct ring *rings; /* workers, then one for the watchdog */
+	uint32_t n_rings;   /* allocated */
+	atomic_uint n_rings_used;
+	uint64_t origin_ns; /* start instant; set before any worker runs */
+	uint64_t warmup_end_ns; /* the following are relative to origin_ns */
+	uint64_t load_end_ns;
+	atomic_bool stopping; /* no new lookups */
+	atomic_bool engine_done;
+	atomic_uint_fast64_t last_intended_ns; /* open loop: the ticket taken last */
+	atomic_uint_fast64_t n_tickets;
+	atomic_uint_fast64_t lateness_ns;
+	atomic_uint_fast64_t blocked_ns;
+	atomic_uint_fast64_t n_abandoned;
+	atomic_uint_fast64_t n_replaced;
+	atomic_uint_fast64_t n_in_flight; /* as the engine last saw it */
+	atomic_uint end_status;
+};
+
+uint64_t clock_ns(void);    /* CLOCK_MONOTONIC */
+uint64_t realtime_ns(void); /* CLOCK_REALTIME */
+void sleep_until(uint64_t monotonic_ns);
+
+/* The open loop's next arrival: a pure function of seed and the one before, so the schedule is the same whichever
+ * worker takes it, and taking it needs one compare-and-swap. Relative to the start instant. */
+uint64_t next_arrival(const struct job *job, uint64_t last_ns);
+
+/* Put a record where the writer finds it; waits, and counts the wait, when the controller has not read for long. */
+void ring_put(struct run *run, struct ring *ring, const struct record *record);
+bool ring_alloc(struct ring *ring, uint32_t size);
+
+/* An engine: prepare allocates and says why it cannot (static text) or NULL; run returns when the last lookup ended. */
+const char *libc_prepare(struct run *run);
+void libc_run(struct run *run);
+const char *libc_version_text(void);
+extern const uint16_t libc_kind;
+const char *wire_prepare(struct run *run);
+void wire_run(struct run *run);
+
+#endif
