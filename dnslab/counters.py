@@ -55,7 +55,7 @@ def nft(text: str) -> dict[str, int]:
 
 
 def unbound(text: str) -> dict[str, int]:
-    """``unbound-control stats_noreset``: the totals of whole numbers, ``{"num.queries": 1, "num.cachehits": 0, ...}``."""
+    """``unbound-control stats_noreset``: its whole totals, ``{"num.queries": 1, "num.cachehits": 0}``."""
     numbers: dict[str, int] = {}
     for line in text.splitlines():
         name, equals, value = line.partition("=")

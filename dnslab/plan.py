@@ -278,11 +278,12 @@ class Trial:
 
 
 def applicable_targets(plan: Plan, variant: Variant, targets: Sequence[TargetInfo]) -> tuple[str, ...]:
-    """Targets on which ``variant`` is wanted and honoured, in the plan's order."""
+    """Targets on which ``variant`` is wanted and honoured; a plan that names no target wants all of them."""
     wanted = {target.name: target.variants for target in plan.targets}
     return tuple(
         target.name
         for target in targets
+        if not wanted or target.name in wanted
         if (chosen := wanted.get(target.name)) is None or variant.name in chosen
         if variants.not_applicable(variant, target.libc, target.libc_version, target.means) is None
     )

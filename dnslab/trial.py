@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dnslab.probe.job import Job, ResolverPatch, wire_query
-
 from dnslab.backends.base import Expected, TargetFacts
 from dnslab.errors import UsageError
 from dnslab.plan import Load, Plan, Trial
+from dnslab.probe.job import Job, ResolverPatch, wire_query
 from dnslab.resolvconf import Libc, ResolverOptions, attempt_timeout_s, lookup_failure_s, names_tried, parse
 
 #: a stall is a lookup whose service time reaches this share of its first attempt timeout
@@ -50,6 +49,8 @@ def describe(
         "variant": trial.variant,
         "load": trial.load,
         "target": target,
+        "engine": plan.loads[trial.load].engine,
+        "arrangement": plan.loads[trial.load].arrangement,
         "libc": facts.libc,
         "libc_version": facts.libc_version,
         "means": facts.means,

@@ -190,7 +190,9 @@ class LabTarget:
 
     def _links(self) -> str:
         n, client, node, address, uplink = self._number, self.client, self.node, self.client_address, self._uplink
-        local = f"addr add {NODE_LOCAL_ADDRESS}/32 dev lo\n" if self._variant.node_local else ""
+        # The cache's own queries to the cluster IP need a route before DNAT in the output hook changes their way.
+        local = f"addr add {NODE_LOCAL_ADDRESS}/32 dev lo\nroute add {CLUSTER_IP}/32 dev uplink\n"
+        local = local if self._variant.node_local else ""
         routes = "".join(f"ip -n {server} route add {address}/32 via {uplink}\n" for server in servers.ADDRESSES)
         return (
             f"ip netns add {node}\nip netns add {client}\n"
@@ -296,9 +298,9 @@ class LabTarget:
 
 def node_rules(fault: str) -> str:
     """The node's nft table: DNAT of the cluster IP, NOTRACK of the node-local cache, and a fault's chains."""
-    spread = " map { 0 : 10.200.255.2, 1 : 10.200.255.3 }"
+    spread = "numgen random mod 2 map { 0 : 10.200.255.2, 1 : 10.200.255.3 }"
     dnat = "".join(
-        f"    ip daddr {CLUSTER_IP} {protocol} dport 53 counter name {protocol}_flows dnat to numgen random mod 2{spread}\n"
+        f"    ip daddr {CLUSTER_IP} {protocol} dport 53 counter name {protocol}_flows dnat to {spread}\n"
         for protocol in ("udp", "tcp")
     )
     return (

@@ -67,8 +67,9 @@ class Namespaces:
         pid = self._holder.stdout.readline().strip()
         if not pid:
             _, reason = self._holder.communicate()
+            said = (reason.strip() or "no reason given").splitlines()[-1]
             raise NotAble(
-                f"no permission for namespaces ({reason.strip().splitlines()[-1] if reason.strip() else 'no reason given'}): "
+                f"no permission for namespaces ({said}): "
                 "run as root, or allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1; "
                 "Ubuntu: kernel.apparmor_restrict_unprivileged_userns=0)"
             )

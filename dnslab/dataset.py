@@ -1,0 +1,299 @@
+"""A run as data frames: one row a lookup, decoded from the probe's raw bytes.
+
+Units are converted here, once: nanoseconds to milliseconds and seconds. Opens no ground truth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dnslab import records
+from dnslab.errors import StreamError
+from dnslab.plan import Plan, TargetInfo, trials
+from dnslab.store import ArmRecord, RunFolder, latest_run_path
+
+RECORD = np.dtype(list(records.RECORD_FIELDS))
+OUTCOMES = ("answered", "partial", "negative", "failed")
+ANSWERED, PARTIAL, NEGATIVE, FAILED = range(4)
+SLOW_MS = 1_000.0
+
+#: netdb.h; the same values in glibc and musl
+_EAI = {-1: "EAI_BADFLAGS", -2: "EAI_NONAME", -3: "EAI_AGAIN", -4: "EAI_FAIL", -5: "EAI_NODATA", -6: "EAI_FAMILY"}
+_EAI |= {-7: "EAI_SOCKTYPE", -8: "EAI_SERVICE", -10: "EAI_MEMORY", -11: "EAI_SYSTEM", -12: "EAI_OVERFLOW"}
+_OURS = {
+    records.OUTCOME_ABANDONED: "abandoned",
+    records.OUTCOME_NO_ANSWER: "no answer",
+    records.OUTCOME_SOCKET: "socket error",
+    records.OUTCOME_NOT_STARTED: "not started",
+}
+_RCODE = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
+ERRORS = {0: "", **_EAI, **_OURS, **_RCODE}
+_NEGATIVE_CODES = (-2, -5, 3)
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """Columns of one trial on one target, as arrays of equal length, warm-up excluded; see ``Run.lookups``."""
+
+    arm: ArmRecord
+    intended_s: npt.NDArray[np.float64]
+    response_ms: npt.NDArray[np.float64]
+    service_ms: npt.NDArray[np.float64]
+    outcome: npt.NDArray[np.int8]
+    raw: npt.NDArray[Any]
+
+    @property
+    def half_lost(self) -> npt.NDArray[np.bool_]:
+        """glibc fell back after one of two parallel answers did not come."""
+        return (self.raw["flags"] & (records.FLAG_HALF_LOST | records.FLAG_HALF_LOST_TWICE)) != 0
+
+    @property
+    def exhausted(self) -> npt.NDArray[np.bool_]:
+        """Every worker was inside the resolver when the lookup's time came."""
+        return (self.raw["flags"] & records.FLAG_WORKERS_EXHAUSTED) != 0
+
+    @property
+    def stall(self) -> npt.NDArray[np.bool_]:
+        """Service time at or over 0.9 of the first attempt timeout."""
+        return self.service_ms >= float(self.arm.start["stall_ms"])
+
+
+def read_stream(path: Path) -> tuple[npt.NDArray[Any], str]:
+    """Records of a raw file up to its last whole block, and what is wrong with it (``""`` when it is whole)."""
+    blocks = []
+    decoder = records.StreamDecoder()
+    problem = ""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            data: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+            try:
+                for message in decoder.feed(data):
+                    if isinstance(message, records.Records):
+                        blocks.append(np.frombuffer(message.data, dtype=RECORD))
+                decoder.close()
+            except StreamError as error:
+                problem = str(error)
+            return (np.concatenate(blocks) if blocks else np.empty(0, RECORD)), problem
+    except FileNotFoundError:
+        return np.empty(0, RECORD), "there are no raw bytes"
+
+
+def _outcomes(arm: ArmRecord, raw: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
+    expected = np.asarray(arm.start["expected"], dtype=np.int64).reshape(-1, 2)
+    wire = len(expected) > 0 and arm.start.get("engine") == "wire"
+    index = raw["name"]
+    if wire:
+        entries = np.repeat(expected, 2, axis=0) if arm.start.get("arrangement") != "single" else expected
+        asked = np.where(raw["flags"] & records.FLAG_AAAA, 1, 0)
+        wanted_a = np.where(asked == 0, entries[index, 0], 0) > 0
+        wanted_aaaa = np.where(asked == 1, entries[index, 1], 0) > 0
+    else:
+        wanted_a = expected[index, 0] > 0
+        wanted_aaaa = (expected[index, 1] > 0) & bool(arm.start["asks_aaaa"])
+    n_a, n_aaaa = raw["answers"] & 0xFFFF, raw["answers"] >> 16
+    ok = raw["outcome"] == 0
+    empty = ok & (n_a == 0) & (n_aaaa == 0)
+    negative = np.isin(raw["outcome"], _NEGATIVE_CODES) | empty
+    missing = (wanted_a & (n_a == 0)) | (wanted_aaaa & (n_aaaa == 0))
+    wanted = wanted_a | wanted_aaaa
+    outcome = np.full(len(raw), FAILED, np.int8)
+    outcome[ok & ~empty & missing] = PARTIAL
+    outcome[ok & ~empty & ~missing] = ANSWERED
+    outcome[negative & ~wanted] = NEGATIVE
+    return outcome
+
+
+def decode(arm: ArmRecord) -> Lookups:
+    """The measured lookups of one trial on one target; those of a broken stream up to its last whole block."""
+    raw, _ = read_stream(arm.stream)
+    raw = raw[(raw["flags"] & records.FLAG_WARMUP) == 0]
+    intended, start, end = (raw[name].astype(np.int64) for name in ("intended_ns", "start_ns", "end_ns"))
+    return Lookups(arm, intended / 1e9, (end - intended) / 1e6, (end - start) / 1e6, _outcomes(arm, raw), raw)
+
+
+class Run:
+    """A run folder, opened for reading. ``problems`` names trials that are not whole, with the reason."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.path = folder.path
+        self.plan: Plan = folder.plan
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What the run was measured on."""
+        return self.folder.environment
+
+    @cached_property
+    def targets(self) -> list[TargetInfo]:
+        """The targets there were."""
+        return [TargetInfo(**target) for target in self.environment["targets"]]
+
+    @cached_property
+    def _arms(self) -> list[ArmRecord]:
+        chosen: dict[tuple[int, str], ArmRecord] = {}
+        for arm in self.folder.arms():
+            known = chosen.get((arm.number, arm.target))
+            if known is None or known.status != "complete":
+                chosen[arm.number, arm.target] = arm
+        return list(chosen.values())
+
+    def arms(self) -> list[ArmRecord]:
+        """One record for each trial on each target: the complete attempt where there is one, else the last."""
+        return self._arms
+
+    @cached_property
+    def problems(self) -> list[str]:
+        """Trials that are missing or not whole, a line each."""
+        done = {(arm.number, arm.target): arm for arm in self._arms}
+        lines = []
+        for trial in trials(self.plan, self.targets):
+            for target in trial.targets:
+                arm = done.get((trial.number, target))
+                status = arm.status if arm else "missing"
+                if status != "complete":
+                    reason = (arm.end or {}).get("error") if arm else None
+                    where = f"trial {trial.number} ({trial.variant}, round {trial.round}, {target})"
+                    lines.append(f"{where}: {status}" + (f", {reason}" if reason else ""))
+        return lines
+
+    def trials(self) -> pd.DataFrame:
+        """One row for each trial on each target: number, round, group, variant, load, target, libc, attempt, status."""
+        rows = [
+            {
+                "trial": arm.number,
+                **{key: arm.start[key] for key in ("round", "group", "variant", "load", "target", "libc")},
+                "attempt": arm.attempt,
+                "status": arm.status,
+            }
+            for arm in self._arms
+        ]
+        return pd.DataFrame(rows)
+
+    def decoded(self) -> Iterator[Lookups]:
+        """The lookups trial by trial: what statistics use, so that a long run need not fit into memory as a frame."""
+        for arm in self._arms:
+            yield decode(arm)
+
+    def lookups(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Every measured lookup, one row each, warm-up excluded.
+
+        Returns
+        -------
+        DataFrame
+            ``trial`` int32, ``round`` int16, ``load`` int8; ``variant``, ``target``, ``libc``, ``name`` category (the
+            name as asked); ``worker`` uint32; ``intended_s`` float64, since the trial's start; ``response_ms``,
+            ``service_ms`` float64 (end - intended start, end - actual start); ``outcome`` category (answered,
+            partial, negative, failed); ``error`` category (``""``, ``EAI_AGAIN``, ``abandoned``, ...); ``stall``,
+            ``slow``, ``over_limit``, ``half_lost``, ``workers_exhausted`` bool; ``n_a``, ``n_aaaa`` uint16. For
+            engine wire a row is a query, and ``worker`` holds its port and id: low and high 16 bits.
+        """
+        cached = self._parquet()
+        if cached is not None:
+            return pd.read_parquet(cached, columns=list(columns) if columns else None)
+        frames = [self._frame(lookups) for lookups in self.decoded()]
+        frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns or ()))
+        for name in ("variant", "target", "libc", "name", "error"):
+            if name in frame:
+                frame[name] = frame[name].astype("category")
+        if "outcome" in frame:
+            frame["outcome"] = pd.Categorical.from_codes(frame["outcome"], categories=list(OUTCOMES))
+        return frame[list(columns)] if columns else frame
+
+    def _frame(self, lookups: Lookups) -> pd.DataFrame:
+        arm, raw, n = lookups.arm, lookups.raw, len(lookups.raw)
+        names = np.asarray(arm.start["names"], dtype=object)
+        per_name = 2 if arm.start.get("arrangement", "single") != "single" else 1
+        codes, inverse = np.unique(raw["outcome"], return_inverse=True)
+        errors = np.asarray([ERRORS.get(int(code), str(code)) for code in codes], dtype=object)
+        return pd.DataFrame(
+            {
+                "trial": np.full(n, arm.number, np.int32),
+                "round": np.full(n, arm.start["round"], np.int16),
+                "load": np.full(n, arm.start["load"], np.int8),
+                "variant": arm.start["variant"],
+                "target": arm.target,
+                "libc": arm.start["libc"],
+                "name": names[raw["name"] // per_name],
+                "worker": raw["worker"],
+                "intended_s": lookups.intended_s,
+                "response_ms": lookups.response_ms,
+                "service_ms": lookups.service_ms,
+                "outcome": lookups.outcome,
+                "error": errors[inverse] if n else np.empty(0, object),
+                "stall": lookups.stall,
+                "slow": lookups.service_ms >= SLOW_MS,
+                "over_limit": lookups.service_ms >= self.plan.limit_ms,
+                "half_lost": lookups.half_lost,
+                "workers_exhausted": lookups.exhausted,
+                "n_a": (raw["answers"] & 0xFFFF).astype(np.uint16),
+                "n_aaaa": (raw["answers"] >> 16).astype(np.uint16),
+            }
+        )
+
+    def _parquet(self) -> Path | None:
+        """The parquet file, where it is at least as new as every raw file."""
+        path = self.path / "lookups.parquet"
+        try:
+            made = path.stat().st_mtime_ns
+            newest = max((arm.stream.stat().st_mtime_ns for arm in self._arms), default=0)
+        except OSError:
+            return None
+        return path if made >= newest else None
+
+    def write_parquet(self, folder: Path | None = None) -> Path:
+        """Write ``lookups.parquet`` beside the raw bytes, or into ``folder`` where the run is read-only."""
+        path = (folder or self.path) / "lookups.parquet"
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            self.lookups().to_parquet(temporary, compression="zstd", index=False)
+            temporary.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        return path
+
+    def _repr_html_(self) -> str:
+        plan, listed = self.plan, self.trials()
+        facts = {
+            "run": self.path.name,
+            "fault injected": str(plan.fault),
+            "variants": ", ".join(plan.variants),
+            "load": "; ".join(load.label for load in plan.loads),
+            "rounds": f"{plan.rounds}, {plan.order}",
+            "trials": f"{int((listed['status'] == 'complete').sum()) if len(listed) else 0} complete of {len(listed)}",
+        }
+        rows = "".join(f"<tr><th scope='row'>{k}</th><td>{html.escape(str(v))}</td></tr>" for k, v in facts.items())
+        return f"<table class='facts'>{rows}</table>"
+
+
+def open_run(path: Path | str = "latest", results: Path | str | None = None) -> Run:
+    """Open a run folder for reading.
+
+    Parameters
+    ----------
+    path
+        The folder, or ``"latest"``: the newest in ``results``.
+    results
+        Default ``results`` in the current folder, or ``$DNSLAB_RESULTS``.
+
+    Raises
+    ------
+    RunNotFound
+    """
+    if str(path) == "latest":
+        return Run(RunFolder(latest_run_path(Path(results or os.environ.get("DNSLAB_RESULTS", "results")))))
+    return Run(RunFolder(Path(path)))

@@ -1,0 +1,473 @@
+"""From lookups to figures with intervals: one row for each variant, target and load.
+
+The round is the replicate: lookups of one trial share its minute and its faults, so intervals are t intervals over
+rounds and effects are paired by round. Failed lookups stay in every denominator, slower than any answered one.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dnslab.dataset import FAILED, PARTIAL, SLOW_MS, Lookups, Run
+from dnslab.plan import not_applicable
+
+SUMMARY_VERSION = 1
+CONFIDENCE = 0.95
+#: fewer rounds carry no interval worth printing: with 3 a sign-flip test cannot fall under p = 0.25
+MIN_ROUNDS = 3
+LEVELS = (0.5, 0.99, 0.999)
+#: later than this with an idle worker is the generator's fault (a busy 2-CPU machine wakes a thread within 1-2 ms)
+LATE_MS = 10.0
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Latency quantiles, one row per group and level.
+
+    Takes lookups with ``outcome`` (category) and ``response_ms`` (float64, >= 0). Gives the group columns, ``level``
+    in (0, 1), ``response_ms`` (``inf`` where the level falls among failed lookups) and ``n``, the lookups counted.
+    """
+
+    levels: tuple[float, ...] = (0.5, 0.95, 0.99)
+
+    def __call__(self, lookups: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+        rows = []
+        for key, group in lookups.groupby(list(by), observed=True):
+            values = np.where(group["outcome"] == "failed", np.inf, group["response_ms"].to_numpy())
+            for level, value in zip(self.levels, quantiles(values, self.levels), strict=True):
+                rows.append({**dict(zip(by, key, strict=True)), "level": level, "response_ms": value, "n": len(group)})
+        return pd.DataFrame(rows, columns=[*by, "level", "response_ms", "n"])
+
+
+def quantiles(values: npt.NDArray[np.float64], levels: Sequence[float]) -> list[float]:
+    """Order statistics of ``values`` (``inf`` for failed): the smallest value that ``level`` of all do not exceed."""
+    if not len(values):
+        return [math.nan for _ in levels]
+    places = [min(len(values) - 1, max(0, math.ceil(level * len(values)) - 1)) for level in levels]
+    ordered = np.partition(values, sorted(set(places)))
+    return [float(ordered[place]) for place in places]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its bounds; NaN bounds where there are too few rounds."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def t_interval(values: Sequence[float], floor: float = -math.inf) -> Interval:
+    """Mean of ``values``, one a round, with its two-sided 95 % t interval; ``floor`` cuts the lower bound."""
+    finite = np.asarray(values, dtype=float)
+    if not len(finite) or not np.isfinite(finite).all():
+        return Interval(float(finite.mean()) if len(finite) else math.nan, math.nan, math.nan)
+    mean = float(finite.mean())
+    if len(finite) < MIN_ROUNDS:
+        return Interval(mean, math.nan, math.nan)
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(finite) - 1, 0.5 + CONFIDENCE / 2)) * float(finite.std(ddof=1)) / math.sqrt(len(finite))
+    return Interval(mean, max(floor, mean - half), mean + half)
+
+
+def upper_bound_when_none(n: int) -> float:
+    """One-sided 95 % upper bound of a share of which ``n`` independent trials showed none (Clopper, Pearson 1934)."""
+    return 1.0 - (1.0 - CONFIDENCE) ** (1.0 / n) if n else 1.0
+
+
+@dataclass
+class _Cell:
+    """What is gathered of one variant on one target under one load."""
+
+    libc: str
+    rounds: dict[int, dict[str, float]] = field(default_factory=dict)
+    responses: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    services: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    totals: dict[str, float] = field(default_factory=dict)
+    exposed: float | None = 0.0
+    stall_ms: float = 0.0
+    deadline_ms: float = 0.0
+
+
+_Key = tuple[str, str, int]
+
+
+def _gather(run: Run) -> tuple[dict[_Key, _Cell], list[dict[str, Any]]]:
+    cells: dict[_Key, _Cell] = {}
+    arms = []
+    for lookups in run.decoded():
+        start = lookups.arm.start
+        key = (start["variant"], lookups.arm.target, start["load"])
+        cell = cells.setdefault(key, _Cell(start["libc"]))
+        counted = _count(lookups, run.plan.limit_ms)
+        arms.append({"variant": key[0], "target": key[1], "load": key[2], "round": start["round"], **counted})
+        _add(cell, lookups, counted)
+    return cells, arms
+
+
+def _count(lookups: Lookups, limit_ms: float) -> dict[str, float]:
+    """Counts of one trial on one target, and what its validity rests on."""
+    service, failed = lookups.service_ms, lookups.outcome == FAILED
+    stall, flagged, exhausted = lookups.stall, lookups.half_lost, lookups.exhausted
+    lateness_ms = lookups.response_ms - service
+    start, end = lookups.arm.start["counters"], (lookups.arm.end or {}).get("counters") or {}
+    trailer = (lookups.arm.end or {}).get("trailer") or {}
+    ticks = _delta(start, end, "machine.cpu.total_ticks")
+    dropped = sum(
+        _delta(start, end, name) or 0 for name in start if name.endswith(".Udp.RcvbufErrors") and "client" not in name
+    )
+    started = ~(exhausted | (lookups.raw["outcome"] == -32765))
+    elapsed_s = (float(lookups.intended_s.max() - lookups.intended_s.min()) if len(service) else 0.0) or math.nan
+    return {
+        "n": len(service),
+        "failed": int(failed.sum()),
+        "partial": int((lookups.outcome == PARTIAL).sum()),
+        "stalls": int(stall.sum()),
+        "flagged_stalls": int((stall & flagged).sum()),
+        "flagged": int(flagged.sum()),
+        "slow": int((service >= SLOW_MS).sum()),
+        "over_limit": int((service >= limit_ms).sum()),
+        "exhausted": int(exhausted.sum()),
+        "late": int((started & (lateness_ms > LATE_MS)).sum()),
+        "lookups_per_s": len(service) / elapsed_s,
+        "idle_share": (_delta(start, end, "machine.cpu.idle_ticks") or 0) / ticks if ticks else math.nan,
+        "rcvbuf_errors": dropped,
+        "time_wait": end.get("client.TCP.tw", 0),
+        "blocked_ns": trailer.get("blocked_ns", 0),
+        "complete": int(lookups.arm.status == "complete"),
+    }
+
+
+def _delta(start: Mapping[str, int], end: Mapping[str, int], name: str) -> int | None:
+    return end[name] - start[name] if name in start and name in end else None
+
+
+_SUMMED = (
+    "n",
+    "failed",
+    "partial",
+    "stalls",
+    "flagged_stalls",
+    "slow",
+    "over_limit",
+    "exhausted",
+    "late",
+    "rcvbuf_errors",
+)
+
+
+def _add(cell: _Cell, lookups: Lookups, counted: Mapping[str, float]) -> None:
+    response = np.where(lookups.outcome == FAILED, np.inf, lookups.response_ms)
+    deadline_ms = float(lookups.arm.start["deadline_s"]) * 1e3
+    n = counted["n"]
+    for name in _SUMMED:
+        cell.totals[name] = cell.totals.get(name, 0) + counted[name]
+    counted_exposed = (lookups.arm.end or {}).get("exposed_counted")
+    cell.exposed = None if counted_exposed is None or cell.exposed is None else cell.exposed + counted_exposed
+    cell.stall_ms, cell.deadline_ms = float(lookups.arm.start["stall_ms"]), max(cell.deadline_ms, deadline_ms)
+    cell.responses.append(response)
+    cell.services.append(lookups.service_ms)
+    if n and counted["complete"]:
+        censored = np.minimum(response, deadline_ms)
+        p50, p99 = quantiles(censored, (0.5, 0.99))
+        shares = {f"{name}_share": counted[name] / n for name in ("stalls", "slow", "failed", "partial")}
+        cell.rounds[int(lookups.arm.start["round"])] = {
+            **shares,
+            "p50_ms": p50,
+            "p99_ms": p99,
+            "lookups_per_s": counted["lookups_per_s"],
+        }
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Figures of a run. ``rows`` are documented in docs/summary.md; ``arms`` holds one entry for each trial and target."""
+
+    run: str
+    fault: str
+    backend: str
+    closed_loops: frozenset[int]
+    load_labels: tuple[str, ...]
+    rows: tuple[Mapping[str, Any], ...]
+    arms: tuple[Mapping[str, Any], ...]
+    n_rounds: int
+    limit_ms: float
+
+    def row(self, variant: str, target: str | None = None, load: int = 0) -> Mapping[str, Any] | None:
+        """The row of a variant that was measured, on ``target`` (default: the first that has it); None without one."""
+        for row in self.rows:
+            wanted = row["variant"] == variant and row["load"] == load and target in (None, row["target"])
+            if wanted and row["not_applicable"] is None:
+                return row
+        return None
+
+    def to_frame(self) -> pd.DataFrame:
+        """The rows as a frame; a nested effect becomes columns ``effect_<name>``, ``..._low``, ``..._high``."""
+        flat = []
+        for row in self.rows:
+            plain = {key: value for key, value in row.items() if key not in ("effects", "intervals")}
+            for group, prefix in (("intervals", ""), ("effects", "effect_")):
+                for name, interval in (row[group] or {}).items():
+                    plain |= {f"{prefix}{name}_low": interval.low, f"{prefix}{name}_high": interval.high}
+                    if prefix:
+                        plain[f"{prefix}{name}"] = interval.estimate
+            flat.append(plain)
+        return pd.DataFrame(flat)
+
+    def to_json(self) -> str:
+        """Versioned JSON, described in docs/summary.md; a number that is not finite is null, or ``"failed"``."""
+        rows = [_jsonable(row) for row in self.rows]
+        head = {"version": SUMMARY_VERSION, "run": self.run, "backend": self.backend, "fault": self.fault}
+        return json.dumps({**head, "rounds": self.n_rounds, "limit_ms": self.limit_ms, "rows": rows}, indent=1)
+
+    def to_text(self) -> str:
+        """The table for a terminal."""
+        return table(self).to_string(index=False)
+
+    def _repr_html_(self) -> str:
+        return html_table(table(self))
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Interval):
+        return {"estimate": _jsonable(value.estimate), "low": _jsonable(value.low), "high": _jsonable(value.high)}
+    if isinstance(value, Mapping):
+        return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return "failed" if value > 0 else None
+    return value
+
+
+def summarise(run: Run) -> Summary:
+    """All figures of ``run``, in one pass over its raw bytes."""
+    cells, arms = _gather(run)
+    closed = frozenset(i for i, load in enumerate(run.plan.loads) if load.loop == "closed")
+    left_out = not_applicable(run.plan, run.targets)
+    rows: list[Mapping[str, Any]] = []
+    for load in range(len(run.plan.loads)):
+        for target in run.targets:
+            baseline = cells.get(("baseline", target.name, load))
+            for variant in run.plan.variants:
+                key = (variant, target.name, load)
+                cell = cells.get(key)
+                if cell is not None:
+                    # A closed loop has no effects: once workers hang together, it counts workers, not faults.
+                    compared = load not in closed and variant != "baseline"
+                    effects = _effects(cell, baseline) if compared and baseline else None
+                    rows.append(_row(key, cell, effects, run))
+                elif (variant, target.name) in left_out and _wanted(run, target.name, variant):
+                    rows.append(_empty_row(key, target.libc, left_out[variant, target.name]))
+    return Summary(
+        run.path.name,
+        str(run.plan.fault),
+        run.plan.backend,
+        closed,
+        tuple(load.label for load in run.plan.loads),
+        tuple(rows),
+        tuple(arms),
+        run.plan.rounds,
+        run.plan.limit_ms,
+    )
+
+
+def _wanted(run: Run, target: str, variant: str) -> bool:
+    """Whether the plan asks for ``variant`` on ``target``; a plan that names no target asks for all on all."""
+    chosen = {one.name: one.variants for one in run.plan.targets}
+    return not chosen or (target in chosen and (chosen[target] is None or variant in (chosen[target] or ())))
+
+
+def _row(key: _Key, cell: _Cell, effects: Mapping[str, Interval] | None, run: Run) -> dict[str, Any]:
+    total = cell.totals
+    n = int(total["n"])
+    response, service = np.concatenate(cell.responses), np.concatenate(cell.services)
+    p50, p99, p999 = quantiles(response, LEVELS)
+    rounds = [cell.rounds[number] for number in sorted(cell.rounds)]
+    names = ("stalls_share", "slow_share", "failed_share", "lookups_per_s")
+    modelled = _exposed_modelled(run, key[2], n) if cell.exposed is None else None
+    return {
+        "variant": key[0],
+        "target": key[1],
+        "load": key[2],
+        "libc": cell.libc,
+        "not_applicable": None,
+        "rounds": len(rounds),
+        "n": n,
+        **{name: int(total[name]) for name in _SUMMED if name != "n"},
+        **{f"{name}_share": total[name] / n if n else math.nan for name in ("stalls", "slow", "failed", "partial")},
+        "min_ms": float(service.min()) if n else math.nan,
+        "avg_ms": float(service.mean()) if n else math.nan,
+        "max_ms": float(service.max()) if n else math.nan,
+        "p50_ms": p50,
+        "p99_ms": p99,
+        "p999_ms": p999,
+        "stall_ms": cell.stall_ms,
+        "exposed_counted": None if cell.exposed is None else int(cell.exposed),
+        "exposed_modelled": modelled,
+        "flagged_share": total["flagged_stalls"] / total["stalls"] if total["stalls"] else None,
+        "stalls_upper": upper_bound_when_none(n) if n and not total["stalls"] else None,
+        "stalls_upper_rounds": upper_bound_when_none(len(rounds)) if rounds and not total["stalls"] else None,
+        "lookups_per_s": float(np.mean([r["lookups_per_s"] for r in rounds])) if rounds else math.nan,
+        "intervals": {name: t_interval([r[name] for r in rounds], 0.0) for name in names},
+        "effects": effects,
+    }
+
+
+def _empty_row(key: _Key, libc: str, reason: str) -> dict[str, Any]:
+    names = {"variant": key[0], "target": key[1], "load": key[2], "libc": libc, "not_applicable": reason}
+    return {**names, "intervals": None, "effects": None}
+
+
+def _effects(cell: _Cell, baseline: _Cell) -> dict[str, Interval]:
+    """Differences from baseline, paired by round; quantiles are of latency censored at the common deadline."""
+    common = sorted(cell.rounds.keys() & baseline.rounds.keys())
+    deadline_ms = min(cell.deadline_ms, baseline.deadline_ms)
+    effects = {}
+    for name in ("stalls_share", "slow_share", "failed_share", "p50_ms", "p99_ms"):
+        cap = deadline_ms if name.endswith("_ms") else math.inf
+        pairs = [(cell.rounds[r][name], baseline.rounds[r][name]) for r in common]
+        effects[name] = t_interval([min(one, cap) - min(other, cap) for one, other in pairs])
+    return effects
+
+
+def _exposed_modelled(run: Run, load: int, n: int) -> float | None:
+    """New flows by exp(-r T / P): r sockets/s from one address, entry life T, P ports; an average over the trial.
+
+    Only where the client is fresh or the rate is known; a closed loop has none.
+    """
+    backend = run.environment.get("backend", {})
+    rate = run.plan.loads[load].rate_per_s
+    life_s, ports = backend.get("udp_timeout_s"), backend.get("n_ports")
+    if rate is None or not life_s or not ports:
+        return None
+    return n * math.exp(-rate * life_s / ports)
+
+
+SKETCH_LEVELS = np.concatenate([np.linspace(0.0, 0.99, 500, endpoint=False), 1 - np.logspace(-2, -6, 300)])
+
+
+def sketches(run: Run) -> pd.DataFrame:
+    """Quantile sketches for drawing: ``variant``, ``target``, ``load``, ``level``, ``response_ms``.
+
+    500 points up to p99 and 300, log-spaced, up to p99.9999, failed lookups slowest; levels among them are left out,
+    so a curve ends at the answered share.
+    """
+    pooled: dict[_Key, list[npt.NDArray[np.float64]]] = {}
+    for lookups in run.decoded():
+        key = (lookups.arm.start["variant"], lookups.arm.target, lookups.arm.start["load"])
+        pooled.setdefault(key, []).append(np.where(lookups.outcome == FAILED, np.inf, lookups.response_ms))
+    frames = []
+    for (variant, target, load), parts in pooled.items():
+        values = np.sort(np.concatenate(parts))
+        if not len(values):
+            continue
+        places = np.clip(np.ceil(SKETCH_LEVELS * len(values)).astype(int) - 1, 0, len(values) - 1)
+        frame = pd.DataFrame({"level": SKETCH_LEVELS, "response_ms": values[places]})
+        top = pd.DataFrame({"level": [1.0], "response_ms": [values[-1]]})
+        frame = pd.concat([frame, top], ignore_index=True)
+        answered = float(np.isfinite(values).mean())
+        frame = frame[np.isfinite(frame["response_ms"])]
+        frames.append(frame.assign(variant=variant, target=target, load=load, answered_share=answered))
+    columns = ["variant", "target", "load", "level", "response_ms", "answered_share"]
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def stalls_per_second(run: Run) -> pd.DataFrame:
+    """Stalls by the second their lookup was due, summed over rounds: ``variant``, ``target``, ``load``, ``second``,
+    ``n``, ``stalls``."""
+    frames = []
+    for lookups in run.decoded():
+        start = lookups.arm.start
+        seconds = lookups.intended_s.astype(np.int64)
+        size = int(seconds.max()) + 1 if len(seconds) else 0
+        counts = np.bincount(seconds, minlength=size)
+        stalls = np.bincount(seconds, weights=lookups.stall, minlength=size).astype(np.int64)
+        frame = pd.DataFrame({"second": np.arange(size), "n": counts, "stalls": stalls})
+        frames.append(frame.assign(variant=start["variant"], target=lookups.arm.target, load=start["load"]))
+    columns = ["variant", "target", "load", "second", "n", "stalls"]
+    if not frames:
+        return pd.DataFrame(columns=columns)
+    joined = pd.concat(frames, ignore_index=True)
+    return joined.groupby(["variant", "target", "load", "second"], as_index=False, observed=True).sum()[columns]
+
+
+def percent(share: float) -> str:
+    """A share for reading, three significant digits: ``"1.72 %"``."""
+    if not math.isfinite(share):
+        return ""
+    return "0" if share == 0 else f"{share * 100:.3g} %"
+
+
+def milliseconds(value: float) -> str:
+    """A latency for reading: ``"0.21"``, ``"5,012"``, ``"failed"`` where the level falls among failed lookups."""
+    if math.isnan(value):
+        return ""
+    if math.isinf(value):
+        return "failed"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _share_with_interval(row: Mapping[str, Any], name: str) -> str:
+    if name == "stalls_share" and row["stalls_upper"] is not None:
+        return f"0 (< {percent(row['stalls_upper'])})"
+    interval = row["intervals"][name]
+    bounds = f" ({interval.low * 100:.2g} to {interval.high * 100:.2g})" if math.isfinite(interval.low) else ""
+    return percent(row[name]) + bounds
+
+
+def table(summary: Summary) -> pd.DataFrame:
+    """The summary as text, for people: one row for each variant, target and load."""
+    rows = []
+    for row in summary.rows:
+        named = {"configuration": row["variant"], "libc": row["target"]}
+        if len(summary.load_labels) > 1:
+            named["load"] = summary.load_labels[row["load"]]
+        if row["not_applicable"] is not None:
+            rows.append({**named, "stalls": "not applicable: " + row["not_applicable"]})
+            continue
+        exposed = row["exposed_counted"] if row["exposed_counted"] is not None else row["exposed_modelled"]
+        kind = "" if row["exposed_counted"] is not None or exposed is None else " (model)"
+        rows.append(
+            {
+                **named,
+                "lookups": f"{row['n']:,}",
+                "stalls": f"{row['stalls']:,}",
+                "stalled (95 %)": _share_with_interval(row, "stalls_share"),
+                "flagged": percent(row["flagged_share"]) if row["flagged_share"] is not None else "",
+                "≥ 1 s": percent(row["slow_share"]),
+                "failed": f"{row['failed']:,}",
+                "partial": f"{row['partial']:,}",
+                "p50 ms": milliseconds(row["p50_ms"]),
+                "p99 ms": milliseconds(row["p99_ms"]),
+                "p99.9 ms": milliseconds(row["p999_ms"]),
+                "min ms": milliseconds(row["min_ms"]),
+                "avg ms": milliseconds(row["avg_ms"]),
+                "max ms": milliseconds(row["max_ms"]),
+                f"≥ {summary.limit_ms:g} ms": f"{row['over_limit']:,}",
+                "lookups/s": f"{row['lookups_per_s']:,.0f}" if math.isfinite(row["lookups_per_s"]) else "",
+                "exposed": "" if exposed is None else f"{exposed:,.0f}{kind}",
+            }
+        )
+    return pd.DataFrame(rows).fillna("")
+
+
+def html_table(frame: pd.DataFrame, caption: str = "") -> str:
+    """An accessible table that scrolls inside its own box."""
+    head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in frame.columns)
+    body = []
+    for _, values in frame.iterrows():
+        first, *rest = [html.escape(str(value)) for value in values]
+        cells = "".join(f"<td>{value}</td>" for value in rest)
+        body.append(f"<tr><th scope='row'>{first}</th>{cells}</tr>")
+    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    inner = f"<table class='figures'>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f"<div class='scroll' tabindex='0' role='region' aria-label='table of figures'>{inner}</div>"
