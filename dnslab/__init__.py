@@ -1,1 +1,37 @@
-"""Settle which DNS resolver configuration stalls, how often and why."""
+"""Settle which DNS resolver configuration stalls, how often and why: by measuring every lookup.
+
+The few names that notebooks use are here; each is imported when it is first asked for, so that measuring needs no
+pandas and reading no lab.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+_HOME = {
+    "CompareParameters": "report",
+    "Plan": "plan",
+    "conclude": "findings",
+    "ecdf": "plots",
+    "find_vetoes": "validity",
+    "measured_on": "report",
+    "obtain_run": "report",
+    "open_run": "dataset",
+    "render": "report",
+    "run": "runner",
+    "sketches": "stats",
+    "stalls_over_time": "plots",
+    "stalls_per_second": "stats",
+    "summarise": "stats",
+}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

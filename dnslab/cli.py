@@ -173,7 +173,7 @@ def summary(run_folder: str, form: str) -> None:
     from dnslab.dataset import open_run
     from dnslab.findings import conclude
     from dnslab.stats import summarise
-    from dnslab.validity import vetoes
+    from dnslab.validity import find_vetoes
 
     opened = open_run(run_folder)
     figures = summarise(opened)
@@ -184,7 +184,7 @@ def summary(run_folder: str, form: str) -> None:
     else:
         from dnslab.progress import print_summary
 
-        print_summary(figures, conclude(figures, vetoes(opened, figures)))
+        print_summary(figures, conclude(figures, find_vetoes(opened, figures)))
 
 
 @cli.command(name="report")

@@ -57,12 +57,15 @@ class Lookups:
     @property
     def half_lost(self) -> npt.NDArray[np.bool_]:
         """glibc fell back after one of two parallel answers did not come."""
-        return (self.raw["flags"] & (records.FLAG_HALF_LOST | records.FLAG_HALF_LOST_TWICE)) != 0
+        return self._has(records.FLAG_HALF_LOST | records.FLAG_HALF_LOST_TWICE)
 
     @property
     def exhausted(self) -> npt.NDArray[np.bool_]:
         """Every worker was inside the resolver when the lookup's time came."""
-        return (self.raw["flags"] & records.FLAG_WORKERS_EXHAUSTED) != 0
+        return self._has(records.FLAG_WORKERS_EXHAUSTED)
+
+    def _has(self, flags: int) -> npt.NDArray[np.bool_]:
+        return np.asarray(self.raw["flags"] & flags, dtype=np.bool_)
 
     @property
     def stall(self) -> npt.NDArray[np.bool_]:
@@ -210,7 +213,8 @@ class Run:
             if name in frame:
                 frame[name] = frame[name].astype("category")
         if "outcome" in frame:
-            frame["outcome"] = pd.Categorical.from_codes(frame["outcome"], categories=list(OUTCOMES))
+            names = np.asarray(OUTCOMES, dtype=object)[frame["outcome"].to_numpy(np.int8)]
+            frame["outcome"] = pd.Categorical(names, categories=OUTCOMES)
         return frame[list(columns)] if columns else frame
 
     def _frame(self, lookups: Lookups) -> pd.DataFrame:

@@ -137,7 +137,7 @@ class Plan(_Model):
     deadline a lookup, which by default is past the resolver's own longest wait.
     """
 
-    version: Literal[1] = PLAN_VERSION
+    version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "compare"
     backend: Literal["lab", "local"] = "lab"
     nameserver: str | None = None

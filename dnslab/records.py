@@ -203,6 +203,7 @@ class StreamDecoder:
             The probe sent its reason for refusing the job.
         """
         view = memoryview(self._pending + bytes(data)) if self._pending else memoryview(data)
+        self._pending = b""  # it is in the view now; a caller may ask for the trailer before this generator ends
         position = 0
         try:
             while len(view) - position >= FRAME.size:

@@ -96,7 +96,7 @@ def apply_option(options: ResolverOptions, option: str) -> ResolverOptions:
         if not value.isdigit():
             return options
         field = {"timeout": "timeout_s"}.get(name, name)
-        return replace(options, **{field: int(value)})
+        return replace(options, **{field: int(value)})  # type: ignore[arg-type]
     return options.with_flags(option) if option in FLAG_OPTIONS else options
 
 

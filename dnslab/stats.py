@@ -191,7 +191,7 @@ def _add(cell: _Cell, lookups: Lookups, counted: Mapping[str, float]) -> None:
 
 @dataclass(frozen=True)
 class Summary:
-    """Figures of a run. ``rows`` are documented in docs/summary.md; ``arms`` holds one entry for each trial and target."""
+    """Figures of a run. ``rows`` are documented in docs/summary.md; ``arms`` has an entry for each trial and target."""
 
     run: str
     fault: str

@@ -57,14 +57,15 @@ exec "$@"
 
 def known_targets() -> list[TargetInfo]:
     """The targets a lab on this machine would have: glibc, and musl where its loader and probe are there."""
-    found = [TargetInfo("glibc", "glibc", _glibc_version())] if sys.platform == "linux" else []
+    found = [TargetInfo("glibc", "glibc", glibc_version())] if sys.platform == "linux" else []
     version = _musl_version()
     if version:
         found.append(TargetInfo("musl", "musl", version))
     return found
 
 
-def _glibc_version() -> str:
+def glibc_version() -> str:
+    """This machine's, ``""`` where it has none."""
     try:
         return (os.confstr("CS_GNU_LIBC_VERSION") or "").removeprefix("glibc ")
     except (ValueError, OSError):

@@ -32,7 +32,9 @@ UDP_TIMEOUTS_S = (30, 120)
 #: with entries this short-lived nearly every new socket opens a new flow, at any rate the lab reaches
 SHORT_UDP_TIMEOUTS_S = (1, 1)
 
-_UDP = dict.fromkeys(("use-vc", "single-request", "single-request-reopen", "node-local"), "clean")
+_UDP: Mapping[str, Outcome] = dict.fromkeys(
+    ("use-vc", "single-request", "single-request-reopen", "node-local"), "clean"
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,211 @@
+"""The answer in words: what stalls, which configuration does not, what it costs, and what the run cannot show.
+
+A cause is named only by its evidence in the measurements. What was injected is said because the plan says it.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dnslab.stats import Summary, milliseconds, percent
+from dnslab.validity import Veto
+
+#: share of stalls with the half-lost flag from which on "one of two answers was lost" is the pattern: under race
+#: emulation 100 of 100 were flagged, under receive-buffer overflow 2 of 70
+FLAGGED_RACE = 0.8
+FLAGGED_OVERFLOW = 0.5
+#: stalls from which on a flagged share says something
+MIN_STALLS = 5
+SEQUENTIAL = ("single-request", "single-request-reopen")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The answer in two sentences (``headline``), ``evidence`` and ``limits`` a sentence each, and the vetoes."""
+
+    headline: str
+    evidence: tuple[str, ...]
+    limits: tuple[str, ...]
+    vetoes: tuple[Veto, ...]
+
+    @property
+    def void(self) -> bool:
+        """Whether a veto empties the headline."""
+        return any(veto.severity == "void" for veto in self.vetoes)
+
+    def _repr_html_(self) -> str:
+        marks = "".join(
+            f"<li><strong>{html.escape(veto.name)}</strong>: {html.escape(veto.seen)}. {html.escape(veto.advice)}.</li>"
+            for veto in self.vetoes
+        )
+        points = "".join(f"<li>{html.escape(line)}</li>" for line in self.evidence)
+        return (
+            f"<p class='headline'>{html.escape(self.headline)}</p>"
+            + (f"<ul class='vetoes'>{marks}</ul>" if marks else "")
+            + (f"<ul class='evidence'>{points}</ul>" if points else "")
+        )
+
+
+def conclude(summary: Summary, vetoes: Sequence[Veto]) -> Findings:
+    """Findings of ``summary``; a veto of severity ``void`` empties the headline."""
+    void = [veto for veto in vetoes if veto.severity == "void"]
+    limits = tuple(_limits(summary))
+    if void:
+        reasons = "; ".join(dict.fromkeys(f"{veto.name} ({veto.seen})" for veto in void[:3]))
+        return Findings(f"No conclusion: this run cannot be relied on. {reasons}.", (), limits, tuple(vetoes))
+    sentences = [_first(summary), _second(summary)]
+    return Findings(" ".join(filter(None, sentences)), tuple(_evidence(summary)), limits, tuple(vetoes))
+
+
+def _first_target(summary: Summary) -> str | None:
+    return next((row["target"] for row in summary.rows if row["not_applicable"] is None), None)
+
+
+def _rows(summary: Summary) -> list[Mapping[str, Any]]:
+    """Rows of the first target's first load: what the headline speaks of."""
+    target = _first_target(summary)
+    return [r for r in summary.rows if r["target"] == target and r["load"] == 0 and r["not_applicable"] is None]
+
+
+def _with_interval(row: Mapping[str, Any]) -> str:
+    interval = row["intervals"]["stalls_share"]
+    if row["stalls_upper"] is not None:
+        bound = percent(row["stalls_upper"])
+        return f"none of {row['n']:,} (under {bound} with 95 % confidence, lookups taken as independent)"
+    if math.isfinite(interval.low):
+        return f"{percent(row['stalls_share'])} (95 % interval {percent(interval.low)} to {percent(interval.high)})"
+    return percent(row["stalls_share"])
+
+
+def _first(summary: Summary) -> str:
+    baseline = summary.row("baseline")
+    if baseline is None:
+        rows = _rows(summary)
+        return f"No baseline was measured; {len(rows)} configurations were." if rows else "Nothing was measured."
+    injected = "" if summary.fault == "none" else f"With the fault {summary.fault} injected, "
+    stalls = _with_interval(baseline)
+    length = f"{baseline['stall_ms'] / 1e3:.3g} s"
+    if baseline["stalls"]:
+        text = f"{stalls} of baseline's lookups took {length} or more"
+    elif baseline["failed"]:
+        text = f"baseline failed in {baseline['failed']:,} of {baseline['n']:,} lookups and none took {length} or more"
+    else:
+        text = f"no baseline lookup took {length} or more: {stalls}"
+    text = f"{injected}{text} on {baseline['target']}"
+    cause = cause_of(summary)
+    return f"{text[0].upper()}{text[1:]}{'; ' + cause if cause else ''}."
+
+
+def cause_of(summary: Summary) -> str:
+    """What baseline's stalls look like, by their evidence; ``""`` where there are too few to say."""
+    baseline = summary.row("baseline")
+    if baseline is None or baseline["stalls"] < MIN_STALLS or baseline["libc"] != "glibc":
+        return ""
+    flagged = baseline["flagged_share"] or 0.0
+    dropped = baseline["rcvbuf_errors"]
+    sequential = [row for name in SEQUENTIAL if (row := summary.row(name, baseline["target"]))]
+    clean = bool(sequential) and all(row["stalls"] == 0 and row["failed"] == 0 for row in sequential)
+    if flagged >= FLAGGED_RACE and not dropped and clean:
+        return (
+            f"{percent(flagged)} of them lost just one of the two parallel answers and sequential queries lost none, "
+            "which is the pattern of the conntrack race"
+        )
+    if dropped and flagged < FLAGGED_OVERFLOW:
+        return (
+            f"servers dropped {dropped:,} datagrams at a full receive buffer in the same trials and "
+            f"{percent(flagged)} of the stalls lost just one answer, which points to the buffer"
+        )
+    return "their cause is not shown by this run"
+
+
+def _second(summary: Summary) -> str:
+    baseline = summary.row("baseline")
+    others = [row for row in _rows(summary) if row["variant"] != "baseline"]
+    if baseline is None or not others:
+        return ""
+    if not baseline["stalls"] and not baseline["failed"]:
+        worse = [row for row in others if row["stalls"] or row["failed"]]
+        if worse:
+            return "Of the others, " + "; ".join(_told(row) for row in worse) + "."
+        return "Nor did any of the others stall or fail."
+    clean = [row for row in others if row["stalls"] == 0 and row["failed"] == 0]
+    bad = [row for row in others if row not in clean]
+    parts = []
+    if clean:
+        names = _listed([row["variant"] for row in clean])
+        fewest = min(row["n"] for row in clean)
+        costs = [c for row in clean if (c := _cost(row))]
+        parts.append(
+            f"{names} had none in {fewest:,} lookups or more each" + (f" ({'; '.join(costs)})" if costs else "")
+        )
+    if bad:
+        parts.append("; ".join(_told(row) for row in bad))
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    failed = f" and failed in {percent(row['failed_share'])}" if row["failed"] else ""
+    return f"{row['variant']} stalled in {percent(row['stalls_share'])}{failed}"
+
+
+def _cost(row: Mapping[str, Any]) -> str:
+    effect = (row["effects"] or {}).get("p50_ms")
+    if effect is None or not math.isfinite(effect.low) or effect.low <= 0:
+        return ""
+    return f"{row['variant']} costs {milliseconds(effect.estimate)} ms at the median"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _evidence(summary: Summary) -> list[str]:
+    lines = []
+    for row in summary.rows:
+        if row["not_applicable"] is not None:
+            lines.append(f"{row['variant']} on {row['target']}: not applicable, {row['not_applicable']}.")
+    for row in summary.rows:
+        if row["not_applicable"] is None and row["effects"] and row["load"] == 0:
+            effect = row["effects"]["slow_share"]
+            if math.isfinite(effect.low) and (effect.high < 0 or effect.low > 0):
+                lines.append(
+                    f"{row['variant']} on {row['target']}: lookups at or over 1 s change by "
+                    f"{effect.estimate * 100:+.3g} percentage points against baseline "
+                    f"(95 % interval {effect.low * 100:+.3g} to {effect.high * 100:+.3g}, paired by round)."
+                )
+    for row in summary.rows:
+        if row["not_applicable"] is None and row["target"] == "musl" and row["variant"] == "baseline" and row["stalls"]:
+            lines.append(
+                f"musl asks again after {row['stall_ms'] / 0.9e3:.3g} s, so its stalls are that long: "
+                f"{percent(row['stalls_share'])} of lookups."
+            )
+    return lines
+
+
+def _limits(summary: Summary) -> list[str]:
+    lines = []
+    fault = summary.fault.partition(":")[0]
+    if fault == "race":
+        lines.append(
+            "The race is emulated: newer kernels (5.6 and later) resolve it. By construction the emulation spares "
+            "sequential queries, a second socket, TCP and an untracked cache, so it shows that such stalls are seen "
+            "and measured, not that these remedies work on a kernel that drops."
+        )
+    elif fault != "none":
+        lines.append(f"The fault {summary.fault} was injected; nothing here says how often it occurs elsewhere.")
+    if summary.backend == "lab":
+        lines.append("The lab is one machine: client, node and servers share its CPUs, and its links add no delay.")
+    else:
+        lines.append("This machine's ports and flows are shared with all else that runs on it: clients were not fresh.")
+    if summary.closed_loops:
+        lines.append(
+            "A closed loop shows throughput and maximum only: a worker in a stall asks nothing, so shares and "
+            "quantiles count workers rather than faults, and no effects are given."
+        )
+    lines.append("Intervals hold for runs like this one: same machine, same load, same hour.")
+    return lines

@@ -1,0 +1,142 @@
+"""What makes a comparison void: each check looks at how the run went, not at what it found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dnslab.dataset import Run
+from dnslab.stats import LATE_MS, MIN_ROUNDS, Summary
+
+#: share of lookups late with an idle worker from which on the schedule was not kept
+LATE_SHARE = 0.01
+#: share of lookups that found every worker busy from which on the load was not the one planned
+EXHAUSTED_SHARE = 0.01
+#: machine-wide idle share under which the client competed for its CPU
+IDLE_SHARE = 0.10
+#: an exposure this far under the best round's means that flows were not new any more
+EXPOSURE_KEPT = 0.5
+#: share of new flows that a comparison in existing clients has to keep
+EXPOSURE_MODELLED = 0.95
+#: share of the ports in TIME_WAIT from which on the ports limit the rate
+PORTS_USED = 0.8
+TIME_WAIT_S = 60
+
+
+@dataclass(frozen=True)
+class Veto:
+    """A reason to distrust a run. ``void`` empties the headline, ``note`` only stands beside it."""
+
+    name: str
+    severity: Literal["void", "note"]
+    seen: str
+    advice: str
+
+
+def find_vetoes(run: Run, summary: Summary) -> list[Veto]:
+    """All that hold, gravest first."""
+    found = [
+        *_missing(run),
+        *_generator(summary),
+        *_exhausted(summary),
+        *_exposure(run, summary),
+        *_ports(run, summary),
+        *_cpu(summary),
+        *_blocked(summary),
+        *_rounds(summary),
+    ]
+    return sorted(found, key=lambda veto: veto.severity == "note")
+
+
+def _missing(run: Run) -> Iterator[Veto]:
+    if run.problems:
+        more = f" and {len(run.problems) - 1} more" if len(run.problems) > 1 else ""
+        advice = f"`dnslab run --resume {run.path}` measures what is missing"
+        yield Veto("trials missing", "void", run.problems[0] + more, advice)
+
+
+def _share(row: Mapping[str, Any], name: str) -> float:
+    return float(row[name]) / row["n"] if row.get("n") else 0.0
+
+
+def _measured(summary: Summary) -> Iterator[Mapping[str, Any]]:
+    return (row for row in summary.rows if row["not_applicable"] is None)
+
+
+def _generator(summary: Summary) -> Iterator[Veto]:
+    for row in _measured(summary):
+        share = _share(row, "late")
+        if row["load"] not in summary.closed_loops and share > LATE_SHARE:
+            seen = f"{row['variant']} on {row['target']}: {share:.1%} of lookups started over {LATE_MS:g} ms late"
+            yield Veto("generator too slow", "void", seen, "lower --rate, or free the CPUs")
+
+
+def _exhausted(summary: Summary) -> Iterator[Veto]:
+    for row in _measured(summary):
+        share = _share(row, "exhausted")
+        if share > EXHAUSTED_SHARE:
+            seen = f"{row['variant']} on {row['target']}: {share:.1%} of lookups found every worker inside the resolver"
+            yield Veto("workers exhausted", "void", seen, "the outage is real; more workers (-c) to measure its extent")
+
+
+def _exposure(run: Run, summary: Summary) -> Iterator[Veto]:
+    backend = run.environment.get("backend", {})
+    for row in _measured(summary):
+        modelled = row["exposed_modelled"]
+        if not backend.get("fresh_clients", True) and modelled is not None and modelled < EXPOSURE_MODELLED * row["n"]:
+            seen = f"{row['variant']}: by model only {modelled / row['n']:.0%} of lookups opened a new flow"
+            yield Veto("exposure lost", "void", seen, "lower --rate: clients that exist cannot be made fresh")
+    counted: dict[tuple[str, str, int], list[float]] = {}
+    for arm in run.arms():
+        exposed, done = (arm.end or {}).get("exposed_counted"), ((arm.end or {}).get("trailer") or {}).get("n_records")
+        if exposed and done:
+            key = (arm.start["variant"], arm.target, arm.start["load"])
+            counted.setdefault(key, []).append(exposed / done)
+    for (variant, target, _), shares in counted.items():
+        if min(shares) < EXPOSURE_KEPT * max(shares):
+            seen = f"{variant} on {target}: exposed per lookup fell from {max(shares):.2f} to {min(shares):.2f}"
+            yield Veto("exposure lost", "void", seen, "a trial met flows of an earlier one, or the rate is too high")
+
+
+def _ports(run: Run, summary: Summary) -> Iterator[Veto]:
+    n_ports = run.environment.get("backend", {}).get("n_ports")
+    if not n_ports:
+        return
+    worst: dict[tuple[str, str], float] = {}
+    for arm in summary.arms:
+        key = (arm["variant"], arm["target"])
+        worst[key] = max(worst.get(key, 0.0), arm["time_wait"] / n_ports)
+    for (variant, target), share in worst.items():
+        if share > PORTS_USED:
+            seen = f"{variant} on {target}: {share:.0%} of its {n_ports:,} ports in TIME_WAIT at the end of a trial"
+            advice = f"stay under {n_ports // TIME_WAIT_S:,} connections/s, or make trials shorter"
+            yield Veto("ports limited", "void", seen, advice)
+
+
+def _cpu(summary: Summary) -> Iterator[Veto]:
+    shares = [arm["idle_share"] for arm in summary.arms if math.isfinite(arm["idle_share"])]
+    busy = [share for share in shares if share < IDLE_SHARE]
+    if busy:
+        open_loop = len(summary.closed_loops) < len(summary.load_labels)
+        seen = f"in {len(busy)} of {len(shares)} trials the machine was idle for under {IDLE_SHARE:.0%} of the time"
+        advice = (
+            "lower --rate, or free the CPUs"
+            if open_loop
+            else "a closed loop loads the machine; read no latency from it"
+        )
+        yield Veto("CPU saturated", "void" if open_loop else "note", seen, advice)
+
+
+def _blocked(summary: Summary) -> Iterator[Veto]:
+    blocked_ns = sum(arm["blocked_ns"] for arm in summary.arms)
+    if blocked_ns:
+        seen = f"workers waited {blocked_ns / 1e9:.3g} s in all because results were not read in time"
+        yield Veto("output blocked", "void", seen, "the machine or disk that runs dnslab is too slow for this load")
+
+
+def _rounds(summary: Summary) -> Iterator[Veto]:
+    if summary.n_rounds < MIN_ROUNDS:
+        seen = f"{summary.n_rounds} round{'s' if summary.n_rounds > 1 else ''}: no interval can be given"
+        yield Veto("too few rounds", "note", seen, f"--rounds {MIN_ROUNDS} at least, 9 for a comparison of several")
