@@ -65,10 +65,12 @@ def _curves(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame, Any, Any]]:
 
     several = frame["target"].nunique() > 1
     groups = list(frame.groupby(["variant", "target"], sort=False, observed=True))
+    # By name, not by place: a configuration looks the same in every figure of a page.
+    order = {key: i for i, key in enumerate(sorted(key for key, _ in groups))}
     colours = sns.color_palette("colorblind", n_colors=max(1, len(groups)))
     return [
-        (_label(points.iloc[0], several), points, colours[i], STYLES[i % len(STYLES)])
-        for i, (_, points) in enumerate(groups)
+        (_label(points.iloc[0], several), points, colours[order[key]], STYLES[order[key] % len(STYLES)])
+        for key, points in groups
     ]
 
 
@@ -137,6 +139,7 @@ def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> 
             label=label,
         )
     axes.set_ylim(bottom=0)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("second of the trial")
     axes.set_ylabel("lookups that stalled, %")
     if len(frame):

@@ -240,6 +240,8 @@ p, li { max-width: 70ch; overflow-wrap: anywhere; }
 .failed { border-color: #b00020; color: #7a0016; }
 .said { background: #f3f4f8; padding: 0.5rem 0.8rem; }
 .scroll { overflow-x: auto; }
+.anchor-link { display: none; }
+.figures td.reason { text-align: left; color: #555; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3rem 0.65rem; border-bottom: 1px solid #dde; text-align: right; white-space: nowrap; }
 th[scope=row], .facts td { text-align: left; }

@@ -27,6 +27,7 @@ MIN_ROUNDS = 3
 LEVELS = (0.5, 0.99, 0.999)
 #: later than this with an idle worker is the generator's fault (a busy 2-CPU machine wakes a thread within 1-2 ms)
 LATE_MS = 10.0
+NOT_APPLICABLE = "not applicable"
 
 
 @dataclass(frozen=True)
@@ -432,7 +433,7 @@ def table(summary: Summary) -> pd.DataFrame:
         if len(summary.load_labels) > 1:
             named["load"] = summary.load_labels[row["load"]]
         if row["not_applicable"] is not None:
-            rows.append({**named, "stalls": "not applicable: " + row["not_applicable"]})
+            rows.append({**named, "exposed": f"{NOT_APPLICABLE}: {row['not_applicable']}"})
             continue
         exposed = row["exposed_counted"] if row["exposed_counted"] is not None else row["exposed_modelled"]
         kind = "" if row["exposed_counted"] is not None or exposed is None else " (model)"
@@ -466,7 +467,10 @@ def html_table(frame: pd.DataFrame, caption: str = "") -> str:
     body = []
     for _, values in frame.iterrows():
         first, *rest = [html.escape(str(value)) for value in values]
-        cells = "".join(f"<td>{value}</td>" for value in rest)
+        if NOT_APPLICABLE in rest[-1]:  # the reason takes the place of all figures
+            cells = f"<td>{rest[0]}</td><td class='reason' colspan='{len(rest) - 1}'>{rest[-1]}</td>"
+        else:
+            cells = "".join(f"<td>{value}</td>" for value in rest)
         body.append(f"<tr><th scope='row'>{first}</th>{cells}</tr>")
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     inner = f"<table class='figures'>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"

@@ -208,7 +208,7 @@ static bool next_lookup(struct run *run, struct record *record)
 static bool put_not_started(const struct worker *worker, struct record *record)
 {
 	uint64_t now = clock_ns() - worker->run->origin_ns;
-	if (worker->run->job.loop == LOOP_CLOSED || now < worker->run->load_end_ns)
+	if (!(record->flags & FLAG_WORKERS_EXHAUSTED) || now < worker->run->load_end_ns)
 		return false;
 	record->start_ns = record->end_ns = now;
 	record->outcome = OUTCOME_NOT_STARTED;
