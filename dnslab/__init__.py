@@ -9,13 +9,13 @@ from __future__ import annotations
 import importlib
 
 _HOME = {
-    "CompareParameters": "report",
+    "CompareParameters": "notebook",
     "Plan": "plan",
     "conclude": "findings",
     "ecdf": "plots",
     "find_vetoes": "validity",
     "measured_on": "report",
-    "obtain_run": "report",
+    "obtain_run": "notebook",
     "open_run": "dataset",
     "render": "report",
     "run": "runner",

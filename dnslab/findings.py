@@ -139,9 +139,8 @@ def _second(summary: Summary) -> str:
         names = _listed([row["variant"] for row in clean])
         fewest = min(row["n"] for row in clean)
         costs = [c for row in clean if (c := _cost(row))]
-        parts.append(
-            f"{names} had none in {fewest:,} lookups or more each" + (f" ({'; '.join(costs)})" if costs else "")
-        )
+        at_cost = f" ({'; '.join(costs)})" if costs else ""
+        parts.append(f"of the others, {names} had none in {fewest:,} lookups or more each{at_cost}")
     if bad:
         parts.append("; ".join(_told(row) for row in bad))
     text = "; ".join(parts)

@@ -124,6 +124,8 @@ def _numbers(summary: Summary, load: int) -> str:
 
 def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
     """Share of lookups that stalled, by the second they were due, over all rounds, of ``stats.stalls_per_second``."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _new(4.4)
     frame = seconds[seconds["load"] == load]
     for label, points, colour, style in _curves(frame):
@@ -139,7 +141,7 @@ def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> 
             label=label,
         )
     axes.set_ylim(bottom=0)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("second of the trial")
     axes.set_ylabel("lookups that stalled, %")
     if len(frame):

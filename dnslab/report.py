@@ -16,76 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from dnslab.dataset import Run, open_run
-from dnslab.errors import NotAble, RunInvalid, RunNotFound, UsageError
-from dnslab.store import RunFolder
+from dnslab.dataset import Run
+from dnslab.errors import NotAble, RunInvalid
 
 NOTEBOOK = "compare.ipynb"
 EXECUTE_TIMEOUT_S = 300
-SAMPLE = Path(__file__).parent / "sample"
 
 
 class NotebookFailed(RunInvalid):
     """A cell failed. The page was still written, with the failure as its headline."""
-
-
-class CompareParameters(BaseModel):
-    """Parameters of compare.ipynb. ``run``: a run folder, ``"latest"`` or ``"new"``; ``plan``: for ``"new"``."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    run: str = "latest"
-    plan: dict[str, Any] = {}
-
-    @classmethod
-    def check(cls, **values: object) -> CompareParameters:
-        """The parameters, once they hold; UsageError in one line otherwise."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise UsageError(f"parameter {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-
-
-_made: dict[str, Path] = {}
-
-
-def obtain_run(run: str = "latest", plan: Mapping[str, Any] | None = None) -> Run:
-    """The run a notebook shows.
-
-    ``"new"`` carries out ``plan`` in the lab, once a kernel: calling it again with the same plan gives the finished
-    run. Where no lab can be had, or ``"latest"`` finds no run, the sample run that comes with dnslab is shown instead,
-    and said to be.
-    """
-    parameters = CompareParameters.check(run=run, plan=dict(plan or {}))
-    key = json.dumps(parameters.plan, sort_keys=True, default=str)
-    try:
-        if parameters.run != "new":
-            return open_run(parameters.run, results_folder())
-        if key not in _made:
-            _made[key] = _run(parameters.plan)
-        return open_run(_made[key])
-    except (NotAble, RunNotFound) as error:
-        if parameters.run not in ("new", "latest") or not SAMPLE.exists():
-            raise
-        print(f"{error}. What follows is the sample run that comes with dnslab, measured elsewhere.")
-        return Run(RunFolder(SAMPLE))
-
-
-def _run(plan: Mapping[str, Any]) -> Path:
-    from dnslab.runner import run  # late: reading needs no backend
-
-    return run(plan, results=results_folder())
-
-
-def results_folder() -> Path:
-    """``$DNSLAB_RESULTS``, else ``results`` of the project or the current folder; never ``notebooks/results``."""
-    if os.environ.get("DNSLAB_RESULTS"):
-        return Path(os.environ["DNSLAB_RESULTS"])
-    here = Path.cwd()
-    return (here.parent if here.name == "notebooks" else here) / "results"
 
 
 def measured_on(run: Run) -> str:

@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -418,9 +419,7 @@ static void send_slots(uint32_t flow_number, const uint32_t *numbers, uint32_t n
 		return; /* sent when the connection stands; the start is the connect */
 	int sent;
 	if (over_tcp) {
-		struct msghdr all = {.msg_iov = parts};
-		all.msg_iovlen += n; /* size_t in glibc, int in musl: += converts without a cast for either */
-		sent = sendmsg(flow->fd, &all, MSG_NOSIGNAL) > 0 ? (int)n : -1;
+		sent = writev(flow->fd, parts, (int)n) > 0 ? (int)n : -1;
 	} else {
 		sent = sendmmsg(flow->fd, messages, n, MSG_NOSIGNAL);
 	}

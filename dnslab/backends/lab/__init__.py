@@ -12,6 +12,7 @@ TIME_WAIT, no conntrack entry and no cached name is carried over. The two server
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import platform
@@ -179,11 +180,13 @@ class LabTarget:
         high, low = divmod(number, 250)
         self.client_address, self._uplink = f"10.201.{high}.{low + 1}", f"10.200.{high}.{low + 1}"
         self._closed = False
+        self._cache: subprocess.Popen[bytes] | None = None
         try:
             lab.inside.run(self._links() + self._files())
             lab.inside.run(self._node_script(), self.node)
             if variant.node_local:
-                servers.start_unbound(lab.inside, self.node, self.node, servers.cache_config(self.node))
+                config = servers.cache_config(self.node)
+                self._cache = servers.start_unbound(lab.inside, self.node, self.node, config)
                 servers.wait_ready(lab.inside, self.node)
         except BaseException:
             self.close()
@@ -287,14 +290,14 @@ class LabTarget:
         self._closed = True
         pidfile = f"/run/dnslab/{self.node}.pid"
         routes = "".join(f"ip -n {s} route del {self.client_address}/32 || true\n" for s in servers.ADDRESSES)
-        try:
+        with contextlib.suppress(NotAble, subprocess.TimeoutExpired):  # the lab may have gone, and all that was inside
             self._lab.inside.run(
                 f"[ ! -e {pidfile} ] || kill -9 $(cat {pidfile}) || true\n{routes}"
                 f"ip netns del {self.client} || true\nip netns del {self.node} || true\n"
                 f"rm -rf /run/dnslab/{self.client} /run/dnslab/{self.node}.*\n"
             )
-        except (NotAble, subprocess.TimeoutExpired):
-            return  # the lab has gone, and with it all that was inside
+        if self._cache:
+            self._cache.wait()
 
 
 def node_rules(fault: str) -> str:

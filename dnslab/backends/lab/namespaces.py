@@ -74,6 +74,7 @@ class Namespaces:
                 "Ubuntu: kernel.apparmor_restrict_unprivileged_userns=0)"
             )
         self._pid = pid
+        self._servers: list[subprocess.Popen[bytes]] = []
 
     def enter(self, argv: Sequence[str], namespace: str | None = None) -> list[str]:
         """The command line that runs ``argv`` inside, in the network namespace called ``namespace``."""
@@ -101,7 +102,7 @@ class Namespaces:
 
     def start(self, argv: Sequence[str], namespace: str) -> subprocess.Popen[bytes]:
         """Start a server inside. It ends with the holder, if not before."""
-        return subprocess.Popen(
+        server = subprocess.Popen(
             self.enter(argv, namespace),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -109,6 +110,8 @@ class Namespaces:
             start_new_session=True,
             env=environment(),
         )
+        self._servers.append(server)
+        return server
 
     def close(self) -> None:
         """End the holder, and so all that is inside. May be called twice."""
@@ -119,6 +122,8 @@ class Namespaces:
             except subprocess.TimeoutExpired:
                 self._holder.kill()  # unshare takes its child with it
                 self._holder.wait()
+            for server in self._servers:  # the kernel has killed them: only their exit status is left to take
+                server.wait()
             for pipe in (self._holder.stdout, self._holder.stderr):
                 if pipe:
                     pipe.close()

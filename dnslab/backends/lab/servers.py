@@ -5,6 +5,7 @@ unbound cannot answer late, so slow faults use ``responder`` in its place.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -81,11 +82,11 @@ def write_file(path: str, text: str) -> str:
     return f"cat >{path} <<'END_OF_FILE'\n{text}END_OF_FILE\n"
 
 
-def start_unbound(inside: Namespaces, namespace: str, name: str, config: str) -> None:
+def start_unbound(inside: Namespaces, namespace: str, name: str, config: str) -> subprocess.Popen[bytes]:
     """Start unbound with ``config`` in ``namespace``."""
     path = f"/run/dnslab/{name}.conf"
     inside.run(write_file(path, config))
-    inside.start(["unbound", "-d", "-c", path], namespace)
+    return inside.start(["unbound", "-d", "-c", path], namespace)
 
 
 def start_backends(inside: Namespaces, fault: Fault, values: Mapping[str, float]) -> None:

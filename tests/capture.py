@@ -1,0 +1,89 @@
+"""An independent witness: every packet of a lab client, as tcpdump wrote it down."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dnslab.backends.lab import LabTarget
+from dnslab.backends.lab.namespaces import environment
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One packet on the client's link; the DNS fields are those of its (first) message over UDP, else 0 and empty."""
+
+    at_ns: int
+    protocol: str
+    by: str
+    source_port: int
+    to: str
+    port: int
+    query_id: int
+    rdtype: int
+    name: str
+
+
+def read_pcap(path: Path) -> list[Packet]:
+    """Packets of a pcap file with nanosecond stamps and Ethernet frames."""
+    data = path.read_bytes()
+    if struct.unpack_from("<I", data)[0] != 0xA1B23C4D:
+        raise ValueError("expected a pcap file with nanosecond stamps")
+    packets, at = [], 24
+    while at + 16 <= len(data):
+        seconds, nanoseconds, size, _ = struct.unpack_from("<4I", data, at)
+        frame = data[at + 16 : at + 16 + size]
+        at += 16 + size
+        if frame[12:14] == b"\x08\x00" and frame[23] in (6, 17):
+            packets.append(_packet(seconds * 10**9 + nanoseconds, frame[14:]))
+    return packets
+
+
+def _packet(at_ns: int, packet: bytes) -> Packet:
+    header = (packet[0] & 15) * 4
+    source_port, port = struct.unpack_from("!HH", packet, header)
+    ends = socket.inet_ntoa(packet[12:16]), source_port, socket.inet_ntoa(packet[16:20]), port
+    if packet[9] == 6:
+        return Packet(at_ns, "tcp", *ends, 0, 0, "")
+    message = packet[header + 8 :]
+    labels, place = [], 12
+    while len(message) > place and message[place]:
+        labels.append(message[place + 1 : place + 1 + message[place]].decode("ascii", "replace"))
+        place += message[place] + 1
+    query_id, rdtype = struct.unpack_from("!H", message)[0], struct.unpack_from("!H", message, place + 1)[0]
+    return Packet(at_ns, "udp", *ends, query_id, rdtype, ".".join(labels) + ".")
+
+
+@contextlib.contextmanager
+def captured(target: LabTarget) -> Iterator[list[Packet]]:
+    """Capture in the client; the list is filled when the block ends."""
+    packets: list[Packet] = []
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)  # tcpdump gives up its rights
+        path = Path(folder) / "pcap"
+        argv = ["tcpdump", "--immediate-mode", "-i", "eth0", "-w", str(path), "-U", "-B", "16384", "-Z", "root"]
+        argv += ["--time-stamp-precision=nano", "port", "53"]
+        command = target._lab.inside.enter(argv, target.client)
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment(), start_new_session=True)
+        assert process.stderr
+        while b"listening" not in (line := process.stderr.readline()):
+            if not line:
+                raise RuntimeError("tcpdump did not start")
+        try:
+            yield packets
+        finally:
+            time.sleep(0.3)
+            # nsenter forked: the signal has to reach its child, and no other.
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            for pid in children:
+                subprocess.run(["kill", "-INT", pid], check=False)
+            process.wait(5)
+            process.stderr.close()
+            packets.extend(read_pcap(path))

@@ -1,0 +1,45 @@
+"""Tiers: a test that needs what is not there is skipped and says so; a tier asked for by name fails instead."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from dnslab.backends.lab.namespaces import Namespaces
+from dnslab.errors import NotAble
+
+
+def _no_lab() -> str | None:
+    try:
+        Namespaces().close()
+    except NotAble as error:
+        return str(error)
+    return None
+
+
+def _no_compiler() -> str | None:
+    return None if shutil.which("cc") else "no C compiler: `apt-get install gcc`"
+
+
+def _no_kernel() -> str | None:
+    try:
+        import ipykernel  # noqa: F401
+        import papermill  # noqa: F401
+    except ModuleNotFoundError as error:
+        return f"{error.name} is missing: `pip install 'dnslab[notebooks]'`"
+    return None
+
+
+CHECKS = {"lab": _no_lab, "probe": _no_compiler, "notebook": _no_kernel}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what cannot run here; tiers named in $DNSLAB_REQUIRE_TIERS are not skipped but fail."""
+    required = os.environ.get("DNSLAB_REQUIRE_TIERS", "").split()
+    for tier, check in CHECKS.items():
+        marked = [item for item in items if item.get_closest_marker(tier)]
+        reason = check() if marked and tier not in required else None
+        for item in marked if reason else ():
+            item.add_marker(pytest.mark.skip(reason=reason))

@@ -1,0 +1,139 @@
+"""dataset: what a row means, written out; broken streams; parquet."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dnslab import records
+from dnslab.dataset import Run, open_run, read_stream
+from dnslab.errors import RunNotFound
+from dnslab.plan import Load, Plan
+from tests.runs import rows, stream, write_run
+
+PLAN = Plan(variants=("baseline",), rounds=1, loads=(Load(duration_s=1),), limit_ms=4900)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    made = rows([0.2, 5004.0, 4999.92, 10.0, 0.3, 0.4, 20000.0, 0.0, 0.1, 0.1])
+    made["flags"][1] = records.FLAG_HALF_LOST
+    made["flags"][8] = records.FLAG_WARMUP
+    made["answers"][2] = 1  # A only
+    made["outcome"][3:8] = [-3, -2, -5, records.OUTCOME_ABANDONED, records.OUTCOME_NOT_STARTED]
+    made["answers"][3:8] = 0
+    made["start_ns"][9] += 2_000_000  # 2 ms late
+    made["end_ns"][9] += 2_000_000
+    return open_run(write_run(tmp_path / "run", PLAN, {("baseline", "glibc", 1): made}))
+
+
+def test_every_row(run: Run) -> None:
+    frame = run.lookups()
+    assert frame["outcome"].tolist() == ["answered", "answered", "partial"] + ["failed"] * 5 + ["answered"]
+    assert frame["error"].tolist() == [
+        "",
+        "",
+        "",
+        "EAI_AGAIN",
+        "EAI_NONAME",
+        "EAI_NODATA",
+        "abandoned",
+        "not started",
+        "",
+    ]
+    assert frame["stall"].tolist() == [False, True, True, False, False, False, True, False, False]
+    assert frame["over_limit"].tolist() == frame["stall"].tolist()  # 4,999.92 ms is over 4,900
+    assert frame["slow"].sum() == 3
+    assert frame["half_lost"].tolist() == [False, True] + [False] * 7
+    assert frame["service_ms"].iloc[-1] == pytest.approx(0.1)
+    assert frame["response_ms"].iloc[-1] == pytest.approx(2.1)
+    assert frame["n_a"].tolist() == [1, 1, 1, 0, 0, 0, 0, 0, 1]
+    assert set(frame["name"]) == {"web.any.cluster.local."}
+    assert (frame["variant"].iloc[0], frame["target"].iloc[0], frame["round"].iloc[0]) == ("baseline", "glibc", 1)
+
+
+def test_dtypes(run: Run) -> None:
+    frame = run.lookups()
+    for name in ("variant", "target", "libc", "name", "outcome", "error"):
+        assert isinstance(frame[name].dtype, pd.CategoricalDtype)
+    assert frame["response_ms"].dtype == "float64"
+    assert frame["trial"].dtype == "int32"
+
+
+def test_no_aaaa_asked_is_not_partial(tmp_path: Path) -> None:
+    path = write_run(
+        tmp_path / "run", PLAN, {("baseline", "glibc", 1): rows([1.0], answers=1)}, start_changes={"asks_aaaa": False}
+    )
+    assert open_run(path).lookups()["outcome"].tolist() == ["answered"]
+
+
+def test_a_negative_that_was_expected(tmp_path: Path) -> None:
+    made = rows([1.0], answers=0, outcome=-2)
+    path = write_run(tmp_path / "run", PLAN, {("baseline", "glibc", 1): made}, start_changes={"expected": [[0, 0]]})
+    assert open_run(path).lookups()["outcome"].tolist() == ["negative"]
+
+
+def test_parquet_gives_the_same_and_is_renewed(run: Run) -> None:
+    before = run.lookups()
+    path = run.write_parquet()
+    pd.testing.assert_frame_equal(run.lookups(), before)
+    assert run.lookups(["stall"]).columns.tolist() == ["stall"]
+    raw = run.arms()[0].stream
+    path.write_bytes(b"stale")
+    os.utime(raw, ns=(0, path.stat().st_mtime_ns + 1))
+    pd.testing.assert_frame_equal(run.lookups(), before)
+
+
+def test_a_broken_stream_is_read_up_to_its_last_whole_block(tmp_path: Path) -> None:
+    data = stream(rows([1.0] * 4000), whole=False)
+    path = tmp_path / "x.dnsr"
+    path.write_bytes(data[:-1])
+    whole, problem = read_stream(path)
+    assert len(whole) == 2 * 65_520 // 40
+    assert "without its trailer" in problem
+    path.write_bytes(b"")
+    assert len(read_stream(path)[0]) == 0
+    path.write_bytes(b"GIF89a, which is long enough to be a frame")
+    assert "expected a stream" in read_stream(path)[1]
+
+
+def test_problems_name_what_is_missing(tmp_path: Path) -> None:
+    plan = PLAN.model_copy(update={"rounds": 2})
+    run = open_run(write_run(tmp_path / "run", plan, {("baseline", "glibc", 1): rows([1.0])}))
+    assert run.problems == ["trial 2 (baseline, round 2, glibc): missing"]
+    (run.arms()[0].stream.with_name("glibc.end.json")).unlink()
+    assert open_run(tmp_path / "run").problems[0] == "trial 1 (baseline, round 1, glibc): interrupted"
+    assert len(open_run(tmp_path / "run").lookups()) == 1
+
+
+def test_latest_and_none(tmp_path: Path) -> None:
+    with pytest.raises(RunNotFound, match="dnslab run"):
+        open_run("latest", tmp_path)
+    with pytest.raises(RunNotFound, match=r"no plan\.yaml"):
+        open_run(tmp_path)
+
+
+def test_ground_truth_is_never_opened(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removing it changes nothing, and no module of the reading side names it."""
+    before = run.lookups()
+    for path in run.path.glob("trials/*/*ground-truth*"):
+        path.unlink()
+    pd.testing.assert_frame_equal(open_run(run.path).lookups(), before)
+    package = Path(records.__file__).parent
+    for name in ("dataset", "stats", "validity", "findings", "plots", "report"):
+        text = (package / f"{name}.py").read_text(encoding="utf-8")
+        assert "ground-truth" not in text, name
+        assert "ground_truth" not in text, name
+
+
+def test_reads_a_read_only_copy(run: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy)
+    copy.chmod(0o500)
+    assert len(open_run(copy).lookups()) == 9
+    assert open_run(copy).write_parquet(tmp_path).exists()
+    copy.chmod(0o700)

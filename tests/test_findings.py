@@ -1,0 +1,122 @@
+"""findings and validity: the words follow the evidence, and vetoes empty the headline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dnslab.dataset import Run, open_run
+from dnslab.findings import Findings, conclude
+from dnslab.plan import FaultPlan, Load, Plan
+from dnslab.records import FLAG_WORKERS_EXHAUSTED
+from dnslab.stats import summarise
+from dnslab.validity import find_vetoes
+from tests.runs import rows, write_run
+
+VARIANTS = ("baseline", "single-request", "single-request-reopen")
+
+
+def run_with(path: Path, stalls: int, flagged: int, fault: str = "none", rounds: int = 3, **more: Any) -> Run:
+    plan = Plan(variants=VARIANTS, rounds=rounds, loads=(Load(duration_s=1),), fault=FaultPlan.parse(fault))
+    lookups = {}
+    for number in range(1, rounds + 1):
+        made = rows([0.5] * (100 - stalls) + [5004.0] * stalls)
+        made["flags"][100 - flagged :] = 1 if flagged else 0
+        lookups["baseline", "glibc", number] = made
+        for name in VARIANTS[1:]:
+            lookups[name, "glibc", number] = rows([0.8] * 100)
+    return open_run(write_run(path / "run", plan, lookups, **more))
+
+
+def found(run: Run) -> Findings:
+    summary = summarise(run)
+    return conclude(summary, find_vetoes(run, summary))
+
+
+def test_the_race_is_named_by_its_evidence(tmp_path: Path) -> None:
+    said = found(run_with(tmp_path, 5, 5, "race:p=0.05"))
+    assert "pattern of the conntrack race" in said.headline
+    assert "With the fault race:p=0.05 injected" in said.headline
+    assert "single-request and single-request-reopen had none in 300" in said.headline
+    assert any("emulated" in line and "construction" in line for line in said.limits)
+    assert not said.void
+
+
+def test_overflow_is_never_called_a_race(tmp_path: Path) -> None:
+    said = found(run_with(tmp_path, 5, 0, "receive-buffer", counters={"server-a.Udp.RcvbufErrors": 30}))
+    text = " ".join([said.headline, *said.evidence, *said.limits])
+    assert "receive buffer" in said.headline
+    assert "race" not in text
+
+
+@pytest.mark.parametrize(("flagged", "dropped"), [(0, 0), (5, 7), (3, 0)])
+def test_no_cause_without_evidence(tmp_path: Path, flagged: int, dropped: int) -> None:
+    said = found(run_with(tmp_path, 5, flagged, counters={"server-a.Udp.RcvbufErrors": dropped}))
+    assert "cause is not shown" in said.headline
+
+
+def test_nothing_stalled(tmp_path: Path) -> None:
+    said = found(run_with(tmp_path, 0, 0))
+    assert said.headline.startswith("No baseline lookup took 4.5 s or more: none of 300")
+    assert "Nor did any of the others" in said.headline
+
+
+def test_missing_trials_void(tmp_path: Path) -> None:
+    run = run_with(tmp_path, 5, 5)
+    run.arms()[0].stream.with_name("glibc.end.json").unlink()
+    said = found(open_run(run.path))
+    assert said.void
+    assert said.headline.startswith("No conclusion")
+    assert "--resume" in said.vetoes[0].advice
+
+
+def names(run: Run) -> set[tuple[str, str]]:
+    return {(veto.name, veto.severity) for veto in find_vetoes(run, summarise(run))}
+
+
+def test_a_sound_run_has_no_veto(tmp_path: Path) -> None:
+    assert names(run_with(tmp_path, 5, 5)) == set()
+
+
+def test_few_rounds_are_noted(tmp_path: Path) -> None:
+    assert names(run_with(tmp_path, 5, 5, rounds=2)) == {("too few rounds", "note")}
+
+
+def test_busy_cpu_voids(tmp_path: Path) -> None:
+    assert ("CPU saturated", "void") in names(run_with(tmp_path, 5, 5, counters={"machine.cpu.idle_ticks": 50}))
+
+
+def test_time_wait_voids(tmp_path: Path) -> None:
+    assert ("ports limited", "void") in names(run_with(tmp_path, 5, 5, counters={"client.TCP.tw": 60_000}))
+
+
+def one_variant(path: Path, made: Any, exposed: list[int] | None = None) -> Run:
+    plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
+    return open_run(write_run(path / "run", plan, {("baseline", "glibc", n): made for n in (1, 2, 3)}))
+
+
+def test_a_late_generator_voids(tmp_path: Path) -> None:
+    made = rows([0.5] * 100)
+    made["intended_ns"][50:] -= 20_000_000
+    assert ("generator too slow", "void") in names(one_variant(tmp_path, made))
+
+
+def test_lateness_with_all_workers_inside_is_another_thing(tmp_path: Path) -> None:
+    made = rows([0.5] * 100)
+    made["intended_ns"][50:] -= 20_000_000
+    made["flags"][50:] = FLAG_WORKERS_EXHAUSTED
+    found_names = names(one_variant(tmp_path, made))
+    assert ("workers exhausted", "void") in found_names
+    assert ("generator too slow", "void") not in found_names
+
+
+def test_lost_exposure_voids(tmp_path: Path) -> None:
+    import json
+
+    run = one_variant(tmp_path, rows([0.5] * 100))
+    for arm, exposed in zip(run.arms(), (90, 80, 10), strict=True):
+        path = arm.stream.with_name("glibc.end.json")
+        path.write_text(json.dumps({**json.loads(path.read_text()), "exposed_counted": exposed}))
+    assert ("exposure lost", "void") in names(open_run(run.path))

@@ -1,0 +1,127 @@
+"""stats: figures worked out by hand or by scipy, failed lookups slowest, rounds as replicates."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+from dnslab.dataset import open_run
+from dnslab.plan import Load, Plan
+from dnslab.stats import (
+    Quantiles,
+    Summary,
+    quantiles,
+    sketches,
+    stalls_per_second,
+    summarise,
+    t_interval,
+    table,
+    upper_bound_when_none,
+)
+from tests.runs import rows, write_run
+
+
+def test_t_interval_against_scipy() -> None:
+    values = [0.8, 1.2, 1.1, 0.7, 1.4]
+    low, high = scipy.stats.t.interval(0.95, 4, np.mean(values), scipy.stats.sem(values))
+    found = t_interval(values)
+    assert (found.estimate, found.low, found.high) == pytest.approx((1.04, low, high))
+    assert math.isnan(t_interval([1.0, 2.0]).low)
+    assert t_interval([0.0, 0.0, 0.3], floor=0.0).low == 0.0
+
+
+def test_upper_bound_against_scipy() -> None:
+    for n in (1, 10, 5000):
+        exact = scipy.stats.binomtest(0, n, alternative="less").proportion_ci(0.95, "exact").high
+        assert upper_bound_when_none(n) == pytest.approx(exact)
+
+
+def test_failed_lookups_are_the_slowest() -> None:
+    assert quantiles(np.array([3.0, 1.0, np.inf, 2.0]), (0.5, 0.75, 0.9)) == [2.0, 3.0, math.inf]
+    frame = pd.DataFrame(
+        {"variant": ["a"] * 4, "outcome": ["answered"] * 3 + ["failed"], "response_ms": [1.0, 2.0, 3.0, 0.1]}
+    )
+    assert Quantiles((0.5, 0.99))(frame, ["variant"])["response_ms"].tolist() == [2.0, math.inf]
+
+
+@pytest.fixture
+def summary(tmp_path: Path) -> Summary:
+    plan = Plan(variants=("baseline", "use-vc"), rounds=3, loads=(Load(duration_s=1),))
+    lookups = {}
+    for number, n_stalls in ((1, 1), (2, 2), (3, 3)):
+        made = rows([0.5] * 90 + [5004.0] * n_stalls + [0.5] * (10 - n_stalls))
+        made["flags"][90 : 90 + n_stalls] = 1
+        lookups["baseline", "glibc", number] = made
+        lookups["use-vc", "glibc", number] = rows([1.0] * 100)
+        lookups["baseline", "musl", number] = rows([0.4] * 100)
+    return summarise(open_run(write_run(tmp_path / "run", plan, lookups, exposed=50)))
+
+
+def test_figures(summary: Summary) -> None:
+    row = summary.row("baseline", "glibc")
+    assert row
+    assert (row["n"], row["stalls"], row["slow"], row["failed"], row["over_limit"]) == (300, 6, 6, 0, 6)
+    assert row["flagged_share"] == 1.0
+    assert (row["min_ms"], row["max_ms"]) == pytest.approx((0.5, 5004.0))
+    assert row["avg_ms"] == pytest.approx((294 * 0.5 + 6 * 5004) / 300)
+    assert (row["p50_ms"], row["p99_ms"]) == pytest.approx((0.5, 5004.0))
+    assert row["exposed_counted"] == 150
+    assert row["exposed_modelled"] is None
+    interval = row["intervals"]["stalls_share"]
+    low, high = scipy.stats.t.interval(0.95, 2, 0.02, scipy.stats.sem([0.01, 0.02, 0.03]))
+    assert (interval.estimate, interval.low, interval.high) == pytest.approx((0.02, max(0, low), high))
+
+
+def test_effects_are_paired_by_round(summary: Summary) -> None:
+    row = summary.row("use-vc")
+    assert row
+    effect = row["effects"]["stalls_share"]
+    low, high = scipy.stats.t.interval(0.95, 2, -0.02, scipy.stats.sem([-0.01, -0.02, -0.03]))
+    assert (effect.estimate, effect.low, effect.high) == pytest.approx((-0.02, low, high))
+    assert row["effects"]["p50_ms"].estimate == pytest.approx(0.5)
+    assert row["stalls_upper"] == pytest.approx(1 - 0.05 ** (1 / 300))
+
+
+def test_not_applicable_is_not_measured(summary: Summary) -> None:
+    assert summary.row("use-vc", "musl") is None
+    assert [(r["variant"], r["target"]) for r in summary.rows if r["not_applicable"]] == [("use-vc", "musl")]
+    assert "not applicable: musl ignores use-vc" in table(summary).to_string()
+
+
+def test_json_is_versioned(summary: Summary) -> None:
+    data = json.loads(summary.to_json())
+    assert data["version"] == 1
+    assert data["rows"][0]["intervals"]["stalls_share"]["estimate"] == pytest.approx(0.02)
+    assert len(summary.to_frame()) == 4
+
+
+def test_a_closed_loop_has_no_effects(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline", "use-vc"), rounds=1, loads=(Load(loop="closed", workers=2, duration_s=1),))
+    lookups = {(v, "glibc", 1): rows([1.0] * 10) for v in plan.variants}
+    found = summarise(open_run(write_run(tmp_path / "run", plan, lookups)))
+    assert [row["effects"] for row in found.rows] == [None, None]
+
+
+def test_a_sketch_ends_at_the_answered_share(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline",), rounds=1, loads=(Load(duration_s=1),))
+    made = rows(list(np.arange(1, 101, dtype=float)))
+    made["outcome"][90:] = -3
+    run = open_run(write_run(tmp_path / "run", plan, {("baseline", "glibc", 1): made}))
+    sketch = sketches(run)
+    assert sketch["answered_share"].iloc[0] == pytest.approx(0.9)
+    assert sketch["level"].max() <= 0.9
+    assert sketch["response_ms"].max() == 90.0
+    assert sketch["response_ms"].is_monotonic_increasing
+
+
+def test_stalls_by_second(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline",), rounds=2, loads=(Load(duration_s=1),))
+    made = rows([0.5] * 150 + [5000.0] * 50)  # one every 10 ms: the stalls are due in second 1
+    run = open_run(write_run(tmp_path / "run", plan, {("baseline", "glibc", r): made for r in (1, 2)}))
+    assert stalls_per_second(run)[["second", "n", "stalls"]].to_numpy().tolist() == [[0, 200, 0], [1, 200, 100]]
