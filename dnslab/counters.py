@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
-def snmp(text: str) -> dict[str, int]:
-    """/proc/net/snmp or /proc/net/netstat: pairs of lines, names then values; ``{"Udp.RcvbufErrors": 0, ...}``."""
+def snmp(text: str, groups: Sequence[str] = ("Udp", "Tcp")) -> dict[str, int]:
+    """/proc/net/snmp: pairs of lines, names then values, of these groups; ``{"Udp.RcvbufErrors": 0, ...}``."""
     numbers: dict[str, int] = {}
     names: list[str] = []
     for line in text.splitlines():
         group, colon, rest = line.partition(":")
-        if not colon:
+        if not colon or group not in groups:
             continue
         words = rest.split()
         if words and not words[0].lstrip("-").isdigit():

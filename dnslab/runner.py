@@ -25,7 +25,7 @@ from dnslab import records
 from dnslab.backends import open_backend
 from dnslab.backends.base import Arm, Backend, Expected, Target, TargetFacts
 from dnslab.conversation import Conversation
-from dnslab.errors import DnslabError, Interrupted, RunInvalid, StorageFull
+from dnslab.errors import DnslabError, Interrupted, NotAble, RunInvalid, StorageFull, UsageError
 from dnslab.plan import Plan, Trial
 from dnslab.probe.job import encode
 from dnslab.store import ArmWriter, RunFolder, new_run_path
@@ -93,6 +93,7 @@ def run(
     base = Path(results or os.environ.get("DNSLAB_RESULTS", "results"))
     path = Path(out) if out else new_run_path(base, checked.name)
     with contextlib.closing(open_backend(checked)) as backend:
+        _check_targets(checked, backend)
         expected = backend.expected(checked.names)
         folder = RunFolder.create(path, checked, environment(checked, backend))
         _Runner(folder, backend, expected, on_progress).go()
@@ -107,6 +108,17 @@ def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
         folder.add_environment(environment(folder.plan, backend))
         _Runner(folder, backend, expected, on_progress).go()
     return folder.path
+
+
+def _check_targets(plan: Plan, backend: Backend) -> None:
+    known = [target.name for target in backend.targets()]
+    for target in plan.targets:
+        if target.name == "musl" and "musl" not in known and plan.backend == "lab":
+            raise NotAble("no target 'musl' here: `apt-get install musl-tools`, then `python hatch_build.py`")
+        if target.name not in known:
+            raise UsageError(f"no target {target.name!r}: there are {', '.join(known)}")
+    if not plans.trials(plan, backend.targets()):
+        raise UsageError("nothing to measure: no variant of the plan applies to any of its targets")
 
 
 def environment(plan: Plan, backend: Backend) -> dict[str, Any]:

@@ -41,5 +41,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for tier, check in CHECKS.items():
         marked = [item for item in items if item.get_closest_marker(tier)]
         reason = check() if marked and tier not in required else None
-        for item in marked if reason else ():
-            item.add_marker(pytest.mark.skip(reason=reason))
+        if reason:
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason=reason))

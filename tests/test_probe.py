@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -106,7 +107,7 @@ def test_the_executable_checks_itself() -> None:
     with nameserver() as server:
         _, _, header = talk(dataclasses.replace(JOB, patch=patched(server), max_lookups=1))
     data = find_probe("glibc").read_bytes()
-    assert (header.executable_size, header.executable_crc) == (len(data), records.zlib.crc32(data))
+    assert (header.executable_size, header.executable_crc) == (len(data), zlib.crc32(data))
 
 
 def arrivals_ns(seed: int, rate_per_s: float, end_ns: int) -> list[int]:
@@ -119,7 +120,8 @@ def arrivals_ns(seed: int, rate_per_s: float, end_ns: int) -> list[int]:
         value = ((value ^ value >> 27) * 0x94D049BB133111EB) & mask
         return value ^ value >> 31
 
-    times, last = [], 0
+    times: list[int] = []
+    last = 0
     while True:
         uniform = ((mix(seed ^ mix(last)) >> 11) + 1) * 2.0**-53
         last += 1 + int(-math.log(uniform) * 1e9 / rate_per_s)
@@ -236,11 +238,16 @@ def test_lookups_in_flight_at_the_end_are_waited_for() -> None:
     assert trailer.status == "complete"
 
 
+def stop_soon(conversation: Conversation) -> None:
+    time.sleep(0.2)
+    conversation.stop()
+
+
 def test_stop_ends_early_and_says_so() -> None:
     with nameserver() as server:
         job = dataclasses.replace(JOB, duration_s=30.0, patch=patched(server))
         began = time.monotonic()
-        rows, trailer, _ = talk(job, read=lambda conversation: (time.sleep(0.2), conversation.stop()))
+        rows, trailer, _ = talk(job, read=stop_soon)
     assert trailer.status == "stopped"
     assert len(rows) > 0
     assert time.monotonic() - began < 5

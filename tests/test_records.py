@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def stream(n_blocks: int = 3, per_block: int = 4) -> bytes:
     parts = [records.frame(b"DNSR", 0, HEADER)]
     for i in range(n_blocks):
         block = RECORD * per_block
-        crc = records.zlib.crc32(block, crc)
+        crc = zlib.crc32(block, crc)
         parts.append(records.frame(b"RECS", i + 1, block))
     tail = struct.pack("<QII9Q", n_blocks * per_block, crc, 0, *range(9))
     return b"".join([*parts, records.frame(b"TAIL", n_blocks + 1, tail)])

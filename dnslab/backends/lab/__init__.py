@@ -256,7 +256,7 @@ class LabTarget:
         """Of client, node and both servers (shared by all trials that run at the same time), and the machine's CPUs."""
         run = self._lab.inside.run
         numbers = counters.under("machine.cpu", counters.cpu(Path("/proc/stat").read_text(encoding="ascii")))
-        client = run("cat /proc/net/snmp /proc/net/netstat; echo; cat /proc/net/sockstat", self.client).split("\n\n")
+        client = run("cat /proc/net/snmp; echo; cat /proc/net/sockstat", self.client).split("\n\n")
         numbers |= counters.under("client", counters.snmp(client[0]) | counters.sockstat(client[1]))
         node = run(
             "cat /proc/net/snmp; echo; cat /proc/net/stat/nf_conntrack; echo; nft -j list counters", self.node

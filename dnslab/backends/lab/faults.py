@@ -146,7 +146,7 @@ FAULTS: Mapping[str, Fault] = {
         Fault(
             "receive-buffer",
             "gives the servers' sockets a small receive buffer",
-            {"bytes": Parameter(8192, 1024, 1 << 20, "SO_RCVBUF of each server")},
+            {"bytes": Parameter(4096, 1024, 1 << 20, "SO_RCVBUF of each server")},
             expected={"baseline": "lost"},
         ),
         Fault(

@@ -1,0 +1,171 @@
+"""Figures and the page: their numbers are the table's, nothing comes from outside, a failure is shown."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dnslab import notebook, report
+from dnslab.dataset import Run, open_run
+from dnslab.errors import NotAble, RunNotFound, UsageError
+from dnslab.plan import FaultPlan, Load, Plan
+from dnslab.plots import ecdf, stalls_over_time
+from dnslab.stats import milliseconds, percent, sketches, stalls_per_second, summarise
+from tests.runs import rows, write_run
+
+NOTEBOOKS = Path(report.__file__).parent.parent / "notebooks"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    plan = Plan(
+        variants=("baseline", "use-vc"), rounds=3, loads=(Load(duration_s=1),), fault=FaultPlan.parse("race:p=0.05")
+    )
+    lookups = {}
+    for number in (1, 2, 3):
+        made = rows([0.5] * 95 + [5004.0] * 5)
+        made["flags"][95:] = 1
+        lookups["baseline", "glibc", number] = made
+        failing = rows([1.0] * 100)
+        failing["outcome"][:2] = -3
+        lookups["use-vc", "glibc", number] = failing
+        lookups["baseline", "musl", number] = rows([0.4] * 100)
+    return open_run(write_run(tmp_path / "run", plan, lookups))
+
+
+def test_text_alternatives_state_the_tables_numbers(run: Run) -> None:
+    summary = summarise(run)
+    row = summary.row("baseline", "glibc")
+    assert row
+    alt = ecdf(sketches(run), summary).alt
+    assert f"baseline on glibc: {percent(row['slow_share'])} at or over 1 s" in alt
+    assert f"slowest {milliseconds(row['max_ms'])} ms" in alt
+    assert "use-vc on glibc: 0 at or over 1 s" in alt
+    assert "2 % failed" in alt
+    assert "baseline on glibc: 15 stalls" in stalls_over_time(stalls_per_second(run), summary).alt
+
+
+def test_a_figure_is_plain_html(run: Run) -> None:
+    shown = ecdf(sketches(run), summarise(run))._repr_html_()
+    match = re.fullmatch(
+        r'<figure><img alt="([^"]+)" src="data:image/png;base64,([^"]+)"><figcaption>.+</figcaption></figure>', shown
+    )
+    assert match
+    assert base64.b64decode(match[2]).startswith(b"\x89PNG")
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.mark.notebook
+def test_the_page(run: Run) -> None:
+    path = report.render(run.path)
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.all("html") == [{"lang": "en"}]
+    assert len(page.all("main")) == len(page.all("h1")) == 1
+    assert len(page.all("img")) == 2
+    assert all(image["alt"] and len(image["alt"] or "") > 50 for image in page.all("img"))
+    for attributes in (attributes for _, attributes in page.tags):
+        for name in ("src", "href", "action", "data"):
+            value = attributes.get(name) or ""
+            assert value.startswith(("data:", "#")) or not value
+    assert not page.all("script")
+    assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
+    assert "import dnslab" not in text
+    assert "With the fault race:p=0.05 injected" in text
+    assert "emulated" in text
+    assert "not applicable: musl ignores use-vc" in text
+    assert path.stat().st_size < 3 << 20
+    assert (run.path / "report.ipynb").exists()
+    assert report.render(run.path) == path  # again: derived, so it may be replaced
+
+
+@pytest.mark.notebook
+def test_a_million_lookups_stay_small(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
+    generator = np.random.default_rng(1)
+    made = {("baseline", "glibc", n): rows(generator.lognormal(0, 1, 340_000).tolist()) for n in (1, 2, 3)}
+    path = report.render(write_run(tmp_path / "run", plan, made))
+    assert path.stat().st_size < 3 << 20
+
+
+@pytest.mark.notebook
+def test_a_failed_cell_still_yields_the_page(run: Run) -> None:
+    (run.path / "trials" / "0001" / "glibc.start.json").write_text("{")
+    with pytest.raises(report.NotebookFailed, match="is not JSON") as caught:
+        report.render(run.path)
+    assert caught.value.status == 4
+    text = (run.path / "report.html").read_text(encoding="utf-8")
+    assert "The report failed" in text
+    assert text.index("The report failed") < text.index("<h1")
+
+
+def test_a_place_that_cannot_be_written_to(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(NotAble, match="--out"):
+        report.render(run.path, tmp_path / "nowhere" / "report.html")
+
+
+def test_notebook_is_committed_clean_and_short() -> None:
+    for path in NOTEBOOKS.glob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
+        assert all(len(cell["source"]) <= 10 for cell in code)
+        tagged = [cell for cell in code if "parameters" in cell["metadata"].get("tags", [])]
+        assert len(tagged) == 1
+        names = set(re.findall(r"^(\w+) =", "".join(tagged[0]["source"]), re.M))
+        assert names == set(notebook.CompareParameters.model_fields)
+
+
+def test_parameters_are_checked() -> None:
+    with pytest.raises(UsageError, match="parameter colour"):
+        notebook.CompareParameters.check(colour="red")
+    with pytest.raises(UsageError, match="parameter run"):
+        notebook.CompareParameters.check(run=7)
+
+
+def test_results_never_land_among_the_notebooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DNSLAB_RESULTS", raising=False)
+    (tmp_path / "notebooks").mkdir()
+    for folder in (tmp_path, tmp_path / "notebooks"):
+        monkeypatch.chdir(folder)
+        assert notebook.results_folder() == tmp_path / "results"
+
+
+def test_latest_falls_back_to_the_labelled_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("DNSLAB_RESULTS", str(tmp_path))
+    shown = notebook.obtain_run("latest")
+    assert shown.path == notebook.SAMPLE
+    assert "sample run" in capsys.readouterr().out
+    assert summarise(shown).row("baseline", "glibc")
+    assert shown.problems == []
+    with pytest.raises(RunNotFound):
+        notebook.obtain_run(str(tmp_path / "x"))
+
+
+@pytest.mark.lab
+def test_new_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DNSLAB_RESULTS", str(tmp_path))
+    plan = {"variants": ["baseline"], "rounds": 1, "targets": ["glibc"], "loads": [{"duration_s": 0.5, "warmup_s": 0}]}
+    first = notebook.obtain_run("new", plan)
+    again = notebook.obtain_run("new", plan)
+    assert first.path == again.path
+    assert len(list(tmp_path.iterdir())) == 1
