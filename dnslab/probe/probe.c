@@ -70,8 +70,7 @@ void sleep_until(uint64_t monotonic_ns)
 		;
 }
 
-/* splitmix64, Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014. */
-static uint64_t mix(uint64_t value)
+uint64_t mix(uint64_t value)
 {
 	value += 0x9e3779b97f4a7c15u;
 	value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9u;

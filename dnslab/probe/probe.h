@@ -51,6 +51,9 @@ uint64_t clock_ns(void);    /* CLOCK_MONOTONIC */
 uint64_t realtime_ns(void); /* CLOCK_REALTIME */
 void sleep_until(uint64_t monotonic_ns);
 
+/* splitmix64, Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014. */
+uint64_t mix(uint64_t value);
+
 /* The open loop's next arrival: a pure function of seed and the one before, so the schedule is the same whichever
  * worker takes it, and taking it needs one compare-and-swap. Relative to the start instant. */
 uint64_t next_arrival(const struct job *job, uint64_t last_ns);

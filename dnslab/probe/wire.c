@@ -43,7 +43,6 @@ struct flow { /* one socket; it owns slots [number * slots_per_flow, ...) */
 	uint32_t n_in_flight;
 	uint32_t n_free_from; /* where to look for the next free slot */
 	uint16_t port;
-	uint16_t generation; /* upper bits of ids, so that an answer to an earlier query does not match */
 	bool connecting;
 	uint8_t *buffer; /* TCP */
 	uint32_t buffered;
@@ -56,6 +55,7 @@ static struct slot *slots;
 static uint32_t n_flows, slots_per_flow; /* slots_per_flow is a power of two */
 static uint32_t oldest = NONE, newest = NONE, n_in_flight;
 static uint32_t *free_flows, n_free_flows; /* fresh */
+static uint64_t n_ids;
 static uint32_t next_flow;                 /* sticky */
 static int poller, timer;
 static uint64_t realtime_minus_monotonic;
@@ -211,7 +211,8 @@ static uint32_t take_slot(uint32_t flow_number, uint16_t entry, uint64_t intende
 				      .previous = newest,
 				      .entry = entry,
 				      .used = true};
-		slot->id = (uint16_t)((uint32_t)flow->generation++ * slots_per_flow + place);
+		/* The place in the low bits finds the slot again; the rest is random, so that no late answer fits. */
+		slot->id = (uint16_t)((mix(run->job.seed ^ ++n_ids) & ~(uint64_t)(slots_per_flow - 1)) | place);
 		slot->flags = (question_type(entry) == 28 ? FLAG_AAAA : 0u) | (over_tcp ? FLAG_TCP : 0u);
 		if (intended_ns < run->warmup_end_ns)
 			slot->flags |= FLAG_WARMUP;
