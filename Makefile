@@ -31,8 +31,8 @@ bench: setup  ## speed, as ratios in one run
 	$(BIN)/python -m bench
 
 check: setup  ## style, types, warnings
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror dnslab/probe/*.c dnslab/probe/*.h bench/*.c
 	$(CC) -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fsyntax-only dnslab/probe/*.c

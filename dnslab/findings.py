@@ -138,9 +138,7 @@ def _second(summary: Summary) -> str:
     if clean:
         names = _listed([row["variant"] for row in clean])
         fewest = min(row["n"] for row in clean)
-        costs = [c for row in clean if (c := _cost(row))]
-        at_cost = f" ({'; '.join(costs)})" if costs else ""
-        parts.append(f"of the others, {names} had none in {fewest:,} lookups or more each{at_cost}")
+        parts.append(f"of the others, {names} had none in {fewest:,} lookups or more each{_costs(clean)}")
     if bad:
         parts.append("; ".join(_told(row) for row in bad))
     text = "; ".join(parts)
@@ -152,11 +150,16 @@ def _told(row: Mapping[str, Any]) -> str:
     return f"{row['variant']} stalled in {percent(row['stalls_share'])}{failed}"
 
 
-def _cost(row: Mapping[str, Any]) -> str:
-    effect = (row["effects"] or {}).get("p50_ms")
-    if effect is None or not math.isfinite(effect.low) or effect.low <= 0:
+def _costs(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the median pays, where the interval excludes nothing at all."""
+    effects = [effect for row in rows if (effect := (row["effects"] or {}).get("p50_ms"))]
+    paid = sorted(effect.estimate for effect in effects if math.isfinite(effect.low) and effect.low > 0)
+    if not paid:
         return ""
-    return f"{row['variant']} costs {milliseconds(effect.estimate)} ms at the median"
+    span = milliseconds(paid[0]) if len(paid) == 1 else f"{milliseconds(paid[0])} to {milliseconds(paid[-1])}"
+    return f", at a cost of {span} ms at the median" + (
+        "" if len(paid) == len(rows) else " for those that cost anything"
+    )
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -168,15 +171,16 @@ def _evidence(summary: Summary) -> list[str]:
     for row in summary.rows:
         if row["not_applicable"] is not None:
             lines.append(f"{row['variant']} on {row['target']}: not applicable, {row['not_applicable']}.")
+    changes: dict[str, list[str]] = {}
     for row in summary.rows:
         if row["not_applicable"] is None and row["effects"] and row["load"] == 0:
             effect = row["effects"]["slow_share"]
             if math.isfinite(effect.low) and (effect.high < 0 or effect.low > 0):
-                lines.append(
-                    f"{row['variant']} on {row['target']}: lookups at or over 1 s change by "
-                    f"{effect.estimate * 100:+.3g} percentage points against baseline "
-                    f"(95 % interval {effect.low * 100:+.3g} to {effect.high * 100:+.3g}, paired by round)."
-                )
+                change = f"{effect.estimate * 100:+.3g} percentage points (95 % interval {effect.low * 100:+.3g} to"
+                change += f" {effect.high * 100:+.3g}, paired by round)"
+                changes.setdefault(change, []).append(f"{row['variant']} on {row['target']}")
+    for change, names in changes.items():
+        lines.append(f"Lookups at or over 1 s, against baseline: {change} with {_listed(names)}.")
     for row in summary.rows:
         if row["not_applicable"] is None and row["target"] == "musl" and row["variant"] == "baseline" and row["stalls"]:
             lines.append(

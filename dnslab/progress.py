@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dnslab.findings import Findings
-    from dnslab.stats import Summary
     from rich.console import RenderableType
 
+    from dnslab.findings import Findings
     from dnslab.runner import OnProgress, Progress
+    from dnslab.stats import Summary
 
 #: seconds between two plain lines
 PLAIN_INTERVAL_S = 5.0
