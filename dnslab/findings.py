@@ -157,9 +157,7 @@ def _costs(rows: Sequence[Mapping[str, Any]]) -> str:
     if not paid:
         return ""
     span = milliseconds(paid[0]) if len(paid) == 1 else f"{milliseconds(paid[0])} to {milliseconds(paid[-1])}"
-    return f", at a cost of {span} ms at the median" + (
-        "" if len(paid) == len(rows) else " for those that cost anything"
-    )
+    return f", at a cost of {span} ms at the median"
 
 
 def _listed(names: Sequence[str]) -> str:

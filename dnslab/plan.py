@@ -6,6 +6,7 @@ Nothing in here knows how a trial is run.
 
 from __future__ import annotations
 
+import html
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -193,6 +194,9 @@ class Plan(_Model):
     def variant(self, name: str) -> Variant:
         """The variant called ``name``, the plan's own first."""
         return variants.find(name, {key: value.variant(key) for key, value in self.custom_variants.items()})
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.to_yaml())}</pre>"
 
     @property
     def order(self) -> Literal["side-by-side", "in-turn"]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: told apart without colour as well
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
-DPI = 110
+DPI = 130
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def _new(height: float) -> tuple[MatplotlibFigure, Axes]:
     from matplotlib.figure import Figure as MatplotlibFigure
 
     sns.set_theme(style="whitegrid", context="talk", font_scale=0.8)
-    figure = MatplotlibFigure(figsize=(9.0, height), layout="constrained")
+    figure = MatplotlibFigure(figsize=(7.2, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots()
 
@@ -80,7 +80,7 @@ def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
     Takes what ``stats.sketches`` gives. The vertical axis shows the share *not yet* answered, on a log axis too, so
     that one lookup in ten thousand is as visible as one in ten.
     """
-    figure, axes = _new(5.6)
+    figure, axes = _new(6.2)
     frame = sketches[sketches["load"] == load]
     floor = 1e-4
     for label, points, colour, style in _curves(frame):
@@ -101,7 +101,7 @@ def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value * 100:g} %")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     if len(frame):
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize="small", frameon=False)
+        figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
     alt = "Share of lookups not yet answered against response time. " + _numbers(summary, load)
     caption = (
         "How to read it: a curve that drops early and reaches far down is good; a shelf that ends at a time-out shows "
@@ -126,7 +126,7 @@ def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> 
     """Share of lookups that stalled, by the second they were due, over all rounds, of ``stats.stalls_per_second``."""
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _new(4.4)
+    figure, axes = _new(5.2)
     frame = seconds[seconds["load"] == load]
     for label, points, colour, style in _curves(frame):
         share = points["stalls"] / points["n"].where(points["n"] > 0)
@@ -145,7 +145,7 @@ def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> 
     axes.set_xlabel("second of the trial")
     axes.set_ylabel("lookups that stalled, %")
     if len(frame):
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize="small", frameon=False)
+        figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
     rows = [row for row in summary.rows if row["load"] == load and row["not_applicable"] is None]
     counts = "; ".join(f"{row['variant']} on {row['target']}: {row['stalls']:,} stalls" for row in rows)
     caption = (

@@ -183,8 +183,9 @@ p, li { max-width: 70ch; overflow-wrap: anywhere; }
 .figures td.reason { text-align: left; color: #555; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3rem 0.65rem; border-bottom: 1px solid #dde; text-align: right; white-space: nowrap; }
-th[scope=row], .facts td { text-align: left; }
+th[scope=row], thead th:first-child, .facts td { text-align: left; }
 .figures th[scope=row] { position: sticky; left: 0; background: #fff; }
+@media (max-width: 40rem) { .figures th[scope=row] { white-space: normal; min-width: 7rem; max-width: 9rem; } }
 .facts td { white-space: normal; overflow-wrap: anywhere; }
 thead th { border-bottom: 2px solid #99a; vertical-align: bottom; }
 caption { text-align: left; padding-bottom: 0.4rem; }
