@@ -14,6 +14,9 @@ export IPYTHONDIR := $(CURDIR)/$(CACHE)/ipython
 export JUPYTER_CONFIG_DIR := $(CURDIR)/$(CACHE)/jupyter
 export JUPYTER_DATA_DIR := $(CURDIR)/$(CACHE)/jupyter
 export JUPYTER_RUNTIME_DIR := $(CURDIR)/$(CACHE)/jupyter/runtime
+# Nothing is written outside this folder.
+export TMPDIR := $(CURDIR)/$(CACHE)/tmp
+PYTEST := $(BIN)/pytest --basetemp=$(CACHE)/tests
 PROBE := dnslab/probe/bin/.built
 
 .PHONY: demo test verify bench check format setup system lock clean
@@ -21,11 +24,16 @@ PROBE := dnslab/probe/bin/.built
 demo: setup  ## compare the usual configurations in the lab, with an emulated race; leaves results/<run>/report.html
 	$(BIN)/dnslab run demo.yaml --report
 
+# What only tests need comes the same way as the rest.
+test: export DNSLAB_TEST_PACKAGES := tcpdump
+verify: export DNSLAB_TEST_PACKAGES := tcpdump chromium chromium-driver
+bench: export DNSLAB_TEST_PACKAGES := dnsperf
+
 test: setup  ## all tests but the long truth checks
-	$(BIN)/pytest -m "not verify"
+	$(PYTEST) -m "not verify"
 
 verify: setup  ## the long truth checks (under 30 minutes)
-	$(BIN)/pytest -m verify
+	$(PYTEST) -m verify
 
 bench: setup  ## speed, as ratios in one run
 	$(BIN)/python -m bench
@@ -45,6 +53,7 @@ format: setup
 setup: system $(VENV)/.installed $(PROBE)
 
 system:
+	@mkdir -p $(TMPDIR)
 	@sh tools/system.sh
 
 $(VENV)/.installed: requirements.txt requirements-uv.txt pyproject.toml
