@@ -204,7 +204,11 @@ def _report(path: Path, out: Path | None) -> None:
         from dnslab.report import render
     except ModuleNotFoundError as error:
         raise NotAble(f"{error.name} is missing: `pip install 'dnslab[notebooks]'`") from error
-    click.echo(f"report: {render(path, out)}")
+    from dnslab.dataset import open_run
+
+    page = render(path, out)
+    open_run(path).write_parquet(page.parent)
+    click.echo(f"report: {page}, with every lookup in {page.with_name('lookups.parquet').name} beside it")
 
 
 @cli.command()

@@ -10,10 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from dnslab.dataset import open_run
+from dnslab.notebook import SAMPLE
 from tests.nameserver import nameserver
 from tests.test_lab import gone_within
 
@@ -125,6 +127,16 @@ def test_a_local_run_and_its_summary(tmp_path: Path) -> None:
     assert (
         json.loads(dnslab("summary", "closed", "--format", "json", cwd=tmp_path).stdout)["rows"][0]["effects"] is None
     )
+
+
+@pytest.mark.notebook
+def test_report_leaves_page_and_lookups(tmp_path: Path) -> None:
+    done = dnslab("report", str(SAMPLE), "--out", "page.html", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.startswith("report: ")
+    assert (tmp_path / "page.html").exists()
+    assert len(pd.read_parquet(tmp_path / "lookups.parquet")) == len(open_run(SAMPLE).lookups()) > 2000
 
 
 def start(tmp_path: Path, *arguments: str, marker: str = "") -> subprocess.Popen[str]:
