@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dnslab import records
-from dnslab.errors import StreamError
+from dnslab.errors import StreamError, StreamTruncated, StreamVersion
 from dnslab.plan import Plan, TargetInfo, trials
 from dnslab.store import ArmRecord, RunFolder, latest_run_path
 
@@ -73,11 +73,11 @@ class Lookups:
         return self.service_ms >= float(self.arm.start["stall_ms"])
 
 
-def read_stream(path: Path) -> tuple[npt.NDArray[Any], str]:
-    """Records of a raw file up to its last whole block, and what is wrong with it (``""`` when it is whole)."""
+def read_stream(path: Path) -> tuple[npt.NDArray[Any], StreamError | None]:
+    """Records of a raw file up to its last whole block, and what is wrong with it (None when it is whole)."""
     blocks = []
     decoder = records.StreamDecoder()
-    problem = ""
+    problem: StreamError | None = None
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -88,10 +88,10 @@ def read_stream(path: Path) -> tuple[npt.NDArray[Any], str]:
                         blocks.append(np.frombuffer(message.data, dtype=RECORD))
                 decoder.close()
             except StreamError as error:
-                problem = str(error)
+                problem = type(error)(f"{path}: {error}")
             return (np.concatenate(blocks) if blocks else np.empty(0, RECORD)), problem
     except FileNotFoundError:
-        return np.empty(0, RECORD), "there are no raw bytes"
+        return np.empty(0, RECORD), StreamTruncated(f"{path}: there are no raw bytes")
 
 
 def _outcomes(arm: ArmRecord, raw: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
@@ -120,8 +120,16 @@ def _outcomes(arm: ArmRecord, raw: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
 
 
 def decode(arm: ArmRecord) -> Lookups:
-    """The measured lookups of one trial on one target; those of a broken stream up to its last whole block."""
-    raw, _ = read_stream(arm.stream)
+    """The measured lookups of one trial on one target; those of an interrupted trial up to its last whole block.
+
+    Raises
+    ------
+    StreamTruncated, StreamForeign, StreamVersion
+        The trial ended well, but its raw bytes are not whole any more, or not a probe's.
+    """
+    raw, problem = read_stream(arm.stream)
+    if problem and (arm.status == "complete" or isinstance(problem, StreamVersion)):
+        raise problem
     raw = raw[(raw["flags"] & records.FLAG_WARMUP) == 0]
     intended, start, end = (raw[name].astype(np.int64) for name in ("intended_ns", "start_ns", "end_ns"))
     return Lookups(arm, intended / 1e9, (end - intended) / 1e6, (end - start) / 1e6, _outcomes(arm, raw), raw)

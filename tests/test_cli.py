@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,6 +128,17 @@ def test_a_local_run_and_its_summary(tmp_path: Path) -> None:
     assert (
         json.loads(dnslab("summary", "closed", "--format", "json", cwd=tmp_path).stdout)["rows"][0]["effects"] is None
     )
+
+
+def test_damaged_raw_bytes_are_one_line_and_status_4(tmp_path: Path) -> None:
+    shutil.copytree(SAMPLE, tmp_path / "run")
+    raw = tmp_path / "run" / "trials" / "0003" / "glibc.dnsr"
+    raw.write_bytes(raw.read_bytes()[:-1])
+    for command in ("summary", "report"):
+        done = dnslab(command, "run", cwd=tmp_path)
+        assert done.returncode == 4
+        assert "0003/glibc.dnsr: the stream ends without its trailer" in done.stderr
+        assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.notebook

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from dnslab import records
 from dnslab.dataset import Run, open_run, read_stream
-from dnslab.errors import RunNotFound
+from dnslab.errors import RunNotFound, StreamForeign, StreamTruncated, StreamVersion
 from dnslab.plan import Load, Plan
+from dnslab.records import frame
 from tests.runs import rows, stream, write_run
 
 PLAN = Plan(variants=("baseline",), rounds=1, loads=(Load(duration_s=1),), limit_ms=4900)
@@ -94,11 +96,11 @@ def test_a_broken_stream_is_read_up_to_its_last_whole_block(tmp_path: Path) -> N
     path.write_bytes(data[:-1])
     whole, problem = read_stream(path)
     assert len(whole) == 2 * 65_520 // 40
-    assert "without its trailer" in problem
+    assert "without its trailer" in str(problem)
     path.write_bytes(b"")
     assert len(read_stream(path)[0]) == 0
     path.write_bytes(b"GIF89a, which is long enough to be a frame")
-    assert "expected a stream" in read_stream(path)[1]
+    assert "expected a stream" in str(read_stream(path)[1])
 
 
 def test_problems_name_what_is_missing(tmp_path: Path) -> None:
@@ -108,6 +110,24 @@ def test_problems_name_what_is_missing(tmp_path: Path) -> None:
     (run.arms()[0].stream.with_name("glibc.end.json")).unlink()
     assert open_run(tmp_path / "run").problems[0] == "trial 1 (baseline, round 1, glibc): interrupted"
     assert len(open_run(tmp_path / "run").lookups()) == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "says"),
+    [
+        (lambda data: data[:-30], StreamTruncated, "ends without its trailer"),
+        (lambda data: data[:150] + b"x" + data[151:], StreamForeign, "fails its checksum"),
+        (lambda data: b"GIF89a" + data[6:], StreamForeign, "expected a stream that begins"),
+        (lambda data: frame(b"DNSR", 0, b"\x09\0" + data[18:88]), StreamVersion, "version 9, this dnslab reads 1"),
+    ],
+)
+def test_raw_bytes_that_were_damaged_later(run: Run, damage: Any, error: type[Exception], says: str) -> None:
+    raw = run.arms()[0].stream
+    raw.write_bytes(damage(raw.read_bytes()))
+    with pytest.raises(error, match=says) as caught:
+        open_run(run.path).lookups()
+    assert "glibc.dnsr" in str(caught.value)
+    assert caught.value.status == 4  # type: ignore[attr-defined]
 
 
 def test_latest_and_none(tmp_path: Path) -> None:
