@@ -20,20 +20,20 @@ PLAIN_INTERVAL_S = 5.0
 
 
 def _totals(progress: Progress) -> tuple[int, int, int, float]:
-    """Lookups, failed, at or over 1 s so far, and lookups/s of what runs now."""
+    """Lookups, failed, stalls so far, and lookups/s of what runs now."""
     beats = [arm.heartbeat for arm in progress.running if arm.heartbeat]
     rate = sum(beat.n_done / (beat.elapsed_ns / 1e9) for beat in beats if beat.elapsed_ns)
     return (
         progress.n_lookups_done + sum(beat.n_done for beat in beats),
         progress.n_failed_done + sum(beat.n_failed for beat in beats),
-        progress.n_slow_done + sum(beat.n_slow for beat in beats),
+        progress.n_stalls_done + sum(beat.n_stalls for beat in beats),
         rate,
     )
 
 
 def line(progress: Progress) -> str:
-    """One line: trials, what runs, lookups/s, failures, slow lookups so far, time left."""
-    n_lookups, n_failed, n_slow, rate = _totals(progress)
+    """One line: trials, what runs, lookups/s, failures, stalls so far, time left."""
+    n_lookups, n_failed, n_stalls, rate = _totals(progress)
     trials = [arm.trial for arm in progress.running]
     if not trials:
         what = "setting up"
@@ -43,7 +43,7 @@ def line(progress: Progress) -> str:
         what = f"round {trials[0].round}, {len(trials)} side by side"
     return (
         f"trial {min(progress.n_done + len(trials), progress.n_trials)}/{progress.n_trials} ({what}): "
-        f"{n_lookups:,} lookups, {rate:,.0f}/s, {n_failed:,} failed, {n_slow:,} at or over 1 s, "
+        f"{n_lookups:,} lookups, {rate:,.0f}/s, {n_failed:,} failed, {n_stalls:,} stalls, "
         f"about {progress.left_s:.0f} s left"
     )
 
@@ -81,14 +81,14 @@ def _table(progress: Progress) -> RenderableType:
     table = Table(title=line(progress), title_justify="left", title_style="", box=None)
     table.add_column("variant")
     table.add_column("target")
-    for heading in ("lookups", "lookups/s", "failed", ">= 1 s", "in flight"):
+    for heading in ("lookups", "lookups/s", "failed", "stalls", "in flight"):
         table.add_column(heading, justify="right")
     for arm in progress.running:
         beat = arm.heartbeat
         figures = ("", "", "", "", "")
         if beat:
             rate = beat.n_done / max(1e-9, beat.elapsed_ns / 1e9)
-            figures = tuple(f"{n:,.0f}" for n in (beat.n_done, rate, beat.n_failed, beat.n_slow, beat.n_in_flight))  # type: ignore[assignment]
+            figures = tuple(f"{n:,.0f}" for n in (beat.n_done, rate, beat.n_failed, beat.n_stalls, beat.n_in_flight))  # type: ignore[assignment]
         table.add_row(arm.trial.variant, arm.target, *figures)
     return table
 

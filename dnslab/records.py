@@ -88,7 +88,7 @@ class Heartbeat:
     n_done: int
     n_failed: int
     n_over_limit: int
-    n_slow: int
+    n_stalls: int
     n_in_flight: int
     lateness_ns: int
     blocked_ns: int

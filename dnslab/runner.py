@@ -54,7 +54,7 @@ class Progress:
     running: Sequence[ArmProgress] = ()
     n_lookups_done: int = 0
     n_failed_done: int = 0
-    n_slow_done: int = 0
+    n_stalls_done: int = 0
     left_s: float = 0.0
 
 
@@ -263,7 +263,7 @@ class _Runner:
             if progress.heartbeat:
                 self._progress.n_lookups_done += progress.heartbeat.n_done
                 self._progress.n_failed_done += progress.heartbeat.n_failed
-                self._progress.n_slow_done += progress.heartbeat.n_slow
+                self._progress.n_stalls_done += progress.heartbeat.n_stalls
         if interrupted:
             raise KeyboardInterrupt
 

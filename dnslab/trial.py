@@ -86,6 +86,7 @@ def make_job(plan: Plan, trial: Trial, facts: TargetFacts, described: Mapping[st
         deadline_s=deadline_s,
         hard_deadline_s=load.warmup_s + load.duration_s + deadline_s + HARD_DEADLINE_MARGIN_S,
         limit_ms=plan.limit_ms,
+        stall_ms=float(described["stall_ms"]),
         # One seed a round: all variants of a round meet the same arrivals.
         seed=(plan.seed << 20) + trial.round,
         max_replaced=MAX_REPLACED,

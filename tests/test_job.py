@@ -19,6 +19,7 @@ JOB = Job(
 BODY = (
     "0100 0000 03000000 01000000 01000000 f401000000000000"
     "0000000000000000 0094357700000000 0000000000000000 002f685900000000 001a711802000000 0011102401000000"
+    "008d380c01000000"
     "f4010000 00000000 0000000000000000 00000000 00000000 0000 0000 0000 0000 0000 0000 0000 0000"
     "00000000000000000000000000000000 0600 612e74657374"
 )
@@ -26,7 +27,7 @@ BODY = (
 
 def test_golden_bytes() -> None:
     body = bytes.fromhex(BODY)
-    head = b"DNSJ" + bytes.fromhex("0100 0000 98000000") + zlib.crc32(body).to_bytes(4, "little")
+    head = b"DNSJ" + bytes.fromhex("0100 0000 a0000000") + zlib.crc32(body).to_bytes(4, "little")
     assert encode(JOB).hex() == (head + body).hex()
     assert decode(head + body) == JOB
 

@@ -98,7 +98,7 @@ struct heartbeat {
 	uint64_t n_done; /* lookups ended, warm-up included, abandoned included */
 	uint64_t n_failed; /* outcome != 0 */
 	uint64_t n_over_limit;
-	uint64_t n_slow; /* service time at or over 1 s */
+	uint64_t n_stalls; /* service time at or over the job's stall_ns */
 	uint64_t n_in_flight;
 	uint64_t lateness_ns; /* largest start - intended since the last heartbeat, worker idle */
 	uint64_t blocked_ns; /* total time workers waited because the controller did not read */
@@ -154,6 +154,7 @@ struct job {
 	uint64_t deadline_ns; /* per lookup */
 	uint64_t hard_deadline_ns; /* of the process, from its start */
 	uint64_t limit_ns; /* "over limit" in heartbeats */
+	uint64_t stall_ns; /* "stalls" in heartbeats */
 	uint32_t heartbeat_ms;
 	uint32_t max_replaced; /* workers that may be replaced after an abandoned lookup */
 	uint64_t max_lookups; /* 0: no cap */
@@ -196,6 +197,6 @@ _Static_assert(sizeof(struct record) == 40, "file format");
 _Static_assert(sizeof(struct heartbeat) == 64, "file format");
 _Static_assert(sizeof(struct trailer) == 88, "file format");
 _Static_assert(sizeof(struct command) == 16, "file format");
-_Static_assert(sizeof(struct job) == 144, "file format");
+_Static_assert(sizeof(struct job) == 152, "file format");
 
 #endif

@@ -18,7 +18,7 @@ import dns.name
 from dnslab.errors import InvalidName, UsageError
 from dnslab.records import FORMAT_VERSION
 
-JOB = struct.Struct("<4sHHIIHHIIIQQQQQQQIIQIIHHHHHHHH16s")
+JOB = struct.Struct("<4sHHIIHHIIIQQQQQQQQIIQIIHHHHHHHH16s")
 JOB_SIZE_MAX = 16 << 20
 #: magic, version, engine, size, crc: the checksum covers what follows
 _CHECKED_FROM = 16
@@ -72,6 +72,7 @@ class Job:
     warmup_s: float = 0.0
     seed: int = 0
     limit_ms: float = 4_900.0
+    stall_ms: float = 4_500.0
     heartbeat_ms: int = 500
     max_replaced: int = 0
     max_lookups: int = 0
@@ -127,6 +128,7 @@ def encode(job: Job) -> bytes:
         _ns(job.deadline_s),
         _ns(job.hard_deadline_s),
         round(job.limit_ms * 1e6),
+        round(job.stall_ms * 1e6),
         job.heartbeat_ms,
         job.max_replaced,
         job.max_lookups,
@@ -152,8 +154,8 @@ def decode(data: bytes) -> Job:
         raise UsageError("expected a job, saw other bytes")
     fields = JOB.unpack_from(data)
     (_, version, engine, size, crc, loop, mode, workers, n_entries, outstanding, rate, warmup, duration) = fields[:13]
-    (seed, deadline, hard_deadline, limit, heartbeat_ms, max_replaced, max_lookups, patch, bits) = fields[13:22]
-    (ndots, timeout_s, attempts, arrangement, transport, family, port, _, address) = fields[22:]
+    (seed, deadline, hard_deadline, limit, stall, heartbeat_ms, max_replaced, max_lookups, patch, bits) = fields[13:23]
+    (ndots, timeout_s, attempts, arrangement, transport, family, port, _, address) = fields[23:]
     if version != FORMAT_VERSION or size != len(data) or zlib.crc32(data[_CHECKED_FROM:]) != crc:
         raise UsageError("expected a whole job of this format version")
     entries, position = [], JOB.size
@@ -185,6 +187,7 @@ def decode(data: bytes) -> Job:
         warmup_s=warmup / 1e9,
         seed=seed,
         limit_ms=limit / 1e6,
+        stall_ms=stall / 1e6,
         heartbeat_ms=heartbeat_ms,
         max_replaced=max_replaced,
         max_lookups=max_lookups,

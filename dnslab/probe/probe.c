@@ -333,7 +333,7 @@ static void count(const struct record *record)
 	totals.n_done++;
 	totals.n_failed += record->outcome != 0;
 	totals.n_over_limit += service >= run.job.limit_ns;
-	totals.n_slow += service >= 1000000000u;
+	totals.n_stalls += service >= run.job.stall_ns;
 }
 
 /* All records that wait, in blocks. A block is sent when it is full, and what is left at the end. */
@@ -370,7 +370,7 @@ static void send_heartbeat(void)
 	    .n_done = totals.n_done,
 	    .n_failed = totals.n_failed,
 	    .n_over_limit = totals.n_over_limit,
-	    .n_slow = totals.n_slow,
+	    .n_stalls = totals.n_stalls,
 	    .n_in_flight = atomic_load(&run.n_in_flight),
 	    .lateness_ns = atomic_exchange(&run.lateness_ns, 0),
 	    .blocked_ns = atomic_load(&run.blocked_ns),

@@ -22,7 +22,7 @@ struct ring {
 };
 
 struct totals { /* kept by the writer from the records it carries */
-	uint64_t n_done, n_failed, n_over_limit, n_slow;
+	uint64_t n_done, n_failed, n_over_limit, n_stalls;
 };
 
 struct run {
