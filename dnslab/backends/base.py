@@ -54,6 +54,14 @@ class TargetFacts:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+def glibc_version() -> str:
+    """This machine's, ``""`` where it has none."""
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").removeprefix("glibc ")
+    except (ValueError, OSError):
+        return ""
+
+
 class Channel(Protocol):
     """A byte stream to and from one running probe."""
 
@@ -79,7 +87,7 @@ class Target(Protocol):
         """Start the probe and hand it ``job``."""
 
     def counters(self) -> Mapping[str, int]:
-        """Flat numbers by dotted name (``client.Udp.RcvbufErrors``, ``node.race.exposed``); cumulative."""
+        """Flat numbers by dotted name (``client.Udp.RcvbufErrors``, ``node.exposed``); cumulative."""
 
     def ground_truth(self) -> Mapping[str, Any] | None:
         """What the fault really did to this target, or None; goes to a file that no statistics may read."""

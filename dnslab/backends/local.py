@@ -15,8 +15,7 @@ import dns.exception
 import dns.resolver
 
 from dnslab import counters
-from dnslab.backends.base import Arm, Channel, Expected, ProcessChannel, TargetFacts
-from dnslab.backends.lab import glibc_version
+from dnslab.backends.base import Arm, Channel, Expected, ProcessChannel, TargetFacts, glibc_version
 from dnslab.errors import UsageError
 from dnslab.plan import TargetInfo
 from dnslab.probe import find_probe

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from dnslab import counters
-from dnslab.backends.base import Arm, Channel, Expected, ProcessChannel, TargetFacts
+from dnslab.backends.base import Arm, Channel, Expected, ProcessChannel, TargetFacts, glibc_version
 from dnslab.backends.lab import faults, servers
 from dnslab.backends.lab.faults import CLUSTER_IP
 from dnslab.backends.lab.namespaces import Namespaces, environment
@@ -63,14 +63,6 @@ def known_targets() -> list[TargetInfo]:
     if version:
         found.append(TargetInfo("musl", "musl", version))
     return found
-
-
-def glibc_version() -> str:
-    """This machine's, ``""`` where it has none."""
-    try:
-        return (os.confstr("CS_GNU_LIBC_VERSION") or "").removeprefix("glibc ")
-    except (ValueError, OSError):
-        return ""
 
 
 def _musl_version() -> str:
