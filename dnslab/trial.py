@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from dnslab.backends.base import Expected, TargetFacts
@@ -87,14 +88,18 @@ def make_job(plan: Plan, trial: Trial, facts: TargetFacts, described: Mapping[st
         hard_deadline_s=load.warmup_s + load.duration_s + deadline_s + HARD_DEADLINE_MARGIN_S,
         limit_ms=plan.limit_ms,
         stall_ms=float(described["stall_ms"]),
-        # One seed a round: all variants of a round meet the same arrivals.
-        seed=(plan.seed << 20) + trial.round,
+        seed=_seed(plan.seed, trial.number, str(described["target"])),
         max_replaced=MAX_REPLACED,
         patch=_patch(options, facts) if facts.means == "_res" and load.engine == "libc" else None,
         arrangement=load.arrangement,
         transport=load.transport,
         nameserver=_endpoint(options, facts) if load.engine == "wire" else None,
     )
+
+
+def _seed(seed: int, number: int, target: str) -> int:
+    """Arrivals of their own for each arm: clients that all ask in the same instant would measure each other."""
+    return int.from_bytes(sha256(f"{seed}/{number}/{target}".encode()).digest()[:8], "little")
 
 
 def _in_force(plan: Plan, trial: Trial, facts: TargetFacts) -> ResolverOptions:
