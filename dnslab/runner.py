@@ -306,7 +306,7 @@ class _Runner:
             end["error"] = end["error"] or "stopped by the user"
         end.update(
             counters=dict(counters),
-            exposed_counted=counters.get("node.race.exposed"),
+            exposed_counted=counters.get("node.exposed"),
             heartbeat_lateness_ms_max=client.progress.lateness_ns / 1e6,
             finished_realtime_ns=time.time_ns(),
         )

@@ -98,6 +98,7 @@ class _Cell:
     exposed: float | None = 0.0
     stall_ms: float = 0.0
     deadline_ms: float = 0.0
+    n_candidates: int = 1
 
 
 _Key = tuple[str, str, int]
@@ -175,6 +176,7 @@ def _add(cell: _Cell, lookups: Lookups, counted: Mapping[str, float]) -> None:
         cell.totals[name] = cell.totals.get(name, 0) + counted[name]
     counted_exposed = (lookups.arm.end or {}).get("exposed_counted")
     cell.exposed = None if counted_exposed is None or cell.exposed is None else cell.exposed + counted_exposed
+    cell.n_candidates = int(lookups.arm.start.get("n_candidates", 1))
     cell.stall_ms, cell.deadline_ms = float(lookups.arm.start["stall_ms"]), max(cell.deadline_ms, deadline_ms)
     cell.responses.append(response)
     cell.services.append(lookups.service_ms)
@@ -294,7 +296,7 @@ def _row(key: _Key, cell: _Cell, effects: Mapping[str, Interval] | None, run: Ru
     p50, p99, p999 = quantiles(response, LEVELS)
     rounds = [cell.rounds[number] for number in sorted(cell.rounds)]
     names = ("stalls_share", "slow_share", "failed_share", "lookups_per_s")
-    modelled = _exposed_modelled(run, key[2], n) if cell.exposed is None else None
+    modelled = _exposed_modelled(run, key, cell, n) if cell.exposed is None else None
     return {
         "variant": key[0],
         "target": key[1],
@@ -340,17 +342,21 @@ def _effects(cell: _Cell, baseline: _Cell) -> dict[str, Interval]:
     return effects
 
 
-def _exposed_modelled(run: Run, load: int, n: int) -> float | None:
-    """New flows by exp(-r T / P): r sockets/s from one address, entry life T, P ports; an average over the trial.
+def _exposed_modelled(run: Run, key: _Key, cell: _Cell, n: int) -> float | None:
+    """Lookups whose first socket opens a new flow, once entries have had their life: n exp(-r T / P).
 
-    Only where the client is fresh or the rate is known; a closed loop has none.
+    Source ports are random, so a socket meets no live entry with that probability; r counts sockets/s from one
+    address (one a search candidate), T is an entry's life, P the number of ports. 0 where no pair is ever in flight,
+    None for a closed loop, whose rate is a result.
     """
     backend = run.environment.get("backend", {})
-    rate = run.plan.loads[load].rate_per_s
+    rate = run.plan.loads[key[2]].rate_per_s
     life_s, ports = backend.get("udp_timeout_s"), backend.get("n_ports")
+    if not run.plan.variant(key[0]).sends_pairs:
+        return 0.0
     if rate is None or not life_s or not ports:
         return None
-    return n * math.exp(-rate * life_s / ports)
+    return n * math.exp(-rate * cell.n_candidates * life_s / ports)
 
 
 SKETCH_LEVELS = np.concatenate([np.linspace(0.0, 0.99, 500, endpoint=False), 1 - np.logspace(-2, -6, 300)])

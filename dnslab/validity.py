@@ -85,13 +85,15 @@ def _exposure(run: Run, summary: Summary) -> Iterator[Veto]:
     backend = run.environment.get("backend", {})
     for row in _measured(summary):
         modelled = row["exposed_modelled"]
-        if not backend.get("fresh_clients", True) and modelled is not None and modelled < EXPOSURE_MODELLED * row["n"]:
+        if backend.get("fresh_clients", True) or not modelled:
+            continue
+        if modelled < EXPOSURE_MODELLED * row["n"]:
             seen = f"{row['variant']}: by model only {modelled / row['n']:.0%} of lookups opened a new flow"
             yield Veto("exposure lost", "void", seen, "lower --rate: clients that exist cannot be made fresh")
     counted: dict[tuple[str, str, int], list[float]] = {}
     for arm in run.arms():
         exposed, done = (arm.end or {}).get("exposed_counted"), ((arm.end or {}).get("trailer") or {}).get("n_records")
-        if exposed and done:
+        if exposed is not None and done and run.plan.variant(arm.start["variant"]).sends_pairs:
             key = (arm.start["variant"], arm.target, arm.start["load"])
             counted.setdefault(key, []).append(exposed / done)
     for (variant, target, _), shares in counted.items():

@@ -70,9 +70,10 @@ class Variant:
         return "no-aaaa" not in self.options
 
     @property
-    def transport(self) -> str:
-        """``"tcp"`` or ``"udp"``."""
-        return "tcp" if "use-vc" in self.options else "udp"
+    def sends_pairs(self) -> bool:
+        """Whether A and AAAA are in flight together on one tracked UDP socket: what the conntrack race can hit."""
+        apart = {"use-vc", "single-request", "single-request-reopen", "no-aaaa"}
+        return not self.node_local and not apart.intersection(self.options)
 
 
 _GLIBC = frozenset({"glibc"})

@@ -172,7 +172,7 @@ def test_race_stalls_are_the_dropped_packets() -> None:
         rows = look_up(target, rate_per_s=100.0, workers=60)
         stalls = rows["end_ns"] - rows["start_ns"] >= 4_500_000_000
         truth = target.ground_truth()
-        exposed = target.counters()["node.race.exposed"]
+        exposed = target.counters()["node.exposed"]
     assert len(rows) == 49
     assert truth
     assert 5 < stalls.sum() == truth["dropped"] <= exposed <= 2 * len(rows)

@@ -31,6 +31,16 @@ def test_what_a_variant_makes_of_the_file(name: str) -> None:
     assert render(BUILT_IN[name].applied_to(BASELINE)) == expected
 
 
+def test_which_can_meet_the_race() -> None:
+    """A and AAAA together on one tracked UDP socket."""
+    assert {name for name, variant in BUILT_IN.items() if variant.sends_pairs} == {
+        "baseline",
+        "ndots-1",
+        "absolute",
+        "timeout-1",
+    }
+
+
 #: variants honoured, by (libc, version, means); written out from the manuals, not from the code
 HONOURED = {
     ("glibc", "2.36", "file"): set(RENDERED),

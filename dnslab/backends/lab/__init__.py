@@ -257,10 +257,8 @@ class LabTarget:
         numbers |= counters.under("node.conntrack", counters.conntrack(node[1]))
         rules = counters.nft(node[2])
         rules.pop("dropped", None)  # what a fault did is ground truth, not a measurement
-        exposed = rules.pop("exposed", None)
+        numbers["node.exposed"] = rules.pop("exposed")
         numbers |= counters.under("node.nft", rules)
-        if exposed is not None and self._lab.fault.name == "race":
-            numbers["node.race.exposed"] = exposed
         for name in servers.ADDRESSES:
             numbers |= counters.under(name, counters.snmp(run("cat /proc/net/snmp", name)))
         if self._variant.node_local:

@@ -1,6 +1,6 @@
 """The faults the lab can inject: parameters, what each changes, what is to be expected of each variant.
 
-A fault is data. ``rules`` go into the node's nft table, ``server`` says which server stands behind the cluster IP.
+A fault is data: ``rules`` and ``pair_rule`` go into the node's nft table, the rest says what servers do.
 ``expected`` is the truth the tests hold the lab and the tool to, from measurements on glibc 2.36 and musl 1.2.3:
 
 clean      no lookup at or over 1 s, none failed
@@ -54,8 +54,10 @@ class Fault:
     name: str
     summary: str
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    #: nft rules: chain heads and rules in the node's table, with {p} per million
+    #: nft chains in the node's table, with {p} per million
     rules: str = ""
+    #: nft rule for the second query of a pair that opens a new flow
+    pair_rule: str = ""
     #: answers come late, or a retry has to meet the same conntrack entry: timeouts stay the kernel's
     late: bool = False
     dead_backend: bool = False
@@ -73,8 +75,9 @@ class Fault:
         return {key: plan.parameters.get(key, parameter.default) for key, parameter in self.parameters.items()}
 
     def nft(self, values: Mapping[str, float]) -> str:
-        """The fault's part of the node's nft table."""
-        return self.rules.replace("{p}", str(round(values.get("p", 0.0) * 1_000_000)))
+        """The node's chains that count exposed pairs, and the fault's own."""
+        text = _PAIRS.replace("{pair_rule}", self.pair_rule) + self.rules
+        return text.replace("{p}", str(round(values.get("p", 0.0) * 1_000_000)))
 
     @property
     def udp_timeouts_s(self) -> tuple[int, int]:
@@ -82,20 +85,7 @@ class Fault:
         return UDP_TIMEOUTS_S if self.late else SHORT_UDP_TIMEOUTS_S
 
 
-# The second packet of a socket that passes before the first was answered meets state "new" again: that is the pair
-# the old kernels' insertion race could hit. Sequential lookups are "established" by then, a second socket is another
-# entry, TCP is not matched. The mark lives in the entry itself.
-_RACE = f"""
-  chain pairs {{
-    ct mark 0 ct mark set 1 accept
-    counter name exposed
-    numgen random mod 1000000 < {{p}} counter name dropped drop
-  }}
-  chain race {{
-    type filter hook prerouting priority -110; policy accept;
-    ip daddr {CLUSTER_IP} udp dport 53 ct state new jump pairs
-  }}
-"""
+_DROP = "numgen random mod 1000000 < {p} counter name dropped drop"
 _LOSS = """
   chain lose {
     meta l4proto { tcp, udp } th dport 53 numgen random mod 1000000 < {p} counter name dropped drop
@@ -117,6 +107,23 @@ _NO_TCP = f"""
   }}
 """
 
+# The second packet of a socket that passes before the first was answered meets state "new" again: that is the pair
+# the old kernels' insertion race could hit. Sequential lookups are "established" by then, a second socket is another
+# entry, TCP is not matched. The mark lives in the entry itself; at 2 the pair is counted, and retries are not.
+_PAIRS = f"""
+  chain pairs {{
+    ct mark 0 ct mark set 1 accept
+    ct mark 2 accept
+    ct mark set 2
+    counter name exposed
+    {{pair_rule}}
+  }}
+  chain new_flows {{
+    type filter hook prerouting priority -110; policy accept;
+    ip daddr {CLUSTER_IP} udp dport 53 ct state new jump pairs
+  }}
+"""
+
 _P = Parameter(0.05, 0.0, 1.0, "share of packets")
 FAULTS: Mapping[str, Fault] = {
     fault.name: fault
@@ -126,14 +133,14 @@ FAULTS: Mapping[str, Fault] = {
             "race",
             "drops the second packet of a pair that opens a new flow, as kernels before 5.6 did",
             {"p": Parameter(0.05, 0.0, 1.0, "share of exposed pairs")},
-            _RACE,
+            pair_rule=_DROP,
             expected={"baseline": "stalls", **_UDP, "musl": "lost"},
         ),
         Fault(
             "loss",
             "drops packets at random between client and node, both ways, UDP and TCP",
             {"p": _P},
-            _LOSS,
+            rules=_LOSS,
             expected={
                 "baseline": "stalls",
                 "use-vc": "retransmit",
