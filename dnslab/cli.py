@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -177,14 +178,15 @@ def summary(run_folder: str, form: str) -> None:
 
     opened = open_run(run_folder)
     figures = summarise(opened)
+    found = conclude(figures, find_vetoes(opened, figures))
     if form == "json":
-        click.echo(figures.to_json())
+        click.echo(json.dumps({**figures.to_dict(), "findings": found.to_dict()}, indent=1, allow_nan=False))
     elif form == "csv":
         click.echo(figures.to_frame().to_csv(index=False), nl=False)
     else:
         from dnslab.progress import print_summary
 
-        print_summary(figures, conclude(figures, find_vetoes(opened, figures)))
+        print_summary(figures, found)
 
 
 @cli.command(name="report")

@@ -8,10 +8,11 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from dnslab.stats import Summary, milliseconds, percent
+from dnslab.stats import Summary
+from dnslab.tables import milliseconds, percent
 from dnslab.validity import Veto
 
 #: share of stalls with the half-lost flag from which on "one of two answers was lost" is the pattern: under race
@@ -36,6 +37,10 @@ class Findings:
     def void(self) -> bool:
         """Whether a veto empties the headline."""
         return any(veto.severity == "void" for veto in self.vetoes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for JSON, described in docs/summary.md."""
+        return {**asdict(self), "void": self.void}
 
     def _repr_html_(self) -> str:
         marks = "".join(

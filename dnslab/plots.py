@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.stats import Summary, milliseconds, percent
+from dnslab.stats import Summary
+from dnslab.tables import milliseconds, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,8 +6,6 @@ rounds and effects are paired by round. Failed lookups stay in every denominator
 
 from __future__ import annotations
 
-import html
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ import pandas as pd
 
 from dnslab.dataset import FAILED, PARTIAL, SLOW_MS, Lookups, Run
 from dnslab.plan import not_applicable
+from dnslab.tables import figures, html_table
 
 SUMMARY_VERSION = 1
 CONFIDENCE = 0.95
@@ -27,7 +26,6 @@ MIN_ROUNDS = 3
 LEVELS = (0.5, 0.99, 0.999)
 #: later than this with an idle worker is the generator's fault (a busy 2-CPU machine wakes a thread within 1-2 ms)
 LATE_MS = 10.0
-NOT_APPLICABLE = "not applicable"
 
 
 @dataclass(frozen=True)
@@ -227,18 +225,21 @@ class Summary:
             flat.append(plain)
         return pd.DataFrame(flat)
 
-    def to_json(self) -> str:
-        """Versioned JSON, described in docs/summary.md; a number that is not finite is null, or ``"failed"``."""
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for JSON, described in docs/summary.md; what is not finite is None, or ``"failed"``."""
         rows = [_jsonable(row) for row in self.rows]
         head = {"version": SUMMARY_VERSION, "run": self.run, "backend": self.backend, "fault": self.fault}
-        return json.dumps({**head, "rounds": self.n_rounds, "limit_ms": self.limit_ms, "rows": rows}, indent=1)
+        return {**head, "rounds": self.n_rounds, "limit_ms": self.limit_ms, "rows": rows}
 
     def to_text(self) -> str:
         """The table for a terminal."""
-        return table(self).to_string(index=False)
+        return self._figures().to_string(index=False)
+
+    def _figures(self) -> pd.DataFrame:
+        return figures(self.rows, self.load_labels, self.limit_ms)
 
     def _repr_html_(self) -> str:
-        return html_table(table(self))
+        return html_table(self._figures())
 
 
 def _jsonable(value: Any) -> Any:
@@ -405,79 +406,3 @@ def stalls_per_second(run: Run) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     joined = pd.concat(frames, ignore_index=True)
     return joined.groupby(["variant", "target", "load", "second"], as_index=False, observed=True).sum()[columns]
-
-
-def percent(share: float) -> str:
-    """A share for reading, three significant digits: ``"1.72 %"``."""
-    if not math.isfinite(share):
-        return ""
-    return "0" if share == 0 else f"{share * 100:.3g} %"
-
-
-def milliseconds(value: float) -> str:
-    """A latency for reading: ``"0.21"``, ``"5,012"``, ``"failed"`` where the level falls among failed lookups."""
-    if math.isnan(value):
-        return ""
-    if math.isinf(value):
-        return "failed"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _share_with_interval(row: Mapping[str, Any], name: str) -> str:
-    if name == "stalls_share" and row["stalls_upper"] is not None:
-        return f"0 (< {percent(row['stalls_upper'])})"
-    interval = row["intervals"][name]
-    bounds = f" ({interval.low * 100:.2g} to {interval.high * 100:.2g})" if math.isfinite(interval.low) else ""
-    return percent(row[name]) + bounds
-
-
-def table(summary: Summary) -> pd.DataFrame:
-    """The summary as text, for people: one row for each variant, target and load."""
-    rows = []
-    for row in summary.rows:
-        named = {"configuration": row["variant"], "libc": row["target"]}
-        if len(summary.load_labels) > 1:
-            named["load"] = summary.load_labels[row["load"]]
-        if row["not_applicable"] is not None:
-            rows.append({**named, "exposed": f"{NOT_APPLICABLE}: {row['not_applicable']}"})
-            continue
-        exposed = row["exposed_counted"] if row["exposed_counted"] is not None else row["exposed_modelled"]
-        kind = "" if row["exposed_counted"] is not None or exposed is None else " (model)"
-        rows.append(
-            {
-                **named,
-                "lookups": f"{row['n']:,}",
-                "stalls": f"{row['stalls']:,}",
-                "stalled (95 %)": _share_with_interval(row, "stalls_share"),
-                "flagged": percent(row["flagged_share"]) if row["flagged_share"] is not None else "",
-                "≥ 1 s": percent(row["slow_share"]),
-                "failed": f"{row['failed']:,}",
-                "partial": f"{row['partial']:,}",
-                "p50 ms": milliseconds(row["p50_ms"]),
-                "p99 ms": milliseconds(row["p99_ms"]),
-                "p99.9 ms": milliseconds(row["p999_ms"]),
-                "min ms": milliseconds(row["min_ms"]),
-                "avg ms": milliseconds(row["avg_ms"]),
-                "max ms": milliseconds(row["max_ms"]),
-                f"≥ {summary.limit_ms:g} ms": f"{row['over_limit']:,}",
-                "lookups/s": f"{row['lookups_per_s']:,.0f}" if math.isfinite(row["lookups_per_s"]) else "",
-                "exposed": "" if exposed is None else f"{exposed:,.0f}{kind}",
-            }
-        )
-    return pd.DataFrame(rows).fillna("")
-
-
-def html_table(frame: pd.DataFrame, caption: str = "") -> str:
-    """An accessible table that scrolls inside its own box."""
-    head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in frame.columns)
-    body = []
-    for _, values in frame.iterrows():
-        first, *rest = [html.escape(str(value)) for value in values]
-        if NOT_APPLICABLE in rest[-1]:  # the reason takes the place of all figures
-            cells = f"<td>{rest[0]}</td><td class='reason' colspan='{len(rest) - 1}'>{rest[-1]}</td>"
-        else:
-            cells = "".join(f"<td>{value}</td>" for value in rest)
-        body.append(f"<tr><th scope='row'>{first}</th>{cells}</tr>")
-    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    inner = f"<table class='figures'>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-    return f"<div class='scroll' tabindex='0' role='region' aria-label='table of figures'>{inner}</div>"

@@ -122,6 +122,8 @@ def test_a_local_run_and_its_summary(tmp_path: Path) -> None:
     assert {transport for transport, _, _ in server.queries} == {"udp", "tcp"}
     data = json.loads(dnslab("summary", "out", "--format", "json", cwd=tmp_path).stdout)
     assert [row["variant"] for row in data["rows"]] == ["baseline", "use-vc"]
+    assert data["findings"]["vetoes"][-1]["name"] == "too few rounds"
+    assert isinstance(data["findings"]["void"], bool)
     assert data["rows"][0]["n"] == int((frame["variant"] == "baseline").sum())
     assert "baseline" in dnslab("summary", "out", cwd=tmp_path).stdout
     assert dnslab("summary", "out", "--format", "csv", cwd=tmp_path).stdout.startswith("variant,")

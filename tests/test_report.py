@@ -17,7 +17,8 @@ from dnslab.dataset import Run, open_run
 from dnslab.errors import NotAble, RunNotFound, UsageError
 from dnslab.plan import FaultPlan, Load, Plan
 from dnslab.plots import ecdf, stalls_over_time
-from dnslab.stats import milliseconds, percent, sketches, stalls_per_second, summarise
+from dnslab.stats import sketches, stalls_per_second, summarise
+from dnslab.tables import milliseconds, percent
 from tests.runs import rows, write_run
 
 NOTEBOOKS = Path(report.__file__).parent.parent / "notebooks"

@@ -21,7 +21,6 @@ from dnslab.stats import (
     stalls_per_second,
     summarise,
     t_interval,
-    table,
     upper_bound_when_none,
 )
 from tests.runs import rows, write_run
@@ -78,6 +77,28 @@ def test_figures(summary: Summary) -> None:
     assert (interval.estimate, interval.low, interval.high) == pytest.approx((0.02, max(0, low), high))
 
 
+@pytest.mark.parametrize(
+    ("variant", "loop", "candidates", "share"),
+    [
+        # 200 sockets/s, entries of 1 s, 64,512 ports: about 200 of them are taken at any time
+        ("baseline", "poisson", 1, 1 - 200 / 64_512),
+        ("baseline", "poisson", 4, 1 - 800 / 64_512),
+        ("single-request", "poisson", 1, 0.0),
+        ("baseline", "closed", 1, None),
+    ],
+)
+def test_exposure_is_modelled_where_it_was_not_counted(
+    tmp_path: Path, variant: str, loop: str, candidates: int, share: float | None
+) -> None:
+    plan = Plan(variants=(variant,), rounds=1, loads=(Load(loop=loop, duration_s=1),))  # type: ignore[arg-type]
+    made = {(variant, "glibc", 1): rows([0.5] * 100)}
+    path = write_run(tmp_path / "run", plan, made, start_changes={"n_candidates": candidates})
+    row = summarise(open_run(path)).row(variant)
+    assert row
+    assert row["exposed_counted"] is None
+    assert row["exposed_modelled"] == (None if share is None else pytest.approx(100 * share, abs=0.01))
+
+
 def test_effects_are_paired_by_round(summary: Summary) -> None:
     row = summary.row("use-vc")
     assert row
@@ -91,11 +112,11 @@ def test_effects_are_paired_by_round(summary: Summary) -> None:
 def test_not_applicable_is_not_measured(summary: Summary) -> None:
     assert summary.row("use-vc", "musl") is None
     assert [(r["variant"], r["target"]) for r in summary.rows if r["not_applicable"]] == [("use-vc", "musl")]
-    assert "not applicable: musl ignores use-vc" in table(summary).to_string()
+    assert "not applicable: musl ignores use-vc" in summary.to_text()
 
 
 def test_json_is_versioned(summary: Summary) -> None:
-    data = json.loads(summary.to_json())
+    data = json.loads(json.dumps(summary.to_dict(), allow_nan=False))
     assert data["version"] == 1
     assert data["rows"][0]["intervals"]["stalls_share"]["estimate"] == pytest.approx(0.02)
     assert len(summary.to_frame()) == 4

@@ -1,0 +1,91 @@
+"""Figures as text: numbers for reading, and the table for people, on a terminal or as HTML.
+
+Pure: rows of ``stats.Summary`` in, text or a frame of text out.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+NOT_APPLICABLE = "not applicable"
+
+
+def percent(share: float) -> str:
+    """A share for reading, three significant digits: ``"1.72 %"``."""
+    if not math.isfinite(share):
+        return ""
+    return "0" if share == 0 else f"{share * 100:.3g} %"
+
+
+def milliseconds(value: float) -> str:
+    """A latency for reading: ``"0.21"``, ``"5,012"``, ``"failed"`` where the level falls among failed lookups."""
+    if math.isnan(value):
+        return ""
+    if math.isinf(value):
+        return "failed"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _share_with_interval(row: Mapping[str, Any], name: str) -> str:
+    if name == "stalls_share" and row["stalls_upper"] is not None:
+        return f"0 (< {percent(row['stalls_upper'])})"
+    interval = row["intervals"][name]
+    bounds = f" ({interval.low * 100:.2g} to {interval.high * 100:.2g})" if math.isfinite(interval.low) else ""
+    return percent(row[name]) + bounds
+
+
+def figures(rows: Sequence[Mapping[str, Any]], load_labels: Sequence[str], limit_ms: float) -> pd.DataFrame:
+    """A summary's rows as text, for people: one row for each variant, target and load."""
+    told: list[dict[str, str]] = []
+    for row in rows:
+        named = {"configuration": row["variant"], "libc": row["target"]}
+        if len(load_labels) > 1:
+            named["load"] = load_labels[row["load"]]
+        if row["not_applicable"] is not None:
+            told.append({**named, "exposed": f"{NOT_APPLICABLE}: {row['not_applicable']}"})
+            continue
+        exposed = row["exposed_counted"] if row["exposed_counted"] is not None else row["exposed_modelled"]
+        kind = "" if row["exposed_counted"] is not None or exposed is None else " (model)"
+        told.append(
+            {
+                **named,
+                "lookups": f"{row['n']:,}",
+                "stalls": f"{row['stalls']:,}",
+                "stalled (95 %)": _share_with_interval(row, "stalls_share"),
+                "flagged": percent(row["flagged_share"]) if row["flagged_share"] is not None else "",
+                "≥ 1 s": percent(row["slow_share"]),
+                "failed": f"{row['failed']:,}",
+                "partial": f"{row['partial']:,}",
+                "p50 ms": milliseconds(row["p50_ms"]),
+                "p99 ms": milliseconds(row["p99_ms"]),
+                "p99.9 ms": milliseconds(row["p999_ms"]),
+                "min ms": milliseconds(row["min_ms"]),
+                "avg ms": milliseconds(row["avg_ms"]),
+                "max ms": milliseconds(row["max_ms"]),
+                f"≥ {limit_ms:g} ms": f"{row['over_limit']:,}",
+                "lookups/s": f"{row['lookups_per_s']:,.0f}" if math.isfinite(row["lookups_per_s"]) else "",
+                "exposed": "" if exposed is None else f"{exposed:,.0f}{kind}",
+            }
+        )
+    return pd.DataFrame(told).fillna("")
+
+
+def html_table(frame: pd.DataFrame, caption: str = "") -> str:
+    """An accessible table that scrolls inside its own box."""
+    head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in frame.columns)
+    body = []
+    for _, values in frame.iterrows():
+        first, *rest = [html.escape(str(value)) for value in values]
+        if NOT_APPLICABLE in rest[-1]:  # the reason takes the place of all figures
+            cells = f"<td>{rest[0]}</td><td class='reason' colspan='{len(rest) - 1}'>{rest[-1]}</td>"
+        else:
+            cells = "".join(f"<td>{value}</td>" for value in rest)
+        body.append(f"<tr><th scope='row'>{first}</th>{cells}</tr>")
+    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    inner = f"<table class='figures'>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f"<div class='scroll' tabindex='0' role='region' aria-label='table of figures'>{inner}</div>"
