@@ -18,7 +18,7 @@ _HOME = {
     "obtain_run": "notebook",
     "open_run": "dataset",
     "render": "report",
-    "run": "runner",
+    "run": "notebook",
     "sketches": "stats",
     "stalls_over_time": "plots",
     "stalls_per_second": "stats",

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dnslab import runner
 from dnslab.dataset import Run, open_run
 from dnslab.errors import NotAble, RunNotFound, UsageError
+from dnslab.plan import Plan
+from dnslab.progress import shown
 from dnslab.store import RunFolder
 
 #: a small run measured in the lab, shown where no lab can be had
@@ -51,13 +53,8 @@ def obtain_run(run: str = "latest", plan: Mapping[str, Any] | None = None) -> Ru
     and said to be.
     """
     parameters = CompareParameters.check(run=run, plan=dict(plan or {}))
-    key = json.dumps(parameters.plan, sort_keys=True, default=str)
     try:
-        if parameters.run != "new":
-            return open_run(parameters.run, results_folder())
-        if key not in _made:
-            _made[key] = _run(parameters.plan)
-        return open_run(_made[key])
+        return _made_run(parameters.plan) if parameters.run == "new" else open_run(parameters.run, results_folder())
     except (NotAble, RunNotFound) as error:
         if parameters.run not in ("new", "latest") or not SAMPLE.exists():
             raise
@@ -65,8 +62,17 @@ def obtain_run(run: str = "latest", plan: Mapping[str, Any] | None = None) -> Ru
         return Run(RunFolder(SAMPLE))
 
 
-def _run(plan: Mapping[str, Any]) -> Path:
-    return runner.run(plan, results=results_folder())
+def _made_run(plan: Mapping[str, Any]) -> Run:
+    key = json.dumps(plan, sort_keys=True, default=str)
+    if key not in _made:
+        _made[key] = run(plan, results=results_folder())
+    return open_run(_made[key])
+
+
+def run(plan: Plan | Mapping[str, Any], out: Path | str | None = None, results: Path | str | None = None) -> Path:
+    """``runner.run`` with its progress shown: below the cell, on the terminal, or in plain lines."""
+    with shown() as on_progress:
+        return runner.run(plan, out, results, on_progress)
 
 
 def results_folder() -> Path:

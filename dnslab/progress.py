@@ -1,8 +1,9 @@
-"""A run's progress and a summary, for eyes: live on a terminal, plain lines elsewhere. Only ``cli`` uses it."""
+"""A run's progress and a summary, for eyes: live on a terminal or below a cell, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
+import html
 import sys
 import time
 from collections.abc import Iterator
@@ -51,7 +52,10 @@ def line(progress: Progress) -> str:
 @contextlib.contextmanager
 def shown() -> Iterator[OnProgress]:
     """Give what ``runner.run`` takes as ``on_progress``."""
-    if sys.stderr.isatty():
+    if _in_notebook():
+        with _in_cell() as on_progress:
+            yield on_progress
+    elif sys.stderr.isatty():
         with _live() as on_progress:
             yield on_progress
     else:
@@ -64,6 +68,24 @@ def shown() -> Iterator[OnProgress]:
                 print(line(progress), file=sys.stderr, flush=True)
 
         yield plain
+
+
+def _in_notebook() -> bool:
+    # Only a kernel has imported IPython before us, and only there is there a shell with a kernel.
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
+
+
+@contextlib.contextmanager
+def _in_cell() -> Iterator[OnProgress]:
+    """One line below the cell, gone when the run has ended."""
+    from IPython.display import HTML, display
+
+    handle = display(HTML(""), display_id=True)  # type: ignore[no-untyped-call]
+    try:
+        yield lambda progress: handle.update(HTML(f"<p>{html.escape(line(progress))}</p>"))  # type: ignore[no-untyped-call]
+    finally:
+        handle.update(HTML(""))  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import queue
 import re
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from jupyter_client.manager import start_new_kernel
 
 from dnslab import notebook, report
 from dnslab.dataset import Run, open_run
@@ -20,6 +24,8 @@ from dnslab.plots import ecdf, stalls_over_time
 from dnslab.stats import sketches, stalls_per_second, summarise
 from dnslab.tables import milliseconds, percent
 from tests.runs import rows, write_run
+from tests.test_cli import wait_for
+from tests.test_lab import leftovers
 
 NOTEBOOKS = Path(report.__file__).parent.parent / "notebooks"
 
@@ -160,6 +166,47 @@ def test_latest_falls_back_to_the_labelled_sample(tmp_path: Path, monkeypatch: p
     assert shown.problems == []
     with pytest.raises(RunNotFound):
         notebook.obtain_run(str(tmp_path / "x"))
+
+
+@pytest.mark.lab
+@pytest.mark.notebook
+def test_interrupting_a_cell_ends_probe_and_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    marker = f"cell-{os.getpid()}-{time.time_ns()}"
+    monkeypatch.setenv("DNSLAB_RESULTS", str(tmp_path))
+    manager, client = start_new_kernel(
+        env={**os.environ, "DNSLAB_TEST_MARK": marker},
+    )
+    try:
+        plan = {"variants": ["baseline"], "rounds": 1, "targets": ["glibc"], "loads": [{"duration_s": 60}]}
+        request = client.execute(f"import dnslab; dnslab.obtain_run('new', {plan})")
+        wait_for(tmp_path, "*/trials/0001/glibc.dnsr")
+        assert len(leftovers(marker)) > 3
+        time.sleep(1.5)  # past the warm-up
+        manager.interrupt_kernel()
+        reply = client.get_shell_msg(timeout=30)
+        assert reply["parent_header"]["msg_id"] == request
+        assert (reply["content"]["status"], reply["content"]["ename"]) == ("error", "Interrupted")
+        kernel = leftovers(marker)
+        assert len(kernel) == 1, kernel
+        shown = [message["msg_type"] for message in drained(client)]
+        assert shown.count("display_data") == 1  # one line, renewed
+        assert "update_display_data" in shown
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    run = open_run("latest", tmp_path)
+    assert [arm.status for arm in run.arms()] == ["stopped"]
+    assert len(run.lookups()) > 0
+
+
+def drained(client: Any) -> list[Any]:
+    """Messages the kernel has published so far."""
+    messages = []
+    while True:
+        try:
+            messages.append(client.get_iopub_msg(timeout=0.5))
+        except queue.Empty:
+            return messages
 
 
 @pytest.mark.lab
