@@ -177,7 +177,7 @@ class LabTarget:
             lab.inside.run(self._links() + self._files())
             lab.inside.run(self._node_script(), self.node)
             if variant.node_local:
-                config = servers.cache_config(self.node)
+                config = servers.cache_config(self.node, servers.rcvbuf(lab.fault, lab.values))
                 self._cache = servers.start_unbound(lab.inside, self.node, self.node, config)
                 servers.wait_ready(lab.inside, self.node)
         except BaseException:
@@ -267,11 +267,22 @@ class LabTarget:
         return numbers
 
     def ground_truth(self) -> Mapping[str, Any] | None:
-        """What the fault really did to this client."""
+        """What the fault really did to this client: packets dropped at its node, and at servers since the lab began."""
         if self._lab.fault.name == "none":
             return None
-        rules = counters.nft(self._lab.inside.run("nft -j list counters", self.node))
-        return {"fault": self._lab.fault.name, "parameters": self._lab.values, "dropped": rules["dropped"]}
+        run = self._lab.inside.run
+        node = counters.nft(run("nft -j list counters", self.node))
+        buffers = {name: counters.snmp(run("cat /proc/net/snmp", name)) for name in (*servers.ADDRESSES, self.node)}
+        truth = {
+            "fault": self._lab.fault.name,
+            "parameters": self._lab.values,
+            "dropped": node["dropped"],
+            "rcvbuf_errors": {name: numbers["Udp.RcvbufErrors"] for name, numbers in buffers.items()},
+        }
+        if self._lab.fault.dead_backend:
+            dead = counters.nft(run("nft -j list counters", servers.DEAD))
+            truth["dropped_by_dead_backend"] = dead["dropped"]
+        return truth
 
     def close(self) -> None:
         """Remove both namespaces and what runs in them. May be called twice; after the lab's end it has no work."""

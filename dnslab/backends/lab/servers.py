@@ -17,6 +17,8 @@ from dnslab.errors import NotAble
 from dnslab.variants import NODE_LOCAL_ADDRESS
 
 ADDRESSES = {"server-a": "10.200.255.2", "server-b": "10.200.255.3"}
+#: the one that drops everything where a fault wants a dead one
+DEAD = "server-b"
 #: names with an address of each family; every name under ANY has one too
 ZONE = ("kubernetes.default.svc.cluster.local.", "web.default.svc.cluster.local.")
 ANY = "any.cluster.local."
@@ -65,11 +67,19 @@ def backend_config(name: str, rcvbuf: int) -> str:
     return body + "".join(f"  {line}\n" for line in lines)
 
 
-def cache_config(name: str) -> str:
+def rcvbuf(fault: Fault, values: Mapping[str, float]) -> int:
+    """SO_RCVBUF of every server, the node-local cache included."""
+    return round(values["bytes"]) if fault.name == "receive-buffer" else AMPLE_RCVBUF
+
+
+def cache_config(name: str, rcvbuf: int) -> str:
     """unbound.conf of the node-local cache: asks the cluster IP over TCP, keeps answers as the usual Corefile does."""
     return (
-        _COMMON.format(name=name, address=NODE_LOCAL_ADDRESS, rcvbuf=AMPLE_RCVBUF)
+        _COMMON.format(name=name, address=NODE_LOCAL_ADDRESS, rcvbuf=rcvbuf)
         + f"  cache-max-ttl: {TTL_S}\n  cache-max-negative-ttl: {NEGATIVE_TTL_S}\n"
+        # As patient as the forward plugin of CoreDNS (readTimeout of 2 s), which the usual cache is: unbound would
+        # give up an upstream query after a small multiple of the usual round trip.
+        + "  infra-cache-min-rtt: 2000\n"
         + '  local-zone: "local." nodefault\n  do-not-query-localhost: no\n'
         + f'forward-zone:\n  name: "."\n  forward-addr: {CLUSTER_IP}\n  forward-tcp-upstream: yes\n'
         + f"remote-control:\n  control-enable: yes\n  control-interface: /run/dnslab/{name}.sock\n"
@@ -98,13 +108,14 @@ def start_backends(inside: Namespaces, fault: Fault, values: Mapping[str, float]
             script = str(Path(__file__).with_name("responder.py"))
             inside.start([sys.executable, "-S", script, str(a_ms), str(aaaa_ms)], name)
         else:
-            rcvbuf = round(values["bytes"]) if fault.name == "receive-buffer" else AMPLE_RCVBUF
-            start_unbound(inside, name, name, backend_config(name, rcvbuf))
+            start_unbound(inside, name, name, backend_config(name, rcvbuf(fault, values)))
     for name in ADDRESSES:
         wait_ready(inside, name)
     if fault.dead_backend:
-        drop = "chain dead {\n type filter hook input priority 0; policy accept;\n th dport 53 drop\n }"
-        inside.run(f"nft -f - <<'E'\ntable ip dnslab {{\n {drop}\n}}\nE\n", "server-b")
+        drop = "type filter hook input priority 0; policy accept;\n th dport 53 counter name dropped drop"
+        inside.run(
+            f"nft -f - <<'E'\ntable ip dnslab {{\n counter dropped {{ }}\n chain dead {{\n {drop}\n }}\n}}\nE\n", DEAD
+        )
 
 
 def wait_ready(inside: Namespaces, namespace: str) -> None:
