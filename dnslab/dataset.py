@@ -155,15 +155,10 @@ class Run:
 
     @cached_property
     def _arms(self) -> list[ArmRecord]:
-        chosen: dict[tuple[int, str], ArmRecord] = {}
-        for arm in self.folder.arms():
-            known = chosen.get((arm.number, arm.target))
-            if known is None or known.status != "complete":
-                chosen[arm.number, arm.target] = arm
-        return list(chosen.values())
+        return self.folder.last_arms()
 
     def arms(self) -> list[ArmRecord]:
-        """One record for each trial on each target: the complete attempt where there is one, else the last."""
+        """One record for each trial on each target: its last attempt."""
         return self._arms
 
     @cached_property

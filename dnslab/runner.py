@@ -175,6 +175,7 @@ class _Runner:
         self._on_progress = on_progress or (lambda progress: None)
         self._stopping = threading.Event()
         self._failures: list[str] = []
+        self._pace = _Pace()
 
     def go(self) -> None:
         trials = plans.trials(self._plan, self._backend.targets())
@@ -182,7 +183,7 @@ class _Runner:
         self._progress = Progress(len(trials), n_done=len(trials) - sum(len(group) for group in groups))
         try:
             for index, group in enumerate(groups):
-                self._left_after_s = sum(self._group_s(later) for later in groups[index + 1 :])
+                self._pace.begin(self._group_s(group), sum(self._group_s(later) for later in groups[index + 1 :]))
                 self._run_group(group)
         except KeyboardInterrupt:
             raise Interrupted(
@@ -196,14 +197,14 @@ class _Runner:
             )
 
     def _missing(self, trials: Sequence[Trial]) -> list[Trial]:
-        complete = {(arm.number, arm.target) for arm in self._folder.arms() if arm.status == "complete"}
+        complete = {(arm.number, arm.target) for arm in self._folder.last_arms() if arm.status == "complete"}
         # Side by side, a round is only worth something whole: its trials share the same minute.
         incomplete = {t.group for t in trials if any((t.number, name) not in complete for name in t.targets)}
         return [trial for trial in trials if trial.group in incomplete]
 
     def _group_s(self, group: Sequence[Trial]) -> float:
         loads = [self._plan.loads[trial.load] for trial in group]
-        return max(load.warmup_s + load.duration_s for load in loads) + 1.0
+        return max(load.warmup_s + load.duration_s for load in loads)
 
     def _run_group(self, group: Sequence[Trial]) -> None:
         arms = [(trial, name) for trial in group for name in trial.targets]
@@ -244,7 +245,8 @@ class _Runner:
         interrupted = False
         while not all(future.done() for future in futures):
             try:
-                self._report(clients)
+                self._progress.left_s = self._pace.left_s()
+                self._on_progress(self._progress)
                 time.sleep(0.25)
             except KeyboardInterrupt:
                 if interrupted:  # a second Ctrl-C does not wait for lookups in flight
@@ -266,12 +268,6 @@ class _Runner:
                 self._progress.n_stalls_done += progress.heartbeat.n_stalls
         if interrupted:
             raise KeyboardInterrupt
-
-    def _report(self, clients: Sequence[_Client]) -> None:
-        elapsed_s = max((c.progress.heartbeat.elapsed_ns / 1e9 for c in clients if c.progress.heartbeat), default=0.0)
-        this_s = max(0.0, self._group_s([client.trial for client in clients]) - elapsed_s)
-        self._progress.left_s = this_s + self._left_after_s
-        self._on_progress(self._progress)
 
     def _measure_one(self, client: _Client, start: _StartInstant) -> None:
         """One trial on one target, from job to end.json. Only a full disk ends the run; all else ends this trial."""
@@ -329,6 +325,27 @@ class _Runner:
             if self._stopping.is_set():
                 conversation.stop()
             return conversation.follow(lambda beat: _note(client.progress, beat)), asdict(clock)
+
+
+class _Pace:
+    """Time left, from how much longer than their load the groups so far took: set-up, and lookups in flight at the
+    end, which may be a resolver's whole wait."""
+
+    def __init__(self) -> None:
+        self._began_s = self._spent_s = self._planned_s = self._this_s = self._later_s = 0.0
+
+    def begin(self, this_s: float, later_s: float) -> None:
+        """The next group begins; the load planned for it and for all after it."""
+        now_s = time.monotonic()
+        if self._this_s:
+            self._spent_s += now_s - self._began_s
+            self._planned_s += self._this_s
+        self._began_s, self._this_s, self._later_s = now_s, this_s, later_s
+
+    def left_s(self) -> float:
+        factor = self._spent_s / self._planned_s if self._planned_s else 1.0
+        elapsed_s = time.monotonic() - self._began_s
+        return max(0.0, factor * self._this_s - elapsed_s) + factor * self._later_s
 
 
 class _StartInstant:

@@ -231,6 +231,11 @@ class RunFolder:
             )
         return sorted(found, key=lambda arm: (arm.number, arm.target, arm.attempt))
 
+    def last_arms(self) -> list[ArmRecord]:
+        """The last attempt of every trial on every target. Only it counts: a group is measured again as a whole, so
+        that trials which are compared side by side share their minute."""
+        return list({(arm.number, arm.target): arm for arm in self.arms()}.values())
+
     @staticmethod
     def _read(path: Path) -> dict[str, Any]:
         try:
