@@ -71,7 +71,7 @@ struct clock_reply {
 /* One lookup (engine libc) or one query (engine wire). */
 struct record {
 	uint64_t intended_ns; /* since the start instant: when the schedule wanted it; closed loop: = start_ns */
-	uint64_t start_ns;    /* when it began */
+	uint64_t start_ns; /* when it began; wire: right before the call that sends it, one for a pair on one socket */
 	uint64_t end_ns; /* when the resolver returned; wire: kernel's receive time stamp; given up: that moment */
 	uint32_t worker; /* libc: worker. wire: local port in the low half, query id in the high half */
 	int16_t outcome; /* 0; libc: EAI_* (negative); wire: RCODE (positive); or OUTCOME_* */
