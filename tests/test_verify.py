@@ -21,7 +21,7 @@ from dnslab.backends.lab.namespaces import environment
 from dnslab.dataset import Run, open_run, read_stream
 from dnslab.findings import conclude
 from dnslab.plan import FaultPlan, Load, Plan, TargetPlan
-from dnslab.probe.job import wire_query
+from dnslab.probe.job import Job, wire_query
 from dnslab.stats import summarise
 from dnslab.validity import find_vetoes
 from dnslab.variants import USUAL, find
@@ -73,12 +73,22 @@ def test_race_stalls_are_exactly_the_dropped_packets(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [50, 200])
 def test_without_a_fault_nothing_stalls(tmp_path: Path, workers: int) -> None:
-    load = Load(loop="closed", workers=workers, duration_s=5.5)
-    run = measured(tmp_path, rounds=3, loads=(load,), targets=BOTH[:1], variants=USUAL)
-    for row in summarise(run).rows:
-        print(row["variant"], row["n"], row["stalls"], f"{row['max_ms']:.0f} ms", row["rcvbuf_errors"])
-        assert row["n"] >= 100_000
-        assert (row["stalls"], row["failed"]) == (0, 0)
+    """In 100,000 lookups of each variant, however many rounds a machine needs for them. Trials end before use-vc runs
+    out of ports."""
+    load = Load(loop="closed", workers=workers, duration_s=2.0)
+    counts = dict.fromkeys(USUAL, 0)
+    for attempt in range(12):
+        lacking = tuple(variant for variant, n in counts.items() if n < 100_000)
+        if not lacking:
+            break
+        run = measured(tmp_path / str(attempt), rounds=3, loads=(load,), targets=BOTH[:1], variants=lacking)
+        summary = summarise(run)
+        assert "ports limited" not in {veto.name for veto in find_vetoes(run, summary)}
+        for row in summary.rows:
+            print(row["variant"], row["n"], row["stalls"], f"{row['max_ms']:.0f} ms", row["rcvbuf_errors"])
+            assert (row["stalls"], row["failed"]) == (0, 0)
+            counts[row["variant"]] += row["n"]
+    assert min(counts.values()) >= 100_000
 
 
 def test_a_full_receive_buffer_is_not_called_a_race(tmp_path: Path) -> None:
@@ -112,7 +122,7 @@ def three_trials(backend: LabBackend, variant: str, job: Any, fresh: bool) -> li
             before = kept.counters()
             rows, trailer, _ = talk_over(kept.start, job)
             after = kept.counters()
-            exposed = after.get("node.race.exposed", 0) - before.get("node.race.exposed", 0)
+            exposed = after.get("node.exposed", 0) - before.get("node.exposed", 0)
             answered = int((rows["outcome"] == 0).sum())
             seen.append({"exposed": exposed / len(rows), "rate": answered / (trailer.elapsed_ns / 1e9)})
     return seen
@@ -122,30 +132,30 @@ def spread(values: list[float]) -> float:
     return (max(values) - min(values)) / max(values)
 
 
-def use_vc_spread(fresh: bool) -> float:
-    job = dataclasses.replace(
-        JOB, entries=(NAME.encode(),), workers=50, duration_s=5.0, deadline_s=5.0, max_replaced=500
+def trials_agree(fresh: bool) -> bool:
+    """Whether three identical trials agree within 10 %: in throughput under use-vc, in exposure under the race."""
+    closed = dataclasses.replace(
+        JOB, entries=(NAME.encode(),), workers=50, duration_s=2.5, deadline_s=5.0, max_replaced=500
     )
     with contextlib.closing(LabBackend(FaultPlan(name="none"))) as backend:
-        rates = [trial["rate"] for trial in three_trials(backend, "use-vc", job, fresh)]
-    print("use-vc lookups/s, fresh" if fresh else "use-vc lookups/s, one client", [round(rate) for rate in rates])
-    return spread(rates)
-
-
-def test_trials_carry_nothing_over() -> None:
-    job = dataclasses.replace(
+        rates = [trial["rate"] for trial in three_trials(backend, "use-vc", closed, fresh)]
+    paced = dataclasses.replace(
         JOB, entries=(NAME.encode(),), workers=200, loop="poisson", rate_per_s=900.0, duration_s=8.0, seed=3
     )
     with contextlib.closing(LabBackend(FaultPlan.parse("race:p=0.01"))) as backend:
-        exposed = [trial["exposed"] for trial in three_trials(backend, "baseline", job, fresh=True)]
-    print("exposed per lookup", [round(value, 3) for value in exposed])
-    assert spread(exposed) <= 0.10
-    # A neighbour on the machine may slow one trial: what is carried over would show each time.
-    assert min(use_vc_spread(fresh=True) for _ in range(2)) <= 0.10
+        exposed = [trial["exposed"] for trial in three_trials(backend, "baseline", paced, fresh)]
+    print(f"{'new clients' if fresh else 'one client'}: use-vc lookups/s {[round(rate) for rate in rates]}, "
+          f"exposed per lookup {[round(value, 3) for value in exposed]}")  # fmt: skip
+    return spread(rates) <= 0.10 and spread(exposed) <= 0.10
+
+
+# A neighbour on the machine may slow one trial of three; what is carried over shows each time.
+def test_trials_carry_nothing_over() -> None:
+    assert any(trials_agree(fresh=True) for _ in range(3))
 
 
 def test_without_a_new_client_the_same_check_fails() -> None:
-    assert use_vc_spread(fresh=False) > 0.10
+    assert not any(trials_agree(fresh=False) for _ in range(3))
 
 
 def pairs_by_port_and_id(packets: list[Packet]) -> dict[tuple[int, int], tuple[int, int | None]]:
@@ -162,47 +172,77 @@ def pairs_by_port_and_id(packets: list[Packet]) -> dict[tuple[int, int], tuple[i
     return found
 
 
+def wire_errors_us(backend: LabBackend, job: Job) -> tuple[list[float], int]:
+    """One trial of pairs against a capture: latency told minus latency on the wire, and how many had no answer."""
+    with contextlib.closing(backend.open(Arm("a", "glibc", find("baseline"), Load(), ()))) as target:
+        with captured(target) as packets:
+            rows, _, _ = talk_over(target.start, job)
+        truth = target.ground_truth()
+    wire = pairs_by_port_and_id(packets)
+    told = {(int(row["worker"]) & 0xFFFF, int(row["worker"]) >> 16): row for row in rows}
+    assert len(rows) == len(told) == len(wire) == 2000
+    assert told.keys() == wire.keys()  # none missing, none doubled
+    unanswered = {key for key, (_, answered) in wire.items() if answered is None}
+    assert unanswered == {key for key, row in told.items() if row["outcome"] == records.OUTCOME_NO_ANSWER}
+    assert truth
+    assert len(unanswered) == truth["dropped"]
+    errors = [
+        (int(told[key]["end_ns"] - told[key]["start_ns"]) - (answered - asked)) / 1e3
+        for key, (asked, answered) in wire.items()
+        if answered is not None
+    ]
+    return errors, len(unanswered)
+
+
+def bare_errors_us(backend: LabBackend, program: Path) -> list[float]:
+    """The same of a bare C loop with one query after another."""
+    with contextlib.closing(backend.open(Arm("b", "glibc", find("baseline"), Load(), ()))) as target:
+        argv = target.command([str(program), "10.96.0.10", "53", "500", "2000"])
+        with captured(target) as packets:
+            said = subprocess.run(argv, capture_output=True, text=True, env=environment(), check=True).stdout
+    wire = pairs_by_port_and_id(packets)
+    errors = []
+    for line in said.splitlines():
+        port, query_id, start, end = map(int, line.split())
+        asked, answered = wire[port, query_id]
+        assert answered
+        errors.append((end - start - (answered - asked)) / 1e3)
+    return errors
+
+
 def test_wire_engine_against_a_capture(tmp_path: Path) -> None:
-    """10,000 queries at 500/s, matched by port and id; its error against that of a bare loop in the same minute."""
+    """12,000 queries at 500/s, matched by port and id, those of pairs that a race drops included. The error of single
+    queries, which leave in a call of their own, against that of a bare loop, in turn within the same minute."""
     bare = tmp_path / "bare_wire"
     source = Path(__file__).parent.parent / "bench" / "bare_wire.c"
     subprocess.run(["cc", "-O2", str(source), "-o", str(bare)], check=True)
     entries = tuple(wire_query(NAME, rdtype) for rdtype in ("A", "AAAA"))
-    job = dataclasses.replace(
-        JOB, engine="wire", entries=entries, loop="fixed", rate_per_s=500.0, duration_s=20.001, deadline_s=7.0,
+    single = dataclasses.replace(
+        JOB, engine="wire", entries=entries, loop="fixed", rate_per_s=500.0, duration_s=4.001, deadline_s=1.0,
         nameserver=("10.96.0.10", 53),
     )  # fmt: skip
-    with contextlib.closing(LabBackend(FaultPlan(name="none"))) as backend:
-        with contextlib.closing(backend.open(Arm("a", "glibc", find("baseline"), Load(), ()))) as target:
-            with captured(target) as packets:
-                rows, _, _ = talk_over(target.start, job)
-            wire = pairs_by_port_and_id(packets)
-        with contextlib.closing(backend.open(Arm("b", "glibc", find("baseline"), Load(), ()))) as target:
-            with captured(target) as packets:
-                argv = target.command([str(bare), "10.96.0.10", "53", "500", "5000"])
-                said = subprocess.run(argv, capture_output=True, text=True, env=environment(), check=True).stdout
-            bare_wire = pairs_by_port_and_id(packets)
-    assert len(rows) == 10_000 == len(wire)
-    told = {
-        (int(row["worker"]) & 0xFFFF, int(row["worker"]) >> 16): int(row["end_ns"] - row["start_ns"]) for row in rows
-    }
-    assert told.keys() == wire.keys()
-    ours = np.array([told[key] - ((answered or 0) - asked) for key, (asked, answered) in wire.items()]) / 1e3
-    theirs = []
-    for line in said.splitlines():
-        port, query_id, start, end = map(int, line.split())
-        asked, answered = bare_wire[port, query_id]
-        theirs.append((end - start - ((answered or 0) - asked)) / 1e3)
-    p99, bare_p99 = np.percentile(np.abs(ours), 99), np.percentile(np.abs(theirs), 99)
-    print(f"wire engine p99 error {p99:.0f} us, bare loop {bare_p99:.0f} us, ratio {p99 / bare_p99:.2f}")
+    pairs = dataclasses.replace(single, arrangement="pair-one-socket", rate_per_s=250.0)
+    ours: list[float] = []
+    theirs: list[float] = []
+    with contextlib.closing(LabBackend(FaultPlan.parse("race:p=0.05"))) as backend:
+        for _ in range(5):
+            errors, n_dropped = wire_errors_us(backend, single)
+            assert n_dropped == 0
+            ours += errors
+            theirs += bare_errors_us(backend, bare)
+        errors, n_dropped = wire_errors_us(backend, pairs)
+    p99, bare_p99, pairs_p99 = (np.percentile(np.abs(values), 99) for values in (ours, theirs, errors))
+    print(f"p99 error of {len(ours)} queries {p99:.0f} us, bare loop {bare_p99:.0f} us, ratio {p99 / bare_p99:.2f}; "
+          f"pairs {pairs_p99:.0f} us, {n_dropped} of 2000 dropped")  # fmt: skip
+    assert n_dropped >= 5
     assert p99 <= 1.2 * bare_p99
 
 
 def test_libc_engine_against_a_capture() -> None:
-    """10,000 queries of 5,000 lookups at 250/s, each of a name of its own, stalls included."""
+    """10,000 queries and more of 5,000 lookups at 500/s, each of a name of its own, stalls included."""
     names = tuple(f"q{i}.any.cluster.local.".encode() for i in range(5000))
     job = dataclasses.replace(
-        JOB, entries=names, workers=200, loop="fixed", rate_per_s=250.0, duration_s=20.001, seed=1
+        JOB, entries=names, workers=400, loop="fixed", rate_per_s=500.0, duration_s=10.001, seed=1
     )
     with contextlib.closing(LabBackend(FaultPlan.parse("race:p=0.05"))) as backend:
         target = backend.open(Arm("a", "glibc", find("baseline"), Load(), ()))
