@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dnslab.stats import Summary
-from dnslab.tables import milliseconds, percent
+from dnslab.tables import percent
 from dnslab.validity import Veto
 
 #: share of stalls with the half-lost flag from which on "one of two answers was lost" is the pattern: under race
@@ -156,13 +156,17 @@ def _told(row: Mapping[str, Any]) -> str:
 
 
 def _costs(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What the median pays, where the interval excludes nothing at all."""
-    effects = [effect for row in rows if (effect := (row["effects"] or {}).get("p50_ms"))]
-    paid = sorted(effect.estimate for effect in effects if math.isfinite(effect.low) and effect.low > 0)
+    """What the median pays: the cheapest and the dearest by name, where their intervals do not hold 0."""
+    paid = [
+        (effect.estimate, row["variant"])
+        for row in rows
+        if (effect := (row["effects"] or {}).get("p50_ms")) and (effect.low > 0 or effect.high < 0)
+    ]
     if not paid:
         return ""
-    span = milliseconds(paid[0]) if len(paid) == 1 else f"{milliseconds(paid[0])} to {milliseconds(paid[-1])}"
-    return f", at a cost of {span} ms at the median"
+    ends = dict.fromkeys([min(paid), max(paid)])
+    span = " to ".join(f"{estimate:+.2g} ms ({name})" for estimate, name in ends)
+    return f", with a median changed by {span}"
 
 
 def _listed(names: Sequence[str]) -> str:

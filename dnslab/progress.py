@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import html
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -116,7 +118,12 @@ def _table(progress: Progress) -> RenderableType:
 
 
 def print_summary(summary: Summary, findings: Findings) -> None:
-    """The answer, then the table, on stdout."""
-    print(findings.headline)
-    print()
-    print(summary.to_text())
+    """The answer, what limits it, and the tables, on stdout; on a terminal no wider than that."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(textwrap.fill(findings.headline, min(width or 100, 100)))
+    for veto in findings.vetoes:
+        text = f"{veto.name}: {veto.seen}. {veto.advice[0].upper()}{veto.advice[1:]}."
+        print(textwrap.fill(text, min(width or 100, 100), initial_indent="- ", subsequent_indent="  "))
+    print(f"\n{summary.figures.to_text(width)}")
+    if len(summary.effects.frame):
+        print(f"\nAgainst baseline, paired by round (95 % t intervals):\n\n{summary.effects.to_text(width)}")

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dnslab import tables
 from dnslab.dataset import FAILED, PARTIAL, SLOW_MS, Lookups, Run
 from dnslab.plan import not_applicable
-from dnslab.tables import figures, html_table
 
 SUMMARY_VERSION = 1
 CONFIDENCE = 0.95
@@ -231,15 +231,18 @@ class Summary:
         head = {"version": SUMMARY_VERSION, "run": self.run, "backend": self.backend, "fault": self.fault}
         return {**head, "rounds": self.n_rounds, "limit_ms": self.limit_ms, "rows": rows}
 
-    def to_text(self) -> str:
-        """The table for a terminal."""
-        return self._figures().to_string(index=False)
+    @property
+    def figures(self) -> tables.Table:
+        """The rows for people."""
+        return tables.figures(self.rows, self.load_labels, self.limit_ms)
 
-    def _figures(self) -> pd.DataFrame:
-        return figures(self.rows, self.load_labels, self.limit_ms)
+    @property
+    def effects(self) -> tables.Table:
+        """For people: what each configuration changes against baseline, paired by round."""
+        return tables.effects(self.rows, self.load_labels)
 
     def _repr_html_(self) -> str:
-        return html_table(self._figures())
+        return self.figures._repr_html_()
 
 
 def _jsonable(value: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -39,13 +40,32 @@ def _share_with_interval(row: Mapping[str, Any], name: str) -> str:
     return percent(row[name]) + bounds
 
 
-def figures(rows: Sequence[Mapping[str, Any]], load_labels: Sequence[str], limit_ms: float) -> pd.DataFrame:
-    """A summary's rows as text, for people: one row for each variant, target and load."""
+@dataclass(frozen=True)
+class Table:
+    """Cells as text; ``name`` says to a screen reader what it is of."""
+
+    frame: pd.DataFrame
+    name: str
+
+    def to_text(self, width: int | None = None) -> str:
+        """For a terminal of ``width`` columns: what does not fit follows below, with the names again."""
+        names = [name for name in ("configuration", "libc", "load") if name in self.frame]
+        return self.frame.set_index(names).to_string(line_width=width, sparsify=False)
+
+    def _repr_html_(self) -> str:
+        return _html(self.frame, self.name) if len(self.frame) else ""
+
+
+def _named(row: Mapping[str, Any], load_labels: Sequence[str]) -> dict[str, str]:
+    load = {"load": load_labels[row["load"]]} if len(load_labels) > 1 else {}
+    return {"configuration": row["variant"], "libc": row["target"], **load}
+
+
+def figures(rows: Sequence[Mapping[str, Any]], load_labels: Sequence[str], limit_ms: float) -> Table:
+    """A summary's rows: one for each variant, target and load."""
     told: list[dict[str, str]] = []
     for row in rows:
-        named = {"configuration": row["variant"], "libc": row["target"]}
-        if len(load_labels) > 1:
-            named["load"] = load_labels[row["load"]]
+        named = _named(row, load_labels)
         if row["not_applicable"] is not None:
             told.append({**named, "exposed": f"{NOT_APPLICABLE}: {row['not_applicable']}"})
             continue
@@ -72,10 +92,37 @@ def figures(rows: Sequence[Mapping[str, Any]], load_labels: Sequence[str], limit
                 "exposed": "" if exposed is None else f"{exposed:,.0f}{kind}",
             }
         )
-    return pd.DataFrame(told).fillna("")
+    return Table(pd.DataFrame(told).fillna(""), "figures by configuration")
 
 
-def html_table(frame: pd.DataFrame, caption: str = "") -> str:
+def effects(rows: Sequence[Mapping[str, Any]], load_labels: Sequence[str]) -> Table:
+    """What each configuration changes against baseline; empty where nothing can be compared."""
+    told = []
+    for row in rows:
+        if row["effects"]:
+            shares = {
+                heading: _change(row["effects"][f"{name}_share"], 100)
+                for heading, name in (("≥ 1 s, points", "slow"), ("failed, points", "failed"))
+            }
+            times = {f"{level} ms": _change(row["effects"][f"{level}_ms"], 1) for level in ("p50", "p99")}
+            told.append({**_named(row, load_labels), **shares, **times})
+    return Table(pd.DataFrame(told), "changes against baseline")
+
+
+def _change(interval: Any, factor: float) -> str:
+    """``"+0.25 (0.21 to 0.28)"``; without bounds where there were too few rounds for them."""
+    estimate, low, high = (value * factor for value in (interval.estimate, interval.low, interval.high))
+    if not math.isfinite(estimate):
+        return ""
+    bounds = f" ({_signed(low)} to {_signed(high)})" if math.isfinite(low) else ""
+    return "0" if estimate == low == high == 0 else f"{_signed(estimate)}{bounds}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.3g}"
+
+
+def _html(frame: pd.DataFrame, name: str) -> str:
     """An accessible table that scrolls inside its own box."""
     head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in frame.columns)
     body = []
@@ -86,6 +133,5 @@ def html_table(frame: pd.DataFrame, caption: str = "") -> str:
         else:
             cells = "".join(f"<td>{value}</td>" for value in rest)
         body.append(f"<tr><th scope='row'>{first}</th>{cells}</tr>")
-    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    inner = f"<table class='figures'>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-    return f"<div class='scroll' tabindex='0' role='region' aria-label='table of figures'>{inner}</div>"
+    inner = f"<table class='figures'><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f"<div class='scroll' tabindex='0' role='region' aria-label='{html.escape(name)}'>{inner}</div>"

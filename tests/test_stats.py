@@ -112,7 +112,7 @@ def test_effects_are_paired_by_round(summary: Summary) -> None:
 def test_not_applicable_is_not_measured(summary: Summary) -> None:
     assert summary.row("use-vc", "musl") is None
     assert [(r["variant"], r["target"]) for r in summary.rows if r["not_applicable"]] == [("use-vc", "musl")]
-    assert "not applicable: musl ignores use-vc" in summary.to_text()
+    assert "not applicable: musl ignores use-vc" in summary.figures.to_text()
 
 
 def test_json_is_versioned(summary: Summary) -> None:

@@ -119,7 +119,7 @@ class LabBackend:
             "fault_summary": self.fault.summary,
             "fault_emulated": self.fault.name == "race",
             "parameters": self.values,
-            "unbound": _first_line(["unbound", "-V"]),
+            "unbound": _first_line(["unbound", "-V"]).replace("Version", "unbound"),
             "nft": _first_line(["nft", "--version"]),
             "rootless": os.geteuid() != 0,
             "fresh_clients": True,

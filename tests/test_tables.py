@@ -1,0 +1,86 @@
+"""tables: golden text, as people read it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from dnslab.stats import Interval
+from dnslab.tables import effects, figures, milliseconds, percent
+
+ROW: dict[str, Any] = {
+    "variant": "baseline", "target": "glibc", "load": 0, "not_applicable": None, "n": 8893, "stalls": 587,
+    "stalls_share": 0.066, "stalls_upper": None, "flagged_share": 1.0, "slow_share": 0.066, "failed": 0, "partial": 2,
+    "p50_ms": 0.416, "p99_ms": 5005.2, "p999_ms": math.inf, "min_ms": 0.179, "avg_ms": 331.4, "max_ms": 5008.0,
+    "over_limit": 587, "lookups_per_s": 198.4, "exposed_counted": 13007, "exposed_modelled": None, "effects": None,
+    "intervals": {"stalls_share": Interval(0.066, 0.06, 0.0717)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.0, "0"), (0.0172, "1.72 %"), (1.0, "100 %"), (math.nan, "")])
+def test_percent(share: float, text: str) -> None:
+    assert percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.2134, "0.213"), (5012.3, "5,012"), (math.inf, "failed"), (math.nan, "")]
+)
+def test_milliseconds(value: float, text: str) -> None:
+    assert milliseconds(value) == text
+
+
+def test_figures() -> None:
+    clean = {
+        **ROW,
+        "variant": "use-vc",
+        "stalls": 0,
+        "stalls_share": 0.0,
+        "stalls_upper": 0.000334,
+        "exposed_counted": None,
+    }
+    clean |= {"exposed_modelled": 8800.4, "flagged_share": None}
+    ignored = {
+        "variant": "use-vc",
+        "target": "musl",
+        "load": 0,
+        "not_applicable": "musl ignores use-vc",
+        "effects": None,
+    }
+    table = figures([ROW, clean, ignored], ["200/s (poisson)"], 4900.0)
+    first, second, third = table.frame.to_dict("records")
+    assert first["stalled (95 %)"] == "6.6 % (6 to 7.2)"
+    assert (first["flagged"], first["p99.9 ms"], first["≥ 4900 ms"], first["exposed"]) == (
+        "100 %",
+        "failed",
+        "587",
+        "13,007",
+    )
+    assert (second["stalled (95 %)"], second["flagged"]) == ("0 (< 0.0334 %)", "")
+    assert second["exposed"] == "8,800 (model)"
+    assert third["exposed"] == "not applicable: musl ignores use-vc"
+    assert "class='reason'" in table._repr_html_()
+    narrow = table.to_text(80).splitlines()
+    assert max(map(len, narrow)) <= 82  # pandas ends a wrapped line with two characters
+    assert sum(line.startswith("baseline") for line in narrow) > 1  # each part has the names
+
+
+def test_effects() -> None:
+    changes = {
+        "slow_share": Interval(-0.066, -0.0717, -0.0604),
+        "failed_share": Interval(0.0, 0.0, 0.0),
+        "p50_ms": Interval(0.246, 0.237, 0.256),
+        "p99_ms": Interval(-5003.0, math.nan, math.nan),
+    }
+    (row,) = effects([ROW, {**ROW, "variant": "use-vc", "effects": changes}], ["a", "b"]).frame.to_dict("records")
+    assert row == {
+        "configuration": "use-vc",
+        "libc": "glibc",
+        "load": "a",
+        "≥ 1 s, points": "-6.6 (-7.17 to -6.04)",
+        "failed, points": "0",
+        "p50 ms": "+0.246 (+0.237 to +0.256)",
+        "p99 ms": "-5,003",
+    }
+    assert effects([ROW], ["a"])._repr_html_() == ""
