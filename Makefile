@@ -19,7 +19,7 @@ export TMPDIR := $(CURDIR)/$(CACHE)/tmp
 PYTEST := $(BIN)/pytest --basetemp=$(CACHE)/tests
 PROBE := dnslab/probe/bin/.built
 
-.PHONY: demo test verify bench check format setup system lock clean
+.PHONY: demo test verify bench check format setup system sample lock clean
 
 demo: setup  ## compare the usual configurations in the lab, with an emulated race; leaves results/<run>/report.html
 	$(BIN)/dnslab run demo.yaml --report
@@ -33,7 +33,7 @@ test: setup  ## all tests but the long truth checks
 	$(PYTEST) -m "not verify"
 
 verify: setup  ## the long truth checks (under 30 minutes)
-	$(PYTEST) -m verify
+	$(PYTEST) -m verify -rP
 
 bench: setup  ## speed, as ratios in one run
 	$(BIN)/python -m bench
@@ -66,6 +66,12 @@ $(VENV)/.installed: requirements.txt requirements-uv.txt pyproject.toml
 $(PROBE): $(VENV)/.installed hatch_build.py $(wildcard dnslab/probe/*.c dnslab/probe/*.h)
 	@$(BIN)/python hatch_build.py
 	@touch $@
+
+sample: setup  ## measure the run that notebooks show where no lab can be had anew
+	rm -rf $(CACHE)/sample
+	$(BIN)/dnslab run dnslab/sample/plan.yaml --out $(CACHE)/sample
+	rm -rf dnslab/sample $(CACHE)/sample/trials/*/*.ground-truth.json
+	mv $(CACHE)/sample dnslab/sample
 
 lock:  ## renew the hashed requirements
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
