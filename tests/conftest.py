@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 
 import pytest
 
@@ -31,6 +32,9 @@ def _no_kernel() -> str | None:
         return f"{error.name} is missing: `pip install 'dnslab[notebooks]'`"
     return None
 
+
+# A shell ignores SIGINT for what it runs in the background, and processes inherit that; here Ctrl-C is tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHECKS = {"lab": _no_lab, "probe": _no_compiler, "notebook": _no_kernel}
 

@@ -102,7 +102,6 @@ def test_the_page(run: Run) -> None:
     assert "not applicable: musl ignores use-vc" in text
     assert path.stat().st_size < 3 << 20
     assert (run.path / "report.ipynb").exists()
-    assert report.render(run.path) == path  # again: derived, so it may be replaced
 
 
 @pytest.mark.notebook
@@ -117,6 +116,7 @@ def test_a_million_lookups_stay_small(tmp_path: Path) -> None:
 @pytest.mark.notebook
 def test_a_failed_cell_still_yields_the_page(run: Run) -> None:
     (run.path / "trials" / "0001" / "glibc.start.json").write_text("{")
+    (run.path / "report.html").write_text("of an earlier report: derived, so it may be replaced")
     with pytest.raises(report.NotebookFailed, match="is not JSON") as caught:
         report.render(run.path)
     assert caught.value.status == 4
