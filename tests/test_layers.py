@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import time
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,11 @@ def test_every_module_is_in_the_graph() -> None:
         path.stem if path.parent == PACKAGE else path.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py")
     }
     assert modules - {"__init__"} == set(ALLOWED)
+
+
+def test_the_graph_has_no_cycle() -> None:
+    graph = {name: (allowed or set()) - {name} for name, allowed in ALLOWED.items()}
+    assert set(TopologicalSorter(graph).static_order()) == set(ALLOWED)
 
 
 @pytest.mark.parametrize("module", sorted(name for name, allowed in ALLOWED.items() if allowed is not None))
