@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from dnslab.errors import DnslabError, InvalidPlan, NotAble, UsageError
+from dnslab.errors import DnslabError, Interrupted, InvalidPlan, NotAble, UsageError
 
 EPILOG = "Exit status: 0 done, 1 a verdict is bad, 2 usage, 3 this machine is not able, 4 run invalid or incomplete, 130 interrupted."  # noqa: E501
 
@@ -273,6 +273,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         status = cli(standalone_mode=False)
+    except Interrupted as error:
+        _fail(str(error), error.status, debug)
     except DnslabError as error:
         _fail(f"error: {error}", error.status, debug)
     except click.exceptions.Exit as error:

@@ -124,6 +124,11 @@ def cause_of(summary: Summary) -> str:
             f"servers dropped {dropped:,} datagrams at a full receive buffer in the same trials and "
             f"{percent(flagged)} of the stalls lost just one answer, which points to the buffer"
         )
+    if flagged >= FLAGGED_RACE and not dropped and not sequential:
+        return (
+            f"{percent(flagged)} of them lost just one of the two parallel answers, and without {SEQUENTIAL[0]} beside "
+            "it this run does not show why"
+        )
     return "their cause is not shown by this run"
 
 
@@ -143,7 +148,8 @@ def _second(summary: Summary) -> str:
     if clean:
         names = _listed([row["variant"] for row in clean])
         fewest = min(row["n"] for row in clean)
-        parts.append(f"of the others, {names} had none in {fewest:,} lookups or more each{_costs(clean)}")
+        count = f"{fewest:,} lookups or more each" if len(clean) > 1 else f"{fewest:,} lookups"
+        parts.append(f"of the others, {names} had none in {count}{_costs(clean)}")
     if bad:
         parts.append("; ".join(_told(row) for row in bad))
     text = "; ".join(parts)
@@ -178,16 +184,6 @@ def _evidence(summary: Summary) -> list[str]:
     for row in summary.rows:
         if row["not_applicable"] is not None:
             lines.append(f"{row['variant']} on {row['target']}: not applicable, {row['not_applicable']}.")
-    changes: dict[str, list[str]] = {}
-    for row in summary.rows:
-        if row["not_applicable"] is None and row["effects"] and row["load"] == 0:
-            effect = row["effects"]["slow_share"]
-            if math.isfinite(effect.low) and (effect.high < 0 or effect.low > 0):
-                change = f"{effect.estimate * 100:+.3g} percentage points (95 % interval {effect.low * 100:+.3g} to"
-                change += f" {effect.high * 100:+.3g}, paired by round)"
-                changes.setdefault(change, []).append(f"{row['variant']} on {row['target']}")
-    for change, names in changes.items():
-        lines.append(f"Lookups at or over 1 s, against baseline: {change} with {_listed(names)}.")
     for row in summary.rows:
         if row["not_applicable"] is None and row["target"] == "musl" and row["variant"] == "baseline" and row["stalls"]:
             lines.append(

@@ -320,13 +320,20 @@ def _row(key: _Key, cell: _Cell, effects: Mapping[str, Interval] | None, run: Ru
         "stall_ms": cell.stall_ms,
         "exposed_counted": None if cell.exposed is None else int(cell.exposed),
         "exposed_modelled": modelled,
-        "flagged_share": total["flagged_stalls"] / total["stalls"] if total["stalls"] else None,
+        "flagged_share": _flagged_share(cell),
         "stalls_upper": upper_bound_when_none(n) if n and not total["stalls"] else None,
         "stalls_upper_rounds": upper_bound_when_none(len(rounds)) if rounds and not total["stalls"] else None,
         "lookups_per_s": float(np.mean([r["lookups_per_s"] for r in rounds])) if rounds else math.nan,
         "intervals": {name: t_interval([r[name] for r in rounds], 0.0) for name in names},
         "effects": effects,
     }
+
+
+def _flagged_share(cell: _Cell) -> float | None:
+    """None without a stall, and where the C library does not tell: only glibc does."""
+    if cell.libc != "glibc" or not cell.totals["stalls"]:
+        return None
+    return cell.totals["flagged_stalls"] / cell.totals["stalls"]
 
 
 def _empty_row(key: _Key, libc: str, reason: str) -> dict[str, Any]:

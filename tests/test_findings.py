@@ -52,6 +52,19 @@ def test_overflow_is_never_called_a_race(tmp_path: Path) -> None:
     assert "race" not in text
 
 
+def test_what_would_show_the_cause_is_named(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline", "use-vc"), rounds=3, loads=(Load(duration_s=1),))
+    made = rows([0.5] * 95 + [5004.0] * 5)
+    made["flags"][95:] = 1
+    lookups = {("baseline", "glibc", n): made for n in (1, 2, 3)} | {
+        ("use-vc", "glibc", n): rows([0.8] * 100) for n in (1, 2, 3)
+    }
+    headline = found(open_run(write_run(tmp_path / "run", plan, lookups))).headline
+    assert "100 % of them lost just one of the two parallel answers, and without single-request beside" in headline
+    assert "use-vc had none in 300 lookups, with a median changed by +0.3 ms (use-vc)" in headline
+    assert "race" not in headline
+
+
 @pytest.mark.parametrize(("flagged", "dropped"), [(0, 0), (5, 7), (3, 0)])
 def test_no_cause_without_evidence(tmp_path: Path, flagged: int, dropped: int) -> None:
     said = found(run_with(tmp_path, 5, flagged, counters={"server-a.Udp.RcvbufErrors": dropped}))

@@ -184,7 +184,8 @@ def test_interrupting_a_cell_ends_probe_and_lab(tmp_path: Path, monkeypatch: pyt
         time.sleep(1.5)  # past the warm-up
         manager.interrupt_kernel()
         reply = client.get_shell_msg(timeout=30)
-        assert reply["parent_header"]["msg_id"] == request
+        while reply["parent_header"]["msg_id"] != request:
+            reply = client.get_shell_msg(timeout=30)
         assert (reply["content"]["status"], reply["content"]["ename"]) == ("error", "Interrupted")
         kernel = leftovers(marker)
         assert len(kernel) == 1, kernel

@@ -58,7 +58,7 @@ def summary(tmp_path: Path) -> Summary:
         made["flags"][90 : 90 + n_stalls] = 1
         lookups["baseline", "glibc", number] = made
         lookups["use-vc", "glibc", number] = rows([1.0] * 100)
-        lookups["baseline", "musl", number] = rows([0.4] * 100)
+        lookups["baseline", "musl", number] = rows([0.4] * 98 + [2503.0] * 2)
     return summarise(open_run(write_run(tmp_path / "run", plan, lookups, exposed=50)))
 
 
@@ -67,6 +67,9 @@ def test_figures(summary: Summary) -> None:
     assert row
     assert (row["n"], row["stalls"], row["slow"], row["failed"], row["over_limit"]) == (300, 6, 6, 0, 6)
     assert row["flagged_share"] == 1.0
+    on_musl = summary.row("baseline", "musl")
+    assert on_musl
+    assert (on_musl["stalls"], on_musl["flagged_share"]) == (6, None)
     assert (row["min_ms"], row["max_ms"]) == pytest.approx((0.5, 5004.0))
     assert row["avg_ms"] == pytest.approx((294 * 0.5 + 6 * 5004) / 300)
     assert (row["p50_ms"], row["p99_ms"]) == pytest.approx((0.5, 5004.0))
