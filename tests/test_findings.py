@@ -108,6 +108,15 @@ def test_time_wait_voids(tmp_path: Path, time_wait: int, void: bool) -> None:
     assert (("ports limited", "void") in found) == void
 
 
+def test_a_closed_loop_out_of_ports_keeps_its_headline(tmp_path: Path) -> None:
+    load = Load(loop="closed", workers=2, duration_s=1)
+    plan = Plan(variants=("baseline",), rounds=3, loads=(load,))
+    lookups = {("baseline", "glibc", n): rows([0.5] * 100) for n in (1, 2, 3)}
+    run = open_run(write_run(tmp_path / "run", plan, lookups, counters={"client.TCP.tw": 60_000}))
+    assert ("ports limited", "note") in names(run)
+    assert not found(run).void
+
+
 def one_variant(path: Path, made: Any) -> Run:
     plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
     return open_run(write_run(path / "run", plan, {("baseline", "glibc", n): made for n in (1, 2, 3)}))
