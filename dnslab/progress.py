@@ -100,9 +100,11 @@ def _live() -> Iterator[OnProgress]:
 
 
 def _table(progress: Progress) -> RenderableType:
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=line(progress), title_justify="left", title_style="", box=None)
+    table = Table(box=None)
     table.add_column("variant")
     table.add_column("target")
     for heading in ("lookups", "lookups/s", "failed", "stalls", "in flight"):
@@ -114,7 +116,7 @@ def _table(progress: Progress) -> RenderableType:
             rate = beat.n_done / max(1e-9, beat.elapsed_ns / 1e9)
             figures = tuple(f"{n:,.0f}" for n in (beat.n_done, rate, beat.n_failed, beat.n_stalls, beat.n_in_flight))  # type: ignore[assignment]
         table.add_row(arm.trial.variant, arm.target, *figures)
-    return table
+    return Group(Text(line(progress)), table)
 
 
 def print_summary(summary: Summary, findings: Findings) -> None:
