@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from dnslab import runner
 from dnslab.backends.lab.faults import FAULTS
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.lab
 LOADS = {
     "race": ("race:p=0.3", Load(rate_per_s=60, duration_s=3, workers=120)),
     "loss": ("loss:p=0.05", Load(rate_per_s=60, duration_s=3, workers=120)),
-    "receive-buffer": ("receive-buffer", Load(loop="closed", workers=200, duration_s=3)),
+    "receive-buffer": ("receive-buffer", Load(loop="closed", workers=200, duration_s=6)),
     "one-dead-backend": ("one-dead-backend", Load(rate_per_s=20, duration_s=2, workers=100)),
     "tcp-blocked": ("tcp-blocked", Load(rate_per_s=20, duration_s=1, workers=60)),
 }
@@ -35,16 +36,18 @@ def holds(outcome: str, lookups: Lookups, delay_ms: float) -> bool:
     service, failed = lookups.service_ms, lookups.outcome == 3
     n_stalls = int(lookups.stall.sum())
     flagged = float(lookups.half_lost[lookups.stall].mean()) if n_stalls else 0.0
+    # Of two stalls one may well carry the flag: what counts is that no more than half of them do, within chance.
+    few_flagged = binom.sf(round(flagged * n_stalls) - 1, n_stalls, 0.5) > 0.001
     outcomes = {
         "clean": not (service >= 1000).any() and not failed.any(),
         "stalls": n_stalls >= 3 and flagged >= 0.8,
-        "lost": n_stalls >= 3,
+        "lost": n_stalls >= 1,
         "retransmit": (service >= 150).sum() >= 3 and lookups.stall.mean() < 0.05 and not failed.any(),
         "no stall": not n_stalls and not failed.any(),
-        "overflow": n_stalls <= dropped_at_receive_buffers(lookups) and flagged < 0.5,
+        "overflow": n_stalls <= dropped_at_receive_buffers(lookups) and few_flagged,
         "slow": bool(((service >= delay_ms) & (service < 1.5 * delay_ms)).all()) and not failed.any(),
         "slower": bool((service >= 2 * delay_ms).all()) and not failed.any(),
-        "varies": flagged < 0.5,
+        "varies": few_flagged,
         "hangs": bool((lookups.raw["outcome"] == -32768).all()),
     }
     return bool(outcomes[outcome])
