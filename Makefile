@@ -19,7 +19,7 @@ export TMPDIR := $(CURDIR)/$(CACHE)/tmp
 PYTEST := $(BIN)/pytest --basetemp=$(CACHE)/tests
 PROBE := dnslab/probe/bin/.built
 
-.PHONY: demo test verify bench check format setup system sample lock clean
+.PHONY: demo test test-cluster verify bench check format setup system sample lock clean
 
 demo: setup  ## compare the usual configurations in the lab, with an emulated race; leaves results/<run>/report.html
 	$(BIN)/dnslab run demo.yaml --report
@@ -28,9 +28,22 @@ demo: setup  ## compare the usual configurations in the lab, with an emulated ra
 test: export DNSLAB_TEST_PACKAGES := tcpdump
 verify: export DNSLAB_TEST_PACKAGES := tcpdump chromium chromium-driver
 bench: export DNSLAB_TEST_PACKAGES := dnsperf
+test-cluster: export DNSLAB_TEST_PACKAGES := tcpdump containerd runc containernetworking-plugins etcd-server conntrack \
+  busybox-static musl openssl
 
 test: setup  ## all tests but the long truth checks
 	$(PYTEST) -m "not verify"
+
+# A cluster of its own, ended whatever the tests say; with KUBECONFIG set, that one.
+test-cluster: setup  ## tests against a real Kubernetes, which is built and started for them (tests/cluster)
+ifdef KUBECONFIG
+	DNSLAB_TEST_CLUSTER=1 $(PYTEST) -m cluster
+else
+	$(BIN)/python -m tests.cluster up 3
+	@kubeconfig=$${DNSLAB_CLUSTER_DIR:-$$HOME/.cache/dnslab-cluster}/kubeconfig; status=0; \
+	DNSLAB_TEST_CLUSTER=1 KUBECONFIG=$$kubeconfig $(PYTEST) -m cluster -rP || status=$$?; \
+	$(BIN)/python -m tests.cluster down; exit $$status
+endif
 
 verify: setup  ## the long truth checks (under 30 minutes)
 	$(PYTEST) -m verify -rP

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -33,10 +35,36 @@ def _no_kernel() -> str | None:
     return None
 
 
+def _no_cluster() -> str | None:
+    if os.environ.get("DNSLAB_TEST_CLUSTER"):
+        return None
+    return "no cluster was asked for: `make test-cluster` builds and starts one, or runs against your KUBECONFIG"
+
+
 # A shell ignores SIGINT for what it runs in the background, and processes inherit that; here Ctrl-C is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-CHECKS = {"lab": _no_lab, "probe": _no_compiler, "notebook": _no_kernel}
+CHECKS = {"lab": _no_lab, "probe": _no_compiler, "notebook": _no_kernel, "cluster": _no_cluster}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> None:
+    """A cluster is up and $KUBECONFIG names it."""
+    from dnslab.backends.kubernetes.client import connect
+
+    connect()
+
+
+@pytest.fixture
+def namespace(cluster: None) -> Iterator[str]:
+    """The name of a fresh namespace, removed afterwards."""
+    from dnslab.backends.kubernetes.client import connect
+
+    core = connect().core()
+    name = f"dnslab-test-{secrets.token_hex(3)}"
+    core.create_namespace({"metadata": {"name": name}})
+    yield name
+    core.delete_namespace(name, grace_period_seconds=0)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -54,4 +82,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many lab tests passed: CI fails when they are fewer than a stated count."""
     passed = terminalreporter.stats.get("passed", [])
     n_lab = sum(1 for report in passed if "lab" in report.keywords and report.when == "call")
-    terminalreporter.write_line(f"lab tests passed: {n_lab}")
+    n_cluster = sum(1 for report in passed if "cluster" in report.keywords and report.when == "call")
+    terminalreporter.write_line(f"lab tests passed: {n_lab}, cluster tests passed: {n_cluster}")

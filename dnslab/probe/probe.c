@@ -488,6 +488,9 @@ static const char help[] =
     "\n"
     "  probe              take a job from stdin\n"
     "  probe --self-test  check this build on this machine, over loopback alone\n"
+    "  probe --show FILE  write each FILE as `FILE LENGTH`, a newline, and its bytes; LENGTH -1 where it cannot be "
+    "read\n"
+    "  probe --wait       do nothing until ended: what a pod without a shell is kept by\n"
     "  probe --version    format version and C library\n"
     "  probe --help       this text\n"
     "\n"
@@ -575,6 +578,40 @@ static int self_test(void)
 	return good ? STATUS_DONE : STATUS_GONE;
 }
 
+/* For images without a shell or cat. A file of /proc has no size to ask for: it is read first. */
+static int show(char **paths)
+{
+	static char text[1 << 20];
+	for (; *paths; paths++) {
+		ssize_t length = -1, got;
+		int file = open(*paths, O_RDONLY | O_CLOEXEC);
+		if (file >= 0) {
+			for (length = 0; (got = read(file, text + length, sizeof(text) - (size_t)length)) > 0;)
+				length += got;
+			close(file);
+			length = got < 0 ? -1 : length;
+		}
+		printf("%s %zd\n", *paths, length);
+		if (length > 0)
+			fwrite(text, 1, (size_t)length, stdout);
+	}
+	return fflush(stdout) ? STATUS_GONE : STATUS_DONE;
+}
+
+/* As process 1 of a container, a signal without a handler would be ignored. */
+static void end_now(int number)
+{
+	_exit(number == SIGTERM ? STATUS_DONE : STATUS_GONE);
+}
+
+static _Noreturn void wait_for_the_end(void)
+{
+	signal(SIGTERM, end_now);
+	signal(SIGINT, end_now);
+	for (;;)
+		pause();
+}
+
 int main(int argc, char **argv)
 {
 	crc_init();
@@ -591,6 +628,10 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "--version"))
 		return printf("dnslab probe, format version %d, %s %s\n", FORMAT_VERSION,
 			      libc_kind == LIBC_GLIBC ? "glibc" : "musl", libc_version_text()) < 0;
+	if (argc >= 3 && !strcmp(argv[1], "--show"))
+		return show(argv + 2);
+	if (argc == 2 && !strcmp(argv[1], "--wait"))
+		wait_for_the_end();
 	fprintf(stderr, "probe: unknown argument %s; see probe --help\n", argv[1]);
 	return STATUS_REFUSED;
 }
