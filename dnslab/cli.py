@@ -27,7 +27,7 @@ def cli(debug: bool) -> None:
 
 @cli.command()
 @click.argument("plan_file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--backend", type=click.Choice(["lab", "local"]), help="Where to measure; default lab, always.")
+@click.option("--backend", type=click.Choice(["lab", "local", "kubernetes"]), help="Where to measure; default lab.")
 @click.option("--nameserver", metavar="ADDRESS[:PORT]", help="Whom to ask (backend local).")
 @click.option("--target", "targets", multiple=True, metavar="NAME[=VARIANT,...]", help="Repeatable; default all.")
 @click.option("--variants", metavar="NAME,...", help="Configurations to compare; see `dnslab variants`.")
@@ -50,6 +50,12 @@ def cli(debug: bool) -> None:
 @click.option("--rounds", type=int, help="Rounds; the round is the replicate (default 9).")
 @click.option("--schedule", type=click.Choice(["side-by-side", "in-turn"]), help="Default: by the kind of load.")
 @click.option("--seed", type=int, help="Fixes order and arrivals (default 1).")
+@click.option("--context", metavar="NAME", help="Of the kubeconfig; default its current one (backend kubernetes).")
+@click.option("--namespace", metavar="NAME", help="Where pods are; default the context's (backend kubernetes).")
+@click.option("--image", "images", multiple=True, help="What own pods run, repeatable: its libc is what is measured.")
+@click.option("--like", metavar="deploy/NAME", help="Own pods with that workload's image, placement and resources.")
+@click.option("--nodes", metavar="all|N|NAME", help="Nodes to measure on (default 1).")
+@click.option("--node-counters", is_flag=True, help="Read each node's conntrack from a pod in its network namespace.")
 @click.option("--fault", metavar="NAME[:KEY=NUMBER,...]", help="Fault the lab injects, as in race:p=0.05.")
 @click.option("--run-name", metavar="NAME", help="Ends the run folder's name (default compare).")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to make (default results/<UTC time>-<name>).")
@@ -76,6 +82,10 @@ def run(
         if dry_run:
             _print_dry_run(plan, out)
             return
+        if plan.backend == "kubernetes":
+            from dnslab.backends.kubernetes.client import connect
+
+            click.echo(f"cluster: {connect(plan.cluster.context, plan.cluster.namespace)}")
         with shown() as on_progress:
             path = runner.run(plan, out, on_progress=on_progress)
     click.echo(f"run: {path}")
@@ -92,6 +102,11 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     data = base.model_dump()
     direct = ("backend", "nameserver", "rounds", "seed", "schedule", "limit_ms", "fault")
     data.update({key: asked[key] for key in direct if asked[key] is not None})
+    in_cluster = ("context", "namespace", "images", "like", "nodes", "node_counters")
+    wanted = {key: asked[key] for key in in_cluster if asked[key]}
+    if wanted and data["backend"] != "kubernetes":
+        raise UsageError(f"--{next(iter(wanted)).replace('_', '-')} is for --backend kubernetes")
+    data["cluster"] = {**data["cluster"], **wanted}
     if asked["run_name"]:
         data["name"] = asked["run_name"]
     if asked["variants"]:

@@ -76,3 +76,23 @@ def cpu(text: str) -> dict[str, int]:
 def under(prefix: str, numbers: Mapping[str, int]) -> dict[str, int]:
     """The same numbers with ``prefix.`` before each name."""
     return {f"{prefix}.{name}": value for name, value in numbers.items()}
+
+
+def shown(data: bytes) -> dict[str, str | None]:
+    """What the probe's ``--show`` wrote: the text of each file by its path, None for one that could not be read.
+
+    Raises
+    ------
+    ValueError
+        The bytes are cut short, or something else's.
+    """
+    texts: dict[str, str | None] = {}
+    while data:
+        line, newline, data = data.partition(b"\n")
+        path, _, length = line.rpartition(b" ")
+        n_bytes = int(length)
+        if not newline or n_bytes > len(data):
+            raise ValueError(f"expected {n_bytes} bytes of {path.decode()}, saw {len(data)}")
+        texts[path.decode()] = data[:n_bytes].decode("utf-8", "replace") if n_bytes >= 0 else None
+        data = data[max(0, n_bytes) :]
+    return texts

@@ -129,6 +129,41 @@ class FaultPlan(_Model):
         return f"{self.name}:{values}" if values else self.name
 
 
+DEFAULT_IMAGE = "debian:stable-slim"
+
+
+class ClusterPlan(_Model):
+    """Where in a cluster to measure: in pods of one's own (default), or in existing ones.
+
+    ``images`` are what own pods run, ``like`` (``deploy/NAME``) takes image, placement and resources of a workload;
+    ``nodes`` is ``all``, a number or a node's name. ``existing`` is ``pod/NAME``, ``deploy/NAME`` or a label selector;
+    ``container`` is by name. ``edit_resolv_conf`` edits an existing pod's file for each trial and restores it;
+    without it variants reach glibc inside the probe alone. ``debug_image`` is that of an ephemeral container, through
+    which a pod without a shell is measured.
+    """
+
+    context: str | None = None
+    namespace: str | None = None
+    images: tuple[str, ...] = ()
+    like: Annotated[str, Field(pattern=r"^(deploy|deployment|statefulset|daemonset)/[a-z0-9.-]+$")] | None = None
+    nodes: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")] = "1"
+    existing: str | None = None
+    container: str | None = None
+    edit_resolv_conf: bool = False
+    debug_image: str | None = None
+    node_counters: bool = False
+
+    @model_validator(mode="after")
+    def _one_kind_of_target(self) -> Self:
+        if self.existing and (self.images or self.like):
+            raise ValueError("existing pods have their own image: give either these or --image and --like")
+        if self.like and self.images:
+            raise ValueError("--like takes the workload's image: give either --like or --image")
+        if not self.existing and (self.container or self.edit_resolv_conf or self.debug_image):
+            raise ValueError("--container, --edit-resolv-conf and --ephemeral-container are for existing pods (--in)")
+        return self
+
+
 class Plan(_Model):
     """What a run will do.
 
@@ -140,7 +175,8 @@ class Plan(_Model):
 
     version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "compare"
-    backend: Literal["lab", "local"] = "lab"
+    backend: Literal["lab", "local", "kubernetes"] = "lab"
+    cluster: ClusterPlan = ClusterPlan()
     nameserver: str | None = None
     fault: FaultPlan = FaultPlan(name="none")
     targets: tuple[TargetPlan, ...] = ()
@@ -208,6 +244,8 @@ class Plan(_Model):
     def to_yaml(self) -> str:
         """YAML text that ``load`` reads back to an equal plan."""
         data = self.model_dump(mode="json", exclude_none=True)
+        if self.backend != "kubernetes":
+            del data["cluster"]
         data["fault"] = str(self.fault)
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 

@@ -37,7 +37,7 @@ def _totals(progress: Progress) -> tuple[int, int, int, float]:
 def line(progress: Progress) -> str:
     """One line: trials, what runs, lookups/s, failures, stalls so far, time left."""
     n_lookups, n_failed, n_stalls, rate = _totals(progress)
-    trials = [arm.trial for arm in progress.running]
+    trials = list({arm.trial.number: arm.trial for arm in progress.running}.values())
     if not trials:
         what = "setting up"
     elif len({trial.variant for trial in trials}) == 1:

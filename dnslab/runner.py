@@ -31,8 +31,10 @@ from dnslab.probe.job import encode
 from dnslab.store import ArmWriter, RunFolder, new_run_path
 from dnslab.trial import describe, make_job
 
-#: between the last target's readiness and the start instant: every probe must have its GO by then
+#: between the last target's readiness and the start instant: every probe must have its GO by then. Sent all at once
+#: to 100 pods through one API server, the last came a second after the first.
 START_DELAY_NS = 100_000_000
+START_DELAY_PER_ARM_NS = 15_000_000
 
 
 @dataclass
@@ -153,7 +155,6 @@ class _Client:
     trial: Trial
     target: Target
     facts: TargetFacts
-    writer: ArmWriter
     progress: ArmProgress
     conversation: Conversation | None = None
 
@@ -182,9 +183,7 @@ class _Runner:
         groups = _groups(self._missing(trials))
         self._progress = Progress(len(trials), n_done=len(trials) - sum(len(group) for group in groups))
         try:
-            for index, group in enumerate(groups):
-                self._pace.begin(self._group_s(group), sum(self._group_s(later) for later in groups[index + 1 :]))
-                self._run_group(group)
+            self._run_groups(groups)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"interrupted after {self._progress.n_done} of {len(trials)} trials, all kept: "
@@ -196,6 +195,20 @@ class _Runner:
                 f"`dnslab run --resume {self._folder.path}` measures them again"
             )
 
+    def _run_groups(self, groups: Sequence[Sequence[Trial]]) -> None:
+        n_arms = max((sum(len(trial.targets) for trial in group) for group in groups), default=0)
+        self._ahead: list[Future[_Client]] = []
+        # Room for a group that is measured and the next one that is opened meanwhile.
+        with ThreadPoolExecutor(max_workers=max(1, 2 * n_arms), thread_name_prefix="arm") as self._pool:
+            try:
+                for index, group in enumerate(groups):
+                    self._pace.begin(self._group_s(group), sum(self._group_s(later) for later in groups[index + 1 :]))
+                    opening, self._ahead = self._ahead or self._open_all(group), []
+                    self._run_group(group, opening, groups[index + 1] if index + 1 < len(groups) else ())
+            finally:
+                for client in _opened(self._ahead):
+                    client.target.close()
+
     def _missing(self, trials: Sequence[Trial]) -> list[Trial]:
         complete = {(arm.number, arm.target) for arm in self._folder.last_arms() if arm.status == "complete"}
         # Side by side, a round is only worth something whole: its trials share the same minute.
@@ -206,20 +219,23 @@ class _Runner:
         loads = [self._plan.loads[trial.load] for trial in group]
         return max(load.warmup_s + load.duration_s for load in loads)
 
-    def _run_group(self, group: Sequence[Trial]) -> None:
-        arms = [(trial, name) for trial in group for name in trial.targets]
+    def _run_group(self, group: Sequence[Trial], opening: Sequence[Future[_Client]], then: Sequence[Trial]) -> None:
+        """Measure ``group``, whose targets are ``opening``; ``then`` is what to open while it is measured."""
         clients: list[_Client] = []
-        with ThreadPoolExecutor(max_workers=max(1, len(arms)), thread_name_prefix="arm") as pool:
-            try:
-                clients = _collect([pool.submit(self._open, trial, name) for trial, name in arms])
-                self._measure(pool, clients)
-            finally:
-                self._stopping.set()
-                for client in clients:
-                    client.target.close()
-                self._stopping.clear()
+        try:
+            clients = _collect(opening)
+            self._ahead = self._open_all(then) if self._backend.opens_ahead else []
+            self._measure(clients)
+        finally:
+            self._stopping.set()
+            for _ in self._pool.map(lambda client: client.target.close(), clients):
+                pass
+            self._stopping.clear()
         self._progress.n_done += len(group)
         self._progress.running = ()
+
+    def _open_all(self, group: Sequence[Trial]) -> list[Future[_Client]]:
+        return [self._pool.submit(self._open, trial, name) for trial in group for name in trial.targets]
 
     def _open(self, trial: Trial, name: str) -> _Client:
         variant = self._plan.variant(trial.variant)
@@ -230,17 +246,16 @@ class _Runner:
                 trial,
                 target,
                 target.facts(),
-                self._folder.writer(trial.number, name),
                 ArmProgress(trial, name),
             )
         except BaseException:
             target.close()
             raise
 
-    def _measure(self, pool: ThreadPoolExecutor, clients: Sequence[_Client]) -> None:
+    def _measure(self, clients: Sequence[_Client]) -> None:
         """All clients of a group: readied one by one, started at one instant, followed until the last has ended."""
         start = _StartInstant(len(clients))
-        futures = [pool.submit(self._measure_one, client, start) for client in clients]
+        futures = [self._pool.submit(self._measure_one, client, start) for client in clients]
         self._progress.running = [client.progress for client in clients]
         interrupted = False
         while not all(future.done() for future in futures):
@@ -275,9 +290,10 @@ class _Runner:
         begun = False
         try:
             described = describe(self._plan, client.trial, client.progress.target, client.facts, self._expected)
-            client.writer.start({**described, "counters": dict(client.target.counters())})
+            writer = self._folder.writer(client.trial.number, client.progress.target)
+            writer.start({**described, "counters": dict(client.target.counters())})
             begun = True
-            with contextlib.closing(client.writer.stream()) as stream:
+            with contextlib.closing(writer.stream()) as stream:
                 trailer, clock = self._talk(client, described, start, stream.append)
             end.update(status=trailer.status, trailer=asdict(trailer), clock=clock)
         except StorageFull:
@@ -287,15 +303,15 @@ class _Runner:
         finally:
             start.leave(client.key)
             if begun and not isinstance(sys.exception(), StorageFull):
-                self._finish(client, end)
+                self._finish(client, writer, end)
 
-    def _finish(self, client: _Client, end: dict[str, Any]) -> None:
+    def _finish(self, client: _Client, writer: ArmWriter, end: dict[str, Any]) -> None:
         counters: Mapping[str, int] = {}
         try:
             counters = client.target.counters()
             truth = client.target.ground_truth()
             if truth is not None:
-                client.writer.ground_truth(truth)
+                writer.ground_truth(truth)
         except DnslabError as error:
             end.update(status="failed", error=end["error"] or str(error))
         if self._stopping.is_set() and end["status"] != "complete":
@@ -306,7 +322,7 @@ class _Runner:
             heartbeat_lateness_ms_max=client.progress.lateness_ns / 1e6,
             finished_realtime_ns=time.time_ns(),
         )
-        client.writer.end(end)
+        writer.end(end)
         if end["status"] != "complete":
             self._failures.append(
                 f"{client.trial.variant}, round {client.trial.round}: {end['error'] or end['status']}"
@@ -380,7 +396,7 @@ class _StartInstant:
 
     def _release(self) -> None:
         if self._instant_ns is None:
-            self._instant_ns = time.monotonic_ns() + START_DELAY_NS
+            self._instant_ns = time.monotonic_ns() + START_DELAY_NS + self._waiting_for * START_DELAY_PER_ARM_NS
             self._condition.notify_all()
 
 
@@ -393,14 +409,18 @@ def _groups(trials: Sequence[Trial]) -> list[list[Trial]]:
 
 def _collect(futures: Sequence[Future[_Client]]) -> list[_Client]:
     """All clients, or the first error once those that did open are closed again."""
-    wait(futures)
+    clients = _opened(futures)
     failed = [error for future in futures if (error := future.exception())]
-    clients = [future.result() for future in futures if not future.exception()]
     if failed:
         for client in clients:
             client.target.close()
         raise failed[0]
     return clients
+
+
+def _opened(futures: Sequence[Future[_Client]]) -> list[_Client]:
+    wait(futures)
+    return [future.result() for future in futures if not future.exception()]
 
 
 def _note(progress: ArmProgress, heartbeat: records.Heartbeat) -> None:

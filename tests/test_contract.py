@@ -12,7 +12,7 @@ import pytest
 from dnslab.backends.base import Arm, Backend
 from dnslab.backends.lab import LabBackend
 from dnslab.backends.local import LocalBackend
-from dnslab.plan import FaultPlan, Load, Plan, TargetInfo, Trial
+from dnslab.plan import ClusterPlan, FaultPlan, Load, Plan, TargetInfo, Trial
 from dnslab.resolvconf import parse
 from dnslab.trial import describe, make_job
 from dnslab.variants import find
@@ -22,11 +22,23 @@ from tests.test_probe import talk_over
 NAME = "web.any.cluster.local."
 
 
-@pytest.fixture(params=["local", pytest.param("lab", marks=pytest.mark.lab)])
+@pytest.fixture(
+    params=[
+        "local",
+        pytest.param("lab", marks=pytest.mark.lab),
+        pytest.param("kubernetes", marks=pytest.mark.cluster),
+    ]
+)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     if request.param == "lab":
         with contextlib.closing(LabBackend(FaultPlan(name="none"))) as lab:
             yield lab
+    elif request.param == "kubernetes":
+        from dnslab.backends.kubernetes import KubernetesBackend
+
+        where = ClusterPlan(namespace=request.getfixturevalue("namespace"), images=("dnslab.test/glibc:1",))
+        with contextlib.closing(KubernetesBackend(Plan(backend="kubernetes", cluster=where))) as pods:
+            yield pods
     else:
         with nameserver() as server, contextlib.closing(LocalBackend(f"127.0.0.1:{server.port}")) as local:
             yield local

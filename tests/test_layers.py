@@ -20,6 +20,7 @@ ALLOWED = {
     "errors": set(),
     "resolvconf": {"errors"},
     "variants": {"errors", "resolvconf"},
+    "remedies": {"errors", "resolvconf", "variants"},
     "plan": {"errors", "resolvconf", "variants"},
     "records": {"errors"},
     "counters": {"errors"},
@@ -90,7 +91,8 @@ def run_python(code: str) -> str:
 
 def test_measuring_needs_no_pandas() -> None:
     heavy = "print([m for m in ('pandas', 'numpy', 'matplotlib', 'scipy') if m in sys.modules])"
-    assert run_python(f"import sys, dnslab.runner, dnslab.backends.lab, dnslab.backends.local; {heavy}") == "[]\n"
+    backends = "dnslab.backends.lab, dnslab.backends.local, dnslab.backends.kubernetes"
+    assert run_python(f"import sys, dnslab.runner, {backends}; {heavy}") == "[]\n"
     assert run_python(f"import sys, dnslab.cli; {heavy}") == "[]\n"
 
 
@@ -106,7 +108,8 @@ def test_modules_import_without_what_only_linux_has() -> None:
         "import os\n"
         "for name in ('sched_getaffinity', 'setns', 'unshare', 'pidfd_open', 'eventfd'):\n"
         "    hasattr(os, name) and delattr(os, name)\n"
-        "import dnslab.runner, dnslab.backends.local, dnslab.backends.lab, dnslab.cli, dnslab.doctor, dnslab.report\n"
+        "import dnslab.runner, dnslab.backends.local, dnslab.backends.lab, dnslab.backends.kubernetes\n"
+        "import dnslab.cli, dnslab.doctor, dnslab.report\n"
         "print('fine')"
     )
     assert run_python(code) == "fine\n"

@@ -31,6 +31,12 @@ def open_backend(plan: Plan) -> Backend:
         if plan.fault.name != "none":
             raise UsageError(f"the fault {plan.fault.name!r} needs the lab: the local backend injects nothing")
         return LocalBackend(plan.nameserver)
+    if plan.backend == "kubernetes":
+        from dnslab.backends.kubernetes import KubernetesBackend
+
+        if plan.fault.name != "none":
+            raise UsageError(f"the fault {plan.fault.name!r} needs the lab: nothing is injected into a cluster")
+        return KubernetesBackend(plan)
     raise UsageError(f"unknown backend {plan.backend!r}")
 
 

@@ -100,6 +100,9 @@ class Backend(Protocol):
     """Where targets come from. Methods may be called from several threads, ``close`` from any."""
 
     name: str
+    #: whether the targets of the next trials are opened while the present ones are measured: where opening is slow
+    #: and costs the measured path nothing
+    opens_ahead: bool
 
     def describe(self) -> Mapping[str, Any]:
         """The environment, for environment.json: versions, kernel, machine, what is injected."""

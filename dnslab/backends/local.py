@@ -42,6 +42,7 @@ class LocalBackend:
     """Lookups from this machine; ``nameserver`` replaces the one of its resolv.conf."""
 
     name = "local"
+    opens_ahead = False
 
     def __init__(self, nameserver: str | None = None) -> None:
         self._probe = find_probe("glibc")

@@ -80,6 +80,7 @@ class LabBackend:
     """A lab with one fault. NotAble where namespaces or tools are missing."""
 
     name = "lab"
+    opens_ahead = False
 
     def __init__(self, fault: FaultPlan) -> None:
         self.fault, self.values = faults.find(fault)

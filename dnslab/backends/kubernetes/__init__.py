@@ -1,0 +1,272 @@
+"""Pods as targets, through the exec API: the backend for clusters.
+
+Chooses nodes, images and pods, and keeps flows fresh by a new pod for each trial; how a pod is made, looked into and
+talked to stands in the modules beside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from dnslab.backends.base import Arm, Expected, Target
+from dnslab.backends.kubernetes import look
+from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, answered, connect
+from dnslab.backends.kubernetes.own import OwnPod
+from dnslab.backends.kubernetes.pods import CONTAINER, MACHINES, MOUNT, Pods, PodSpec, run
+from dnslab.errors import DnslabError, NotAble, UsageError
+from dnslab.plan import DEFAULT_IMAGE, ClusterPlan, Plan, TargetInfo
+from dnslab.resolvconf import ResolverOptions, parse
+from dnslab.variants import Variant
+
+#: conntrack forgets a UDP flow after 30 s, one with traffic both ways after 120 s (nf_conntrack_udp_timeout*)
+ADDRESS_REST_S = 120.0
+#: what a pod outlives the plan's load by: set-up, lookups in flight, other trials of its group
+LIFETIME_MARGIN_S = 900
+FRESH_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Place:
+    """One target: an image on a node."""
+
+    target: str
+    image: str
+    node: str | None
+    machine: str
+
+    def program(self, kind: str) -> str:
+        """Where a pod of ours has the probe for ``kind`` of libc."""
+        return f"{MOUNT}/probe-{self.machine}-{kind}"
+
+
+class KubernetesBackend:
+    """Targets in one namespace of one cluster.
+
+    Raises
+    ------
+    NotAble, UsageError
+        No way to the cluster, a right that is missing, a node or a workload that is not there.
+    """
+
+    name = "kubernetes"
+    opens_ahead = True
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan, self._where = plan, plan.cluster
+        self.client = connect(self._where.context, self._where.namespace)
+        self.run_id = secrets.token_hex(4)
+        self._pods = Pods(self.client, self.run_id)
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._left_s: dict[str, float] = {}
+        self._closed = False
+        self._lifetime_s = _lifetime_s(plan)
+        self._base = _workload(self.client, self._where)
+        self._places = _places(self.client, self._where, self._base)
+        try:
+            self._pods.prepare()
+            self._scout()
+        except BaseException:
+            self.close()
+            raise
+
+    def _scout(self) -> None:
+        """One pod for each place: which libc its image has, where the scheduler puts it, what a pod's file says."""
+        names = {place: self._create(place, None) for place in self._places}
+        self._found: dict[str, look.Found] = {}
+        self._scouts: dict[str, OwnPod] = {}
+        settled = []
+        for place, name in names.items():
+            pod = self._pods.wait_ready(name)
+            found = look.find_libc(partial(run, self.client, name, CONTAINER), place.program, place.machine)
+            self._found[place.target] = found
+            self._scouts[place.target] = OwnPod(self._pods, pod, found, {})
+            settled.append(replace(place, node=pod["spec"]["nodeName"]))
+        self._places = settled
+        scout = next(iter(self._scouts.values()))
+        seen = look.show(scout.run, scout.program, [look.RESOLV_CONF, look.PORT_RANGE])
+        self._resolv_conf = seen[look.RESOLV_CONF] or ""
+        self._n_ports = look.n_ports(seen[look.PORT_RANGE])
+
+    def describe(self) -> Mapping[str, Any]:
+        """Cluster, namespace, run id, targets and their nodes."""
+        return {
+            "name": self.name,
+            "context": self.client.context,
+            "namespace": self.client.namespace,
+            "server": self.client.server,
+            "run_id": self.run_id,
+            "fresh_clients": True,
+            "n_ports": self._n_ports,
+            "udp_timeout_s": 30,
+            "places": [vars(place) for place in self._places],
+        }
+
+    def targets(self) -> Sequence[TargetInfo]:
+        """A target for each image on each node."""
+        return [
+            TargetInfo(place.target, self._found[place.target].libc, self._found[place.target].version)
+            for place in self._places
+        ]
+
+    def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
+        """What a pod of the baseline gets now; UsageError for a name without any address."""
+        scout = next(iter(self._scouts.values()))
+        return look.resolve(scout.start, names, self._resolv_conf)
+
+    def open(self, arm: Arm) -> Target:
+        """A new pod, with an address that no pod of this run had within two minutes."""
+        place = next(place for place in self._places if place.target == arm.target)
+        for attempt in range(FRESH_TRIES):
+            name = self._create(place, arm.variant)
+            try:
+                pod = self._pods.wait_ready(name)
+            except BaseException:
+                with contextlib.suppress(DnslabError):  # the error under way says more
+                    self._pods.remove(name)
+                raise
+            address = pod["status"].get("podIP", "")
+            fresh = time.monotonic() - self._left_s.get(address, -ADDRESS_REST_S) >= ADDRESS_REST_S
+            if fresh or attempt == FRESH_TRIES - 1:
+                break
+            self._pods.remove(name)
+        return OwnPod(self._pods, pod, self._found[place.target], {"fresh": fresh}, partial(self._leave, address))
+
+    def _leave(self, address: str) -> None:
+        self._left_s[address] = time.monotonic()
+
+    def _create(self, place: Place, variant: Variant | None) -> str:
+        with self._lock:
+            name = f"dnslab-{self.run_id}-{next(self._numbers)}"
+        options, replaced = _wanted(variant, parse(self._resolv_conf) if variant else ResolverOptions())
+        self._pods.create(
+            name,
+            replace(
+                self._base,
+                image=place.image,
+                node=place.node,
+                machine=place.machine,
+                options=options,
+                nameservers_replaced=replaced,
+                lifetime_s=self._lifetime_s,
+            ),
+        )
+        return name
+
+    def close(self) -> None:
+        """Remove every pod and the ConfigMap. May be called twice.
+
+        Raises
+        ------
+        NotAble
+            Something could not be removed; the message says what to do.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._pods.remove_all()
+        except NotAble as error:
+            raise NotAble(
+                f"{error}; pods of run {self.run_id} may be left in namespace {self.client.namespace}, ended by their "
+                "own deadline: `dnslab clean` removes them"
+            ) from error
+
+
+def _wanted(variant: Variant | None, seen: ResolverOptions) -> tuple[ResolverOptions | None, bool]:
+    """What a pod's dnsConfig says: only what the variant changes, or all of it where it replaces the nameserver."""
+    if variant is None:
+        return None, False
+    if variant.node_local or variant.nameservers or variant.search is not None:
+        return variant.applied_to(seen), True
+    return variant.applied_to(ResolverOptions()), False
+
+
+def _lifetime_s(plan: Plan) -> int:
+    """A pod lives at most as long as twice the whole plan's load takes, by a wide margin."""
+    seconds = sum(load.warmup_s + load.duration_s for load in plan.loads) * plan.rounds
+    n_turns = len(plan.variants) if plan.order == "in-turn" else 1
+    return int(2 * seconds * n_turns) + LIFETIME_MARGIN_S
+
+
+def _places(client: Client, where: ClusterPlan, base: PodSpec) -> list[Place]:
+    images = where.images or (base.image,)
+    short = [image.rpartition("/")[2].partition("@")[0].partition(":")[0] for image in images]
+    if len(set(short)) != len(short):
+        raise UsageError(f"images are told apart by their last word, and these share one: {', '.join(images)}")
+    nodes = _nodes(client, where.nodes)
+    return [
+        Place(_target_name(name if len(images) > 1 else "", node), image, node, machine)
+        for image, name in zip(images, short, strict=True)
+        for node, machine in nodes
+    ]
+
+
+def _target_name(image: str, node: str | None) -> str:
+    return "@".join(part for part in (image, node) if part) or "pod"
+
+
+def _nodes(client: Client, wanted: str) -> list[tuple[str | None, str]]:
+    """Names and machines of the nodes wanted. One node, whichever, needs no right to list them."""
+    try:
+        with answered(f"list nodes (for --nodes {wanted})"):
+            listed = client.core().list_node(_request_timeout=TIMEOUT_S).items
+    except NotAble:
+        if wanted == "1":
+            return [(None, MACHINES["amd64"])]
+        if not wanted.isdigit() and wanted != "all":
+            return [(wanted, MACHINES["amd64"])]
+        raise
+    ready = {
+        node.metadata.name: MACHINES.get(node.status.node_info.architecture, node.status.node_info.architecture)
+        for node in listed
+        if not node.spec.unschedulable
+        and any(one.type == "Ready" and one.status == "True" for one in node.status.conditions or [])
+        and not any(taint.effect in ("NoSchedule", "NoExecute") for taint in node.spec.taints or [])
+    }
+    if wanted == "all":
+        chosen = sorted(ready)
+    elif wanted.isdigit():
+        chosen = sorted(ready)[: int(wanted)]
+        if len(chosen) < int(wanted):
+            raise UsageError(f"--nodes {wanted}: {len(ready)} nodes are ready for pods ({', '.join(sorted(ready))})")
+    elif wanted in ready:
+        chosen = [wanted]
+    else:
+        raise UsageError(f"no node {wanted!r} ready for pods: there are {', '.join(sorted(ready))}")
+    if not chosen:
+        raise NotAble("no node of the cluster is ready for pods")
+    return [(name, ready[name]) for name in chosen]
+
+
+def _workload(client: Client, where: ClusterPlan) -> PodSpec:
+    """The base of every pod: the image given, or what the workload named by ``like`` runs with."""
+    if not where.like:
+        return PodSpec(image=where.images[0] if where.images else DEFAULT_IMAGE)
+    kind, _, name = where.like.partition("/")
+    apps = client.apps()
+    read = {
+        "deploy": apps.read_namespaced_deployment,
+        "deployment": apps.read_namespaced_deployment,
+        "statefulset": apps.read_namespaced_stateful_set,
+        "daemonset": apps.read_namespaced_daemon_set,
+    }[kind]
+    with answered(f"read {where.like}"):
+        found = read(name, client.namespace, _request_timeout=TIMEOUT_S)
+    plain = client.api().sanitize_for_serialization(found.spec.template.spec)
+    container = plain["containers"][0]
+    keep = ("nodeSelector", "affinity", "tolerations", "priorityClassName", "runtimeClassName")
+    return PodSpec(
+        image=container["image"],
+        placement={key: plain[key] for key in keep if plain.get(key)},
+        resources=container.get("resources") or {},
+        pull_secrets=plain.get("imagePullSecrets") or (),
+    )

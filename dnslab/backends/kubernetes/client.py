@@ -1,0 +1,132 @@
+"""The API server: which cluster, whose rights, and every refusal as one line.
+
+The only module that configures the official client. Knows nothing of pods, variants or probes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kubernetes
+import urllib3
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+
+from dnslab.errors import NotAble, UsageError
+
+#: to connect, and to wait for an answer: an API server that cannot be reached is named within 10 s
+TIMEOUT_S = (4.0, 30.0)
+PREFLIGHT_TIMEOUT_S = (4.0, 5.0)
+IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True)
+class Client:
+    """One cluster, one namespace. ``context`` is ``"in-cluster"`` inside a pod.
+
+    ``configuration`` is shared; API objects are not: an exec needs an ``ApiClient`` of its own, for the official
+    client swaps its request method while it connects.
+    """
+
+    context: str
+    namespace: str
+    server: str
+    configuration: Any
+
+    def api(self) -> Any:
+        """A new ``ApiClient``."""
+        return kubernetes.client.ApiClient(self.configuration)
+
+    def core(self) -> Any:
+        """A new ``CoreV1Api``."""
+        return kubernetes.client.CoreV1Api(self.api())
+
+    def apps(self) -> Any:
+        """A new ``AppsV1Api``."""
+        return kubernetes.client.AppsV1Api(self.api())
+
+    def __str__(self) -> str:
+        return f"context {self.context}, namespace {self.namespace}, {self.server}"
+
+
+def connect(context: str | None = None, namespace: str | None = None) -> Client:
+    """The cluster of ``context`` (default: the kubeconfig's current one, or the pod's own), once it has answered.
+
+    Parameters
+    ----------
+    context
+        Of the kubeconfig ($KUBECONFIG, ~/.kube/config).
+    namespace
+        Default: the context's, or the pod's own; ``default`` where neither names one.
+
+    Raises
+    ------
+    NotAble
+        No kubeconfig, no answer within 10 s, or credentials that are refused.
+    UsageError
+        No such context.
+    """
+    configuration = kubernetes.client.Configuration()
+    name, own_namespace = _load(configuration, context)
+    configuration.retries = False
+    client = Client(name, namespace or own_namespace, configuration.host, configuration)
+    with answered("reach the API server"):
+        kubernetes.client.AuthorizationV1Api(client.api()).create_self_subject_access_review(
+            {"spec": {"resourceAttributes": {"namespace": client.namespace, "verb": "get", "resource": "pods"}}},
+            _request_timeout=PREFLIGHT_TIMEOUT_S,
+        )
+    return client
+
+
+def _load(configuration: Any, context: str | None) -> tuple[str, str]:
+    in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
+    if context is None and in_cluster and not Path("~/.kube/config").expanduser().exists():
+        try:
+            kubernetes.config.load_incluster_config(client_configuration=configuration)
+        except ConfigException as error:
+            raise NotAble(f"no credentials in this pod: {error}") from error
+        return "in-cluster", IN_CLUSTER_NAMESPACE.read_text(encoding="ascii").strip()
+    place = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    try:
+        known, current = kubernetes.config.list_kube_config_contexts()
+        names = [one["name"] for one in known]
+        if context is not None and context not in names:
+            raise UsageError(f"no context {context!r} in {place}: there are {', '.join(names)}")
+        kubernetes.config.load_kube_config(context=context, client_configuration=configuration)
+    except (ConfigException, OSError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise NotAble(f"no usable kubeconfig ({place}): {said}; set KUBECONFIG or give --context") from error
+    chosen = next(one for one in known if one["name"] == (context or current["name"]))
+    return chosen["name"], chosen["context"].get("namespace") or "default"
+
+
+@contextlib.contextmanager
+def answered(doing: str) -> Iterator[None]:
+    """Turn what the API server (or the way to it) says no with into one NotAble line that begins ``cannot <doing>``."""
+    try:
+        yield
+    except ApiException as error:
+        raise NotAble(f"cannot {doing}: {said(error)}") from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise NotAble(f"cannot {doing}: {_unreachable(error)}") from error
+
+
+def said(error: ApiException) -> str:
+    """The API server's own words for a refusal, in one line."""
+    message = ""
+    with contextlib.suppress(ValueError, TypeError):
+        message = json.loads(error.body or "").get("message", "")
+    if error.status == 401:
+        return f"the credentials are refused, expired perhaps ({message or 'Unauthorized'})"
+    return " ".join((message or f"{error.status} {error.reason}").split())
+
+
+def _unreachable(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    return f"no answer from the API server ({' '.join(str(reason).split())[:200]})"
