@@ -64,7 +64,7 @@ class ExecChannel:
         websocket.setdefaulttimeout(CONNECT_TIMEOUT_S)
         try:
             with answered(f"exec in pod {pod}"):
-                self._socket: Any = stream(
+                connection: Any = stream(
                     client.core().connect_get_namespaced_pod_exec,
                     pod,
                     client.namespace,
@@ -76,11 +76,12 @@ class ExecChannel:
                     tty=False,
                     _preload_content=False,
                     binary=True,
-                ).sock
+                )
         except websocket.WebSocketException as error:
             raise NotAble(f"cannot exec in pod {pod}: {error}") from error
+        self._socket = connection.sock
         self._raw = self._socket.sock
-        self.protocol = self._socket.subprotocol or ""
+        self.protocol: str = connection.subprotocol or ""
         self._heard_s = self._pinged_s = time.monotonic()
 
     def write(self, data: bytes) -> None:

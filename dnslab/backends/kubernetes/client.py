@@ -120,8 +120,10 @@ def answered(doing: str) -> Iterator[None]:
 def said(error: ApiException) -> str:
     """The API server's own words for a refusal, in one line."""
     message = ""
-    with contextlib.suppress(ValueError, TypeError):
-        message = json.loads(error.body or "").get("message", "")
+    # A refused WebSocket has its body at the end of its reason.
+    body = error.body or str(error.reason).rpartition(" -+-+- ")[2]
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
+        message = json.loads(body).get("message", "")
     if error.status == 401:
         return f"the credentials are refused, expired perhaps ({message or 'Unauthorized'})"
     return " ".join((message or f"{error.status} {error.reason}").split())
