@@ -1,0 +1,116 @@
+"""What tests do to the nodes of the test cluster: faults in a node's network namespace, and captures there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.capture import Packet, read_pcap
+from tests.cluster.cluster import DNS, in_node, kubectl
+
+#: the emulated conntrack race: of two packets that meet a flow without an answer, the second is dropped now and then.
+#: Between conntrack (-200) and kube-proxy's DNAT (-100); drops are counted by the pod that sent them.
+RACE = """
+table ip dnslab_race {{
+  set dropped {{
+    typeof ip saddr
+    size 65535
+    flags dynamic
+    counter
+  }}
+  chain race {{
+    ct mark 0 ct mark set 1 accept
+    numgen random mod 1000 < {per_mille} update @dropped {{ ip saddr }} drop
+  }}
+  chain pre {{
+    type filter hook prerouting priority -110; policy accept;
+    ip daddr {dns} udp dport 53 ct state new jump race
+  }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def race(node: str, per_mille: int) -> Iterator[None]:
+    """Emulate the race for the pods of one node."""
+    in_node(node, "nft", "-f", "-", inp=RACE.format(per_mille=per_mille, dns=DNS))
+    try:
+        yield
+    finally:
+        in_node(node, "nft", "delete", "table", "ip", "dnslab_race")
+
+
+def dropped(node: str) -> dict[str, int]:
+    """Packets dropped so far by the emulated race, by the address of the pod that sent them."""
+    said = json.loads(in_node(node, "nft", "-j", "list", "set", "ip", "dnslab_race", "dropped"))
+    elements = next(one["set"] for one in said["nftables"] if "set" in one).get("elem", [])
+    return {one["elem"]["val"]: one["elem"]["counter"]["packets"] for one in elements}
+
+
+@contextlib.contextmanager
+def coredns_paused(every_s: float, for_s: float) -> Iterator[None]:
+    """Stop every CoreDNS for ``for_s`` now and then, as a throttled one is: its receive buffer fills, and overflows."""
+    argv = ["sh", "-c", 'while sleep "$1"; do kill -STOP $3; sleep "$2"; kill -CONT $3; done', "sh"]
+    pids = " ".join(str(pid) for pid in coredns_pids())
+    process = subprocess.Popen([*argv, str(every_s), str(for_s), pids], start_new_session=True)
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for pid in coredns_pids():
+            os.kill(pid, signal.SIGCONT)
+
+
+def coredns_pids() -> list[int]:
+    """Of the CoreDNS processes behind the cluster IP."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if path.read_bytes().startswith(b"/bin/coredns\0-conf\0/etc/coredns/"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def rcvbuf_errors(pid: int) -> int:
+    """Udp RcvbufErrors of the namespace a process is in."""
+    names, values = [
+        line.split() for line in Path(f"/proc/{pid}/net/snmp").read_text().splitlines() if line.startswith("Udp:")
+    ]
+    return int(values[names.index("RcvbufErrors")])
+
+
+@contextlib.contextmanager
+def captured_on(node: str, port: int = 53) -> Iterator[list[Packet]]:
+    """Every packet to and from ``port`` as it enters a node from its pods; the list is filled when the block ends."""
+    packets: list[Packet] = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pcap"
+        argv = ["nsenter", f"--net=/run/netns/{node}", "tcpdump", "--immediate-mode", "-i", "any", "-w", str(path)]
+        argv += ["-U", "-B", "16384", "-Z", "root", "-Q", "in", "--time-stamp-precision=nano", "-y", "LINUX_SLL2"]
+        process = subprocess.Popen([*argv, "port", str(port)], stderr=subprocess.PIPE, start_new_session=True)
+        assert process.stderr
+        while b"listening" not in (line := process.stderr.readline()):
+            if not line:
+                raise RuntimeError("tcpdump did not start")
+        try:
+            yield packets
+        finally:
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            process.wait(5)
+            process.stderr.close()
+            packets.extend(read_pcap(path))
+
+
+def pods_left(namespace: str) -> list[str]:
+    """Objects of ours in a namespace."""
+    said = kubectl("-n", namespace, "get", "pods,configmaps", "-l", "app.kubernetes.io/managed-by=dnslab", "-o", "name")
+    return said.split()

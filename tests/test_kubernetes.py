@@ -1,0 +1,90 @@
+"""Runs in real pods: labels, faults on one node only, counters, nothing left behind."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dnslab import records, runner
+from dnslab.dataset import Run, open_run, read_stream
+from dnslab.findings import conclude
+from dnslab.plan import ClusterPlan, Load, Plan
+from dnslab.report import render
+from dnslab.stats import summarise
+from dnslab.validity import find_vetoes
+from tests import nodes
+
+pytestmark = pytest.mark.cluster
+
+NAME = "web.any.cluster.local."
+GLIBC, MUSL = "dnslab.test/glibc:1", "dnslab.test/musl:1"
+
+
+def measured(path: Path, where: dict[str, Any], **plan: Any) -> Run:
+    wanted = {"names": (NAME,), "backend": "kubernetes", "cluster": ClusterPlan(**where), **plan}
+    return open_run(runner.run(Plan(**wanted), path / "run"))
+
+
+def words(page: Path) -> str:
+    """A page's text, without styles and pictures."""
+    return re.sub(r"<style>.*?</style>|base64,[^\"]*", "", page.read_text(encoding="utf-8"), flags=re.S)
+
+
+def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path) -> None:
+    where = {"namespace": namespace, "images": (GLIBC, MUSL), "nodes": "2"}
+    variants = ("baseline", "single-request", "single-request-reopen")
+    load = Load(rate_per_s=100, duration_s=9.5)
+    with nodes.race("dlc-n1", per_mille=50):
+        run = measured(tmp_path, where, variants=variants, rounds=3, loads=(load,))
+        dropped = nodes.dropped("dlc-n1")
+    seen: Counter[tuple[str, str, str]] = Counter()
+    for arm in run.arms():
+        start, (raw, problem) = arm.start, read_stream(arm.stream)
+        assert not problem
+        libc, _, node = arm.target.partition("@")
+        assert (start["libc"], start["node"], start["means"]) == (libc, node, "file")
+        assert start["resolv_conf"].count("single-request") == (start["variant"] != "baseline")
+        assert start["extra"]["fresh"]
+        service_ms = (raw["end_ns"] - raw["start_ns"]) / 1e6
+        stalls = service_ms >= start["stall_ms"]
+        assert stalls.sum() == dropped.get(start["extra"]["address"], 0), (arm.target, start["variant"])
+        if stalls.any():
+            assert np.abs(service_ms[stalls] - (5000 if libc == "glibc" else 2500)).max() < 250
+            flagged = (raw["flags"] & records.FLAG_HALF_LOST) != 0
+            assert libc == "musl" or (flagged & stalls).sum() >= 0.9 * stalls.sum()
+        seen[start["variant"], libc, node] += int(stalls.sum())
+    print({key: n for key, n in seen.items() if n}, "dropped in all:", sum(dropped.values()))
+    assert {key for key, n in seen.items() if n} == {("baseline", libc, "dlc-n1") for libc in ("glibc", "musl")}
+    summary = summarise(run)
+    for variant in variants[1:]:
+        rows = [row for row in summary.rows if row["variant"] == variant and row["not_applicable"] is None]
+        assert sum(row["n"] for row in rows) >= 5000
+        assert all(row["target"].startswith("glibc") for row in rows)
+        assert not any(row["failed"] for row in rows)
+        assert sum("musl ignores" in (row["not_applicable"] or "") for row in summary.rows) == 4
+    text = words(render(run.path))
+    for word in ("glibc@dlc-n1", "musl@dlc-n2", "not applicable: musl ignores single-request"):
+        assert word in text
+    assert nodes.pods_left(namespace) == []
+
+
+def test_an_overflow_at_coredns_is_not_called_a_race(namespace: str, tmp_path: Path) -> None:
+    where = {"namespace": namespace, "images": (GLIBC,), "nodes": "2"}
+    before = [nodes.rcvbuf_errors(pid) for pid in nodes.coredns_pids()]
+    with nodes.coredns_paused(every_s=2.0, for_s=0.7):
+        load = Load(loop="closed", workers=400, duration_s=12)
+        run = measured(tmp_path, where, variants=("baseline",), rounds=2, loads=(load,))
+    errors = sum(nodes.rcvbuf_errors(pid) for pid in nodes.coredns_pids()) - sum(before)
+    summary = summarise(run)
+    stalls = sum(row["stalls"] for row in summary.rows)
+    flagged = sum(row["flagged_stalls"] for row in summary.rows)
+    print(f"{stalls} stalls, {flagged} flagged, RcvbufErrors +{errors}")
+    assert stalls >= 20
+    assert errors >= stalls
+    assert flagged < 0.5 * stalls
+    assert "race" not in conclude(summary, find_vetoes(run, summary)).headline
