@@ -55,6 +55,7 @@ def cli(debug: bool) -> None:
 @click.option("--image", "images", multiple=True, help="What own pods run, repeatable: its libc is what is measured.")
 @click.option("--like", metavar="deploy/NAME", help="Own pods with that workload's image, placement and resources.")
 @click.option("--nodes", metavar="all|N|NAME", help="Nodes to measure on (default 1).")
+@click.option("--pods-per-node", type=int, help="Targets on each node (default 1).")
 @click.option("--node-counters", is_flag=True, help="Read each node's conntrack from a pod in its network namespace.")
 @click.option("--fault", metavar="NAME[:KEY=NUMBER,...]", help="Fault the lab injects, as in race:p=0.05.")
 @click.option("--run-name", metavar="NAME", help="Ends the run folder's name (default compare).")
@@ -102,7 +103,7 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     data = base.model_dump()
     direct = ("backend", "nameserver", "rounds", "seed", "schedule", "limit_ms", "fault")
     data.update({key: asked[key] for key in direct if asked[key] is not None})
-    in_cluster = ("context", "namespace", "images", "like", "nodes", "node_counters")
+    in_cluster = ("context", "namespace", "images", "like", "nodes", "pods_per_node", "node_counters")
     wanted = {key: asked[key] for key in in_cluster if asked[key]}
     if wanted and data["backend"] != "kubernetes":
         raise UsageError(f"--{next(iter(wanted)).replace('_', '-')} is for --backend kubernetes")
@@ -280,6 +281,133 @@ def faults() -> None:
 
     for line in describe_all():
         click.echo(line)
+
+
+@cli.command()
+@click.option("--variant", "variant_name", required=True, metavar="NAME", help="See `dnslab variants`.")
+@click.option("--workload", "reference", metavar="deploy/NAME", help="Read it, and keep what it has; else no cluster.")
+@click.option("--context", metavar="NAME", help="Of the kubeconfig; default its current one.")
+@click.option("--namespace", metavar="NAME", help="The workload's; default the context's.")
+@click.option("--libc", type=click.Choice(["glibc", "musl"]), help="The workload's: say what holds for it only.")
+def fix(variant_name: str, reference: str | None, context: str | None, namespace: str | None, libc: Any) -> None:
+    """Print how to give a workload a variant, what to mind, and how to undo it. Changes nothing."""
+    from dnslab.remedies import Workload, remedy
+    from dnslab.variants import find
+
+    variant = find(variant_name)
+    if reference is None:
+        unread = Workload(context=context, namespace=namespace or Workload.namespace)
+        click.echo(remedy(variant, unread, libc=libc))
+        return
+    from dnslab.backends.kubernetes import node_cache as caches
+    from dnslab.backends.kubernetes.client import connect
+
+    client = connect(context, namespace)
+    dns, cache = caches.seen(client)
+    click.echo(remedy(variant, caches.read_workload(client, reference), dns, libc))
+    for line in (*dns.denied, *([str(cache)] if variant.node_local else [])):
+        click.echo(f"- {line}")
+
+
+@cli.group(name="node-cache")
+def node_cache() -> None:
+    """A cluster's node-local DNS cache: is there one, put one there, take it away."""
+
+
+_CONTEXT = click.option("--context", metavar="NAME", help="Of the kubeconfig; default its current one.")
+_IMAGE = click.option("--image", metavar="IMAGE", help="Of the cache; default the newest, from where CoreDNS is.")
+_ADDRESS = click.option(
+    "--address", metavar="ADDRESS,...", help="To listen on; name the cluster IP too and every pod is a client."
+)
+_YES = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@node_cache.command()
+@_CONTEXT
+def status(context: str | None) -> None:
+    """Say whether a node-local cache answers, by what evidence, and what could not be seen."""
+    from dnslab.backends.kubernetes import node_cache as caches
+
+    client = _cluster(context)
+    dns, cache = caches.seen(client)
+    click.echo(f"kube-dns: {dns.address}, zone {dns.zone}, kube-proxy mode {dns.proxy_mode}\n{cache}")
+    for line in dns.denied:
+        click.echo(f"  not seen: {line}")
+
+
+@node_cache.command()
+@_CONTEXT
+@_IMAGE
+@_ADDRESS
+def render(context: str | None, image: str | None, address: str | None) -> None:
+    """Print the manifest that install would apply."""
+    from dnslab.backends.kubernetes import node_cache_install
+    from dnslab.backends.kubernetes.client import connect
+
+    click.echo(node_cache_install.render(connect(context), image, _addresses(address)), nl=False)
+
+
+@node_cache.command()
+@_CONTEXT
+@_IMAGE
+@_ADDRESS
+@_YES
+def install(context: str | None, image: str | None, address: str | None, yes: bool) -> None:
+    """Put a node-local cache on every node, and ask through it from a pod on each. Shows the changes first."""
+    from dnslab.backends.kubernetes import node_cache_install
+
+    client = _cluster(context)
+    manifest = node_cache_install.render(client, image, _addresses(address))
+    changes = node_cache_install.diff(client, manifest)
+    click.echo(changes or "nothing to change")
+    _confirm(yes or not changes, "apply this to kube-system")
+    for line in node_cache_install.install(client, manifest):
+        click.echo(line)
+
+
+@node_cache.command()
+@_CONTEXT
+@_IMAGE
+@_ADDRESS
+@_YES
+def remove(context: str | None, image: str | None, address: str | None, yes: bool) -> None:
+    """Take dnslab's node-local cache away, with interface and rules on each node. Lists what goes first."""
+    from dnslab.backends.kubernetes import node_cache_install
+
+    client = _cluster(context)
+    there = node_cache_install.removable(client)
+    if not there and not image:
+        click.echo("no node-local cache of dnslab's is there")
+        return
+    click.echo("\n".join(["will be deleted, and looked for on each node:", *(f"  {one}" for one in there)]))
+    asking = node_cache_install.asking(client)
+    if asking:
+        click.echo(f"{len(asking)} pods ask it by their dnsConfig and will have no DNS: {', '.join(asking[:5])}")
+    _confirm(yes, "delete them")
+    for line in node_cache_install.remove(client, image, _addresses(address) if address else ()):
+        click.echo(line)
+
+
+def _cluster(context: str | None) -> Any:
+    from dnslab.backends.kubernetes.client import connect
+
+    client = connect(context)
+    click.echo(f"cluster: {client}")
+    return client
+
+
+def _addresses(text: str | None) -> list[str]:
+    from dnslab.variants import NODE_LOCAL_ADDRESS
+
+    return [one.strip() for one in (text or NODE_LOCAL_ADDRESS).split(",")]
+
+
+def _confirm(yes: bool, doing: str) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"nothing was changed: without a terminal, to {doing} takes --yes")
+    click.confirm(f"{doing}?", abort=True)
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ from dnslab import records
 from dnslab.backends.base import Channel
 from dnslab.errors import ProbeFailed, StreamForeign, StreamTruncated
 
-READY_TIMEOUT_S = 10.0
+#: a hundred execs at once through one API server take half a minute on a small machine
+READY_TIMEOUT_S = 45.0
 #: a probe sends a heartbeat every half second; silence this long means that it, or the way to it, has died
 SILENCE_S = 30.0
 CLOCK_EXCHANGES = 8

@@ -136,10 +136,10 @@ class ClusterPlan(_Model):
     """Where in a cluster to measure: in pods of one's own (default), or in existing ones.
 
     ``images`` are what own pods run, ``like`` (``deploy/NAME``) takes image, placement and resources of a workload;
-    ``nodes`` is ``all``, a number or a node's name. ``existing`` is ``pod/NAME``, ``deploy/NAME`` or a label selector;
-    ``container`` is by name. ``edit_resolv_conf`` edits an existing pod's file for each trial and restores it;
-    without it variants reach glibc inside the probe alone. ``debug_image`` is that of an ephemeral container, through
-    which a pod without a shell is measured.
+    ``nodes`` is ``all``, a number or a node's name, each with ``pods_per_node`` targets. ``existing`` is ``pod/NAME``,
+    ``deploy/NAME`` or a label selector; ``container`` is by name. ``edit_resolv_conf`` edits an existing pod's file for
+    each trial and restores it; without it variants reach glibc inside the probe alone. ``debug_image`` is that of an
+    ephemeral container, through which a pod without a shell is measured.
     """
 
     context: str | None = None
@@ -147,6 +147,7 @@ class ClusterPlan(_Model):
     images: tuple[str, ...] = ()
     like: Annotated[str, Field(pattern=r"^(deploy|deployment|statefulset|daemonset)/[a-z0-9.-]+$")] | None = None
     nodes: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")] = "1"
+    pods_per_node: Annotated[int, Field(ge=1, le=200)] = 1
     existing: str | None = None
     container: str | None = None
     edit_resolv_conf: bool = False

@@ -35,6 +35,7 @@ from dnslab.trial import describe, make_job
 #: to 100 pods through one API server, the last came a second after the first.
 START_DELAY_NS = 100_000_000
 START_DELAY_PER_ARM_NS = 15_000_000
+CLOCKS_AT_ONCE = 2
 
 
 @dataclass
@@ -177,6 +178,7 @@ class _Runner:
         self._stopping = threading.Event()
         self._failures: list[str] = []
         self._pace = _Pace()
+        self._clocks = threading.Semaphore(CLOCKS_AT_ONCE)
 
     def go(self) -> None:
         trials = plans.trials(self._plan, self._backend.targets())
@@ -255,7 +257,8 @@ class _Runner:
     def _measure(self, clients: Sequence[_Client]) -> None:
         """All clients of a group: readied one by one, started at one instant, followed until the last has ended."""
         start = _StartInstant(len(clients))
-        futures = [self._pool.submit(self._measure_one, client, start) for client in clients]
+        ready = _StartInstant(len(clients))
+        futures = [self._pool.submit(self._measure_one, client, ready, start) for client in clients]
         self._progress.running = [client.progress for client in clients]
         interrupted = False
         while not all(future.done() for future in futures):
@@ -270,6 +273,7 @@ class _Runner:
                     raise
                 interrupted = True
                 self._stopping.set()
+                ready.abandon()
                 start.abandon()
                 for client in clients:
                     if client.conversation:
@@ -284,7 +288,7 @@ class _Runner:
         if interrupted:
             raise KeyboardInterrupt
 
-    def _measure_one(self, client: _Client, start: _StartInstant) -> None:
+    def _measure_one(self, client: _Client, ready: _StartInstant, start: _StartInstant) -> None:
         """One trial on one target, from job to end.json. Only a full disk ends the run; all else ends this trial."""
         end: dict[str, Any] = {"status": "failed", "error": None, "trailer": None}
         begun = False
@@ -294,13 +298,14 @@ class _Runner:
             writer.start({**described, "counters": dict(client.target.counters())})
             begun = True
             with contextlib.closing(writer.stream()) as stream:
-                trailer, clock = self._talk(client, described, start, stream.append)
+                trailer, clock = self._talk(client, described, ready, start, stream.append)
             end.update(status=trailer.status, trailer=asdict(trailer), clock=clock)
         except StorageFull:
             raise
         except DnslabError as error:
             end["error"] = str(error)
         finally:
+            ready.leave(client.key)
             start.leave(client.key)
             if begun and not isinstance(sys.exception(), StorageFull):
                 self._finish(client, writer, end)
@@ -329,13 +334,21 @@ class _Runner:
             )
 
     def _talk(
-        self, client: _Client, described: Mapping[str, Any], start: _StartInstant, sink: Callable[[bytes], None]
+        self,
+        client: _Client,
+        described: Mapping[str, Any],
+        ready: _StartInstant,
+        start: _StartInstant,
+        sink: Callable[[bytes], None],
     ) -> tuple[records.Trailer, dict[str, int]]:
         channel = client.target.start(encode(make_job(self._plan, client.trial, client.facts, described)))
         with contextlib.closing(channel):
             conversation = Conversation(channel, sink)
             conversation.ready()
-            clock = conversation.measure_clock()
+            # Not while others are still being started, nor all at once: either would be measured as distance.
+            ready.wait(client.key)
+            with self._clocks:
+                clock = conversation.measure_clock()
             client.conversation = conversation
             conversation.go(start.wait(client.key) + clock.offset_ns)
             if self._stopping.is_set():
@@ -365,7 +378,7 @@ class _Pace:
 
 
 class _StartInstant:
-    """Lets every arm of a group wait until all are ready, then gives all the same instant of our monotonic clock."""
+    """Lets every arm of a group wait until all have come, then gives all the same instant of our monotonic clock."""
 
     def __init__(self, n_arms: int) -> None:
         self._waiting_for = n_arms

@@ -15,6 +15,9 @@ from pathlib import Path
 from dnslab.backends.lab import LabTarget
 from dnslab.backends.lab.namespaces import environment
 
+#: link type of a capture on every interface (tcpdump.org/linktypes)
+LINUX_SLL2 = 276
+
 
 @dataclass(frozen=True)
 class Packet:
@@ -32,17 +35,18 @@ class Packet:
 
 
 def read_pcap(path: Path) -> list[Packet]:
-    """Packets of a pcap file with nanosecond stamps and Ethernet frames."""
+    """Packets of a pcap file with nanosecond stamps; of Ethernet frames, or of all links at once (LINUX_SLL2)."""
     data = path.read_bytes()
     if struct.unpack_from("<I", data)[0] != 0xA1B23C4D:
         raise ValueError("expected a pcap file with nanosecond stamps")
+    kind_at, header = (0, 20) if struct.unpack_from("<I", data, 20)[0] == LINUX_SLL2 else (12, 14)
     packets, at = [], 24
     while at + 16 <= len(data):
         seconds, nanoseconds, size, _ = struct.unpack_from("<4I", data, at)
         frame = data[at + 16 : at + 16 + size]
         at += 16 + size
-        if frame[12:14] == b"\x08\x00" and frame[23] in (6, 17):
-            packets.append(_packet(seconds * 10**9 + nanoseconds, frame[14:]))
+        if frame[kind_at : kind_at + 2] == b"\x08\x00" and frame[header + 9] in (6, 17):
+            packets.append(_packet(seconds * 10**9 + nanoseconds, frame[header:]))
     return packets
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import resource
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -88,3 +90,33 @@ def test_an_overflow_at_coredns_is_not_called_a_race(namespace: str, tmp_path: P
     assert errors >= stalls
     assert flagged < 0.5 * stalls
     assert "race" not in conclude(summary, find_vetoes(run, summary)).headline
+
+
+def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> None:
+    where = {"namespace": namespace, "images": (GLIBC,), "nodes": "3", "pods_per_node": 34}
+    # Bare queries: a first getaddrinfo takes milliseconds of two busy CPUs, a hundred times.
+    load = Load(engine="wire", loop="fixed", rate_per_s=2, duration_s=3, warmup_s=0, workers=1)
+    with contextlib.ExitStack() as stack:
+        captures = [stack.enter_context(nodes.captured_on(f"dlc-n{i}")) for i in (1, 2, 3)]
+        run = measured(tmp_path, where, variants=("baseline",), rounds=2, loads=(load,))
+    packets = sorted((one for capture in captures for one in capture if one.port == 53), key=lambda one: one.at_ns)
+    spreads_ms = []
+    for number in (1, 2):
+        arms = {arm.start["extra"]["address"]: arm for arm in run.arms() if arm.number == number}
+        assert len(arms) == 102
+        assert Counter(arm.start["node"] for arm in arms.values()) == {f"dlc-n{i}": 34 for i in (1, 2, 3)}
+        assert {arm.status for arm in arms.values()} == {"complete"}
+        counts = Counter(len(read_stream(arm.stream)[0]) for arm in arms.values())
+        assert set(counts) <= {5, 6, 7}, counts
+        first: dict[str, int] = {}
+        for packet in packets:
+            if packet.by in arms:
+                first.setdefault(packet.by, packet.at_ns)
+        assert set(first) == set(arms)
+        spreads_ms.append((max(first.values()) - min(first.values())) / 1e6)
+    stated_ms = max((arm.end or {})["clock"]["error_ns"] for arm in run.arms()) / 1e6
+    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    spread = ", ".join(f"{one:.1f}" for one in spreads_ms)
+    print(f"first packets of 102 pods within {spread} ms; clocks within {stated_ms:.1f} ms; {memory_mb:.0f} MiB here")
+    # The better of two: whatever else the machine does at that instant only adds.
+    assert min(spreads_ms) < 50

@@ -41,9 +41,10 @@ static struct totals totals;
 /* Clock requests waiting for the writer; the reader waits while it is full. */
 static struct {
 	pthread_mutex_t lock;
+	pthread_cond_t changed; /* or a start instant has come, or the order to stop */
 	uint64_t echo[64];
 	uint32_t n;
-} pings = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} pings = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static atomic_bool acknowledged;
 static atomic_uint_fast64_t go_ns;
@@ -298,6 +299,9 @@ static void *read_commands(void *unused)
 		default:
 			_exit(STATUS_REFUSED);
 		}
+		pthread_mutex_lock(&pings.lock);
+		pthread_cond_signal(&pings.changed);
+		pthread_mutex_unlock(&pings.lock);
 	}
 	/* The controller has gone: whatever this probe is doing, it ends now. */
 	_exit(atomic_load(&acknowledged) ? STATUS_DONE : STATUS_GONE);
@@ -455,21 +459,27 @@ static int converse(void)
 	send_header();
 	start_thread(read_commands);
 	while (!atomic_load(&go_ns) && !atomic_load(&run.stopping)) {
+		/* Sleeping until woken: a hundred probes that look every so often keep a machine busy. */
+		pthread_mutex_lock(&pings.lock);
+		while (!pings.n && !atomic_load(&go_ns) && !atomic_load(&run.stopping))
+			pthread_cond_wait(&pings.changed, &pings.lock);
+		pthread_mutex_unlock(&pings.lock);
 		answer_pings();
-		sleep_until(clock_ns() + 100000u);
 	}
 	run.origin_ns = atomic_load(&go_ns);
 	if (!run.origin_ns)
 		run.origin_ns = clock_ns();
 	start_thread(run_engine);
-	uint64_t next_heartbeat = run.origin_ns;
+	/* Not at the start instant: there a hundred probes would all write at once, beside their first lookups. */
+	const uint64_t heartbeat_ns = (run.job.heartbeat_ms ? run.job.heartbeat_ms : 500u) * 1000000ull;
+	uint64_t next_heartbeat = run.origin_ns + heartbeat_ns;
 	for (bool done = false; !done;) {
 		done = atomic_load(&run.engine_done); /* before the drain: nothing comes after it */
 		drain();
 		answer_pings();
 		if (clock_ns() >= next_heartbeat) {
 			send_heartbeat();
-			next_heartbeat += (run.job.heartbeat_ms ? run.job.heartbeat_ms : 500u) * 1000000ull;
+			next_heartbeat += heartbeat_ns;
 		}
 		if (!done)
 			sleep_until(clock_ns() + DRAIN_INTERVAL_NS);

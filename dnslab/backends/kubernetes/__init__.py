@@ -35,12 +35,17 @@ FRESH_TRIES = 3
 
 @dataclass(frozen=True)
 class Place:
-    """One target: an image on a node."""
+    """One target: an image on a node, once or several times."""
 
     target: str
     image: str
     node: str | None
     machine: str
+
+    @property
+    def kind(self) -> tuple[str, str | None]:
+        """What one look at answers for all: the same image on the same node."""
+        return self.image, self.node
 
     def program(self, kind: str) -> str:
         """Where a pod of ours has the probe for ``kind`` of libc."""
@@ -79,19 +84,21 @@ class KubernetesBackend:
             raise
 
     def _scout(self) -> None:
-        """One pod for each place: which libc its image has, where the scheduler puts it, what a pod's file says."""
-        names = {place: self._create(place, None) for place in self._places}
-        self._found: dict[str, look.Found] = {}
-        self._scouts: dict[str, OwnPod] = {}
-        settled = []
-        for place, name in names.items():
-            pod = self._pods.wait_ready(name)
-            found = look.find_libc(partial(run, self.client, name, CONTAINER), place.program, place.machine)
-            self._found[place.target] = found
-            self._scouts[place.target] = OwnPod(self._pods, pod, found, {})
-            settled.append(replace(place, node=pod["spec"]["nodeName"]))
-        self._places = settled
-        scout = next(iter(self._scouts.values()))
+        """One pod for each image on each node: which libc it has, where the scheduler puts it, what its files say."""
+        firsts = {place.kind: place for place in reversed(self._places)}
+        names = {kind: self._create(place, None) for kind, place in firsts.items()}
+        self._found: dict[tuple[str, str | None], look.Found] = {}
+        self._scouts: list[OwnPod] = []
+        nodes: dict[tuple[str, str | None], str] = {}
+        for kind, place in firsts.items():
+            pod = self._pods.wait_ready(names[kind])
+            execute = partial(run, self.client, names[kind], CONTAINER)
+            found = look.find_libc(execute, place.program, place.machine)
+            nodes[kind] = pod["spec"]["nodeName"]
+            self._found[place.image, nodes[kind]] = found
+            self._scouts.append(OwnPod(self._pods, pod, found, {}))
+        self._places = [replace(place, node=nodes[place.kind]) for place in self._places]
+        scout = self._scouts[0]
         seen = look.show(scout.run, scout.program, [look.RESOLV_CONF, look.PORT_RANGE])
         self._resolv_conf = seen[look.RESOLV_CONF] or ""
         self._n_ports = look.n_ports(seen[look.PORT_RANGE])
@@ -113,14 +120,13 @@ class KubernetesBackend:
     def targets(self) -> Sequence[TargetInfo]:
         """A target for each image on each node."""
         return [
-            TargetInfo(place.target, self._found[place.target].libc, self._found[place.target].version)
+            TargetInfo(place.target, self._found[place.kind].libc, self._found[place.kind].version)
             for place in self._places
         ]
 
     def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
         """What a pod of the baseline gets now; UsageError for a name without any address."""
-        scout = next(iter(self._scouts.values()))
-        return look.resolve(scout.start, names, self._resolv_conf)
+        return look.resolve(self._scouts[0].start, names, self._resolv_conf)
 
     def open(self, arm: Arm) -> Target:
         """A new pod, with an address that no pod of this run had within two minutes."""
@@ -138,7 +144,7 @@ class KubernetesBackend:
             if fresh or attempt == FRESH_TRIES - 1:
                 break
             self._pods.remove(name)
-        return OwnPod(self._pods, pod, self._found[place.target], {"fresh": fresh}, partial(self._leave, address))
+        return OwnPod(self._pods, pod, self._found[place.kind], {"fresh": fresh}, partial(self._leave, address))
 
     def _leave(self, address: str) -> None:
         self._left_s[address] = time.monotonic()
@@ -204,14 +210,16 @@ def _places(client: Client, where: ClusterPlan, base: PodSpec) -> list[Place]:
         raise UsageError(f"images are told apart by their last word, and these share one: {', '.join(images)}")
     nodes = _nodes(client, where.nodes)
     return [
-        Place(_target_name(name if len(images) > 1 else "", node), image, node, machine)
+        Place(_target_name(name if len(images) > 1 else "", node, number), image, node, machine)
         for image, name in zip(images, short, strict=True)
         for node, machine in nodes
+        for number in (range(1, where.pods_per_node + 1) if where.pods_per_node > 1 else (0,))
     ]
 
 
-def _target_name(image: str, node: str | None) -> str:
-    return "@".join(part for part in (image, node) if part) or "pod"
+def _target_name(image: str, node: str | None, number: int) -> str:
+    name = "@".join(part for part in (image, node) if part) or "pod"
+    return f"{name}.{number}" if number else name
 
 
 def _nodes(client: Client, wanted: str) -> list[tuple[str | None, str]]:

@@ -88,7 +88,7 @@ def pod_manifest(name: str, run_id: str, spec: PodSpec) -> dict[str, Any]:
                 "command": [f"{MOUNT}/probe-{spec.machine}-static", "--wait"],
                 "resources": dict(spec.resources)
                 or {
-                    "requests": {"cpu": "100m", "memory": "128Mi"},
+                    "requests": {"cpu": "25m", "memory": "128Mi"},
                     "limits": {"memory": "128Mi"},
                 },
                 "securityContext": {
