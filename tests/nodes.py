@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.capture import Packet, read_pcap
-from tests.cluster.cluster import DNS, in_node, kubectl
+from tests.cluster.cluster import BIN, DNS, KUBECONFIG, in_node, kubectl
 
 #: the emulated conntrack race: of two packets that meet a flow without an answer, the second is dropped now and then.
 #: Between conntrack (-200) and kube-proxy's DNAT (-100); drops are counted by the pod that sent them.
@@ -114,3 +114,9 @@ def pods_left(namespace: str) -> list[str]:
     """Objects of ours in a namespace."""
     said = kubectl("-n", namespace, "get", "pods,configmaps", "-l", "app.kubernetes.io/managed-by=dnslab", "-o", "name")
     return said.split()
+
+
+def apply(namespace: str, manifest: str) -> subprocess.CompletedProcess[str]:
+    """``kubectl create`` of a manifest, with the warnings it prints."""
+    argv = [str(BIN / "kubectl"), f"--kubeconfig={KUBECONFIG}", "-n", namespace, "create", "-f", "-"]
+    return subprocess.run(argv, input=manifest, capture_output=True, text=True, check=False)

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from dnslab import records, runner
+from dnslab.backends.kubernetes import pods
 from dnslab.dataset import Run, open_run, read_stream
 from dnslab.findings import conclude
 from dnslab.plan import ClusterPlan, Load, Plan
@@ -20,6 +22,7 @@ from dnslab.report import render
 from dnslab.stats import summarise
 from dnslab.validity import find_vetoes
 from tests import nodes
+from tests.cluster.cluster import in_node, kubectl
 
 pytestmark = pytest.mark.cluster
 
@@ -120,3 +123,42 @@ def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> 
     print(f"first packets of 102 pods within {spread} ms; clocks within {stated_ms:.1f} ms; {memory_mb:.0f} MiB here")
     # The better of two: whatever else the machine does at that instant only adds.
     assert min(spreads_ms) < 50
+
+
+def test_node_counters_are_the_nodes(namespace: str, tmp_path: Path) -> None:
+    where = {"namespace": namespace, "images": (GLIBC,), "nodes": "2", "node_counters": True}
+    run = measured(tmp_path, where, variants=("baseline",), rounds=1, loads=(Load(rate_per_s=100, duration_s=2),))
+    for arm in run.arms():
+        before, after = arm.start["counters"], (arm.end or {})["counters"]
+        timeout = in_node(arm.start["node"], "cat", "/proc/sys/net/netfilter/nf_conntrack_udp_timeout")
+        assert before["node.conntrack.udp_timeout"] == int(timeout)
+        assert after["node.conntrack.count"] - before["node.conntrack.count"] > 50
+        assert after["client.Udp.OutDatagrams"] - before["client.Udp.OutDatagrams"] >= 300
+        assert {"node.conntrack.insert_failed", "node.Udp.RcvbufErrors"} <= set(after)
+    assert run.environment["backend"]["denied"] == []
+
+
+def test_node_counters_denied_are_listed(namespace: str, tmp_path: Path) -> None:
+    kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    where = {"namespace": namespace, "images": (GLIBC,), "node_counters": True}
+    run = measured(tmp_path, where, variants=("baseline",), rounds=1, loads=(Load(rate_per_s=50, duration_s=1),))
+    (denied,) = run.environment["backend"]["denied"]
+    assert re.search("node counters of dlc-n.*violates PodSecurity.*host namespaces", denied)
+    assert not any(name.startswith("node.") for name in run.arms()[0].start["counters"])
+
+
+@pytest.mark.parametrize("image", ["distroless", "static"])
+def test_an_image_needs_nothing_and_restricted_warns_of_nothing(image: str, namespace: str, tmp_path: Path) -> None:
+    for mode in ("enforce", "warn"):
+        kubectl("label", "namespace", namespace, f"pod-security.kubernetes.io/{mode}=restricted")
+    where = {"namespace": namespace, "images": (f"dnslab.test/{image}:1",)}
+    run = measured(tmp_path, where, variants=("baseline",), rounds=1, loads=(Load(rate_per_s=50, duration_s=1),))
+    (arm,) = run.arms()
+    assert (arm.start["libc"], arm.start["extra"]["probe"]) == {
+        "distroless": ("glibc", "glibc"),
+        "static": ("musl", "static"),
+    }[image]
+    manifest = yaml.safe_dump(pods.pod_manifest("seen", "0", pods.PodSpec(image=f"dnslab.test/{image}:1")))
+    done = nodes.apply(namespace, manifest)
+    assert "created" in done.stdout
+    assert "Warning" not in done.stderr

@@ -72,6 +72,7 @@ class KubernetesBackend:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._left_s: dict[str, float] = {}
+        self._denied: list[str] = []
         self._closed = False
         self._lifetime_s = _lifetime_s(plan)
         self._base = _workload(self.client, self._where)
@@ -98,10 +99,25 @@ class KubernetesBackend:
             self._found[place.image, nodes[kind]] = found
             self._scouts.append(OwnPod(self._pods, pod, found, {}))
         self._places = [replace(place, node=nodes[place.kind]) for place in self._places]
+        self._watchers = {} if not self._where.node_counters else self._watch()
         scout = self._scouts[0]
         seen = look.show(scout.run, scout.program, [look.RESOLV_CONF, look.PORT_RANGE])
         self._resolv_conf = seen[look.RESOLV_CONF] or ""
         self._n_ports = look.n_ports(seen[look.PORT_RANGE])
+
+    def _watch(self) -> dict[str, OwnPod]:
+        """A pod in the network namespace of each node, as unprivileged as the others; what is denied is listed."""
+        watchers: dict[str, OwnPod] = {}
+        for place in {place.node: place for place in self._places}.values():
+            assert place.node
+            try:
+                name = self._create(place, None, host_network=True)
+                pod = self._pods.wait_ready(name)
+            except NotAble as error:
+                self._denied.append(f"node counters of {place.node}: {error}")
+                continue
+            watchers[place.node] = OwnPod(self._pods, pod, self._found[place.kind], {})
+        return watchers
 
     def describe(self) -> Mapping[str, Any]:
         """Cluster, namespace, run id, targets and their nodes."""
@@ -114,6 +130,7 @@ class KubernetesBackend:
             "fresh_clients": True,
             "n_ports": self._n_ports,
             "udp_timeout_s": 30,
+            "denied": list(self._denied),
             "places": [vars(place) for place in self._places],
         }
 
@@ -144,12 +161,19 @@ class KubernetesBackend:
             if fresh or attempt == FRESH_TRIES - 1:
                 break
             self._pods.remove(name)
-        return OwnPod(self._pods, pod, self._found[place.kind], {"fresh": fresh}, partial(self._leave, address))
+        return OwnPod(
+            self._pods,
+            pod,
+            self._found[place.kind],
+            {"fresh": fresh},
+            partial(self._leave, address),
+            watcher=self._watchers.get(pod["spec"]["nodeName"]),
+        )
 
     def _leave(self, address: str) -> None:
         self._left_s[address] = time.monotonic()
 
-    def _create(self, place: Place, variant: Variant | None) -> str:
+    def _create(self, place: Place, variant: Variant | None, host_network: bool = False) -> str:
         with self._lock:
             name = f"dnslab-{self.run_id}-{next(self._numbers)}"
         options, replaced = _wanted(variant, parse(self._resolv_conf) if variant else ResolverOptions())
@@ -163,6 +187,7 @@ class KubernetesBackend:
                 options=options,
                 nameservers_replaced=replaced,
                 lifetime_s=self._lifetime_s,
+                host_network=host_network,
             ),
         )
         return name
