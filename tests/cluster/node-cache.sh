@@ -21,4 +21,7 @@ table ip node_local_dns {
   chain output { type filter hook output priority raw; ip saddr { $IPS } th sport { 53, 8080 } notrack; ip daddr { $IPS } th dport { 53, 8080 } notrack; }
 }
 RULES
+# the real one writes its Corefile from this template
+[ -r /etc/coredns/Corefile.base ] &&
+  sed "s|__PILLAR__CLUSTER__DNS__|$KUBE_DNS_UPSTREAM_SERVICE_HOST|; s|__PILLAR__UPSTREAM__SERVERS__|/etc/resolv.conf|" /etc/coredns/Corefile.base >"$CONF"
 exec coredns -conf "$CONF"

@@ -8,13 +8,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import kubernetes
 import urllib3
+import yaml
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 
@@ -22,8 +25,12 @@ from dnslab.errors import NotAble, UsageError
 
 #: to connect, and to wait for an answer: an API server that cannot be reached is named within 10 s
 TIMEOUT_S = (4.0, 30.0)
+#: an API server that is restarted answers again within some seconds
+PERSIST_S = 20.0
 PREFLIGHT_TIMEOUT_S = (4.0, 5.0)
 IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,8 @@ def connect(context: str | None = None, namespace: str | None = None) -> Client:
     configuration = kubernetes.client.Configuration()
     name, own_namespace = _load(configuration, context)
     configuration.retries = False
-    client = Client(name, namespace or own_namespace, configuration.host, configuration)
+    server = re.sub("//[^/]*@", "//", configuration.host)  # a password may stand in a URL
+    client = Client(name, namespace or own_namespace, server, configuration)
     with answered("reach the API server"):
         kubernetes.client.AuthorizationV1Api(client.api()).create_self_subject_access_review(
             {"spec": {"resourceAttributes": {"namespace": client.namespace, "verb": "get", "resource": "pods"}}},
@@ -99,11 +107,28 @@ def _load(configuration: Any, context: str | None) -> tuple[str, str]:
         if context is not None and context not in names:
             raise UsageError(f"no context {context!r} in {place}: there are {', '.join(names)}")
         kubernetes.config.load_kube_config(context=context, client_configuration=configuration)
-    except (ConfigException, OSError, ValueError) as error:
-        said = " ".join(str(error).split())
+    except (ConfigException, OSError, ValueError, yaml.YAMLError, TypeError, KeyError) as error:
+        ours = isinstance(error, (ConfigException, OSError))  # the others are of a file that is no kubeconfig at all
+        said = " ".join(str(error).split()) if ours else "this is not one"
         raise NotAble(f"no usable kubeconfig ({place}): {said}; set KUBECONFIG or give --context") from error
     chosen = next(one for one in known if one["name"] == (context or current["name"]))
     return chosen["name"], chosen["context"].get("namespace") or "default"
+
+
+class NoAnswer(NotAble):
+    """The API server did not answer: it, or the way to it, may be back in a moment."""
+
+
+def persistently(call: Callable[[], Answer], for_s: float = PERSIST_S) -> Answer:
+    """What ``call`` gives, tried again while the API server does not answer; for calls that may be made twice."""
+    deadline_s = time.monotonic() + for_s
+    while True:
+        try:
+            return call()
+        except NoAnswer:
+            if time.monotonic() > deadline_s:
+                raise
+        time.sleep(0.5)
 
 
 @contextlib.contextmanager
@@ -114,7 +139,7 @@ def answered(doing: str) -> Iterator[None]:
     except ApiException as error:
         raise NotAble(f"cannot {doing}: {said(error)}") from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise NotAble(f"cannot {doing}: {_unreachable(error)}") from error
+        raise NoAnswer(f"cannot {doing}: {_unreachable(error)}") from error
 
 
 def said(error: ApiException) -> str:
@@ -126,7 +151,7 @@ def said(error: ApiException) -> str:
         message = json.loads(body).get("message", "")
     if error.status == 401:
         return f"the credentials are refused, expired perhaps ({message or 'Unauthorized'})"
-    return " ".join((message or f"{error.status} {error.reason}").split())
+    return " ".join((message or f"{error.status or ''} {error.reason}").split())
 
 
 def _unreachable(error: Exception) -> str:
