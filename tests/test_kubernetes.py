@@ -128,21 +128,25 @@ def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> 
 def test_node_counters_are_the_nodes(namespace: str, tmp_path: Path) -> None:
     where = {"namespace": namespace, "images": (GLIBC,), "nodes": "2", "node_counters": True}
     run = measured(tmp_path, where, variants=("baseline",), rounds=1, loads=(Load(rate_per_s=100, duration_s=2),))
+    homes = {pod["node"] for pod in run.environment["backend"]["surroundings"]["dns"]["pods"]}
     for arm in run.arms():
         before, after = arm.start["counters"], (arm.end or {})["counters"]
         timeout = in_node(arm.start["node"], "cat", "/proc/sys/net/netfilter/nf_conntrack_udp_timeout")
-        assert before["node.conntrack.udp_timeout"] == int(timeout)
+        assert before["node.conntrack.udp_timeout_s"] == int(timeout)
         assert after["node.conntrack.count"] - before["node.conntrack.count"] > 50
         assert after["client.Udp.OutDatagrams"] - before["client.Udp.OutDatagrams"] >= 300
         assert {"node.conntrack.insert_failed", "node.Udp.RcvbufErrors"} <= set(after)
-    assert run.environment["backend"]["denied"] == []
+        assert after["coredns.requests_udp"] - before["coredns.requests_udp"] >= 300
+        zone = f"zone-{arm.start['node'][-1]}"
+        assert (arm.start["extra"]["zone"], arm.start["extra"]["coredns_on_node"]) == (zone, arm.start["node"] in homes)
+    assert not any("node counters" in line for line in run.environment["backend"]["denied"])
 
 
 def test_node_counters_denied_are_listed(namespace: str, tmp_path: Path) -> None:
     kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
     where = {"namespace": namespace, "images": (GLIBC,), "node_counters": True}
     run = measured(tmp_path, where, variants=("baseline",), rounds=1, loads=(Load(rate_per_s=50, duration_s=1),))
-    (denied,) = run.environment["backend"]["denied"]
+    (denied,) = [line for line in run.environment["backend"]["denied"] if "node counters" in line]
     assert re.search("node counters of dlc-n.*violates PodSecurity.*host namespaces", denied)
     assert not any(name.startswith("node.") for name in run.arms()[0].start["counters"])
 

@@ -16,9 +16,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from dnslab import counters
 from dnslab.backends.base import Arm, Expected, Target
 from dnslab.backends.kubernetes import look
 from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, answered, connect
+from dnslab.backends.kubernetes.cluster import dns_counters, surroundings
 from dnslab.backends.kubernetes.own import OwnPod
 from dnslab.backends.kubernetes.pods import CONTAINER, MACHINES, MOUNT, Pods, PodSpec, run
 from dnslab.errors import DnslabError, NotAble, UsageError
@@ -31,6 +33,8 @@ ADDRESS_REST_S = 120.0
 #: what a pod outlives the plan's load by: set-up, lookups in flight, other trials of its group
 LIFETIME_MARGIN_S = 900
 FRESH_TRIES = 3
+#: pods of one group read the DNS servers' counters within this of each other: one answer serves them all
+DNS_COUNTERS_AGE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,15 +77,20 @@ class KubernetesBackend:
         self._lock = threading.Lock()
         self._left_s: dict[str, float] = {}
         self._denied: list[str] = []
+        self._asking = threading.Lock()
+        self._asked_s = -DNS_COUNTERS_AGE_S
+        self._dns_numbers: dict[str, int] = {}
         self._closed = False
-        self._lifetime_s = _lifetime_s(plan)
-        self._base = _workload(self.client, self._where)
-        self._places = _places(self.client, self._where, self._base)
+        self._lifetime_s = lifetime_s(plan)
+        self._base = base_spec(self.client, self._where)
+        self._places = chosen_places(self.client, self._where, self._base)
+        self._surroundings = surroundings(self.client)
         try:
             self._pods.prepare()
             self._scout()
         except BaseException:
-            self.close()
+            with contextlib.suppress(NotAble):  # the error under way says more
+                self.close()
             raise
 
     def _scout(self) -> None:
@@ -130,7 +139,9 @@ class KubernetesBackend:
             "fresh_clients": True,
             "n_ports": self._n_ports,
             "udp_timeout_s": 30,
-            "denied": list(self._denied),
+            "surroundings": dict(self._surroundings.facts),
+            "denied": [*self._surroundings.facts["denied"], *self._denied],
+            "resolv_conf": self._resolv_conf,
             "places": [vars(place) for place in self._places],
         }
 
@@ -161,14 +172,28 @@ class KubernetesBackend:
             if fresh or attempt == FRESH_TRIES - 1:
                 break
             self._pods.remove(name)
+        node = pod["spec"]["nodeName"]
         return OwnPod(
             self._pods,
             pod,
             self._found[place.kind],
-            {"fresh": fresh},
+            {"fresh": fresh, **self._surroundings.node_facts(node)},
             partial(self._leave, address),
-            watcher=self._watchers.get(pod["spec"]["nodeName"]),
+            around=partial(self._counters_around, node),
         )
+
+    def _counters_around(self, node: str) -> dict[str, int]:
+        """Of the DNS servers, asked once for all pods of a group, and of the node where it has a watcher."""
+        with self._asking:
+            if time.monotonic() - self._asked_s > DNS_COUNTERS_AGE_S:
+                self._dns_numbers, denied = dns_counters(self.client, self._surroundings.dns_pods)
+                self._denied += [line for line in denied if line not in self._denied]
+                self._asked_s = time.monotonic()
+            numbers = dict(self._dns_numbers)
+        watcher = self._watchers.get(node)
+        if watcher:
+            numbers |= counters.node(look.show(watcher.run, watcher.program, counters.NODE_FILES))
+        return numbers
 
     def _leave(self, address: str) -> None:
         self._left_s[address] = time.monotonic()
@@ -176,20 +201,9 @@ class KubernetesBackend:
     def _create(self, place: Place, variant: Variant | None, host_network: bool = False) -> str:
         with self._lock:
             name = f"dnslab-{self.run_id}-{next(self._numbers)}"
-        options, replaced = _wanted(variant, parse(self._resolv_conf) if variant else ResolverOptions())
-        self._pods.create(
-            name,
-            replace(
-                self._base,
-                image=place.image,
-                node=place.node,
-                machine=place.machine,
-                options=options,
-                nameservers_replaced=replaced,
-                lifetime_s=self._lifetime_s,
-                host_network=host_network,
-            ),
-        )
+        seen = parse(self._resolv_conf) if variant else ResolverOptions()
+        spec = pod_spec(self._base, place, variant, seen, self._lifetime_s)
+        self._pods.create(name, replace(spec, host_network=host_network))
         return name
 
     def close(self) -> None:
@@ -212,6 +226,20 @@ class KubernetesBackend:
             ) from error
 
 
+def pod_spec(base: PodSpec, place: Place, variant: Variant | None, seen: ResolverOptions, lifetime_s: int) -> PodSpec:
+    """A pod at ``place`` with ``variant`` (None: as the cluster makes it), where a pod's resolv.conf says ``seen``."""
+    options, replaced = _wanted(variant, seen)
+    return replace(
+        base,
+        image=place.image,
+        node=place.node,
+        machine=place.machine,
+        options=options,
+        nameservers_replaced=replaced,
+        lifetime_s=lifetime_s,
+    )
+
+
 def _wanted(variant: Variant | None, seen: ResolverOptions) -> tuple[ResolverOptions | None, bool]:
     """What a pod's dnsConfig says: only what the variant changes, or all of it where it replaces the nameserver."""
     if variant is None:
@@ -221,14 +249,15 @@ def _wanted(variant: Variant | None, seen: ResolverOptions) -> tuple[ResolverOpt
     return variant.applied_to(ResolverOptions()), False
 
 
-def _lifetime_s(plan: Plan) -> int:
+def lifetime_s(plan: Plan) -> int:
     """A pod lives at most as long as twice the whole plan's load takes, by a wide margin."""
     seconds = sum(load.warmup_s + load.duration_s for load in plan.loads) * plan.rounds
     n_turns = len(plan.variants) if plan.order == "in-turn" else 1
     return int(2 * seconds * n_turns) + LIFETIME_MARGIN_S
 
 
-def _places(client: Client, where: ClusterPlan, base: PodSpec) -> list[Place]:
+def chosen_places(client: Client, where: ClusterPlan, base: PodSpec) -> list[Place]:
+    """The targets ``where`` names, from what the API server says now; nothing is made."""
     images = where.images or (base.image,)
     short = [image.rpartition("/")[2].partition("@")[0].partition(":")[0] for image in images]
     if len(set(short)) != len(short):
@@ -280,7 +309,7 @@ def _nodes(client: Client, wanted: str) -> list[tuple[str | None, str]]:
     return [(name, ready[name]) for name in chosen]
 
 
-def _workload(client: Client, where: ClusterPlan) -> PodSpec:
+def base_spec(client: Client, where: ClusterPlan) -> PodSpec:
     """The base of every pod: the image given, or what the workload named by ``like`` runs with."""
     if not where.like:
         return PodSpec(image=where.images[0] if where.images else DEFAULT_IMAGE)

@@ -169,8 +169,10 @@ class ExecChannel:
         if self._closed:
             return
         self._closed = True
-        with contextlib.suppress(Exception), self._io:
-            self._socket.close(timeout=1)
+        with self._io:
+            with contextlib.suppress(Exception):
+                self._socket.close(timeout=1)
+            self._socket.shutdown()  # where the farewell failed, the socket is still there
 
 
 def _status(payload: bytes) -> ExecStatus:

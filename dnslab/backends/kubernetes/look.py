@@ -21,9 +21,8 @@ READY_TIMEOUT_S = 15.0
 RESOLV_CONF = "/etc/resolv.conf"
 PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 KERNEL = "/proc/sys/kernel/osrelease"
-CONNTRACK = "/proc/net/stat/nf_conntrack"
-CONNTRACK_SETTINGS = "/proc/sys/net/netfilter/nf_conntrack_"
 SNMP, SOCKSTAT, STAT = "/proc/net/snmp", "/proc/net/sockstat", "/proc/stat"
+POD_FILES = (SNMP, SOCKSTAT, STAT)
 
 #: runs a command line in the container: exit code (127: not there) and output
 Run = Callable[[Sequence[str]], tuple[int, bytes]]
@@ -91,7 +90,7 @@ def show(run: Run, program: str, paths: Sequence[str]) -> Mapping[str, str | Non
 
 def pod_counters(run: Run, program: str) -> dict[str, int]:
     """The pod's own UDP, TCP and socket counters (``client.``), and its node's CPU time (``machine.cpu.``)."""
-    texts = show(run, program, [SNMP, SOCKSTAT, STAT])
+    texts = show(run, program, POD_FILES)
     numbers: dict[str, int] = {}
     for prefix, path, read in (
         ("machine.cpu", STAT, counters.cpu),
@@ -101,22 +100,6 @@ def pod_counters(run: Run, program: str) -> dict[str, int]:
         text = texts.get(path)
         if text:
             numbers |= counters.under(prefix, read(text))
-    return numbers
-
-
-def node_counters(run: Run, program: str) -> dict[str, int]:
-    """A node's own, read in its network namespace (``node.``): UDP and TCP, conntrack's statistics and settings.
-
-    ``node.conntrack.count`` and ``.max`` are entries, ``.udp_timeout`` and ``.udp_timeout_stream`` seconds.
-    """
-    settings = {f"{CONNTRACK_SETTINGS}{name}": name for name in ("count", "max", "udp_timeout", "udp_timeout_stream")}
-    texts = show(run, program, [SNMP, CONNTRACK, *settings])
-    numbers: dict[str, int] = {}
-    for prefix, path, read in (("node", SNMP, counters.snmp), ("node.conntrack", CONNTRACK, counters.conntrack)):
-        text = texts.get(path)
-        if text:
-            numbers |= counters.under(prefix, read(text))
-    numbers |= {f"node.conntrack.{name}": int(text) for path, name in settings.items() if (text := texts.get(path))}
     return numbers
 
 

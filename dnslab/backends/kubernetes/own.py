@@ -49,11 +49,11 @@ class OwnPod:
         extra: Mapping[str, Any],
         on_close: Callable[[], None] = lambda: None,
         *,
-        watcher: OwnPod | None = None,
+        around: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
-        """``watcher`` is a pod in the node's network namespace, where the node's counters are to be read."""
+        """``around`` gives the counters of what is beside the pod: its node, the DNS servers."""
         self._pods, self._pod, self._found, self._extra, self._on_close = pods, pod, found, extra, on_close
-        self._watcher = watcher
+        self._around = around
         self.name: str = pod["metadata"]["name"]
         self.program = found.program
         self._closed = False
@@ -89,11 +89,8 @@ class OwnPod:
         return channel
 
     def counters(self) -> Mapping[str, int]:
-        """The pod's own, its node's CPU time, and where there is a watcher its node's."""
-        numbers = look.pod_counters(self.run, self._found.program)
-        if self._watcher:
-            numbers |= look.node_counters(self._watcher.run, self._watcher.program)
-        return numbers
+        """The pod's own, its node's CPU time, and those of what is around it."""
+        return {**look.pod_counters(self.run, self._found.program), **self._around()}
 
     def ground_truth(self) -> Mapping[str, Any] | None:
         """No fault is injected here."""

@@ -6,15 +6,17 @@ nothing of trials; every object carries the run's id, by which ``remove_all`` fi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from dnslab.backends.kubernetes.channel import ExecChannel
-from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, answered
+from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, NoAnswer, answered, persistently
 from dnslab.errors import NotAble, ProbeFailed
 from dnslab.probe import BIN
 from dnslab.resolvconf import ResolverOptions
@@ -167,6 +169,7 @@ class Pods:
         self._waiting = 0
         self._polling = False
         self._names: set[str] = set()
+        self._prepared = False
 
     def prepare(self) -> None:
         """Make the ConfigMap with the probe."""
@@ -174,15 +177,25 @@ class Pods:
             self.client.core().create_namespaced_config_map(
                 self.client.namespace, configmap_manifest(self.run_id), _request_timeout=TIMEOUT_S
             )
+        self._prepared = True
 
     def create(self, name: str, spec: PodSpec) -> None:
         """Post the pod; does not wait for it."""
-        with answered(f"make pod {name}"):
-            self.client.core().create_namespaced_pod(
-                self.client.namespace, pod_manifest(name, self.run_id, spec), _request_timeout=TIMEOUT_S
-            )
         with self._lock:
             self._names.add(name)
+        persistently(partial(self._post, name, pod_manifest(name, self.run_id, spec)))
+
+    def _post(self, name: str, manifest: Mapping[str, Any]) -> None:
+        try:
+            with answered(f"make pod {name}"):
+                self.client.core().create_namespaced_pod(self.client.namespace, manifest, _request_timeout=TIMEOUT_S)
+        except NotAble as error:
+            if "already exists" in str(error):  # made by a call whose answer was lost
+                return
+            if not isinstance(error, NoAnswer):  # refused: there is nothing to remove
+                with self._lock:
+                    self._names.discard(name)
+            raise
 
     def wait_ready(self, name: str, timeout_s: float = READY_TIMEOUT_S) -> dict[str, Any]:
         """The pod once its container runs.
@@ -206,7 +219,8 @@ class Pods:
                         return pod
                     problem = _problem(pod, waited_s) if pod else ""
                     if problem or waited_s > timeout_s:
-                        raise NotAble(f"pod {name} does not start: {problem or f'not running after {timeout_s:g} s'}")
+                        problem = problem or f"not running after {timeout_s:g} s"
+                        raise NotAble(_one_line(f"pod {name} does not start: {problem}{self._warning(name)}"))
                     self._lock.wait(1.0)
             finally:
                 self._waiting -= 1
@@ -246,8 +260,23 @@ class Pods:
         with self._lock:
             names = sorted(self._names)
         for name in names:
-            self.remove(name)
-        delete_configmap(self.client, configmap_name(self.run_id))
+            self.remove(name)  # the first that gets no answer ends it: the others would get none either
+        if self._prepared:
+            delete_configmap(self.client, configmap_name(self.run_id))
+
+    def _warning(self, name: str) -> str:
+        """The last warning that was recorded of a pod; ``""`` where there is none, or events may not be read."""
+        with contextlib.suppress(NotAble), answered("list events"):
+            answer = self.client.core().list_namespaced_event(
+                self.client.namespace,
+                field_selector=f"involvedObject.name={name},type=Warning",
+                _preload_content=False,
+                _request_timeout=TIMEOUT_S,
+            )
+            events = json.loads(answer.data)["items"]
+            if events:
+                return f"; {events[-1].get('reason', '')}: {events[-1].get('message', '')}"
+        return ""
 
 
 def list_raw(client: Client, run_id: str | None = None, selector: str = "") -> list[dict[str, Any]]:
@@ -274,7 +303,9 @@ def delete_configmap(client: Client, name: str) -> None:
 def _delete(call: Callable[[], Any], client: Client, name: str, kind: str) -> None:
     try:
         with answered(f"remove {kind} {name}"):
-            call()(name, client.namespace, grace_period_seconds=0, _preload_content=False, _request_timeout=TIMEOUT_S)
+            where = {"_preload_content": False, "_request_timeout": TIMEOUT_S}
+            # Read to its end, or the connection stays open.
+            _ = call()(name, client.namespace, grace_period_seconds=0, **where).data
     except NotAble as error:
         if "not found" not in str(error):
             raise
@@ -300,6 +331,10 @@ def run(client: Client, pod: str, container: str, argv: Sequence[str], timeout_s
     status = channel.status
     code = status.exit_code if status and status.exit_code is not None else 127
     return code, b"".join(parts) or channel.errors().encode()
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _running(pod: Mapping[str, Any]) -> bool:
