@@ -1,21 +1,26 @@
-"""What this machine can do: one line a check, each with the command that mends it."""
+"""What this machine, or a cluster, can do: one line a check, each with what mends it."""
 
 from __future__ import annotations
 
 import importlib.util
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dnslab.backends import open_backend
-from dnslab.errors import DnslabError
+from dnslab.errors import DnslabError, NotAble, UsageError
 from dnslab.plan import Plan
 from dnslab.probe import find_probe
+
+if TYPE_CHECKING:
+    from dnslab.backends.kubernetes.access import Finding
+    from dnslab.backends.kubernetes.client import Client
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at; ``needed`` by the lab, or only good to have."""
+    """One thing looked at; ``needed`` to measure, or only good to have."""
 
     what: str
     ok: bool
@@ -44,3 +49,31 @@ def checks() -> Iterator[Check]:
         yield Check("lab", True, f"opened and closed again; targets: {listed}")
     finally:
         backend.close()
+
+
+def cluster_checks(client: Client, rights: Sequence[Finding]) -> Iterator[Check]:
+    """Each check of a namespace in turn; the last one, once nothing is missing, asks whether it would let a pod in."""
+    from dnslab.backends.kubernetes import access
+
+    found = [
+        _seen("server", access.server_version, client),
+        _seen("namespace", access.pod_security, client),
+        _seen("quota", access.quotas, client),
+        *(Check(one.rule.title, one.ok, str(one), one.rule.needed) for one in rights),
+    ]
+    yield from found
+    if all(one.ok or not one.needed for one in found):
+        try:
+            yield Check("own pod", True, access.admitted(client))
+        except NotAble as error:
+            yield Check("own pod", False, str(error))
+
+
+def _seen(what: str, look: Callable[[Client], str], client: Client) -> Check:
+    """What may be denied is not needed; what is not there is."""
+    try:
+        return Check(what, True, look(client))
+    except UsageError as error:
+        return Check(what, False, str(error))
+    except NotAble as error:
+        return Check(what, False, f"not seen: {error}", needed=False)
