@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,17 @@ def cli(debug: bool) -> None:
 @click.option("--like", metavar="deploy/NAME", help="Own pods with that workload's image, placement and resources.")
 @click.option("--nodes", metavar="all|N|NAME", help="Nodes to measure on (default 1).")
 @click.option("--pods-per-node", type=int, help="Targets on each node (default 1).")
+@click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="Measure in pods that are there.")
+@click.option("--container", metavar="NAME", help="Of each existing pod; default its first.")
+@click.option(
+    "--edit-resolv-conf", is_flag=True, help="Variants by editing an existing pod's file, and putting it back."
+)
+@click.option("--ephemeral-container", "debug_image", metavar="IMAGE", help="For pods without a shell: one beside it.")
 @click.option("--node-counters", is_flag=True, help="Read each node's conntrack from a pod in its network namespace.")
+@click.option("--max-rate", "max_rate_per_s", type=float, help="Lookups/s allowed in a cluster, in all (default 2000).")
+@click.option("--max-workers", type=int, help="Closed-loop workers allowed in a cluster, in all (default 1000).")
+@click.option("--max-total", "max_lookups", type=int, help="Paced lookups allowed in a cluster (default 5000000).")
+@click.option("--allow-external", is_flag=True, help="Look up names outside the cluster's domain, too.")
 @click.option("--fault", metavar="NAME[:KEY=NUMBER,...]", help="Fault the lab injects, as in race:p=0.05.")
 @click.option("--run-name", metavar="NAME", help="Ends the run folder's name (default compare).")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to make (default results/<UTC time>-<name>).")
@@ -87,11 +97,22 @@ def run(
             from dnslab.backends.kubernetes.client import connect
 
             click.echo(f"cluster: {connect(plan.cluster.context, plan.cluster.namespace)}")
+            for line in _announced(plan):
+                click.echo(line)
         with shown() as on_progress:
             path = runner.run(plan, out, on_progress=on_progress)
     click.echo(f"run: {path}")
     if report:
         _report(path, None)
+
+
+def _announced(plan: Any) -> Sequence[str]:
+    """What is done in pods of others; nothing where there are none."""
+    if not plan.cluster.existing:
+        return []
+    from dnslab.backends.kubernetes.existing import announced
+
+    return announced(plan)
 
 
 def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
@@ -103,11 +124,14 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     data = base.model_dump()
     direct = ("backend", "nameserver", "rounds", "seed", "schedule", "limit_ms", "fault")
     data.update({key: asked[key] for key in direct if asked[key] is not None})
-    in_cluster = ("context", "namespace", "images", "like", "nodes", "pods_per_node", "node_counters")
-    wanted = {key: asked[key] for key in in_cluster if asked[key]}
+    wanted = {key: asked[key] for key in _IN_CLUSTER if asked[key]}
     if wanted and data["backend"] != "kubernetes":
-        raise UsageError(f"--{next(iter(wanted)).replace('_', '-')} is for --backend kubernetes")
+        raise UsageError(f"{_IN_CLUSTER[next(iter(wanted))]} is for --backend kubernetes")
     data["cluster"] = {**data["cluster"], **wanted}
+    raised = {key: asked[key] for key in _LIMITS if asked[key]}
+    if raised and data["backend"] != "kubernetes":
+        raise UsageError(f"{_LIMITS[next(iter(raised))]} is for --backend kubernetes: nothing else has limits")
+    data["limits"] = {**data["limits"], **raised}
     if asked["run_name"]:
         data["name"] = asked["run_name"]
     if asked["variants"]:
@@ -131,7 +155,33 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
         raise InvalidPlan("; ".join(_spoken(one, asked) for one in error.errors())) from error
 
 
-_OPTION = {"workers": "-c", "rate_per_s": "--rate", "duration_s": "-d", "limit_ms": "-l", "name": "--run-name"}
+_IN_CLUSTER = {
+    "context": "--context",
+    "namespace": "--namespace",
+    "images": "--image",
+    "like": "--like",
+    "nodes": "--nodes",
+    "pods_per_node": "--pods-per-node",
+    "node_counters": "--node-counters",
+    "existing": "--in",
+    "container": "--container",
+    "edit_resolv_conf": "--edit-resolv-conf",
+    "debug_image": "--ephemeral-container",
+}
+_LIMITS = {
+    "max_rate_per_s": "--max-rate",
+    "max_workers": "--max-workers",
+    "max_lookups": "--max-total",
+    "allow_external": "--allow-external",
+}
+_OPTION = {
+    **_LIMITS,
+    "workers": "-c",
+    "rate_per_s": "--rate",
+    "duration_s": "-d",
+    "limit_ms": "-l",
+    "name": "--run-name",
+}
 
 
 def _spoken(error: Any, asked: dict[str, Any]) -> str:
@@ -164,22 +214,53 @@ def _names_in(path: Path) -> list[str]:
 
 
 def _print_dry_run(plan: Any, out: Path | None) -> None:
+    from dnslab import limits
     from dnslab import plan as plans
     from dnslab.backends import known_targets
 
-    described = plans.describe(plan, known_targets(plan))
+    if plan.backend == "kubernetes":
+        from dnslab.backends.kubernetes.planned import planned
+
+        in_cluster: Any = planned(plan)
+        click.echo(f"# cluster: {in_cluster.client}")
+        targets = in_cluster.targets()
+        limits.check_load(plan, targets)
+    else:
+        in_cluster, targets = None, known_targets(plan)
+    described = plans.describe(plan, targets)
     click.echo(f"# The plan; give it back with `dnslab run FILE`.\n{plan.to_yaml()}")
     click.echo("# trial  round  variant                            targets")
     for trial in described["trials"]:
         click.echo(f"# {trial.number:5}  {trial.round:5}  {trial.variant:33}  {', '.join(trial.targets)}")
     for (variant, target), reason in described["not_applicable"].items():
         click.echo(f"# not applicable: {variant} on {target}: {reason}")
-    peak = described["peak_lookups_per_s"]
-    rate = f"at most {peak:g} lookups/s in all" if peak else "as fast as the workers go"
+    peak, workers = described["peak_lookups_per_s"], described["peak_workers"]
+    rate = f"at most {peak:g} lookups/s in all" if peak else f"as fast as {workers} workers go"
     click.echo(
         f"# load: {described['n_groups']} groups one after another, {described['load_s']:.0f} s at least, {rate}"
     )
-    click.echo(f"# makes: {out or 'results/<UTC time>-' + plan.name}, and in the {plan.backend} what it removes again")
+    place = "cluster" if in_cluster else plan.backend
+    click.echo(f"# makes: {out or 'results/<UTC time>-' + plan.name}, and in the {place} what it removes again")
+    for line in _announced(plan):
+        click.echo(f"# {line}")
+    if in_cluster:
+        _print_in_cluster(plan, in_cluster, described["trials"])
+
+
+def _print_in_cluster(plan: Any, in_cluster: Any, trials: Sequence[Any]) -> None:
+    """Objects and commands, as comments: what is printed stays a plan."""
+    from dnslab import health
+    from dnslab.backends.kubernetes.planned import as_yaml
+
+    click.echo("# libc: not known before the probe runs there; variants that it ignores will be left out")
+    objects = in_cluster.objects(health.control_trial(plan, in_cluster.targets()))
+    n_later = sum(len(trial.targets) for trial in trials if trial.round > 1) if objects else 0
+    click.echo(f"# objects: {len(objects)} up to the end of the first round, {len(objects) + n_later} in all")
+    for one in objects:
+        click.echo("# ---\n" + "".join(f"# {line}\n" for line in as_yaml(one).splitlines()), nl=False)
+    click.echo("# commands, each an exec:")
+    for line in in_cluster.commands():
+        click.echo(f"#   {line}")
 
 
 @cli.command()
@@ -242,17 +323,61 @@ def variants(libc: str | None) -> None:
         click.echo(f"{variant.name:34} {variant.summary}{'' if reason else since} {honoured}")
 
 
+@cli.group()
+def manifests() -> None:
+    """What to apply to a cluster before measuring there, as YAML. Prints, and changes nothing."""
+
+
+@manifests.command()
+@click.option("--namespace", default="default", show_default=True, metavar="NAME", help="Where pods will be.")
+def rbac(namespace: str) -> None:
+    """Print the rights dnslab needs in a namespace and, apart, those of each optional part."""
+    from dnslab.backends.kubernetes import access
+
+    click.echo(f"# Needed: all of it in namespace {namespace}.\n{access.role_yaml(namespace)}---")
+    click.echo("# From here on optional: take the parts that you use, leave out the others.")
+    click.echo(access.cluster_role_yaml(namespace), nl=False)
+
+
 @cli.command()
-def doctor() -> None:
-    """Say what this machine can do, and what is missing, with the command that mends it."""
+@click.option("--backend", type=click.Choice(["lab", "kubernetes"]), default="lab", show_default=True)
+@click.option("--context", metavar="NAME", help="Of the kubeconfig; default its current one (backend kubernetes).")
+@click.option("--namespace", metavar="NAME", help="Where pods will be; default the context's (backend kubernetes).")
+def doctor(backend: str, context: str | None, namespace: str | None) -> None:
+    """Say what this machine, or a cluster, can do, and what is missing, with what mends it."""
     from dnslab import doctor as checks
 
+    if backend == "kubernetes":
+        _doctor_of_cluster(context, namespace)
+        return
+    if context or namespace:
+        raise UsageError(f"--{'context' if context else 'namespace'} is for --backend kubernetes")
+    if not _print_checks(checks.checks()):
+        raise NotAble("this machine is not able to run the lab: see MISSING above")
+
+
+def _doctor_of_cluster(context: str | None, namespace: str | None) -> None:
+    from dnslab import doctor as checks
+    from dnslab.backends.kubernetes import access
+
+    client = _cluster(context, namespace)
+    rights = access.check(client, optional=True)
+    ok = _print_checks(checks.cluster_checks(client, rights))
+    missing = [one for one in rights if one.rule.needed and not one.ok]
+    if missing:
+        click.echo("# What is missing; whoever may applies it with `kubectl apply -f`.\n---")
+        click.echo(access.missing_yaml(client, missing), nl=False)
+    if not ok:
+        raise NotAble(f"not able to measure in namespace {client.namespace}: see MISSING above")
+
+
+def _print_checks(checks: Iterable[Any]) -> bool:
+    """Print each; whether nothing needed is missing."""
     ok = True
-    for line in checks.checks():
+    for line in checks:
         click.echo(f"{'ok     ' if line.ok else 'MISSING' if line.needed else 'no     '}  {line.what}: {line.detail}")
         ok = ok and (line.ok or not line.needed)
-    if not ok:
-        raise NotAble("this machine is not able to run the lab: see MISSING above")
+    return ok
 
 
 @cli.group()
@@ -382,16 +507,49 @@ def remove(context: str | None, image: str | None, address: str | None, yes: boo
     click.echo("\n".join(["will be deleted, and looked for on each node:", *(f"  {one}" for one in there)]))
     asking = node_cache_install.asking(client)
     if asking:
-        click.echo(f"{len(asking)} pods ask it by their dnsConfig and will have no DNS: {', '.join(asking[:5])}")
+        more = f" and {len(asking) - 5} more" if len(asking) > 5 else ""
+        click.echo(f"pods whose dnsConfig names it, and which will have no DNS: {', '.join(asking[:5])}{more}")
     _confirm(yes, "delete them")
     for line in node_cache_install.remove(client, image, _addresses(address) if address else ()):
         click.echo(line)
 
 
-def _cluster(context: str | None) -> Any:
+@cli.command()
+@_CONTEXT
+@click.option("--namespace", metavar="NAME", help="Where to look; default the context's.")
+@click.option("--run", "run_id", metavar="ID", help="What is left of this run only.")
+@click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="Look into these pods, too.")
+@click.option("--container", metavar="NAME", help="Of each of these pods; default its first.")
+@_YES
+def clean(run_id: str | None, existing: str | None, container: str | None, yes: bool, **where: Any) -> None:
+    """Remove what ended runs left in a cluster, and nothing else. Lists what goes first.
+
+    Of existing pods it mends the resolv.conf and removes the probe; they carry no mark, so name them (--in).
+    """
+    from dnslab.backends.kubernetes import clean as leftovers
+
+    if container and not existing:
+        raise UsageError("--container is for existing pods: name them with --in")
+    client = _cluster(**where)
+    left = leftovers.find(client, run_id)
+    inside = leftovers.find_inside(client, existing, container) if existing else []
+    if not left and not inside:
+        click.echo("nothing to remove")
+        return
+    for one in (*left, *inside):
+        click.echo(f"  {f'run {one.run}: ' if isinstance(one, leftovers.Left) else ''}{one}")
+    for young in leftovers.may_go_on(left):
+        click.echo(f"run {young} may be going on: it has young pods that run")
+    _confirm(yes, "remove this")
+    leftovers.remove(client, left)
+    leftovers.remove_inside(client, inside)
+    click.echo(f"removed: {len(left)} objects" + (f", and from {len(inside)} pods what was in them" if inside else ""))
+
+
+def _cluster(context: str | None, namespace: str | None = None) -> Any:
     from dnslab.backends.kubernetes.client import connect
 
-    client = connect(context)
+    client = connect(context, namespace)
     click.echo(f"cluster: {client}")
     return client
 

@@ -32,20 +32,28 @@ def open_backend(plan: Plan) -> Backend:
             raise UsageError(f"the fault {plan.fault.name!r} needs the lab: the local backend injects nothing")
         return LocalBackend(plan.nameserver)
     if plan.backend == "kubernetes":
-        from dnslab.backends.kubernetes import KubernetesBackend
-
         if plan.fault.name != "none":
             raise UsageError(f"the fault {plan.fault.name!r} needs the lab: nothing is injected into a cluster")
+        if plan.cluster.existing:
+            from dnslab.backends.kubernetes.existing import ExistingPods
+
+            return ExistingPods(plan)
+        from dnslab.backends.kubernetes import KubernetesBackend
+
         return KubernetesBackend(plan)
     raise UsageError(f"unknown backend {plan.backend!r}")
 
 
 def known_targets(plan: Plan) -> Sequence[TargetInfo]:
-    """The targets ``open_backend`` would offer, without opening anything: for a dry run."""
+    """The targets ``open_backend`` would offer, without opening or making anything; a libc may not be known yet."""
     if plan.backend == "lab":
         from dnslab.backends import lab
 
         return lab.known_targets()
+    if plan.backend == "kubernetes":
+        from dnslab.backends.kubernetes import planned
+
+        return planned.known_targets(plan)
     from dnslab.backends import local
 
     return local.known_targets()
