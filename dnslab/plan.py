@@ -165,6 +165,22 @@ class ClusterPlan(_Model):
         return self
 
 
+class Limits(_Model):
+    """How far a run may go with DNS that others use too.
+
+    The first three hold in clusters: paced lookups a second and workers of closed loops over all targets and variants
+    that run at the same time, and paced lookups in all. ``allow_external`` allows names outside the cluster's domain.
+    ``abort_margin`` holds everywhere: by how much the share of failed lookups may exceed the one before the run; at 1
+    nothing aborts.
+    """
+
+    max_rate_per_s: Annotated[float, Field(gt=0)] = 2_000.0
+    max_workers: Annotated[int, Field(ge=1)] = 1_000
+    max_lookups: Annotated[int, Field(ge=1)] = 5_000_000
+    allow_external: bool = False
+    abort_margin: Annotated[float, Field(gt=0, le=1)] = 0.2
+
+
 class Plan(_Model):
     """What a run will do.
 
@@ -190,6 +206,7 @@ class Plan(_Model):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     limit_ms: Annotated[float, Field(gt=0)] = 4_900.0
     deadline_s: Annotated[float, Field(gt=0, le=3_600)] | None = None
+    limits: Limits = Limits()
 
     @field_validator("fault", mode="before")
     @classmethod
@@ -247,6 +264,7 @@ class Plan(_Model):
         data = self.model_dump(mode="json", exclude_none=True)
         if self.backend != "kubernetes":
             del data["cluster"]
+            data["limits"] = {"abort_margin": self.limits.abort_margin}
         data["fault"] = str(self.fault)
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
@@ -395,19 +413,17 @@ def describe(plan: Plan, targets: Sequence[TargetInfo]) -> dict[str, Any]:
     per_group: dict[int, list[Trial]] = {}
     for trial in listed:
         per_group.setdefault(trial.group, []).append(trial)
-    seconds = sum(
-        max(plan.loads[trial.load].warmup_s + plan.loads[trial.load].duration_s for trial in group)
-        for group in per_group.values()
-    )
-    rates = [
-        sum((plan.loads[trial.load].rate_per_s or 0.0) * len(trial.targets) for trial in group)
-        for group in per_group.values()
-        if all(plan.loads[trial.load].loop != "closed" for trial in group)
-    ]
+    # Closed loops and paced loads never share a group: side by side it is of one load, in turn of one trial.
+    groups = [[(plan.loads[trial.load], len(trial.targets)) for trial in group] for group in per_group.values()]
+    rates = [sum((load.rate_per_s or 0.0) * n for load, n in group) for group in groups]
+    workers = [sum(load.workers * n for load, n in group if load.loop == "closed") for group in groups]
+    lasts_s = [max(load.warmup_s + load.duration_s for load, _ in group) for group in groups]
     return {
         "trials": listed,
         "n_groups": len(per_group),
-        "load_s": seconds,
-        "peak_lookups_per_s": max(rates, default=None),
+        "load_s": sum(lasts_s),
+        "peak_lookups_per_s": max(rates, default=0.0) or None,
+        "peak_workers": max(workers, default=0),
+        "n_paced_lookups": round(sum(rate * seconds for rate, seconds in zip(rates, lasts_s, strict=True))),
         "not_applicable": dict(not_applicable(plan, targets)),
     }

@@ -20,9 +20,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from dnslab import health, limits, records
 from dnslab import plan as plans
-from dnslab import records
-from dnslab.backends import open_backend
+from dnslab.backends import known_targets, open_backend
 from dnslab.backends.base import Arm, Backend, Expected, Target, TargetFacts
 from dnslab.conversation import Conversation
 from dnslab.errors import DnslabError, Interrupted, NotAble, RunInvalid, StorageFull, UsageError
@@ -95,22 +95,42 @@ def run(
     checked = (plan if isinstance(plan, Plan) else Plan.model_validate(dict(plan))).check()
     base = Path(results or os.environ.get("DNSLAB_RESULTS", "results"))
     path = Path(out) if out else new_run_path(base, checked.name)
-    with contextlib.closing(open_backend(checked)) as backend:
+    with contextlib.closing(_open_backend(checked)) as backend:
         _check_targets(checked, backend)
-        expected = backend.expected(checked.names)
-        folder = RunFolder.create(path, checked, environment(checked, backend))
-        _Runner(folder, backend, expected, on_progress).go()
+        expected = _expected(checked, backend)
+        before = health.before(checked, backend, expected)
+        folder = RunFolder.create(path, checked, environment(checked, backend, before))
+        _Runner(folder, backend, expected, before, on_progress).go()
     return path
 
 
 def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
-    """Go on with an interrupted run: every trial without a complete end is measured (again)."""
+    """Go on with an interrupted run: every trial without a complete end is measured (again).
+
+    To go on is to take DNS as it now is: whether it gets worse is judged against now.
+    """
     folder = RunFolder(Path(path))
-    with contextlib.closing(open_backend(folder.plan)) as backend:
-        expected = backend.expected(folder.plan.names)
-        folder.add_environment(environment(folder.plan, backend))
-        _Runner(folder, backend, expected, on_progress).go()
+    with contextlib.closing(_open_backend(folder.plan)) as backend:
+        expected = _expected(folder.plan, backend)
+        before = health.before(folder.plan, backend, expected)
+        folder.add_environment(environment(folder.plan, backend, before))
+        _Runner(folder, backend, expected, before, on_progress).go()
     return folder.path
+
+
+def _open_backend(plan: Plan) -> Backend:
+    """The backend; where it makes something in a cluster, the plan's load is known to be allowed before."""
+    if plan.backend == "kubernetes":
+        limits.check_load(plan, known_targets(plan))
+    return open_backend(plan)
+
+
+def _expected(plan: Plan, backend: Backend) -> Mapping[str, Expected]:
+    """What the plan's names resolve to, once it is known that they may be asked for."""
+    expected = backend.expected(plan.names)
+    absolute = {name: one.absolute for name, one in expected.items()}
+    limits.check_names(plan, absolute, str(backend.describe().get("resolv_conf", "")))
+    return expected
 
 
 def _check_targets(plan: Plan, backend: Backend) -> None:
@@ -124,8 +144,8 @@ def _check_targets(plan: Plan, backend: Backend) -> None:
         raise UsageError("nothing to measure: no variant of the plan applies to any of its targets")
 
 
-def environment(plan: Plan, backend: Backend) -> dict[str, Any]:
-    """What the run is measured on, as plain data."""
+def environment(plan: Plan, backend: Backend, before: health.Tally) -> dict[str, Any]:
+    """What the run is measured on, as plain data; ``before`` is what failed when nothing was loaded yet."""
     uname = platform.uname()
     return {
         "dnslab": version("dnslab"),
@@ -138,6 +158,7 @@ def environment(plan: Plan, backend: Backend) -> dict[str, Any]:
         "targets": [asdict(target) for target in backend.targets()],
         "backend": dict(backend.describe()),
         "fault": str(plan.fault),
+        "health_before": asdict(before),
     }
 
 
@@ -170,15 +191,20 @@ class _Runner:
         folder: RunFolder,
         backend: Backend,
         expected: Mapping[str, Expected],
+        before: health.Tally,
         on_progress: OnProgress | None,
     ) -> None:
         self._folder, self._backend, self._expected = folder, backend, expected
         self._plan = folder.plan
         self._on_progress = on_progress or (lambda progress: None)
         self._stopping = threading.Event()
+        self._stopped_by = "the user"
         self._failures: list[str] = []
         self._pace = _Pace()
         self._clocks = threading.Semaphore(CLOCKS_AT_ONCE)
+
+        control = health.control_trial(self._plan, backend.targets()).variant
+        self._watch = health.Watch(control, before, self._plan.limits.abort_margin)
 
     def go(self) -> None:
         trials = plans.trials(self._plan, self._backend.targets())
@@ -190,6 +216,11 @@ class _Runner:
             raise Interrupted(
                 f"interrupted after {self._progress.n_done} of {len(trials)} trials, all kept: "
                 f"`dnslab run --resume {self._folder.path}` goes on"
+            ) from None
+        except _Worse as worse:
+            raise RunInvalid(
+                f"{worse}: aborted with {len(trials) - len(self._missing(trials))} of {len(trials)} trials whole, all "
+                f"kept: `dnslab run --resume {self._folder.path}` goes on"
             ) from None
         if self._failures:
             raise RunInvalid(
@@ -227,7 +258,7 @@ class _Runner:
         try:
             clients = _collect(opening)
             self._ahead = self._open_all(then) if self._backend.opens_ahead else []
-            self._measure(clients)
+            self._measure(clients, is_last=not then)
         finally:
             self._stopping.set()
             for _ in self._pool.map(lambda client: client.target.close(), clients):
@@ -254,17 +285,20 @@ class _Runner:
             target.close()
             raise
 
-    def _measure(self, clients: Sequence[_Client]) -> None:
+    def _measure(self, clients: Sequence[_Client], is_last: bool) -> None:
         """All clients of a group: readied one by one, started at one instant, followed until the last has ended."""
         start = _StartInstant(len(clients))
         ready = _StartInstant(len(clients))
         futures = [self._pool.submit(self._measure_one, client, ready, start) for client in clients]
         self._progress.running = [client.progress for client in clients]
-        interrupted = False
+        interrupted, worse = False, ""
         while not all(future.done() for future in futures):
             try:
                 self._progress.left_s = self._pace.left_s()
                 self._on_progress(self._progress)
+                if not worse and not interrupted and (worse := self._worse(clients)):
+                    self._stopped_by = "dnslab, as DNS got worse"
+                    self._stop(clients, ready, start)
                 time.sleep(0.25)
             except KeyboardInterrupt:
                 if interrupted:  # a second Ctrl-C does not wait for lookups in flight
@@ -272,12 +306,7 @@ class _Runner:
                         client.target.close()
                     raise
                 interrupted = True
-                self._stopping.set()
-                ready.abandon()
-                start.abandon()
-                for client in clients:
-                    if client.conversation:
-                        client.conversation.stop()
+                self._stop(clients, ready, start)
         for future in futures:
             future.result()
         for progress in (client.progress for client in clients):
@@ -287,6 +316,25 @@ class _Runner:
                 self._progress.n_stalls_done += progress.heartbeat.n_stalls
         if interrupted:
             raise KeyboardInterrupt
+        worse = worse or self._worse(clients, over=True)
+        if worse and (self._stopping.is_set() or not is_last):
+            raise _Worse(worse)
+
+    def _worse(self, clients: Sequence[_Client], over: bool = False) -> str:
+        beats: dict[str, list[records.Heartbeat]] = {}
+        for client in clients:
+            if client.progress.heartbeat:
+                beats.setdefault(client.trial.variant, []).append(client.progress.heartbeat)
+        elapsed_s = max((beat.elapsed_ns / 1e9 for one in beats.values() for beat in one), default=0.0)
+        return self._watch.judge(elapsed_s, {name: health.tally(one) for name, one in beats.items()}, over)
+
+    def _stop(self, clients: Sequence[_Client], ready: _StartInstant, start: _StartInstant) -> None:
+        self._stopping.set()
+        ready.abandon()
+        start.abandon()
+        for client in clients:
+            if client.conversation:
+                client.conversation.stop()
 
     def _measure_one(self, client: _Client, ready: _StartInstant, start: _StartInstant) -> None:
         """One trial on one target, from job to end.json. Only a full disk ends the run; all else ends this trial."""
@@ -320,7 +368,7 @@ class _Runner:
         except DnslabError as error:
             end.update(status="failed", error=end["error"] or str(error))
         if self._stopping.is_set() and end["status"] != "complete":
-            end["error"] = end["error"] or "stopped by the user"
+            end["error"] = end["error"] or f"stopped by {self._stopped_by}"
         end.update(
             counters=dict(counters),
             exposed_counted=counters.get("node.exposed"),
@@ -354,6 +402,10 @@ class _Runner:
             if self._stopping.is_set():
                 conversation.stop()
             return conversation.follow(lambda beat: _note(client.progress, beat)), asdict(clock)
+
+
+class _Worse(Exception):
+    """DNS fails more than before the run, in words."""
 
 
 class _Pace:

@@ -271,7 +271,7 @@ def summarise(run: Run) -> Summary:
                     # A closed loop has no effects: once workers hang together, it counts workers, not faults.
                     compared = load not in closed and variant != "baseline"
                     effects = _effects(cell, baseline) if compared and baseline else None
-                    rows.append(_row(key, cell, effects, run))
+                    rows.append(_row(key, cells, effects, run))
                 elif (variant, target.name) in left_out and _wanted(run, target.name, variant):
                     rows.append(_empty_row(key, target.libc, left_out[variant, target.name]))
     return Summary(
@@ -293,14 +293,15 @@ def _wanted(run: Run, target: str, variant: str) -> bool:
     return not chosen or (target in chosen and (chosen[target] is None or variant in (chosen[target] or ())))
 
 
-def _row(key: _Key, cell: _Cell, effects: Mapping[str, Interval] | None, run: Run) -> dict[str, Any]:
+def _row(key: _Key, cells: Mapping[_Key, _Cell], effects: Mapping[str, Interval] | None, run: Run) -> dict[str, Any]:
+    cell = cells[key]
     total = cell.totals
     n = int(total["n"])
     response, service = np.concatenate(cell.responses), np.concatenate(cell.services)
     p50, p99, p999 = quantiles(response, LEVELS)
     rounds = [cell.rounds[number] for number in sorted(cell.rounds)]
     names = ("stalls_share", "slow_share", "failed_share", "lookups_per_s")
-    modelled = _exposed_modelled(run, key, cell, n) if cell.exposed is None else None
+    modelled = _exposed_modelled(run, key, cells, n) if cell.exposed is None else None
     return {
         "variant": key[0],
         "target": key[1],
@@ -353,21 +354,44 @@ def _effects(cell: _Cell, baseline: _Cell) -> dict[str, Interval]:
     return effects
 
 
-def _exposed_modelled(run: Run, key: _Key, cell: _Cell, n: int) -> float | None:
+def _exposed_modelled(run: Run, key: _Key, cells: Mapping[_Key, _Cell], n: int) -> float | None:
     """Lookups whose first socket opens a new flow, once entries have had their life: n exp(-r T / P).
 
     Source ports are random, so a socket meets no live entry with that probability; r counts sockets/s from one
-    address (one a search candidate), T is an entry's life, P the number of ports. 0 where no pair is ever in flight,
-    None for a closed loop, whose rate is a result.
+    address, T is an entry's life, P the number of ports. 0 where no pair is ever in flight, None for a closed loop,
+    whose rate is a result.
     """
     backend = run.environment.get("backend", {})
-    rate = run.plan.loads[key[2]].rate_per_s
     life_s, ports = backend.get("udp_timeout_s"), backend.get("n_ports")
     if not run.plan.variant(key[0]).sends_pairs:
         return 0.0
-    if rate is None or not life_s or not ports:
+    if run.plan.loads[key[2]].rate_per_s is None or not life_s or not ports:
         return None
-    return n * math.exp(-rate * cell.n_candidates * life_s / ports)
+    return n * math.exp(-_sockets_per_s(run, key, cells) * life_s / ports)
+
+
+def _sockets_per_s(run: Run, key: _Key, cells: Mapping[_Key, _Cell]) -> float:
+    """UDP sockets a second from the address that ``key`` has: its own, or those of all that share it.
+
+    Where clients are not fresh, all variants and loads of a target leave from one address: side by side they add up,
+    in turn the busiest may have come just before.
+    """
+    if run.environment.get("backend", {}).get("fresh_clients", True):
+        return _own_sockets_per_s(run, key, cells[key])
+    shared: dict[int, list[float]] = {}
+    for one, cell in cells.items():
+        if one[1] == key[1]:
+            shared.setdefault(one[2], []).append(_own_sockets_per_s(run, one, cell))
+    together = sum if run.plan.order == "side-by-side" else max
+    return max(together(rates) for rates in shared.values())
+
+
+def _own_sockets_per_s(run: Run, key: _Key, cell: _Cell) -> float:
+    """One a search candidate, two where A and AAAA have one each; TCP and another nameserver are other flows."""
+    variant, rate = run.plan.variant(key[0]), run.plan.loads[key[2]].rate_per_s
+    if rate is None or "use-vc" in variant.options or variant.node_local:
+        return 0.0
+    return rate * cell.n_candidates * (2 if "single-request-reopen" in variant.options else 1)
 
 
 SKETCH_LEVELS = np.concatenate([np.linspace(0.0, 0.99, 500, endpoint=False), 1 - np.logspace(-2, -6, 300)])
