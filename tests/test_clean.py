@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -52,10 +53,10 @@ def test_a_pod_left_edited_is_mended(namespace: str, tmp_path: Path) -> None:
     make_pod(namespace, "web")
     before = resolv_conf(namespace, "web")
     client = connect(namespace=namespace)
-    shell = Shell(client, "web", "app")
-    edit.begin(shell, before, find("timeout-1"))
-    with pytest.raises(ProbeFailed, match="ended"):
-        shell.ask("printf x >/tmp/.dnslab-0badf00d; kill -9 $$")
+    with contextlib.closing(Shell(client, "web", "app")) as shell:
+        edit.begin(shell, before, find("timeout-1"))
+        with pytest.raises(ProbeFailed, match="ended"):
+            shell.ask("printf x >/tmp/.dnslab-0badf00d; kill -9 $$")
     assert resolv_conf(namespace, "web") != before
     here = [f"--namespace={namespace}", "--in=app=web", "--yes"]
     said = dnslab("clean", *here, cwd=tmp_path)
