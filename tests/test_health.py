@@ -162,6 +162,7 @@ def test_a_nameserver_that_dies_in_the_middle_aborts_and_resume_goes_on(tmp_path
     assert failed_before(path)[1] == 0
 
 
+@pytest.mark.verify
 @pytest.mark.probe
 def test_what_a_short_trial_shows_ends_the_run_before_the_next(tmp_path: Path) -> None:
     sick, path = Sick(), tmp_path / "run"
@@ -171,6 +172,7 @@ def test_what_a_short_trial_shows_ends_the_run_before_the_next(tmp_path: Path) -
     assert [arm.status for arm in open_run(path).arms()] == ["complete"]
 
 
+@pytest.mark.verify
 @pytest.mark.probe
 def test_who_asks_for_it_goes_on(tmp_path: Path) -> None:
     sick, path = Sick(), tmp_path / "run"
@@ -180,6 +182,7 @@ def test_who_asks_for_it_goes_on(tmp_path: Path) -> None:
     assert [arm.status for arm in open_run(path).arms()] == ["complete"] * 2
 
 
+@pytest.mark.verify
 @pytest.mark.probe
 def test_one_that_was_sick_before_stays_measurable(tmp_path: Path) -> None:
     path = tmp_path / "run"
@@ -193,6 +196,7 @@ def test_one_that_was_sick_before_stays_measurable(tmp_path: Path) -> None:
     assert (open_run(path).lookups()["outcome"] == "failed").mean() > 0.3
 
 
+@pytest.mark.verify
 @pytest.mark.probe
 def test_stalls_do_not_abort(tmp_path: Path) -> None:
     sick, path = Sick(), tmp_path / "run"
