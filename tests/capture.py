@@ -1,4 +1,4 @@
-"""An independent witness: every packet of a lab client, as tcpdump wrote it down."""
+"""An independent witness: every packet of a client or a node, as tcpdump wrote it down."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,14 +68,23 @@ def _packet(at_ns: int, packet: bytes) -> Packet:
 @contextlib.contextmanager
 def captured(target: LabTarget) -> Iterator[list[Packet]]:
     """Capture in the client; the list is filled when the block ends."""
+    inside = target._lab.inside
+    with tcpdump(lambda argv: inside.enter(argv, target.client), ["-i", "eth0"], environment()) as packets:
+        yield packets
+
+
+@contextlib.contextmanager
+def tcpdump(
+    enter: Callable[[list[str]], list[str]], where: list[str], env: Mapping[str, str] | None = None
+) -> Iterator[list[Packet]]:
+    """Capture DNS ``where`` tcpdump's options say, ``enter`` making its command line one that runs there."""
     packets: list[Packet] = []
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)  # tcpdump gives up its rights
         path = Path(folder) / "pcap"
-        argv = ["tcpdump", "--immediate-mode", "-i", "eth0", "-w", str(path), "-U", "-B", "16384", "-Z", "root"]
+        argv = ["tcpdump", "--immediate-mode", *where, "-w", str(path), "-U", "-B", "16384", "-Z", "root"]
         argv += ["--time-stamp-precision=nano", "port", "53"]
-        command = target._lab.inside.enter(argv, target.client)
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment(), start_new_session=True)
+        process = subprocess.Popen(enter(argv), stderr=subprocess.PIPE, env=env, start_new_session=True)
         assert process.stderr
         while b"listening" not in (line := process.stderr.readline()):
             if not line:
@@ -84,9 +93,9 @@ def captured(target: LabTarget) -> Iterator[list[Packet]]:
             yield packets
         finally:
             time.sleep(0.3)
-            # nsenter forked: the signal has to reach its child, and no other.
+            # Where nsenter forked, the signal has to reach its child, and no other; else the process itself.
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            for pid in children:
+            for pid in children or [str(process.pid)]:
                 subprocess.run(["kill", "-INT", pid], check=False)
             process.wait(5)
             process.stderr.close()

@@ -7,12 +7,10 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.capture import Packet, read_pcap
+from tests.capture import Packet, tcpdump
 from tests.cluster.cluster import BIN, DNS, KUBECONFIG, in_node, kubectl
 
 #: the emulated conntrack race: of two packets that meet a flow without an answer, the second is dropped now and then.
@@ -88,26 +86,11 @@ def rcvbuf_errors(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def captured_on(node: str, port: int = 53) -> Iterator[list[Packet]]:
-    """Every packet to and from ``port`` as it enters a node from its pods; the list is filled when the block ends."""
-    packets: list[Packet] = []
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "pcap"
-        argv = ["nsenter", f"--net=/run/netns/{node}", "tcpdump", "--immediate-mode", "-i", "any", "-w", str(path)]
-        argv += ["-U", "-B", "16384", "-Z", "root", "-Q", "in", "--time-stamp-precision=nano", "-y", "LINUX_SLL2"]
-        process = subprocess.Popen([*argv, "port", str(port)], stderr=subprocess.PIPE, start_new_session=True)
-        assert process.stderr
-        while b"listening" not in (line := process.stderr.readline()):
-            if not line:
-                raise RuntimeError("tcpdump did not start")
-        try:
-            yield packets
-        finally:
-            time.sleep(0.3)
-            process.send_signal(signal.SIGINT)
-            process.wait(5)
-            process.stderr.close()
-            packets.extend(read_pcap(path))
+def captured_on(node: str) -> Iterator[list[Packet]]:
+    """Every DNS packet as it enters a node, from its pods or for them; the list is filled when the block ends."""
+    where = ["-i", "any", "-Q", "in", "-y", "LINUX_SLL2"]
+    with tcpdump(lambda argv: ["nsenter", f"--net=/run/netns/{node}", *argv], where) as packets:
+        yield packets
 
 
 def pods_left(namespace: str) -> list[str]:
