@@ -132,9 +132,7 @@ class KubernetesBackend:
         """Cluster, namespace, run id, targets and their nodes."""
         return {
             "name": self.name,
-            "context": self.client.context,
-            "namespace": self.client.namespace,
-            "server": self.client.server,
+            **self.client.described(),
             "run_id": self.run_id,
             "fresh_clients": True,
             "n_ports": self._n_ports,

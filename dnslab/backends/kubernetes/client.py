@@ -58,6 +58,10 @@ class Client:
         """A new ``AppsV1Api``."""
         return kubernetes.client.AppsV1Api(self.api())
 
+    def described(self) -> dict[str, str]:
+        """Which cluster and namespace, for environment.json."""
+        return {"context": self.context, "namespace": self.namespace, "server": _without_password(self.server)}
+
     def __str__(self) -> str:
         return f"context {self.context}, namespace {self.namespace}, {self.server}"
 
@@ -82,7 +86,7 @@ def connect(context: str | None = None, namespace: str | None = None) -> Client:
     configuration = kubernetes.client.Configuration()
     name, own_namespace = _load(configuration, context)
     configuration.retries = False
-    server = re.sub("//[^/]*@", "//", configuration.host)  # a password may stand in a URL
+    server = _without_password(configuration.host)
     client = Client(name, namespace or own_namespace, server, configuration)
     with answered("reach the API server"):
         kubernetes.client.AuthorizationV1Api(client.api()).create_self_subject_access_review(
@@ -90,6 +94,10 @@ def connect(context: str | None = None, namespace: str | None = None) -> Client:
             _request_timeout=PREFLIGHT_TIMEOUT_S,
         )
     return client
+
+
+def _without_password(url: str) -> str:
+    return re.sub("//[^/]*@", "//", url)
 
 
 def _load(configuration: Any, context: str | None) -> tuple[str, str]:

@@ -91,9 +91,7 @@ def surroundings(client: Client) -> Surroundings:
     deployments = seen(lambda: listed(client, "Deployment", SYSTEM, DNS_SELECTOR))
     facts = {
         "server_version": seen(lambda: _server_version(client)),
-        "context": client.context,
-        "namespace": client.namespace,
-        "server": re.sub(r"//[^/]*@", "//", client.server),
+        **client.described(),
         "nodes": seen(lambda: [describe_node(node) for node in _nodes(client)]),
         "dns": {
             "service": seen(lambda: _service(client)),

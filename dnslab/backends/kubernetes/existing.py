@@ -208,9 +208,7 @@ class ExistingPods:
         """Cluster, namespace, pods, and why their flows are not fresh."""
         return {
             "name": self.name,
-            "context": self.client.context,
-            "namespace": self.client.namespace,
-            "server": self.client.server,
+            **self.client.described(),
             "run_id": self.run_id,
             "fresh_clients": False,
             "n_ports": self._n_ports,

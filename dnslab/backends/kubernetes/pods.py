@@ -6,6 +6,7 @@ nothing of trials; every object carries the run's id, by which ``remove_all`` fi
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import threading
@@ -147,8 +148,6 @@ def configmap_name(run_id: str) -> str:
 
 def configmap_manifest(run_id: str) -> dict[str, Any]:
     """The ConfigMap with every probe that is there, 0.4 MB in all (the most it may hold is 1 MiB)."""
-    import base64
-
     programs = {path.name: base64.b64encode(path.read_bytes()).decode() for path in sorted(BIN.glob("probe-*"))}
     return {
         "apiVersion": "v1",
