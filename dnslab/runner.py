@@ -26,15 +26,13 @@ from dnslab.backends import known_targets, open_backend
 from dnslab.backends.base import Arm, Backend, Expected, Target, TargetFacts
 from dnslab.conversation import Conversation
 from dnslab.errors import DnslabError, Interrupted, NotAble, RunInvalid, StorageFull, UsageError
+from dnslab.pacing import Pace, StartInstant
 from dnslab.plan import Plan, Trial
 from dnslab.probe.job import encode
 from dnslab.store import ArmWriter, RunFolder, new_run_path
 from dnslab.trial import describe, make_job
 
-#: between the last target's readiness and the start instant: every probe must have its GO by then. Sent all at once
-#: to 100 pods through one API server, the last came a second after the first.
-START_DELAY_NS = 100_000_000
-START_DELAY_PER_ARM_NS = 15_000_000
+#: clocks measured at the same time: more would measure one another
 CLOCKS_AT_ONCE = 2
 
 
@@ -200,7 +198,7 @@ class _Runner:
         self._stopping = threading.Event()
         self._stopped_by = "the user"
         self._failures: list[str] = []
-        self._pace = _Pace()
+        self._pace = Pace()
         self._clocks = threading.Semaphore(CLOCKS_AT_ONCE)
 
         control = health.control_trial(self._plan, backend.targets()).variant
@@ -287,8 +285,8 @@ class _Runner:
 
     def _measure(self, clients: Sequence[_Client], is_last: bool) -> None:
         """All clients of a group: readied one by one, started at one instant, followed until the last has ended."""
-        start = _StartInstant(len(clients))
-        ready = _StartInstant(len(clients))
+        start = StartInstant(len(clients))
+        ready = StartInstant(len(clients))
         futures = [self._pool.submit(self._measure_one, client, ready, start) for client in clients]
         self._progress.running = [client.progress for client in clients]
         interrupted, worse = False, ""
@@ -328,7 +326,7 @@ class _Runner:
         elapsed_s = max((beat.elapsed_ns / 1e9 for one in beats.values() for beat in one), default=0.0)
         return self._watch.judge(elapsed_s, {name: health.tally(one) for name, one in beats.items()}, over)
 
-    def _stop(self, clients: Sequence[_Client], ready: _StartInstant, start: _StartInstant) -> None:
+    def _stop(self, clients: Sequence[_Client], ready: StartInstant, start: StartInstant) -> None:
         self._stopping.set()
         ready.abandon()
         start.abandon()
@@ -336,7 +334,7 @@ class _Runner:
             if client.conversation:
                 client.conversation.stop()
 
-    def _measure_one(self, client: _Client, ready: _StartInstant, start: _StartInstant) -> None:
+    def _measure_one(self, client: _Client, ready: StartInstant, start: StartInstant) -> None:
         """One trial on one target, from job to end.json. Only a full disk ends the run; all else ends this trial."""
         end: dict[str, Any] = {"status": "failed", "error": None, "trailer": None}
         begun = False
@@ -385,8 +383,8 @@ class _Runner:
         self,
         client: _Client,
         described: Mapping[str, Any],
-        ready: _StartInstant,
-        start: _StartInstant,
+        ready: StartInstant,
+        start: StartInstant,
         sink: Callable[[bytes], None],
     ) -> tuple[records.Trailer, dict[str, int]]:
         channel = client.target.start(encode(make_job(self._plan, client.trial, client.facts, described)))
@@ -406,63 +404,6 @@ class _Runner:
 
 class _Worse(Exception):
     """DNS fails more than before the run, in words."""
-
-
-class _Pace:
-    """Time left, from how much longer than their load the groups so far took: set-up, and lookups in flight at the
-    end, which may be a resolver's whole wait."""
-
-    def __init__(self) -> None:
-        self._began_s = self._spent_s = self._planned_s = self._this_s = self._later_s = 0.0
-
-    def begin(self, this_s: float, later_s: float) -> None:
-        """The next group begins; the load planned for it and for all after it."""
-        now_s = time.monotonic()
-        if self._this_s:
-            self._spent_s += now_s - self._began_s
-            self._planned_s += self._this_s
-        self._began_s, self._this_s, self._later_s = now_s, this_s, later_s
-
-    def left_s(self) -> float:
-        factor = self._spent_s / self._planned_s if self._planned_s else 1.0
-        elapsed_s = time.monotonic() - self._began_s
-        return max(0.0, factor * self._this_s - elapsed_s) + factor * self._later_s
-
-
-class _StartInstant:
-    """Lets every arm of a group wait until all have come, then gives all the same instant of our monotonic clock."""
-
-    def __init__(self, n_arms: int) -> None:
-        self._waiting_for = n_arms
-        self._condition = threading.Condition()
-        self._instant_ns: int | None = None
-        self._arrived: set[str] = set()
-
-    def wait(self, arm: str) -> int:
-        with self._condition:
-            self._arrive(arm)
-            self._condition.wait_for(lambda: self._instant_ns is not None)
-            assert self._instant_ns is not None
-            return self._instant_ns
-
-    def leave(self, arm: str) -> None:
-        """An arm that will never be ready does not hold up the others; after ``wait`` this changes nothing."""
-        with self._condition:
-            self._arrive(arm)
-
-    def abandon(self) -> None:
-        with self._condition:
-            self._release()
-
-    def _arrive(self, arm: str) -> None:
-        self._arrived.add(arm)
-        if len(self._arrived) >= self._waiting_for:
-            self._release()
-
-    def _release(self) -> None:
-        if self._instant_ns is None:
-            self._instant_ns = time.monotonic_ns() + START_DELAY_NS + self._waiting_for * START_DELAY_PER_ARM_NS
-            self._condition.notify_all()
 
 
 def _groups(trials: Sequence[Trial]) -> list[list[Trial]]:
