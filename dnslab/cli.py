@@ -119,6 +119,7 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     from pydantic import ValidationError
 
     from dnslab import plan as plans
+    from dnslab.backends import completed
 
     base = plans.load(plan_file.read_text(encoding="utf-8"), str(plan_file)) if plan_file else plans.Plan()
     data = base.model_dump()
@@ -150,7 +151,7 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
         load |= {"loop": "closed", "rate_per_s": None}
     data["loads"] = [{**one, **load} for one in data["loads"]]
     try:
-        return plans.Plan.model_validate(data).check()
+        return completed(plans.Plan.model_validate(data).check())
     except ValidationError as error:
         raise InvalidPlan("; ".join(_spoken(one, asked) for one in error.errors())) from error
 

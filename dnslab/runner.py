@@ -12,7 +12,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from typing import Any
 
 from dnslab import health, limits, records
 from dnslab import plan as plans
-from dnslab.backends import known_targets, open_backend
+from dnslab.backends import completed, known_targets, open_backend
 from dnslab.backends.base import Arm, Backend, Expected, Target, TargetFacts
 from dnslab.conversation import Conversation
 from dnslab.errors import DnslabError, Interrupted, NotAble, RunInvalid, StorageFull, UsageError
@@ -90,10 +90,10 @@ def run(
     Interrupted
         On Ctrl-C; likewise.
     """
-    checked = (plan if isinstance(plan, Plan) else Plan.model_validate(dict(plan))).check()
+    checked = completed((plan if isinstance(plan, Plan) else Plan.model_validate(dict(plan))).check())
     base = Path(results or os.environ.get("DNSLAB_RESULTS", "results"))
     path = Path(out) if out else new_run_path(base, checked.name)
-    with contextlib.closing(_open_backend(checked)) as backend:
+    with _opened_backend(checked) as backend:
         _check_targets(checked, backend)
         expected = _expected(checked, backend)
         before = health.before(checked, backend, expected)
@@ -108,7 +108,7 @@ def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
     To go on is to take DNS as it now is: whether it gets worse is judged against now.
     """
     folder = RunFolder(Path(path))
-    with contextlib.closing(_open_backend(folder.plan)) as backend:
+    with _opened_backend(folder.plan) as backend:
         expected = _expected(folder.plan, backend)
         before = health.before(folder.plan, backend, expected)
         folder.add_environment(environment(folder.plan, backend, before))
@@ -116,11 +116,22 @@ def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
     return folder.path
 
 
-def _open_backend(plan: Plan) -> Backend:
+@contextlib.contextmanager
+def _opened_backend(plan: Plan) -> Iterator[Backend]:
     """The backend; where it makes something in a cluster, the plan's load is known to be allowed before."""
     if plan.backend == "kubernetes":
         limits.check_load(plan, known_targets(plan))
-    return open_backend(plan)
+    backend = open_backend(plan)
+    try:
+        yield backend
+    except DnslabError as error:
+        try:
+            backend.close()
+        except DnslabError as left:  # neither may hide the other
+            raise type(error)(f"{error}; {left}") from error
+        raise
+    finally:
+        backend.close()
 
 
 def _expected(plan: Plan, backend: Backend) -> Mapping[str, Expected]:
@@ -217,9 +228,14 @@ class _Runner:
             ) from None
         except _Worse as worse:
             raise RunInvalid(
-                f"{worse}: aborted with {len(trials) - len(self._missing(trials))} of {len(trials)} trials whole, all "
-                f"kept: `dnslab run --resume {self._folder.path}` goes on"
+                f"{worse}: aborted with {self._n_whole(trials)} of {len(trials)} trials whole, all kept: "
+                f"`dnslab run --resume {self._folder.path}` goes on"
             ) from None
+        except NotAble as error:
+            raise RunInvalid(
+                f"{error}: {self._n_whole(trials)} of {len(trials)} trials are whole, all kept: "
+                f"`dnslab run --resume {self._folder.path}` goes on"
+            ) from error
         if self._failures:
             raise RunInvalid(
                 f"{len(self._failures)} of {len(trials)} trials are not whole ({self._failures[0]}): "
@@ -245,6 +261,9 @@ class _Runner:
         # Side by side, a round is only worth something whole: its trials share the same minute.
         incomplete = {t.group for t in trials if any((t.number, name) not in complete for name in t.targets)}
         return [trial for trial in trials if trial.group in incomplete]
+
+    def _n_whole(self, trials: Sequence[Trial]) -> int:
+        return len(trials) - len(self._missing(trials))
 
     def _group_s(self, group: Sequence[Trial]) -> float:
         loads = [self._plan.loads[trial.load] for trial in group]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from dnslab.dataset import Run
 from dnslab.stats import LATE_MS, MIN_ROUNDS, Summary
+from dnslab.variants import DIRECT
 
 #: share of lookups late with an idle worker from which on the schedule was not kept
 LATE_SHARE = 0.01
@@ -48,6 +49,7 @@ def find_vetoes(run: Run, summary: Summary) -> list[Veto]:
         *_cpu(summary),
         *_blocked(summary),
         *_rounds(summary),
+        *_baseline(run),
     ]
     return sorted(found, key=lambda veto: veto.severity == "note")
 
@@ -147,3 +149,12 @@ def _rounds(summary: Summary) -> Iterator[Veto]:
     if summary.n_rounds < MIN_ROUNDS:
         seen = f"{summary.n_rounds} round{'s' if summary.n_rounds > 1 else ''}: no interval can be given"
         yield Veto("too few rounds", "note", seen, f"--rounds {MIN_ROUNDS} at least, 9 for a comparison of several")
+
+
+def _baseline(run: Run) -> Iterator[Veto]:
+    """What is called baseline may not be what its name says."""
+    cache = run.environment.get("backend", {}).get("node_cache") or {}
+    if cache.get("owns_cluster_ip"):
+        seen = f"a node-local cache owns the cluster IP ({cache['evidence'][0]})"
+        compared = f"{DIRECT} asks CoreDNS past it" + ("" if DIRECT in run.plan.variants else ": add it to --variants")
+        yield Veto("baseline is node-local already", "note", seen, compared)

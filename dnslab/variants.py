@@ -22,6 +22,9 @@ Means = Literal["file", "_res"]
 #: address the node-local cache is deployed on (NodeLocal DNSCache manifest, -localip)
 NODE_LOCAL_ADDRESS = "169.254.20.10"
 
+#: the variant whose nameserver only the cluster knows; ``backends.completed`` puts it into the plan
+DIRECT = "cluster-dns-direct"
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -95,6 +98,7 @@ BUILT_IN: Mapping[str, Variant] = {
             _GLIBC,
             node_local=True,
         ),
+        Variant(DIRECT, "nameserver kube-dns-upstream: past a node-local cache that owns the cluster IP"),
         Variant("ndots-1", "names with a dot are tried as they are first", ndots=1),
         Variant("absolute", "the full name, with its trailing dot: no search list", absolute=True),
         Variant("timeout-1", "timeout:1 attempts:3", timeout_s=1, attempts=3),

@@ -7,11 +7,12 @@ import json
 import os
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.capture import Packet, tcpdump
-from tests.cluster.cluster import BIN, DNS, KUBECONFIG, in_node, kubectl
+from tests.cluster.cluster import BIN, DNS, KUBECONFIG, STATE, in_node, kubectl, processes
 
 #: the emulated conntrack race: of two packets that meet a flow without an answer, the second is dropped now and then.
 #: Between conntrack (-200) and kube-proxy's DNAT (-100); drops are counted by the pod that sent them.
@@ -97,6 +98,20 @@ def pods_left(namespace: str) -> list[str]:
     """Objects of ours in a namespace."""
     said = kubectl("-n", namespace, "get", "pods,configmaps", "-l", "app.kubernetes.io/managed-by=dnslab", "-o", "name")
     return said.split()
+
+
+def traces(namespace: str) -> Counter[str]:
+    """All that a run could leave: objects of the namespace, processes, pods' folders and networks of the nodes."""
+    kinds = (
+        "pods,configmaps,secrets,serviceaccounts,services,roles,rolebindings,deployments,replicasets,daemonsets,jobs"
+    )
+    found = Counter(kubectl("-n", namespace, "get", kinds, "-o", "name").split())
+    for pid in processes():
+        with contextlib.suppress(OSError):
+            found[Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")] += 1
+    found.update(f"folder {path}" for path in STATE.glob("n*/kubelet/pods/*"))
+    found.update(f"network {path.name}" for path in Path("/run/netns").glob("cni-*"))
+    return found
 
 
 def apply(namespace: str, manifest: str) -> subprocess.CompletedProcess[str]:

@@ -59,7 +59,7 @@ ALLOWED = {
     "dataset": {"errors", "plan", "records", "store"},
     "tables": set(),
     "stats": {"errors", "plan", "records", "dataset", "tables"},
-    "validity": {"dataset", "stats"},
+    "validity": {"variants", "dataset", "stats"},
     "findings": {"stats", "tables", "validity"},
     "plots": {"stats", "tables"},
     "report": {"errors", "store", "dataset"},

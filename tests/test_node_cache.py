@@ -17,7 +17,11 @@ from typing import Any
 import pytest
 import yaml
 
+from dnslab import plan, runner
+from dnslab.dataset import open_run
 from dnslab.errors import UsageError
+from dnslab.stats import summarise
+from dnslab.validity import find_vetoes
 
 pytest.importorskip("kubernetes")
 
@@ -206,7 +210,7 @@ def daemon_set(name: str, *arguments: str) -> dict[str, Any]:
         "name": "node-cache",
         "image": "dnslab.test/glibc:1",
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/bin/busybox", "sleep", "600", *arguments],
+        "command": ["/bin/sh", "-c", "sleep 600", "sh", *arguments],
     }
     template = {
         "metadata": {"labels": labels},
@@ -223,10 +227,7 @@ def daemon_set(name: str, *arguments: str) -> dict[str, Any]:
 @pytest.mark.cluster
 def test_a_cache_of_others_is_told_and_left_alone(client: Client, namespace: str) -> None:
     """One that owns the cluster IP makes the baseline node-local."""
-    other = daemon_set("nodelocaldns")
-    other["spec"]["template"]["spec"]["containers"][0]["args"] = ["-localip", "169.254.25.10,10.96.0.10"]
-    other["spec"]["template"]["spec"]["containers"][0]["command"] = ["/bin/sh", "-c", "sleep 600", "sh"]
-    create(client, other, namespace)
+    create(client, daemon_set("nodelocaldns", "-localip", "169.254.25.10,10.96.0.10"), namespace)
     detection = wait_for(client, "detected")
     assert detection.addresses == ("169.254.25.10", "10.96.0.10")
     assert detection.owns_cluster_ip is True
@@ -235,6 +236,40 @@ def test_a_cache_of_others_is_told_and_left_alone(client: Client, namespace: str
     refused = dnslab("install", "--image", IMAGE, "--yes")
     assert refused.returncode == 2
     assert f"a node-local cache is there already, DaemonSet {namespace}/nodelocaldns" in refused.stderr
+
+
+@pytest.mark.cluster
+def test_a_baseline_that_is_node_local_is_labelled(client: Client, namespace: str, tmp_path: Path) -> None:
+    """And compared with what asks CoreDNS past the cache, by the Service that the cache asks."""
+    wanted = plan.Plan(
+        backend="kubernetes",
+        cluster=plan.ClusterPlan(namespace=namespace, images=("dnslab.test/glibc:1",)),
+        variants=("baseline", "cluster-dns-direct"),
+        loads=(plan.Load(rate_per_s=20, duration_s=2),),
+        names=("kubernetes.default",),
+        rounds=1,
+    )
+    with pytest.raises(UsageError, match="kube-system/kube-dns-upstream, which comes with a node-local cache"):
+        runner.run(wanted, tmp_path / "none")
+    create(client, daemon_set("nodelocaldns", "-localip", "169.254.25.10,10.96.0.10"), namespace)
+    ports = [{"name": "dns", "port": 53, "protocol": "UDP"}]
+    service = {"metadata": {"name": "kube-dns-upstream"}, "spec": {"selector": {"k8s-app": "kube-dns"}, "ports": ports}}
+    made = client.core().create_namespaced_service("kube-system", service)
+    try:
+        wait_for(client, "detected")
+        run = open_run(runner.run(wanted, tmp_path / "run"))
+    finally:
+        client.core().delete_namespaced_service("kube-dns-upstream", "kube-system")
+    assert [arm.status for arm in run.arms()] == ["complete", "complete"]
+    summary = summarise(run)
+    notes = [veto for veto in find_vetoes(run, summary) if veto.name == "baseline is node-local already"]
+    assert f"DaemonSet {namespace}/nodelocaldns" in notes[0].seen
+    asked = {arm.start["variant"]: arm.start["resolv_conf"] for arm in run.arms()}
+    assert f"nameserver {made.spec.cluster_ip}\n" in asked["cluster-dns-direct"]
+    assert "nameserver 10.96.0.10\n" in asked["baseline"]
+    direct = summary.row("cluster-dns-direct")
+    assert direct
+    assert direct["failed"] == 0
 
 
 def wait_for(client: Client, state: str) -> Detection:

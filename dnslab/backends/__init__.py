@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dnslab.errors import UsageError
+from dnslab.variants import DIRECT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,23 @@ def open_backend(plan: Plan) -> Backend:
 
         return KubernetesBackend(plan)
     raise UsageError(f"unknown backend {plan.backend!r}")
+
+
+def completed(plan: Plan) -> Plan:
+    """The plan with what only its cluster knows: the nameserver of ``cluster-dns-direct``, where it is compared.
+
+    Raises
+    ------
+    UsageError
+        There is no such nameserver.
+    """
+    if DIRECT not in plan.variants or DIRECT in plan.custom_variants:
+        return plan
+    if plan.backend != "kubernetes":
+        raise UsageError(f"{DIRECT} is for --backend kubernetes")
+    from dnslab.backends.kubernetes.node_cache import direct
+
+    return plan.model_copy(update={"custom_variants": {**plan.custom_variants, DIRECT: direct(plan.cluster)}})
 
 
 def known_targets(plan: Plan) -> Sequence[TargetInfo]:

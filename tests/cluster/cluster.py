@@ -336,7 +336,7 @@ def down() -> None:
         stop(record.stem)
     # Containers and their shims outlive containerd: end those whose cgroup is one of our nodes'.
     deadline = time.monotonic() + 10
-    while (left := _ours()) and time.monotonic() < deadline:
+    while (left := processes()) and time.monotonic() < deadline:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -365,7 +365,7 @@ def _remove_networks() -> None:
     sh("ip", "link", "delete", "dlc-host", check=False)
 
 
-def _ours() -> list[int]:
+def processes() -> list[int]:
     """Processes of the cluster: in a node's cgroup, or started from its state folder."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):

@@ -21,8 +21,9 @@ from dnslab.backends.base import Arm, Expected, Target
 from dnslab.backends.kubernetes import look
 from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, answered, connect
 from dnslab.backends.kubernetes.cluster import dns_counters, surroundings
+from dnslab.backends.kubernetes.node_cache import status
 from dnslab.backends.kubernetes.own import OwnPod
-from dnslab.backends.kubernetes.pods import CONTAINER, MACHINES, MOUNT, Pods, PodSpec, run
+from dnslab.backends.kubernetes.pods import AGAIN_TIMEOUT_S, CONTAINER, MACHINES, MOUNT, Pods, PodSpec, run
 from dnslab.errors import DnslabError, NotAble, UsageError
 from dnslab.plan import DEFAULT_IMAGE, ClusterPlan, Plan, TargetInfo
 from dnslab.resolvconf import ResolverOptions, parse
@@ -112,6 +113,7 @@ class KubernetesBackend:
         scout = self._scouts[0]
         seen = look.show(scout.run, scout.program, [look.RESOLV_CONF, look.PORT_RANGE])
         self._resolv_conf = seen[look.RESOLV_CONF] or ""
+        self._cache = status(self.client, resolv_conf=self._resolv_conf)
         self._n_ports = look.n_ports(seen[look.PORT_RANGE])
 
     def _watch(self) -> dict[str, OwnPod]:
@@ -138,6 +140,7 @@ class KubernetesBackend:
             "n_ports": self._n_ports,
             "udp_timeout_s": 30,
             "surroundings": dict(self._surroundings.facts),
+            "node_cache": vars(self._cache),
             "denied": [*self._surroundings.facts["denied"], *self._denied],
             "resolv_conf": self._resolv_conf,
             "places": [vars(place) for place in self._places],
@@ -160,7 +163,7 @@ class KubernetesBackend:
         for attempt in range(FRESH_TRIES):
             name = self._create(place, arm.variant)
             try:
-                pod = self._pods.wait_ready(name)
+                pod = self._pods.wait_ready(name, AGAIN_TIMEOUT_S)
             except BaseException:
                 with contextlib.suppress(DnslabError):  # the error under way says more
                     self._pods.remove(name)

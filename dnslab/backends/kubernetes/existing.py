@@ -20,6 +20,7 @@ from typing import Any
 from dnslab.backends.base import Arm, Channel, Expected, Target, TargetFacts
 from dnslab.backends.kubernetes import edit, ephemeral, lifetime_s, look
 from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, answered, connect
+from dnslab.backends.kubernetes.node_cache import status
 from dnslab.backends.kubernetes.own import PodChannel
 from dnslab.backends.kubernetes.pods import Pods, gone_wrong, list_raw
 from dnslab.backends.kubernetes.upload import Upload
@@ -198,6 +199,7 @@ class ExistingPods:
             raise
         self._sites = dict(sorted(self._sites.items()))
         self._first = next(iter(self._sites.values()))
+        self._cache = status(self.client, resolv_conf=self._first.original)
         self._n_ports = look.n_ports(self._first.show(look.PORT_RANGE)[look.PORT_RANGE])
 
     def _bring(self, others: Others, pod: Pod, container: str, plan: Plan) -> None:
@@ -214,6 +216,7 @@ class ExistingPods:
             "n_ports": self._n_ports,
             "udp_timeout_s": UDP_TIMEOUT_S,
             "resolv_conf": self._first.original,
+            "node_cache": vars(self._cache),
             "existing": self._where.existing,
             "debug_image": self._where.debug_image,
             "places": [

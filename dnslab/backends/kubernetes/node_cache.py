@@ -15,13 +15,17 @@ import kubernetes
 import yaml
 from kubernetes.client.exceptions import ApiException
 
-from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, answered
+from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, answered, connect
 from dnslab.backends.kubernetes.objects import listed, read
 from dnslab.errors import NotAble, UsageError
+from dnslab.plan import ClusterPlan, CustomVariant
 from dnslab.remedies import ClusterDns, Workload
 from dnslab.resolvconf import parse
+from dnslab.variants import DIRECT
 
 SYSTEM = "kube-system"
+#: selects CoreDNS's pods as kube-dns does, at an address that no cache listens on
+UPSTREAM = "kube-dns-upstream"
 #: k8s-app of the DaemonSets of Kubernetes and of kubespray
 LABELS = {"node-local-dns", "nodelocaldns"}
 #: resolvers of AWS and GCP, link-local too, and no cache on the node
@@ -74,10 +78,28 @@ def find_dns(client: Client) -> ClusterDns:
     return ClusterDns(**told, denied=tuple(denied))
 
 
+def direct(where: ClusterPlan) -> CustomVariant:
+    """What asks CoreDNS past a node-local cache: the ClusterIP of the Service that the cache itself asks.
+
+    Raises
+    ------
+    UsageError
+        There is no such Service.
+    """
+    client = connect(where.context, where.namespace)
+    service = read(client, "Service", UPSTREAM, SYSTEM)
+    if service is None:
+        raise UsageError(
+            f"{DIRECT} asks the Service {SYSTEM}/{UPSTREAM}, which comes with a node-local cache, and there is none: "
+            "the baseline asks CoreDNS itself"
+        )
+    return CustomVariant(summary=f"nameserver {UPSTREAM}", nameservers=(service["spec"]["clusterIP"],))
+
+
 def _cluster_ip(client: Client) -> str:
     service = read(client, "Service", "kube-dns", SYSTEM)
     services = [service] if service else listed(client, "Service", SYSTEM, "k8s-app=kube-dns")
-    addresses = (one["spec"].get("clusterIP") for one in services if one["metadata"]["name"] != "kube-dns-upstream")
+    addresses = (one["spec"].get("clusterIP") for one in services if one["metadata"]["name"] != UPSTREAM)
     return next((address for address in addresses if address and address != "None"), "")
 
 
