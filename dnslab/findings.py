@@ -21,6 +21,8 @@ FLAGGED_RACE = 0.8
 FLAGGED_OVERFLOW = 0.5
 #: stalls from which on a flagged share says something
 MIN_STALLS = 5
+#: targets named one by one
+MOST_TARGETS = 6
 SEQUENTIAL = ("single-request", "single-request-reopen")
 
 
@@ -66,13 +68,32 @@ def conclude(summary: Summary, vetoes: Sequence[Veto]) -> Findings:
     return Findings(" ".join(filter(None, sentences)), tuple(_evidence(summary)), limits, tuple(vetoes))
 
 
-def _first_target(summary: Summary) -> str | None:
-    return next((row["target"] for row in summary.rows if row["not_applicable"] is None), None)
+def _baselines(summary: Summary) -> list[Mapping[str, Any]]:
+    """Baseline's rows under the first load, one a target."""
+    return [r for r in summary.rows if r["variant"] == "baseline" and r["load"] == 0 and r["not_applicable"] is None]
+
+
+def _led_by(summary: Summary) -> str | None:
+    """The target that the headline speaks of: where baseline is worst. One with glibc goes first, which every
+    configuration applies to."""
+    baselines = _baselines(summary)
+    if not baselines:
+        return next((row["target"] for row in summary.rows if row["not_applicable"] is None), None)
+
+    def badness(row: Mapping[str, Any]) -> tuple[bool, bool, float]:
+        bad = row["stalls_share"] + row["failed_share"]
+        return bool(bad), row["libc"] == "glibc", bad
+
+    return str(max(baselines, key=badness)["target"])
+
+
+def _baseline(summary: Summary) -> Mapping[str, Any] | None:
+    return summary.row("baseline", _led_by(summary))
 
 
 def _rows(summary: Summary) -> list[Mapping[str, Any]]:
-    """Rows of the first target's first load: what the headline speaks of."""
-    target = _first_target(summary)
+    """Rows of the first load on the target that the headline speaks of."""
+    target = _led_by(summary)
     return [r for r in summary.rows if r["target"] == target and r["load"] == 0 and r["not_applicable"] is None]
 
 
@@ -87,7 +108,7 @@ def _with_interval(row: Mapping[str, Any]) -> str:
 
 
 def _first(summary: Summary) -> str:
-    baseline = summary.row("baseline")
+    baseline = _baseline(summary)
     if baseline is None:
         rows = _rows(summary)
         return f"No baseline was measured; {len(rows)} configurations were." if rows else "Nothing was measured."
@@ -107,7 +128,7 @@ def _first(summary: Summary) -> str:
 
 def cause_of(summary: Summary) -> str:
     """What baseline's stalls look like, by their evidence; ``""`` where there are too few to say."""
-    baseline = summary.row("baseline")
+    baseline = _baseline(summary)
     if baseline is None or baseline["stalls"] < MIN_STALLS or baseline["libc"] != "glibc":
         return ""
     flagged = baseline["flagged_share"] or 0.0
@@ -133,7 +154,7 @@ def cause_of(summary: Summary) -> str:
 
 
 def _second(summary: Summary) -> str:
-    baseline = summary.row("baseline")
+    baseline = _baseline(summary)
     others = [row for row in _rows(summary) if row["variant"] != "baseline"]
     if baseline is None or not others:
         return ""
@@ -180,7 +201,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _evidence(summary: Summary) -> list[str]:
-    lines = []
+    lines = _by_target(summary)
     for row in summary.rows:
         if row["not_applicable"] is not None:
             lines.append(f"{row['variant']} on {row['target']}: not applicable, {row['not_applicable']}.")
@@ -191,6 +212,24 @@ def _evidence(summary: Summary) -> list[str]:
                 f"{percent(row['stalls_share'])} of lookups."
             )
     return lines
+
+
+def _by_target(summary: Summary) -> list[str]:
+    """How baseline fares on each target, worst first: a cause may be one node's own."""
+    baselines = sorted(_baselines(summary), key=lambda row: row["stalls_share"] + row["failed_share"], reverse=True)
+    if len(baselines) < 2:
+        return []
+    bad = [row for row in baselines if row["stalls"] or row["failed"]]
+    if not bad:
+        return [f"On none of {len(baselines)} targets did baseline stall or fail."]
+    told = [
+        f"{row['target']} {percent(row['stalls_share'])}" + (f" ({row['failed']:,} failed)" if row["failed"] else "")
+        for row in bad[:MOST_TARGETS]
+    ]
+    more = f" and {len(bad) - MOST_TARGETS} more" if len(bad) > MOST_TARGETS else ""
+    n_clean = len(baselines) - len(bad)
+    rest = f"; on the other {n_clean} none" if n_clean else ""
+    return [f"Baseline stalled on {len(bad)} of {len(baselines)} targets: {', '.join(told)}{more}{rest}."]
 
 
 def _limits(summary: Summary) -> list[str]:
@@ -206,12 +245,14 @@ def _limits(summary: Summary) -> list[str]:
         lines.append(f"The fault {summary.fault} was injected; nothing here says how often it occurs elsewhere.")
     if summary.backend == "lab":
         lines.append("The lab is one machine: client, node and servers share its CPUs, and its links add no delay.")
-    else:
+    elif summary.backend == "local":
         lines.append("This machine's ports and flows are shared with all else that runs on it: clients were not fresh.")
+    else:
+        lines.append("The cluster's nodes and DNS servers are shared with all else that runs there.")
     if summary.closed_loops:
         lines.append(
             "A closed loop shows throughput and maximum only: a worker in a stall asks nothing, so shares and "
             "quantiles count workers rather than faults, and no effects are given."
         )
-    lines.append("Intervals hold for runs like this one: same machine, same load, same hour.")
+    lines.append("Intervals hold for runs like this one: same machines, same load, same hour.")
     return lines

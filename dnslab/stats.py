@@ -15,15 +15,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dnslab import tables
+from dnslab import intervals, tables
 from dnslab.dataset import FAILED, PARTIAL, SLOW_MS, Lookups, Run
+from dnslab.intervals import Interval, Verdict, upper_bound_when_none
 from dnslab.plan import not_applicable
 
 SUMMARY_VERSION = 1
-CONFIDENCE = 0.95
-#: fewer rounds carry no interval worth printing: with 3 a sign-flip test cannot fall under p = 0.25
-MIN_ROUNDS = 3
 LEVELS = (0.5, 0.99, 0.999)
+TIMES = ("p50_ms", "p99_ms", "p999_ms")
+#: counts whose share is compared
+SHARES = ("stalls", "slow", "failed")
 #: later than this with an idle worker is the generator's fault (a busy 2-CPU machine wakes a thread within 1-2 ms)
 LATE_MS = 10.0
 
@@ -54,34 +55,6 @@ def quantiles(values: npt.NDArray[np.float64], levels: Sequence[float]) -> list[
     places = [min(len(values) - 1, max(0, math.ceil(level * len(values)) - 1)) for level in levels]
     ordered = np.partition(values, sorted(set(places)))
     return [float(ordered[place]) for place in places]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its bounds; NaN bounds where there are too few rounds."""
-
-    estimate: float
-    low: float
-    high: float
-
-
-def t_interval(values: Sequence[float], floor: float = -math.inf) -> Interval:
-    """Mean of ``values``, one a round, with its two-sided 95 % t interval; ``floor`` cuts the lower bound."""
-    finite = np.asarray(values, dtype=float)
-    if not len(finite) or not np.isfinite(finite).all():
-        return Interval(float(finite.mean()) if len(finite) else math.nan, math.nan, math.nan)
-    mean = float(finite.mean())
-    if len(finite) < MIN_ROUNDS:
-        return Interval(mean, math.nan, math.nan)
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(len(finite) - 1, 0.5 + CONFIDENCE / 2)) * float(finite.std(ddof=1)) / math.sqrt(len(finite))
-    return Interval(mean, max(floor, mean - half), mean + half)
-
-
-def upper_bound_when_none(n: int) -> float:
-    """One-sided 95 % upper bound of a share of which ``n`` independent trials showed none (Clopper, Pearson 1934)."""
-    return 1.0 - (1.0 - CONFIDENCE) ** (1.0 / n) if n else 1.0
 
 
 @dataclass
@@ -180,14 +153,9 @@ def _add(cell: _Cell, lookups: Lookups, counted: Mapping[str, float]) -> None:
     cell.services.append(lookups.service_ms)
     if n and counted["complete"]:
         censored = np.minimum(response, deadline_ms)
-        p50, p99 = quantiles(censored, (0.5, 0.99))
-        shares = {f"{name}_share": counted[name] / n for name in ("stalls", "slow", "failed", "partial")}
-        cell.rounds[int(lookups.arm.start["round"])] = {
-            **shares,
-            "p50_ms": p50,
-            "p99_ms": p99,
-            "lookups_per_s": counted["lookups_per_s"],
-        }
+        times = dict(zip(TIMES, quantiles(censored, LEVELS), strict=True))
+        kept = {name: counted[name] for name in ("n", *SHARES, "lookups_per_s")}
+        cell.rounds[int(lookups.arm.start["round"])] = {**kept, **times}
 
 
 @dataclass(frozen=True)
@@ -216,12 +184,13 @@ class Summary:
         """The rows as a frame; a nested effect becomes columns ``effect_<name>``, ``..._low``, ``..._high``."""
         flat = []
         for row in self.rows:
-            plain = {key: value for key, value in row.items() if key not in ("effects", "intervals")}
+            plain = {key: value for key, value in row.items() if key not in ("effects", "intervals", "verdicts")}
             for group, prefix in (("intervals", ""), ("effects", "effect_")):
                 for name, interval in (row[group] or {}).items():
                     plain |= {f"{prefix}{name}_low": interval.low, f"{prefix}{name}_high": interval.high}
                     if prefix:
                         plain[f"{prefix}{name}"] = interval.estimate
+            plain |= {f"verdict_{name}": verdict.word for name, verdict in (row["verdicts"] or {}).items()}
             flat.append(plain)
         return pd.DataFrame(flat)
 
@@ -246,8 +215,8 @@ class Summary:
 
 
 def _jsonable(value: Any) -> Any:
-    if isinstance(value, Interval):
-        return {"estimate": _jsonable(value.estimate), "low": _jsonable(value.low), "high": _jsonable(value.high)}
+    if isinstance(value, (Interval, Verdict)):
+        return {key: _jsonable(item) for key, item in vars(value).items()}
     if isinstance(value, Mapping):
         return {key: _jsonable(item) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
@@ -260,7 +229,7 @@ def summarise(run: Run) -> Summary:
     cells, arms = _gather(run)
     closed = frozenset(i for i, load in enumerate(run.plan.loads) if load.loop == "closed")
     left_out = not_applicable(run.plan, run.targets)
-    rows: list[Mapping[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for load in range(len(run.plan.loads)):
         for target in run.targets:
             baseline = cells.get(("baseline", target.name, load))
@@ -274,6 +243,7 @@ def summarise(run: Run) -> Summary:
                     rows.append(_row(key, cells, effects, run))
                 elif (variant, target.name) in left_out and _wanted(run, target.name, variant):
                     rows.append(_empty_row(key, target.libc, left_out[variant, target.name]))
+    _judge(rows)
     return Summary(
         run.path.name,
         str(run.plan.fault),
@@ -285,6 +255,18 @@ def summarise(run: Run) -> Summary:
         run.plan.rounds,
         run.plan.limit_ms,
     )
+
+
+def _judge(rows: Sequence[dict[str, Any]]) -> None:
+    """Verdicts: all comparisons of one measure under one load are a family, over variants and targets."""
+    for load in {row["load"] for row in rows}:
+        compared = [row for row in rows if row["load"] == load and row["effects"]]
+        for row in compared:
+            row["verdicts"] = {}
+        for name in compared[0]["effects"] if compared else ():
+            found = intervals.verdicts([row["effects"][name] for row in compared])
+            for row, verdict in zip(compared, found, strict=True):
+                row["verdicts"][name] = verdict
 
 
 def _wanted(run: Run, target: str, variant: str) -> bool:
@@ -300,7 +282,6 @@ def _row(key: _Key, cells: Mapping[_Key, _Cell], effects: Mapping[str, Interval]
     response, service = np.concatenate(cell.responses), np.concatenate(cell.services)
     p50, p99, p999 = quantiles(response, LEVELS)
     rounds = [cell.rounds[number] for number in sorted(cell.rounds)]
-    names = ("stalls_share", "slow_share", "failed_share", "lookups_per_s")
     modelled = _exposed_modelled(run, key, cells, n) if cell.exposed is None else None
     return {
         "variant": key[0],
@@ -325,8 +306,12 @@ def _row(key: _Key, cells: Mapping[_Key, _Cell], effects: Mapping[str, Interval]
         "stalls_upper": upper_bound_when_none(n) if n and not total["stalls"] else None,
         "stalls_upper_rounds": upper_bound_when_none(len(rounds)) if rounds and not total["stalls"] else None,
         "lookups_per_s": float(np.mean([r["lookups_per_s"] for r in rounds])) if rounds else math.nan,
-        "intervals": {name: t_interval([r[name] for r in rounds], 0.0) for name in names},
+        "intervals": {
+            **{f"{name}_share": intervals.share(*_columns(rounds, name, "n")) for name in SHARES},
+            "lookups_per_s": intervals.mean([one["lookups_per_s"] for one in rounds], floor=0.0),
+        },
         "effects": effects,
+        "verdicts": None,
     }
 
 
@@ -339,19 +324,26 @@ def _flagged_share(cell: _Cell) -> float | None:
 
 def _empty_row(key: _Key, libc: str, reason: str) -> dict[str, Any]:
     names = {"variant": key[0], "target": key[1], "load": key[2], "libc": libc, "not_applicable": reason}
-    return {**names, "intervals": None, "effects": None}
+    return {**names, "intervals": None, "effects": None, "verdicts": None}
 
 
 def _effects(cell: _Cell, baseline: _Cell) -> dict[str, Interval]:
     """Differences from baseline, paired by round; quantiles are of latency censored at the common deadline."""
     common = sorted(cell.rounds.keys() & baseline.rounds.keys())
-    deadline_ms = min(cell.deadline_ms, baseline.deadline_ms)
+    ours, theirs = [[one.rounds[number] for number in common] for one in (cell, baseline)]
     effects = {}
-    for name in ("stalls_share", "slow_share", "failed_share", "p50_ms", "p99_ms"):
-        cap = deadline_ms if name.endswith("_ms") else math.inf
-        pairs = [(cell.rounds[r][name], baseline.rounds[r][name]) for r in common]
-        effects[name] = t_interval([min(one, cap) - min(other, cap) for one, other in pairs])
+    for name in SHARES:
+        columns = (*_columns(ours, name, "n"), *_columns(theirs, name, "n"))
+        effects[f"{name}_share"] = intervals.difference(*columns)
+    deadline_ms = min(cell.deadline_ms, baseline.deadline_ms)
+    for name in TIMES:
+        pairs = zip(*_columns(ours, name), *_columns(theirs, name), strict=True)
+        effects[name] = intervals.mean([min(one, deadline_ms) - min(other, deadline_ms) for one, other in pairs])
     return effects
+
+
+def _columns(rounds: Sequence[Mapping[str, float]], *names: str) -> list[list[float]]:
+    return [[one[name] for one in rounds] for name in names]
 
 
 def _exposed_modelled(run: Run, key: _Key, cells: Mapping[_Key, _Cell], n: int) -> float | None:

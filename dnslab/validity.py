@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dnslab.dataset import Run
-from dnslab.stats import LATE_MS, MIN_ROUNDS, Summary
+from dnslab.intervals import MIN_ROUNDS
+from dnslab.stats import LATE_MS, Summary
 from dnslab.variants import DIRECT
 
 #: share of lookups late with an idle worker from which on the schedule was not kept

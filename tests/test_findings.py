@@ -144,3 +144,19 @@ def test_lost_exposure_voids(tmp_path: Path, last: int) -> None:
         path = arm.stream.with_name("glibc.end.json")
         path.write_text(json.dumps({**json.loads(path.read_text()), "exposed_counted": exposed}))
     assert ("exposure lost", "void") in names(open_run(run.path))
+
+
+def test_the_headline_speaks_of_the_target_that_is_worst(tmp_path: Path) -> None:
+    """A cause may be one node's own; musl comes after glibc, on which every configuration applies."""
+    plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
+    good, bad = rows([0.5] * 100), rows([0.5] * 95 + [5004.0] * 5)
+    lookups = {("baseline", "glibc", n): good for n in (1, 2, 3)} | {("baseline", "musl", n): bad for n in (1, 2, 3)}
+    said = found(open_run(write_run(tmp_path / "one", plan, lookups)))
+    assert said.headline.startswith("5 % (")
+    assert "of baseline's lookups took 2.25 s or more on musl" in said.headline
+    assert "Baseline stalled on 1 of 2 targets: musl 5 %; on the other 1 none." in said.evidence
+    worse = rows([0.5] * 90 + [5004.0] * 10)
+    both = lookups | {("baseline", "musl", n): worse for n in (1, 2, 3)} | {("baseline", "glibc", 1): bad}
+    said = found(open_run(write_run(tmp_path / "two", plan, both)))
+    assert "took 4.5 s or more on glibc" in said.headline
+    assert "Baseline stalled on 2 of 2 targets: musl 10 %, glibc 1.67 %." in said.evidence

@@ -20,25 +20,8 @@ from dnslab.stats import (
     sketches,
     stalls_per_second,
     summarise,
-    t_interval,
-    upper_bound_when_none,
 )
 from tests.runs import rows, write_run
-
-
-def test_t_interval_against_scipy() -> None:
-    values = [0.8, 1.2, 1.1, 0.7, 1.4]
-    low, high = scipy.stats.t.interval(0.95, 4, np.mean(values), scipy.stats.sem(values))
-    found = t_interval(values)
-    assert (found.estimate, found.low, found.high) == pytest.approx((1.04, low, high))
-    assert math.isnan(t_interval([1.0, 2.0]).low)
-    assert t_interval([0.0, 0.0, 0.3], floor=0.0).low == 0.0
-
-
-def test_upper_bound_against_scipy() -> None:
-    for n in (1, 10, 5000):
-        exact = scipy.stats.binomtest(0, n, alternative="less").proportion_ci(0.95, "exact").high
-        assert upper_bound_when_none(n) == pytest.approx(exact)
 
 
 def test_failed_lookups_are_the_slowest() -> None:
@@ -76,8 +59,8 @@ def test_figures(summary: Summary) -> None:
     assert row["exposed_counted"] == 150
     assert row["exposed_modelled"] is None
     interval = row["intervals"]["stalls_share"]
-    low, high = scipy.stats.t.interval(0.95, 2, 0.02, scipy.stats.sem([0.01, 0.02, 0.03]))
-    assert (interval.estimate, interval.low, interval.high) == pytest.approx((0.02, max(0, low), high))
+    _, high = scipy.stats.t.interval(0.95, 2, 0.02, scipy.stats.sem([0.01, 0.02, 0.03]))
+    assert (interval.estimate, interval.low, interval.high) == pytest.approx((0.02, 0, high))
 
 
 @pytest.mark.parametrize(

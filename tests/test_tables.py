@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dnslab.stats import Interval
+from dnslab.intervals import Interval
 from dnslab.tables import effects, figures, milliseconds, percent
 
 ROW: dict[str, Any] = {

@@ -1,0 +1,117 @@
+"""intervals: against scipy, published examples and cases worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from dnslab import intervals
+from dnslab.intervals import Interval, holm, newcombe, upper_bound_when_none, verdicts, wilson
+
+
+def test_a_mean_against_scipy() -> None:
+    values = [0.8, 1.2, 1.1, 0.7, 1.4]
+    low, high = scipy.stats.t.interval(0.95, 4, np.mean(values), scipy.stats.sem(values))
+    found = intervals.mean(values)
+    assert (found.estimate, found.low, found.high) == pytest.approx((1.04, low, high))
+    assert found.p == pytest.approx(scipy.stats.ttest_1samp(values, 0.0).pvalue)
+    assert math.isnan(intervals.mean([1.0, 2.0]).low)
+    assert math.isnan(intervals.mean([1.0, 2.0, math.inf]).low)
+    assert intervals.mean([0.0, 0.0, 0.3], floor=0.0).low == 0.0
+
+
+def test_upper_bound_against_scipy() -> None:
+    for n in (1, 10, 5000):
+        exact = scipy.stats.binomtest(0, n, alternative="less").proportion_ci(0.95, "exact").high
+        assert upper_bound_when_none(n) == pytest.approx(exact)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 20), (3, 100), (245, 186_586)])
+def test_wilson_against_scipy(k: int, n: int) -> None:
+    ci = scipy.stats.binomtest(k, n).proportion_ci(method="wilson")
+    assert wilson(k, n) == pytest.approx((ci.low, ci.high))
+
+
+@pytest.mark.parametrize(
+    ("counts", "bounds"),
+    [  # Newcombe 1998, table II, method 10
+        ((56, 70, 48, 80), (0.0524, 0.3339)),
+        ((9, 10, 3, 10), (0.1705, 0.8090)),
+        ((5, 56, 0, 29), (-0.0381, 0.1926)),
+        ((10, 10, 0, 10), (0.6075, 1.0)),
+    ],
+)
+def test_newcombe_against_his_table(counts: tuple[int, int, int, int], bounds: tuple[float, float]) -> None:
+    assert newcombe(*counts) == pytest.approx(bounds, abs=5e-5)
+
+
+def test_rounds_that_differ_widen_a_share() -> None:
+    alike = intervals.share([2, 2, 2, 2], [100] * 4)
+    assert (alike.low, alike.high) == pytest.approx(wilson(8, 400))
+    apart = intervals.share([0, 8, 0, 0], [100] * 4)
+    low, high = scipy.stats.t.interval(0.95, 3, 0.02, scipy.stats.sem([0, 0.08, 0, 0]))
+    assert (apart.low, apart.high) == pytest.approx((0.0, high))
+    assert low < 0
+
+
+def test_a_share_of_unequal_rounds_is_that_of_all() -> None:
+    """Cochran's ratio estimate: the mean of rounds' shares would be 0.2."""
+    found = intervals.share([10, 1, 1], [100, 10, 2])
+    assert found.estimate == pytest.approx(12 / 112)
+    residuals = np.array([10 - 100 * 12 / 112, 1 - 10 * 12 / 112, 1 - 2 * 12 / 112]) / (112 / 3)
+    half = scipy.stats.t.ppf(0.975, 2) * math.sqrt((residuals**2).sum() / 2 / 3)
+    assert found.high == pytest.approx(max(12 / 112 + half, wilson(12, 112)[1]))
+
+
+def test_a_difference_is_paired_by_round() -> None:
+    """Both variants meet the same bad round: its extent cancels."""
+    counts, base = [10, 110, 20, 30], [20, 121, 31, 40]
+    found = intervals.difference(counts, [10_000] * 4, base, [10_000] * 4)
+    changes = [(one - other) / 10_000 for one, other in zip(counts, base, strict=True)]
+    expected = intervals.mean(changes)
+    low, high = newcombe(sum(counts), 40_000, sum(base), 40_000)
+    assert found.estimate == pytest.approx(expected.estimate)
+    assert (found.low, found.high) == pytest.approx((min(expected.low, low), max(expected.high, high)))
+    apart = [(value - 42.5) / 10_000 for value in counts]
+    assert found.high - found.low < 2 * scipy.stats.t.ppf(0.975, 3) * scipy.stats.sem(apart)
+
+
+@pytest.mark.parametrize(
+    ("counts", "base"),
+    [([0, 0, 0, 0, 0], [2, 1, 1, 3, 0]), ([1, 1, 1, 1, 1], [1, 2, 1, 1, 1]), ([3] * 5, [0] * 5), ([9] * 5, [1] * 5)],
+)
+def test_p_agrees_with_the_interval(counts: list[int], base: list[int]) -> None:
+    found = intervals.difference(counts, [1000] * 5, base, [1000] * 5)
+    assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+
+
+def test_nothing_anywhere_is_no_difference() -> None:
+    found = intervals.difference([0, 0, 0], [100] * 3, [0, 0, 0], [100] * 3)
+    assert (found.estimate, found.p) == (0.0, 1.0)
+    assert found.high == pytest.approx(wilson(0, 300)[1])
+    assert math.isnan(intervals.difference([], [], [], []).estimate)
+    assert math.isnan(intervals.share([1, 2], [10, 10]).low)
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, math.nan]) == pytest.approx([0.03, 0.06, 0.06, math.nan], nan_ok=True)
+    assert holm([]) == []
+
+
+def test_verdicts_by_rule() -> None:
+    """The second would be lower on its own (p = 0.04), and is not among three."""
+    found = verdicts(
+        [
+            Interval(-0.05, -0.06, -0.04, 0.001),
+            Interval(-0.01, -0.019, -0.001, 0.04),
+            Interval(0.02, -0.01, 0.05, 0.2),
+            Interval(0.5, math.nan, math.nan),
+        ]
+    )
+    assert [one.word for one in found] == ["lower", "no difference shown", "no difference shown", "too few rounds"]
+    assert found[0].p == pytest.approx(0.003)
+    assert [found[1].bound, found[2].bound] == [0.019, 0.05]
+    assert verdicts([Interval(0.5, 0.1, 0.9, 0.01)])[0].word == "higher"
