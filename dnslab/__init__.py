@@ -20,6 +20,7 @@ _HOME = {
     "render": "report",
     "run": "notebook",
     "sketches": "stats",
+    "stalls_by_target": "plots",
     "stalls_over_time": "plots",
     "stalls_per_second": "stats",
     "summarise": "stats",

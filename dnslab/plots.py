@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 
 #: told apart without colour as well
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+#: a line over time: each value seen, and which belong together
+DOTTED: Mapping[str, Any] = {"linewidth": 2.2, "marker": "o", "markersize": 4}
 DPI = 130
+#: more targets than this are counted in the caption: six rows are what one look takes in
+MAX_PANELS = 12
+#: characters above a panel, beside the longest name of a configuration
+TITLE_WIDTH = 25
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,17 @@ class Figure:
         )
 
 
-def _new(height: float) -> tuple[MatplotlibFigure, Axes]:
+@dataclass(frozen=True)
+class Remark:
+    """Stands where a figure would, and says why there is none."""
+
+    text: str
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.text)}</p>"
+
+
+def _new(height: float) -> MatplotlibFigure:
     import seaborn as sns
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -47,7 +64,7 @@ def _new(height: float) -> tuple[MatplotlibFigure, Axes]:
     sns.set_theme(style="whitegrid", context="talk", font_scale=0.8)
     figure = MatplotlibFigure(figsize=(7.2, height), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots()
+    return figure
 
 
 def _png(figure: MatplotlibFigure) -> bytes:
@@ -60,19 +77,28 @@ def _label(row: Mapping[str, Any] | pd.Series[Any], several: bool) -> str:
     return f"{row['variant']} ({row['target']})" if several else str(row["variant"])
 
 
-def _curves(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame, Any, Any]]:
-    """Label, points, colour and line style of each variant and target, in the order of first appearance."""
+def _colours(variants: Iterable[str]) -> dict[str, Any]:
+    """By name, not by place: a configuration looks the same in every figure of a page."""
     import seaborn as sns
 
+    names = sorted(set(variants))
+    return dict(zip(names, sns.color_palette("colorblind", n_colors=max(1, len(names))), strict=False))
+
+
+def _curves(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame, Any, Any]]:
+    """Label, points, colour and line style of each variant and target, in the order of first appearance."""
     several = frame["target"].nunique() > 1
     groups = list(frame.groupby(["variant", "target"], sort=False, observed=True))
-    # By name, not by place: a configuration looks the same in every figure of a page.
     order = {key: i for i, key in enumerate(sorted(key for key, _ in groups))}
-    colours = sns.color_palette("colorblind", n_colors=max(1, len(groups)))
+    colours = _colours(frame["variant"])
     return [
-        (_label(points.iloc[0], several), points, colours[order[key]], STYLES[order[key] % len(STYLES)])
+        (_label(points.iloc[0], several), points, colours[str(key[0])], STYLES[order[key] % len(STYLES)])
         for key, points in groups
     ]
+
+
+def _legend(figure: MatplotlibFigure) -> None:
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
 
 
 def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
@@ -81,7 +107,8 @@ def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
     Takes what ``stats.sketches`` gives. The vertical axis shows the share *not yet* answered, on a log axis too, so
     that one lookup in ten thousand is as visible as one in ten.
     """
-    figure, axes = _new(6.2)
+    figure = _new(6.2)
+    axes = figure.subplots()
     frame = sketches[sketches["load"] == load]
     floor = 1e-4
     for label, points, colour, style in _curves(frame):
@@ -102,7 +129,7 @@ def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value * 100:g} %")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     if len(frame):
-        figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
+        _legend(figure)
     alt = "Share of lookups not yet answered against response time. " + _numbers(summary, load)
     caption = (
         "How to read it: a curve that drops early and reaches far down is good; a shelf that ends at a time-out shows "
@@ -127,26 +154,18 @@ def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> 
     """Share of lookups that stalled, by the second they were due, over all rounds, of ``stats.stalls_per_second``."""
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _new(5.2)
+    figure = _new(5.2)
+    axes = figure.subplots()
     frame = seconds[seconds["load"] == load]
     for label, points, colour, style in _curves(frame):
         share = points["stalls"] / points["n"].where(points["n"] > 0)
-        axes.plot(
-            points["second"],
-            share * 100,
-            color=colour,
-            linestyle=style,
-            linewidth=2.2,
-            marker="o",
-            markersize=4,
-            label=label,
-        )
+        axes.plot(points["second"], share * 100, color=colour, linestyle=style, label=label, **DOTTED)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("second of the trial")
     axes.set_ylabel("lookups that stalled, %")
     if len(frame):
-        figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
+        _legend(figure)
     rows = [row for row in summary.rows if row["load"] == load and row["not_applicable"] is None]
     counts = "; ".join(f"{row['variant']} on {row['target']}: {row['stalls']:,} stalls" for row in rows)
     caption = (
@@ -154,3 +173,56 @@ def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> 
         "that later lookups rode flows of earlier ones. Rounds are added up; the table's intervals keep them apart."
     )
     return Figure(_png(figure), f"Share of lookups that stalled, second by second. {counts}.", caption)
+
+
+def stalls_by_target(summary: Summary, load: int = 0) -> Figure | Remark:
+    """One panel for each target, the worst first: the share that stalled by configuration, of ``Summary.by_target``."""
+    frame = summary.by_target(load)
+    targets = list(frame["target"].unique())
+    if len(targets) < 2:
+        return Remark("All of it was measured on one target: there is nothing to set side by side.")
+    shown, others = targets[:MAX_PANELS], frame[frame["target"].isin(targets[MAX_PANELS:])]
+    variants = list(dict.fromkeys(frame["variant"]))
+    colours = _colours(variants)
+    n_rows = -(-len(shown) // 2)
+    figure = _new(n_rows * (0.9 + 0.36 * len(variants)) + 0.6)
+    panels = figure.subplots(n_rows, 2, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, target in zip(panels, shown, strict=False):
+        _panel(axes, frame[frame["target"] == target], variants, colours)
+        axes.set_title(textwrap.fill(target.replace("@", " @"), TITLE_WIDTH), fontsize="small")
+    panels[0].set_xlim(left=0)  # of all; only now, as it ends the scaling to what is drawn
+    for axes in panels[len(shown) :]:
+        axes.remove()
+    figure.supxlabel("lookups that stalled, %; a cross: that failed", fontsize="medium")
+    told = "; ".join(f"{target}: {_worst(frame[frame['target'] == target])}" for target in shown)
+    caption = (
+        "How to read it: one panel for each target, the worst first, all on one scale. A point is the share that "
+        "stalled, with its 95 % interval over rounds (without a stall the exact bound); a cross is the share that "
+        "failed; a row without either was not measured. What only one panel shows is that target's own, not the "
+        "configuration's."
+    )
+    if len(others):
+        caption += f" {len(targets) - MAX_PANELS} more targets are not drawn; the worst: {_worst(others)}."
+    return Figure(_png(figure), f"Share of lookups that stalled, target by target, the worst first. {told}.", caption)
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, variants: list[str], colours: Mapping[str, Any]) -> None:
+    for row in rows.to_dict("records"):
+        place, share, colour = variants.index(row["variant"]), row["stalls_share"] * 100, colours[row["variant"]]
+        axes.plot([row["low"] * 100, row["high"] * 100], [place, place], color=colour, linewidth=3)
+        axes.plot([share], [place], "o", color=colour, markersize=8, clip_on=False, zorder=3)
+        if row["failed_share"] > 0:
+            axes.plot([row["failed_share"] * 100], [place], "x", color=colour, markersize=9, markeredgewidth=2.5)
+    axes.set_yticks(range(len(variants)), [name.replace("+", "+\n") for name in variants])
+    axes.set_ylim(len(variants) - 0.5, -0.5)
+    axes.tick_params(labelbottom=True)
+
+
+def _worst(rows: pd.DataFrame) -> str:
+    """The highest shares among ``rows`` and whose they are."""
+    parts = []
+    for name, word in (("stalls_share", "stalled"), ("failed_share", "failed")):
+        for row in rows.nlargest(1, name).to_dict("records"):
+            if row[name] > 0:
+                parts.append(f"{percent(row[name])} {word} with {row['variant']}")
+    return ", ".join(parts) or "nothing stalled or failed"

@@ -210,8 +210,32 @@ class Summary:
         """For people: what each configuration changes against baseline, paired by round."""
         return tables.effects(self.rows, self.load_labels)
 
+    def by_target(self, load: int = 0) -> pd.DataFrame:
+        """Shares of one load target by target, the target with the highest share first.
+
+        Returns
+        -------
+        DataFrame
+            ``target``, ``variant`` (on every target in the plan's order), ``stalls_share`` with its bounds ``low`` and
+            ``high`` (over rounds, NaN with too few; without a stall 0 and the exact bound), ``failed_share``.
+        """
+        measured = [row for row in self.rows if row["load"] == load and row["not_applicable"] is None]
+        frame = pd.DataFrame([_bounded(row) for row in measured], columns=_BY_TARGET)
+        worst = frame[["stalls_share", "failed_share"]].max(axis=1).groupby(frame["target"]).max()
+        return frame.sort_values("target", key=lambda names: -names.map(worst), kind="stable", ignore_index=True)
+
     def _repr_html_(self) -> str:
         return self.figures._repr_html_()
+
+
+_BY_TARGET = ["target", "variant", "stalls_share", "low", "high", "failed_share"]
+
+
+def _bounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    interval = row["intervals"]["stalls_share"]
+    none = row["stalls_upper"] is not None
+    low, high = (0.0, row["stalls_upper"]) if none else (interval.low, interval.high)
+    return {**{name: row[name] for name in _BY_TARGET if name in row}, "low": low, "high": high}
 
 
 def _jsonable(value: Any) -> Any:

@@ -75,10 +75,11 @@ def write_run(
     *,
     exposed: int | None = None,
     start_changes: Mapping[str, Any] = {},
+    known: Sequence[TargetInfo] = (GLIBC, MUSL),
 ) -> Path:
     """A run of ``plan`` in which (variant, target, round) had these records; those left out were not measured."""
     used = {target for _, target, _ in lookups}
-    targets = [target for target in (GLIBC, MUSL) if target.name in used]
+    targets = [target for target in known if target.name in used]
     environment = {
         "kernel": "Linux 6.1.0",
         "machine": "x86_64",

@@ -19,8 +19,8 @@ from jupyter_client.manager import start_new_kernel
 from dnslab import notebook, report
 from dnslab.dataset import Run, open_run
 from dnslab.errors import NotAble, RunNotFound, UsageError
-from dnslab.plan import FaultPlan, Load, Plan
-from dnslab.plots import ecdf, stalls_over_time
+from dnslab.plan import FaultPlan, Load, Plan, TargetInfo
+from dnslab.plots import Figure, Remark, ecdf, stalls_by_target, stalls_over_time
 from dnslab.stats import sketches, stalls_per_second, summarise
 from dnslab.tables import milliseconds, percent
 from tests.runs import rows, write_run
@@ -59,6 +59,27 @@ def test_text_alternatives_state_the_tables_numbers(run: Run) -> None:
     assert "baseline on glibc: 15 stalls" in stalls_over_time(stalls_per_second(run), summary).alt
 
 
+def test_the_worst_targets_have_a_panel_and_the_rest_are_counted(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline", "use-vc"), rounds=1, loads=(Load(duration_s=1),))
+    nodes = [TargetInfo(f"node-{number:02d}", "glibc", "2.36") for number in range(14)]
+    lookups = {(name, node.name, 1): rows([0.5] * 100) for name in plan.variants for node in nodes}
+    lookups["use-vc", "node-07", 1] = rows([5004.0] * 3 + [0.5] * 97)
+    figure = stalls_by_target(summarise(open_run(write_run(tmp_path / "run", plan, lookups, known=nodes))))
+    assert isinstance(figure, Figure)
+    assert "the worst first. node-07: 3 % stalled with use-vc; node-00: nothing stalled or failed;" in figure.alt
+    assert "node-11: " in figure.alt
+    assert "node-12" not in figure.alt
+    assert figure.caption.endswith("2 more targets are not drawn; the worst: nothing stalled or failed.")
+
+
+def test_one_target_has_nothing_beside_it(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline",), rounds=1, loads=(Load(duration_s=1),))
+    run = open_run(write_run(tmp_path / "run", plan, {("baseline", "glibc", 1): rows([0.5] * 10)}))
+    remark = stalls_by_target(summarise(run))
+    assert isinstance(remark, Remark)
+    assert "one target" in remark._repr_html_()
+
+
 def test_a_figure_is_plain_html(run: Run) -> None:
     shown = ecdf(sketches(run), summarise(run))._repr_html_()
     match = re.fullmatch(
@@ -88,7 +109,7 @@ def test_the_page(run: Run) -> None:
     page = Page(text)
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("main")) == len(page.all("h1")) == 1
-    assert len(page.all("img")) == 2
+    assert len(page.all("img")) == 3
     assert all(image["alt"] and len(image["alt"] or "") > 50 for image in page.all("img"))
     for attributes in (attributes for _, attributes in page.tags):
         for name in ("src", "href", "action", "data"):

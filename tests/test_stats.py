@@ -12,7 +12,7 @@ import pytest
 import scipy.stats
 
 from dnslab.dataset import open_run
-from dnslab.plan import Load, Plan
+from dnslab.plan import Load, Plan, TargetInfo
 from dnslab.stats import (
     Quantiles,
     Summary,
@@ -132,3 +132,28 @@ def test_stalls_by_second(tmp_path: Path) -> None:
     made = rows([0.5] * 150 + [5000.0] * 50)  # one every 10 ms: the stalls are due in second 1
     run = open_run(write_run(tmp_path / "run", plan, {("baseline", "glibc", r): made for r in (1, 2)}))
     assert stalls_per_second(run)[["second", "n", "stalls"]].to_numpy().tolist() == [[0, 200, 0], [1, 200, 100]]
+
+
+def test_shares_by_target_worst_first(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline", "use-vc"), rounds=3, loads=(Load(duration_s=1),))
+    nodes = [TargetInfo(f"node-{letter}", "glibc", "2.36") for letter in "abc"]
+    lookups = {}
+    for number, n_stalls in ((1, 1), (2, 2), (3, 3)):
+        for node in nodes:
+            for variant in plan.variants:
+                lookups[variant, node.name, number] = rows([0.5] * 100)
+        lookups["baseline", "node-b", number] = rows([5004.0] * n_stalls + [0.5] * (100 - n_stalls))
+        failing = rows([0.5] * 100)
+        failing["outcome"][:10] = -3
+        lookups["use-vc", "node-c", number] = failing
+    summary = summarise(open_run(write_run(tmp_path / "run", plan, lookups, known=nodes)))
+    frame = summary.by_target()
+    assert frame["target"].tolist() == ["node-c"] * 2 + ["node-b"] * 2 + ["node-a"] * 2
+    assert frame["variant"].tolist() == ["baseline", "use-vc"] * 3
+    assert frame["stalls_share"].tolist() == pytest.approx([0, 0, 0.02, 0, 0, 0])
+    assert frame["failed_share"].tolist() == pytest.approx([0, 0.1, 0, 0, 0, 0])
+    low, high = scipy.stats.t.interval(0.95, 2, 0.02, scipy.stats.sem([0.01, 0.02, 0.03]))
+    none = scipy.stats.binomtest(0, 300, alternative="less").proportion_ci(0.95, "exact").high
+    assert frame["low"].tolist() == pytest.approx([0, 0, max(0, low), 0, 0, 0])
+    assert frame["high"].tolist() == pytest.approx([none, none, high, none, none, none])
+    assert len(summary.by_target(load=1)) == 0
