@@ -14,6 +14,7 @@ import pandas as pd
 
 from dnslab.stats import Summary
 from dnslab.tables import milliseconds, percent
+from dnslab.timeline import Spell, pooled, spells
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +29,8 @@ DPI = 130
 MAX_PANELS = 12
 #: characters above a panel, beside the longest name of a configuration
 TITLE_WIDTH = 25
+#: steps of a clock's axis, s
+CLOCK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800)
 
 
 @dataclass(frozen=True)
@@ -226,3 +229,57 @@ def _worst(rows: pd.DataFrame) -> str:
             if row[name] > 0:
                 parts.append(f"{percent(row[name])} {word} with {row['variant']}")
     return ", ".join(parts) or "nothing stalled or failed"
+
+
+def over_the_run(slices: pd.DataFrame, load: int = 0) -> Figure:
+    """Share of lookups that stalled or failed against time since the run's start, of ``timeline.run_slices``."""
+    figure = _new(5.2)
+    axes = figure.subplots()
+    frame = pooled(slices, load)
+    for label, points, colour, style in _curves(frame.assign(target="all")):
+        middle_s, share = (points["start_s"] + points["end_s"]) / 2, points["bad"] / points["n"]
+        axes.plot(middle_s, share * 100, color=colour, linestyle=style, label=label, **DOTTED)
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(0, float(frame["end_s"].max()) if len(frame) else 1)
+    _clock_axis(axes)
+    axes.set_ylabel("lookups that stalled or failed, %")
+    if len(frame):
+        _legend(figure)
+    worse = spells(frame)
+    went = "; ".join(map(_spell, worse)) or "no configuration went bad for a part of the run only"
+    totals = frame.groupby("variant", sort=False, observed=True)[["n", "bad"]].sum()
+    all_over = "; ".join(f"{name}: {percent(share)}" for name, share in (totals["bad"] / totals["n"]).items())
+    caption = (
+        "How to read it: what happened at one time, to one configuration or to all, stands out there; a level line "
+        "means that time did not matter. A point is a slice of a trial, by the clock; all targets are added up. It "
+        f"does not show what happened between trials. Here: {went}."
+    )
+    alt = f"Share of lookups that stalled or failed, since the run's start. Whole run: {all_over}. Then: {went}."
+    return Figure(_png(figure), alt, caption)
+
+
+def _clock(seconds: float) -> str:
+    """Time since the run's start: ``"1:20"``, from an hour on ``"2:01:20"``."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def _clock_axis(axes: Axes) -> None:
+    from matplotlib.ticker import MultipleLocator
+
+    end_s = axes.get_xlim()[1]
+    step_s = next((step for step in CLOCK_STEPS_S if end_s / step <= 7), end_s / 7)
+    axes.xaxis.set_major_locator(MultipleLocator(step_s))
+    axes.xaxis.set_major_formatter(lambda value, _: _clock(value))
+    axes.set_xlabel("time since the run's start, min:s" if end_s < 3600 else "time since the run's start, h:min:s")
+
+
+def _spell(spell: Spell) -> str:
+    rounds = f"round {spell.first_round}"
+    if spell.last_round != spell.first_round:
+        rounds = f"rounds {spell.first_round} to {spell.last_round}"
+    return (
+        f"{spell.variant} went bad from {_clock(spell.start_s)} to {_clock(spell.end_s)} ({rounds}): "
+        f"{percent(spell.share)}, else {percent(spell.usual)}"
+    )

@@ -18,6 +18,9 @@ from tests.test_records import HEADER
 
 GLIBC = TargetInfo("glibc", "glibc", "2.36")
 MUSL = TargetInfo("musl", "musl", "1.2.3")
+#: when a run starts, and how much later each of its groups
+STARTED_NS = 1_800_000_000_000_000_000
+GROUP_NS = 20_000_000_000
 
 
 def rows(latencies_ms: Sequence[float], **columns: Any) -> Any:
@@ -59,6 +62,7 @@ def start(trial: Any, target: TargetInfo, **changes: Any) -> dict[str, Any]:
         "asks_aaaa": True,
         "stall_ms": 4500.0 if target.libc == "glibc" else 2250.0,
         "deadline_s": 16.0,
+        "started_realtime_ns": STARTED_NS + (trial.group - 1) * GROUP_NS,
         "counters": {"server-a.Udp.RcvbufErrors": 0, "machine.cpu.total_ticks": 0, "machine.cpu.idle_ticks": 0},
         **changes,
     }

@@ -20,9 +20,10 @@ from dnslab import notebook, report
 from dnslab.dataset import Run, open_run
 from dnslab.errors import NotAble, RunNotFound, UsageError
 from dnslab.plan import FaultPlan, Load, Plan, TargetInfo
-from dnslab.plots import Figure, Remark, ecdf, stalls_by_target, stalls_over_time
+from dnslab.plots import Figure, Remark, ecdf, over_the_run, stalls_by_target, stalls_over_time
 from dnslab.stats import sketches, stalls_per_second, summarise
 from dnslab.tables import milliseconds, percent
+from dnslab.timeline import run_slices
 from tests.runs import rows, write_run
 from tests.test_cli import wait_for
 from tests.test_lab import leftovers
@@ -80,6 +81,18 @@ def test_one_target_has_nothing_beside_it(tmp_path: Path) -> None:
     assert "one target" in remark._repr_html_()
 
 
+def test_the_run_says_who_went_bad_and_when(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline", "node-local"), rounds=9, loads=(Load(duration_s=1, warmup_s=0),))
+    lookups = {}
+    for number in range(1, 10):
+        lookups["baseline", "glibc", number] = rows([0.5] * 98 + [5004.0] * 2)
+        lookups["node-local", "glibc", number] = rows([0.5] * 100, outcome=-3 if number in (5, 6) else 0)
+    figure = over_the_run(run_slices(open_run(write_run(tmp_path / "run", plan, lookups))))
+    went = "node-local went bad from 1:20 to 1:41 (rounds 5 to 6): 100 %, else 0."
+    assert figure.alt.endswith(f"Whole run: baseline: 2 %; node-local: 22.2 %. Then: {went}")
+    assert figure.caption.endswith(f"Here: {went}")
+
+
 def test_a_figure_is_plain_html(run: Run) -> None:
     shown = ecdf(sketches(run), summarise(run))._repr_html_()
     match = re.fullmatch(
@@ -109,7 +122,7 @@ def test_the_page(run: Run) -> None:
     page = Page(text)
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("main")) == len(page.all("h1")) == 1
-    assert len(page.all("img")) == 3
+    assert len(page.all("img")) == 4
     assert all(image["alt"] and len(image["alt"] or "") > 50 for image in page.all("img"))
     for attributes in (attributes for _, attributes in page.tags):
         for name in ("src", "href", "action", "data"):
