@@ -1,4 +1,4 @@
-"""All benchmarks, in the lab: ``python -m bench [libc|wire|read|start|memory]``."""
+"""All benchmarks, in the lab and a cluster: ``python -m bench [libc|wire|read|start|memory|targets]``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.many_targets import bench_many_targets
 from bench.read_ten_million import measure_reading
 from dnslab.backends.base import Arm
 from dnslab.backends.lab import LabBackend, LabTarget
@@ -128,7 +129,14 @@ def told(ratios: list[float]) -> str:
     return f"median {statistics.median(ratios):.3f} of {len(ratios)} pairs ({min(ratios):.3f} to {max(ratios):.3f})"
 
 
-ALL = {"libc": bench_libc, "wire": bench_wire, "read": bench_read, "start": bench_start, "memory": bench_memory}
+ALL = {
+    "libc": bench_libc,
+    "wire": bench_wire,
+    "read": bench_read,
+    "start": bench_start,
+    "memory": bench_memory,
+    "targets": bench_many_targets,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:
