@@ -36,8 +36,8 @@ from dnslab.backends.kubernetes.client import Client, connect
 from dnslab.backends.kubernetes.pods import CONTAINER, MOUNT, Pods, PodSpec
 from dnslab.conversation import CLOCK_EXCHANGES, READY_TIMEOUT_S, SILENCE_S, Conversation
 from dnslab.errors import DnslabError, StreamForeign, StreamTruncated
+from dnslab.pacing import CLOCKS_AT_ONCE, START_DELAY_NS, START_DELAY_PER_ARM_NS, StartInstant
 from dnslab.probe.job import Job, encode
-from dnslab.runner import CLOCKS_AT_ONCE, START_DELAY_NS, START_DELAY_PER_ARM_NS, _StartInstant
 
 SIZES = (100, 1000)
 KINDS = ("threads", "calm threads", "asyncio")
@@ -84,7 +84,7 @@ class Session:
 
 def in_threads(client: Client, n: int, job: Job) -> list[Session]:
     """The project's own channel and conversation, a thread for each."""
-    ready, start = _StartInstant(n), _StartInstant(n)
+    ready, start = StartInstant(n), StartInstant(n)
     connecting, clocks = threading.Semaphore(CONNECTS_AT_ONCE), threading.Semaphore(CLOCKS_AT_ONCE)
 
     def one(i: int) -> Session:

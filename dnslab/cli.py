@@ -573,6 +573,9 @@ def main() -> None:
     """Entry point: every error of ours is one line on stderr and its stated status."""
     debug = "--debug" in sys.argv
     signal.signal(signal.SIGTERM, _terminated)
+    # A thread for each target: by default each that waits for the interpreter asks for it every 5 ms, and a thousand do
+    # nothing else (docs/many-targets.md).
+    sys.setswitchinterval(0.05)
     try:
         status = cli(standalone_mode=False)
     except Interrupted as error:

@@ -9,6 +9,8 @@ import time
 #: to 100 pods through one API server, the last came a second after the first.
 START_DELAY_NS = 100_000_000
 START_DELAY_PER_ARM_NS = 15_000_000
+#: clocks measured at the same time: more would measure one another
+CLOCKS_AT_ONCE = 2
 
 
 class Pace:

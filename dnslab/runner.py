@@ -26,14 +26,11 @@ from dnslab.backends import completed, known_targets, open_backend
 from dnslab.backends.base import Arm, Backend, Expected, Target, TargetFacts
 from dnslab.conversation import Conversation
 from dnslab.errors import DnslabError, Interrupted, NotAble, RunInvalid, StorageFull, UsageError
-from dnslab.pacing import Pace, StartInstant
+from dnslab.pacing import CLOCKS_AT_ONCE, Pace, StartInstant
 from dnslab.plan import Plan, Trial
 from dnslab.probe.job import encode
 from dnslab.store import ArmWriter, RunFolder, new_run_path
 from dnslab.trial import describe, make_job
-
-#: clocks measured at the same time: more would measure one another
-CLOCKS_AT_ONCE = 2
 
 
 @dataclass

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import random
+import resource
 import socket
 import statistics
 import threading
@@ -22,7 +24,7 @@ from dnslab.backends.base import Channel
 from dnslab.backends.kubernetes.channel import ExecChannel
 from dnslab.backends.kubernetes.client import Client, connect
 from dnslab.backends.kubernetes.own import OwnPod
-from dnslab.backends.kubernetes.pods import CONTAINER
+from dnslab.backends.kubernetes.pods import CONTAINER, run
 from dnslab.errors import DnslabError, NotAble, StreamTruncated
 from dnslab.probe.job import Job
 from tests.pods import fresh_namespace, own_pod
@@ -267,3 +269,17 @@ def test_a_connection_that_breaks_is_not_an_end(proxied: tuple[CuttingProxy, Cli
 def test_the_client_is_for_the_namespace_asked(client: Client) -> None:
     assert connect(namespace="elsewhere").namespace == "elsewhere"
     assert client.server in str(client)
+
+
+def test_a_channel_works_beside_a_thousand_open_files(client: Client, pod: OwnPod) -> None:
+    """select takes no descriptor from 1024 on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        code, said = run(client, pod.name, CONTAINER, [pod.program, "--version"])
+    finally:
+        for one in held:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert code == 0, said

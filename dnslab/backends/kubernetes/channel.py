@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import select
 import threading
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any
 
 import websocket
 from kubernetes.stream import stream
+from urllib3.util import wait_for_read
 from websocket import ABNF
 
 from dnslab.backends.kubernetes.client import Client, answered
@@ -131,7 +131,8 @@ class ExecChannel:
     def _step(self, left_s: float) -> None:
         """Wait for one frame at most; keep the connection alive while there is none."""
         now_s = time.monotonic()
-        if not self._raw.pending() and not select.select([self._raw], [], [], min(left_s, 1.0))[0]:
+        # by poll: select takes no descriptor from 1024 on, and each target has two, its file the other
+        if not self._raw.pending() and not wait_for_read(self._raw, min(left_s, 1.0)):
             if now_s - self._heard_s > DEAD_PEER_S:
                 raise OSError(f"no frame for {DEAD_PEER_S:g} s, not even the answer to a ping")
             if now_s - max(self._heard_s, self._pinged_s) > PING_INTERVAL_S:
