@@ -566,7 +566,13 @@ def _confirm(yes: bool, doing: str) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"nothing was changed: without a terminal, to {doing} takes --yes")
-    click.confirm(f"{doing}?", abort=True)
+    try:
+        agreed = click.confirm(f"{doing}?")
+    except click.Abort:  # Ctrl-C or end of file leaves the cursor behind the question
+        click.echo()
+        agreed = False
+    if not agreed:
+        raise Interrupted("nothing was changed")
 
 
 def main() -> None:
