@@ -22,6 +22,7 @@ from dnslab.backends.kubernetes import look
 from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, answered, connect
 from dnslab.backends.kubernetes.cluster import dns_counters, surroundings
 from dnslab.backends.kubernetes.node_cache import status
+from dnslab.backends.kubernetes.objects import read_workload
 from dnslab.backends.kubernetes.own import OwnPod
 from dnslab.backends.kubernetes.pods import AGAIN_TIMEOUT_S, CONTAINER, MACHINES, MOUNT, Pods, PodSpec, run
 from dnslab.errors import DnslabError, NotAble, UsageError
@@ -288,12 +289,11 @@ def _nodes(client: Client, wanted: str) -> list[tuple[str | None, str]]:
         if not wanted.isdigit() and wanted != "all":
             return [(wanted, MACHINES["amd64"])]
         raise
+    unfit = {node.metadata.name: _unfit(node) for node in listed}
     ready = {
-        node.metadata.name: MACHINES.get(node.status.node_info.architecture, node.status.node_info.architecture)
+        node.metadata.name: MACHINES[node.status.node_info.architecture]
         for node in listed
-        if not node.spec.unschedulable
-        and any(one.type == "Ready" and one.status == "True" for one in node.status.conditions or [])
-        and not any(taint.effect in ("NoSchedule", "NoExecute") for taint in node.spec.taints or [])
+        if not unfit[node.metadata.name]
     }
     if wanted == "all":
         chosen = sorted(ready)
@@ -303,28 +303,34 @@ def _nodes(client: Client, wanted: str) -> list[tuple[str | None, str]]:
             raise UsageError(f"--nodes {wanted}: {len(ready)} nodes are ready for pods ({', '.join(sorted(ready))})")
     elif wanted in ready:
         chosen = [wanted]
+    elif wanted in unfit:
+        raise NotAble(f"node {wanted} takes no pod of ours: {unfit[wanted]}; ready are {', '.join(sorted(ready))}")
     else:
-        raise UsageError(f"no node {wanted!r} ready for pods: there are {', '.join(sorted(ready))}")
+        raise UsageError(f"no node {wanted!r}: ready for pods are {', '.join(sorted(ready))}")
     if not chosen:
         raise NotAble("no node of the cluster is ready for pods")
     return [(name, ready[name]) for name in chosen]
+
+
+def _unfit(node: Any) -> str:
+    """Why no pod of ours would run on a node; ``""`` where one would."""
+    info, ready = node.status.node_info, [one for one in node.status.conditions or [] if one.type == "Ready"]
+    if info.operating_system != "linux" or info.architecture not in MACHINES:
+        probes = " and ".join(f"linux/{one}" for one in MACHINES)
+        return f"it is {info.operating_system}/{info.architecture}, there are probes for {probes}"
+    if node.spec.unschedulable:
+        return "it is cordoned"
+    if not ready or ready[0].status != "True":
+        return f"it is not ready ({ready[0].reason}: {ready[0].message})" if ready else "it is not ready"
+    taints = [one for one in node.spec.taints or [] if one.effect in ("NoSchedule", "NoExecute")]
+    return f"it has the taint {taints[0].key}:{taints[0].effect}" if taints else ""
 
 
 def base_spec(client: Client, where: ClusterPlan) -> PodSpec:
     """The base of every pod: the image given, or what the workload named by ``like`` runs with."""
     if not where.like:
         return PodSpec(image=where.images[0] if where.images else DEFAULT_IMAGE)
-    kind, _, name = where.like.partition("/")
-    apps = client.apps()
-    read = {
-        "deploy": apps.read_namespaced_deployment,
-        "deployment": apps.read_namespaced_deployment,
-        "statefulset": apps.read_namespaced_stateful_set,
-        "daemonset": apps.read_namespaced_daemon_set,
-    }[kind]
-    with answered(f"read {where.like}"):
-        found = read(name, client.namespace, _request_timeout=TIMEOUT_S)
-    plain = client.api().sanitize_for_serialization(found.spec.template.spec)
+    plain = read_workload(client, where.like)["spec"]["template"]["spec"]
     container = plain["containers"][0]
     keep = ("nodeSelector", "affinity", "tolerations", "priorityClassName", "runtimeClassName")
     return PodSpec(

@@ -21,8 +21,9 @@ from dnslab.backends.base import Arm, Channel, Expected, Target, TargetFacts
 from dnslab.backends.kubernetes import edit, ephemeral, lifetime_s, look
 from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, answered, connect
 from dnslab.backends.kubernetes.node_cache import status
+from dnslab.backends.kubernetes.objects import WORKLOADS, read_workload
 from dnslab.backends.kubernetes.own import PodChannel
-from dnslab.backends.kubernetes.pods import Pods, gone_wrong, list_raw
+from dnslab.backends.kubernetes.pods import Pods, gone_wrong, hopeless, list_raw
 from dnslab.backends.kubernetes.upload import Upload
 from dnslab.errors import DnslabError, NotAble, UsageError
 from dnslab.plan import Plan, TargetInfo
@@ -34,12 +35,6 @@ UDP_TIMEOUT_S = 30
 NEW_FLOWS = 0.95
 #: pods prepared at once: each takes a handful of execs
 AT_ONCE = 8
-WORKLOADS = {
-    "deploy": "deployment",
-    "deployment": "deployment",
-    "statefulset": "stateful_set",
-    "daemonset": "daemon_set",
-}
 
 Pod = Mapping[str, Any]
 
@@ -353,12 +348,9 @@ def read_pod(client: Client, name: str) -> Pod:
 
 
 def _selector(client: Client, reference: str) -> str:
-    kind, slash, name = reference.partition("/")
+    kind, slash, _ = reference.partition("/")
     if slash and kind in WORKLOADS:
-        with answered(f"read {reference}"):
-            read = getattr(client.apps(), f"read_namespaced_{WORKLOADS[kind]}")
-            answer = read(name, client.namespace, _preload_content=False, _request_timeout=TIMEOUT_S)
-        return label_selector(json.loads(answer.data)["spec"]["selector"])
+        return label_selector(read_workload(client, reference)["spec"]["selector"])
     selector = re.sub(r"^-l\s*", "", reference)
     if not re.search(r"[=!]| in | notin ", selector) and "/" in selector:
         raise UsageError(f"--in {reference}: expected pod/NAME, deploy/NAME or a label selector as app=x")
@@ -398,8 +390,10 @@ def _must_run(pod: Pod) -> None:
         return
     name, phase = pod["metadata"]["name"], _phase(pod)
     completed = phase in ("Succeeded", "Failed")
+    why = "" if completed else hopeless(pod)
     raise NotAble(
-        f"pod {name} {'has completed' if completed else 'does not run'} (phase {phase}): choose one that runs"
+        f"pod {name} {'has completed' if completed else 'does not run'} (phase {phase}{why and f'; {why}'}): "
+        "choose one that runs"
     )
 
 

@@ -15,6 +15,7 @@ import kubernetes
 import yaml
 from kubernetes.client.exceptions import ApiException
 
+from dnslab.backends.kubernetes import objects
 from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, answered, connect
 from dnslab.backends.kubernetes.objects import listed, read
 from dnslab.errors import NotAble, UsageError
@@ -30,11 +31,6 @@ UPSTREAM = "kube-dns-upstream"
 LABELS = {"node-local-dns", "nodelocaldns"}
 #: resolvers of AWS and GCP, link-local too, and no cache on the node
 CLOUD_RESOLVERS = {"169.254.169.253", "169.254.169.254"}
-WORKLOADS = {
-    **dict.fromkeys(("deploy", "deployment"), "Deployment"),
-    **dict.fromkeys(("sts", "statefulset"), "StatefulSet"),
-    **dict.fromkeys(("ds", "daemonset"), "DaemonSet"),
-}
 
 
 @dataclass(frozen=True)
@@ -126,11 +122,9 @@ def read_workload(client: Client, reference: str) -> Workload:
         No such workload, or a kind whose pods cannot be patched.
     """
     kind, _, name = reference.partition("/")
-    if kind.lower() not in WORKLOADS or not name:
+    if kind.lower() not in objects.WORKLOADS or not name:
         raise UsageError(f"expected deploy/NAME, sts/NAME or ds/NAME, saw {reference!r}: only their pods are made anew")
-    found = read(client, WORKLOADS[kind.lower()], name, client.namespace)
-    if found is None:
-        raise UsageError(f"no {reference} in namespace {client.namespace} of context {client.context}")
+    found = objects.read_workload(client, reference)
     return Workload.of(reference, client.namespace, client.context, found["spec"]["template"])
 
 

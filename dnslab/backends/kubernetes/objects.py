@@ -15,10 +15,17 @@ from kubernetes.client.exceptions import ApiException
 
 from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, answered
 from dnslab.backends.kubernetes.pods import MACHINES, MANAGED_BY
+from dnslab.errors import UsageError
 
 #: who owns the fields that server-side apply sets
 FIELD_MANAGER = "dnslab"
 _CORE = {"ServiceAccount": "service_account", "Service": "service", "ConfigMap": "config_map", "Pod": "pod"}
+#: how a workload is named on the command line -> its kind
+WORKLOADS = {
+    **dict.fromkeys(("deploy", "deployment"), "Deployment"),
+    **dict.fromkeys(("sts", "statefulset"), "StatefulSet"),
+    **dict.fromkeys(("ds", "daemonset"), "DaemonSet"),
+}
 _APPS = {"DaemonSet": "daemon_set", "Deployment": "deployment", "StatefulSet": "stateful_set"}
 #: written by the API server, not by whoever made the object
 _NOISE = {"managedFields", "uid", "resourceVersion", "creationTimestamp", "generation"}
@@ -33,6 +40,15 @@ def read(client: Client, kind: str, name: str, namespace: str) -> Any:
             if error.status == 404:
                 return None
             raise
+
+
+def read_workload(client: Client, reference: str) -> Any:
+    """The workload that ``deploy/NAME`` or the like names in the client's namespace; UsageError where none is there."""
+    kind, _, name = reference.partition("/")
+    found = read(client, WORKLOADS[kind.lower()], name, client.namespace)
+    if found is None:
+        raise UsageError(f"no {reference} in namespace {client.namespace} of context {client.context}")
+    return found
 
 
 def listed(client: Client, kind: str, namespace: str | None, selector: str = "") -> list[dict[str, Any]]:

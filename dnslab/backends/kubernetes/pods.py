@@ -344,11 +344,7 @@ def _running(pod: Mapping[str, Any]) -> bool:
 
 
 def _problem(pod: Mapping[str, Any], waited_s: float) -> str:
-    for one in pod["status"].get("containerStatuses") or []:
-        waiting = one["state"].get("waiting") or {}
-        if waiting.get("reason") in HOPELESS:
-            return f"{waiting['reason']}: {waiting.get('message', '')}".strip()
-    wrong = gone_wrong(pod)
+    wrong = hopeless(pod) or gone_wrong(pod)
     if wrong:
         return wrong
     node = pod["spec"].get("nodeName")
@@ -357,6 +353,15 @@ def _problem(pod: Mapping[str, Any], waited_s: float) -> str:
     for condition in pod["status"].get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False" and waited_s > UNSCHEDULABLE_S:
             return f"{condition.get('reason', '')}: {condition.get('message', '')}"
+    return ""
+
+
+def hopeless(pod: Mapping[str, Any]) -> str:
+    """Why a container of a pod will not start, in the kubelet's words and one line; ``""`` where one still may."""
+    for one in pod["status"].get("containerStatuses") or []:
+        waiting = one["state"].get("waiting") or {}
+        if waiting.get("reason") in HOPELESS:
+            return _one_line(f"{waiting['reason']}: {waiting.get('message', '')}")
     return ""
 
 
