@@ -20,7 +20,9 @@ import yaml
 from dnslab import plan, runner
 from dnslab.dataset import open_run
 from dnslab.errors import UsageError
+from dnslab.plots import over_the_run
 from dnslab.stats import summarise
+from dnslab.timeline import pooled, run_slices, spells
 from dnslab.validity import find_vetoes
 
 pytest.importorskip("kubernetes")
@@ -188,6 +190,41 @@ def test_install_status_remove(client: Client, namespace: str) -> None:
     assert status(client).state == "absent"
     assert ours(client) == []
     assert "no node-local cache of dnslab's is there" in dnslab("remove", "--yes").stdout
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("no_cache_after")
+def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str, tmp_path: Path) -> None:
+    done = dnslab("install", "--image", IMAGE, "--yes")
+    assert done.returncode == 0, done.stderr
+    wanted = plan.Plan(
+        backend="kubernetes",
+        cluster=plan.ClusterPlan(namespace=namespace, images=("dnslab.test/glibc:1",)),
+        variants=("baseline", "node-local"),
+        loads=(plan.Load(rate_per_s=30, duration_s=4),),
+        names=("kubernetes.default",),
+        rounds=5,
+        deadline_s=1.0,
+    )
+    killed_ns: list[int] = []
+
+    def kill_in_round_three(progress: runner.Progress) -> None:
+        if killed_ns or progress.n_done < 4 or not any(arm.heartbeat for arm in progress.running):
+            return
+        client.apps().delete_namespaced_daemon_set("node-local-dns", "kube-system")
+        client.core().delete_collection_namespaced_pod(
+            "kube-system", label_selector="k8s-app=node-local-dns", grace_period_seconds=0
+        )
+        killed_ns.append(time.time_ns())
+
+    run = open_run(runner.run(wanted, tmp_path / "run", on_progress=kill_in_round_three))
+    slices = run_slices(run)
+    (spell,) = spells(pooled(slices, 0))
+    began_s = min(arm.start["started_realtime_ns"] for arm in run.arms()) / 1e9
+    assert (spell.variant, spell.first_round, spell.last_round) == ("node-local", 3, 5)
+    assert abs(began_s + spell.start_s - killed_ns[0] / 1e9) < 3
+    assert spell.share > 0.9
+    assert "node-local went bad from" in over_the_run(slices).alt
 
 
 @pytest.mark.cluster
