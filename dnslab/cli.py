@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -262,6 +263,45 @@ def _print_in_cluster(plan: Any, in_cluster: Any, trials: Sequence[Any]) -> None
     click.echo("# commands, each an exec:")
     for line in in_cluster.commands():
         click.echo(f"#   {line}")
+
+
+class Share(click.ParamType):  # type: ignore[type-arg]
+    """A share as ``0.1%`` or ``0.001``, above 0 and under 1."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The share as a number."""
+        try:
+            share = float(str(value).removesuffix("%")) / (100 if str(value).endswith("%") else 1)
+        except ValueError:
+            share = math.nan
+        if not 0 < share < 1:
+            self.fail(f"expected a share as 0.1% or 0.001, saw {value!r}", param, ctx)
+        return share
+
+
+@cli.command(name="plan")
+@click.option("--detect", type=Share(), required=True, metavar="0.1%", help="Share of lookups that stall.")
+@click.option("--power", type=Share(), default="90%", show_default=True, help="How often it is to be seen.")
+@click.option("--rate", type=float, default=200.0, show_default=True, help="Lookups a second of each variant.")
+@click.option(
+    "--variants", "n_variants", type=click.IntRange(2), help="Compared, with baseline; default the usual six."
+)
+@click.option("--pilot", metavar="RUN", help="A run (path, or latest) that says how much rounds differ there.")
+def plan_(detect: float, power: float, rate: float, n_variants: int | None, pilot: str | None) -> None:
+    """Say how many rounds of what length show a share of stalls, or a difference by it."""
+    from dnslab.power import sizes_needed
+    from dnslab.variants import USUAL
+
+    spread = None
+    if pilot:
+        from dnslab.dataset import open_run
+        from dnslab.stats import summarise
+
+        spread = summarise(open_run(pilot)).spread
+    for line in sizes_needed(detect, power, rate, (n_variants or len(USUAL)) - 1, spread):
+        click.echo(line)
 
 
 @cli.command()

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dnslab import power
 from dnslab.stats import Summary
 from dnslab.tables import percent
 from dnslab.validity import Veto
@@ -21,6 +22,8 @@ FLAGGED_RACE = 0.8
 FLAGGED_OVERFLOW = 0.5
 #: stalls from which on a flagged share says something
 MIN_STALLS = 5
+#: how often what a run "would have shown" shows
+POWER = 0.9
 #: targets named one by one
 MOST_TARGETS = 6
 SEQUENTIAL = ("single-request", "single-request-reopen")
@@ -232,6 +235,21 @@ def _by_target(summary: Summary) -> list[str]:
     return [f"Baseline stalled on {len(bad)} of {len(baselines)} targets: {', '.join(told)}{more}{rest}."]
 
 
+def _detectable(summary: Summary) -> list[str]:
+    """What this run would have shown, had it been there."""
+    baseline = _baseline(summary)
+    compared = [row for row in summary.rows if row["load"] == 0 and row["effects"]]
+    if baseline is None or not baseline["n"] or 0 in summary.closed_loops:
+        return []
+    one = power.share_for_one(baseline["n"], POWER, baseline["spread"])
+    text = f"A share of {percent(one)} would have shown as one stall or more in {POWER:.0%} of such runs"
+    size = power.Size(baseline["rounds"], baseline["n"] / max(1, baseline["rounds"]), len(compared), baseline["spread"])
+    share = power.detectable_difference(size, POWER) if compared else None
+    if share is not None:
+        text += f", one of {percent(share)} as a difference from a configuration that never stalls"
+    return [f"{text}."]
+
+
 def _limits(summary: Summary) -> list[str]:
     lines = []
     fault = summary.fault.partition(":")[0]
@@ -254,5 +272,6 @@ def _limits(summary: Summary) -> list[str]:
             "A closed loop shows throughput and maximum only: a worker in a stall asks nothing, so shares and "
             "quantiles count workers rather than faults, and no effects are given."
         )
+    lines += _detectable(summary)
     lines.append("Intervals hold for runs like this one: same machines, same load, same hour.")
     return lines

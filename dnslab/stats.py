@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dnslab import intervals, tables
+from dnslab import intervals, power, tables
 from dnslab.dataset import FAILED, PARTIAL, SLOW_MS, Lookups, Run
 from dnslab.intervals import Interval, Verdict, upper_bound_when_none
 from dnslab.plan import not_applicable
@@ -180,6 +180,12 @@ class Summary:
                 return row
         return None
 
+    @property
+    def spread(self) -> float:
+        """How much more than independent lookups rounds differ: the most of any baseline, 1 at least."""
+        found = [row["spread"] for row in self.rows if row["not_applicable"] is None and row["variant"] == "baseline"]
+        return max(found, default=1.0)
+
     def to_frame(self) -> pd.DataFrame:
         """The rows as a frame; a nested effect becomes columns ``effect_<name>``, ``..._low``, ``..._high``."""
         flat = []
@@ -329,6 +335,7 @@ def _row(key: _Key, cells: Mapping[_Key, _Cell], effects: Mapping[str, Interval]
         "flagged_share": _flagged_share(cell),
         "stalls_upper": upper_bound_when_none(n) if n and not total["stalls"] else None,
         "stalls_upper_rounds": upper_bound_when_none(len(rounds)) if rounds and not total["stalls"] else None,
+        "spread": power.spread_of(*_columns(rounds, "stalls", "n")),
         "lookups_per_s": float(np.mean([r["lookups_per_s"] for r in rounds])) if rounds else math.nan,
         "intervals": {
             **{f"{name}_share": intervals.share(*_columns(rounds, name, "n")) for name in SHARES},
