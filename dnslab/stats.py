@@ -1,7 +1,7 @@
 """From lookups to figures with intervals: one row for each variant, target and load.
 
-The round is the replicate: lookups of one trial share its minute and its faults, so intervals are t intervals over
-rounds and effects are paired by round. Failed lookups stay in every denominator, slower than any answered one.
+The round is the replicate: lookups of one trial share its minute and its faults, so intervals are over rounds, and
+effects are paired by round. Failed lookups stay in every denominator, slower than any answered one.
 """
 
 from __future__ import annotations

@@ -104,9 +104,19 @@ def effects(rows: Sequence[Mapping[str, Any]], load_labels: Sequence[str]) -> Ta
                 heading: _change(row["effects"][f"{name}_share"], 100)
                 for heading, name in (("≥ 1 s, points", "slow"), ("failed, points", "failed"))
             }
-            times = {f"{level} ms": _change(row["effects"][f"{level}_ms"], 1) for level in ("p50", "p99")}
-            told.append({**_named(row, load_labels), **shares, **times})
+            times = {
+                f"{level} ms": _change(row["effects"][name], 1)
+                for level, name in (("p50", "p50_ms"), ("p99", "p99_ms"), ("p99.9", "p999_ms"))
+            }
+            told.append({**_named(row, load_labels), "≥ 1 s": _verdict(row), **shares, **times})
     return Table(pd.DataFrame(told), "changes against baseline")
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    verdict = row["verdicts"]["slow_share"]
+    if verdict.word != "no difference shown":
+        return str(verdict.word)
+    return f"no difference over {100 * verdict.bound:.2g} points shown"
 
 
 def _change(interval: Any, factor: float) -> str:
@@ -115,7 +125,7 @@ def _change(interval: Any, factor: float) -> str:
     if not math.isfinite(estimate):
         return ""
     bounds = f" ({_signed(low)} to {_signed(high)})" if math.isfinite(low) else ""
-    return "0" if estimate == low == high == 0 else f"{_signed(estimate)}{bounds}"
+    return f"{_signed(estimate) if estimate else '0'}{bounds}"
 
 
 def _signed(value: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dnslab.intervals import Interval
+from dnslab.intervals import Interval, Verdict
 from dnslab.tables import effects, figures, milliseconds, percent
 
 ROW: dict[str, Any] = {
@@ -72,15 +72,21 @@ def test_effects() -> None:
         "failed_share": Interval(0.0, 0.0, 0.0),
         "p50_ms": Interval(0.246, 0.237, 0.256),
         "p99_ms": Interval(-5003.0, math.nan, math.nan),
+        "p999_ms": Interval(0.0, -1.0, 1.0),
     }
-    (row,) = effects([ROW, {**ROW, "variant": "use-vc", "effects": changes}], ["a", "b"]).frame.to_dict("records")
+    said = {"slow_share": Verdict("no difference shown", 0.0123, 0.2)}
+    (row,) = effects(
+        [ROW, {**ROW, "variant": "use-vc", "effects": changes, "verdicts": said}], ["a", "b"]
+    ).frame.to_dict("records")
     assert row == {
         "configuration": "use-vc",
         "libc": "glibc",
         "load": "a",
+        "≥ 1 s": "no difference over 1.2 points shown",
         "≥ 1 s, points": "-6.6 (-7.17 to -6.04)",
-        "failed, points": "0",
+        "failed, points": "0 (+0 to +0)",
         "p50 ms": "+0.246 (+0.237 to +0.256)",
         "p99 ms": "-5,003",
+        "p99.9 ms": "0 (-1 to +1)",
     }
     assert effects([ROW], ["a"])._repr_html_() == ""
