@@ -128,6 +128,5 @@ def print_summary(summary: Summary, findings: Findings) -> None:
         print(textwrap.fill(text, min(width or 100, 100), initial_indent="- ", subsequent_indent="  "))
     print(f"\n{summary.figures.to_text(width)}")
     if len(summary.effects.frame):
-        print(
-            f"\nAgainst baseline, paired by round (95 % intervals, verdicts corrected for their number):\n\n{summary.effects.to_text(width)}"
-        )
+        print("\nAgainst baseline, paired by round (95 % intervals; verdicts corrected for their number):")
+        print(f"\n{summary.effects.to_text(width)}")
