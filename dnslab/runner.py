@@ -228,8 +228,9 @@ class _Runner:
                 f"{worse}: aborted with {self._n_whole(trials)} of {len(trials)} trials whole, all kept: "
                 f"`dnslab run --resume {self._folder.path}` goes on"
             ) from None
-        except NotAble as error:
-            raise RunInvalid(
+        except DnslabError as error:
+            kind = type(error) if isinstance(error, RunInvalid) else RunInvalid
+            raise kind(
                 f"{error}: {self._n_whole(trials)} of {len(trials)} trials are whole, all kept: "
                 f"`dnslab run --resume {self._folder.path}` goes on"
             ) from error

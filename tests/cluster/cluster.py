@@ -65,6 +65,9 @@ def wait(what: str, holds: Callable[[], object], seconds: float = 120) -> None:
 
 # Processes. Each is recorded with its command line, so that a test can end one and start it again.
 
+#: they outlive this process, which must not complain of that
+_STARTED: list[subprocess.Popen[bytes]] = []
+
 
 def start(name: str, namespace: str, *command: object) -> None:
     """Start a long-running command in a network namespace, under ``name``."""
@@ -79,6 +82,7 @@ def start(name: str, namespace: str, *command: object) -> None:
             stderr=log,
             start_new_session=True,
         )
+    _STARTED.append(process)
     _record(name).write_text(json.dumps({"pid": process.pid, "namespace": namespace, "argv": argv}))
 
 

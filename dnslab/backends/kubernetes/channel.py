@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import websocket
-from kubernetes.stream import stream
+from kubernetes.stream import stream, ws_client
 from urllib3.util import wait_for_read
 from websocket import ABNF
 
@@ -31,6 +31,17 @@ DEAD_PEER_S = 30.0
 STDIN, STDOUT, STDERR, STATUS = 0, 1, 2, 3
 MAX_WRITE = 1 << 16
 MAX_STDERR = 1 << 16
+
+
+class _WebSocket(websocket.WebSocket):  # type: ignore[misc]
+    """Connects in bounded time: the official client passes no timeout, and the kernel tries for two minutes."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.sock_opt.timeout = CONNECT_TIMEOUT_S
+
+
+ws_client.WebSocket = _WebSocket
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,6 @@ class ExecChannel:
         self._closed = False
         self.status: ExecStatus | None = None
         self.n_bytes = 0
-        websocket.setdefaulttimeout(CONNECT_TIMEOUT_S)
         try:
             with answered(f"exec in pod {pod}"):
                 connection: Any = stream(
@@ -80,6 +90,7 @@ class ExecChannel:
         except websocket.WebSocketException as error:
             raise NotAble(f"cannot exec in pod {pod}: {error}") from error
         self._socket = connection.sock
+        self._socket.settimeout(DEAD_PEER_S)  # within a frame, where nobody watches
         self._raw = self._socket.sock
         self.protocol: str = connection.subprotocol or ""
         self._heard_s = self._pinged_s = time.monotonic()

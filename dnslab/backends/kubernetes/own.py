@@ -31,8 +31,10 @@ class PodChannel(ExecChannel):
     def errors(self) -> str:
         """As ExecChannel's; a command that was killed is followed by its pod's state."""
         text = super().errors()
-        if self.status is None or self.status.exit_code == 0:
+        if self.status is None:
             return text
+        if self.status.exit_code == 0 and not text:  # no probe ends well in the middle of a conversation
+            text = "its exec ended as if well, as it does when the kubelet or its connection is gone"
         killed = ": killed, out of memory perhaps" if self.status.exit_code == 137 else ""
         state = self._pods.state(self.pod)
         return f"{text}{killed}" + (f"; {state}" if state else "")
