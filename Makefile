@@ -25,7 +25,7 @@ demo: setup  ## compare the usual configurations in the lab, with an emulated ra
 	$(BIN)/dnslab run demo.yaml --report
 
 # What only tests need comes the same way as the rest.
-test: export DNSLAB_TEST_PACKAGES := tcpdump
+test: export DNSLAB_TEST_PACKAGES := tcpdump dnsperf
 verify: export DNSLAB_TEST_PACKAGES := tcpdump chromium chromium-driver
 bench: export DNSLAB_TEST_PACKAGES := dnsperf
 test-cluster: export DNSLAB_TEST_PACKAGES := tcpdump containerd runc containernetworking-plugins etcd-server conntrack \

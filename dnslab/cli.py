@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import sys
 import traceback
@@ -325,6 +326,53 @@ def summary(run_folder: str, form: str) -> None:
         from dnslab.progress import print_summary
 
         print_summary(figures, found)
+
+
+@cli.command(name="import")
+@click.argument("kind", type=click.Choice(["stress-client", "dnsperf", "csv", "counts"]))
+@click.argument("files", nargs=-1, required=True, metavar="[VARIANT=]FILE...")
+@click.option("-l", "limit_ms", type=float, help="Limit in ms; what a tool that counts over one had (else 4900).")
+@click.option("--columns", metavar="latency_ms=COLUMN,...", help="Of a csv; also outcome, variant, round, time_s.")
+@click.option("--unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Of a csv's latency (default ms).")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+def import_(kind: str, files: Sequence[str], form: str, columns: str | None, **how: Any) -> None:
+    """Compare what other tools measured, and say what their data cannot show (docs/import.md).
+
+    A file is a round of VARIANT, by default of its name; give several of one as its rounds.
+    """
+    from dnslab import imports
+    from dnslab.imported import summarise_imported
+
+    mapped = dict(_pair(one) for one in columns.split(",")) if columns else None
+    found = summarise_imported(imports.load(kind, [imports.named(one) for one in files], columns=mapped, **how))
+    if form == "json":
+        click.echo(json.dumps(found.to_dict(), indent=1, allow_nan=False))
+    elif form == "csv":
+        click.echo(found.to_frame().to_csv(index=False), nl=False)
+    else:
+        click.echo(found.to_text(shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not value:
+        raise UsageError(f"--columns: expected KEY=COLUMN, saw {text!r}")
+    return key.strip(), value.strip()
+
+
+@cli.command()
+@click.argument("run_folder", default="latest")
+@click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write; one that is there stays.")
+def export(run_folder: str, form: Any, out: Path) -> None:
+    """Write every lookup of a run to one file, a row each (RUN_FOLDER: a path, or latest)."""
+    from dnslab.dataset import open_run
+    from dnslab.exports import export as write
+
+    opened = open_run(run_folder)
+    click.echo(f"export: {write(opened, out, form):,} lookups in {out}")
+    for problem in opened.problems:
+        click.echo(f"not whole: {problem}", err=True)
 
 
 @cli.command(name="report")

@@ -202,3 +202,43 @@ def verdicts(differences: Sequence[Interval]) -> list[Verdict]:
         else:
             told.append(Verdict("no difference shown", bound, p))
     return told
+
+
+def unpaired(values: Numbers, base_values: Numbers) -> Interval:
+    """Mean of ``values`` minus that of ``base_values``, one a round, where no round of one belongs to one of the other.
+
+    Interval and test allow the two to vary differently (Welch, Biometrika 34:28, 1947).
+    """
+    from scipy.special import stdtr, stdtrit
+
+    given, base = np.asarray(values, dtype=float), np.asarray(base_values, dtype=float)
+    if not len(given) or not len(base):
+        return Interval(math.nan, math.nan, math.nan)
+    estimate = float(given.mean() - base.mean())
+    if min(len(given), len(base)) < MIN_ROUNDS or not math.isfinite(estimate):
+        return Interval(estimate, math.nan, math.nan)
+    parts = [float(one.var(ddof=1)) / len(one) for one in (given, base)]
+    error = math.sqrt(sum(parts))
+    if not error:
+        return Interval(estimate, estimate, estimate, 0.0 if estimate else 1.0)
+    freedom = sum(parts) ** 2 / sum(part**2 / (len(one) - 1) for part, one in zip(parts, (given, base), strict=True))
+    half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
+    p = 2 * float(stdtr(freedom, -abs(estimate) / error))
+    return Interval(estimate, estimate - half, estimate + half, p)
+
+
+def unpaired_difference(counts: Numbers, totals: Numbers, base_counts: Numbers, base_totals: Numbers) -> Interval:
+    """Share of ``counts`` in ``totals`` minus the same of a base, whose rounds are others.
+
+    The rounds' shares are compared, each round alike; as ``difference``, never narrower than independent ones give.
+    """
+    k, n = np.asarray(counts, dtype=float), np.asarray(totals, dtype=float)
+    base_k, base_n = np.asarray(base_counts, dtype=float), np.asarray(base_totals, dtype=float)
+    if not (n > 0).all() or not (base_n > 0).all():
+        return Interval(math.nan, math.nan, math.nan)
+    found = unpaired(k / n, base_k / base_n)
+    if not math.isfinite(found.low):
+        return found
+    sums = float(k.sum()), float(n.sum()), float(base_k.sum()), float(base_n.sum())
+    low, high = newcombe(*sums)
+    return Interval(found.estimate, min(found.low, low), max(found.high, high), max(found.p, _newcombe_test(*sums)))

@@ -115,3 +115,33 @@ def test_verdicts_by_rule() -> None:
     assert found[0].p == pytest.approx(0.003)
     assert [found[1].bound, found[2].bound] == [0.019, 0.05]
     assert verdicts([Interval(0.5, 0.1, 0.9, 0.01)])[0].word == "higher"
+
+
+@pytest.mark.parametrize(
+    ("values", "base"), [([0.2, 0.3, 0.1, 0.4], [0.5, 0.9, 0.4]), ([0.0, 0.0, 0.0], [0.1, 0.2, 0.15])]
+)
+def test_unpaired_against_scipy(values: list[float], base: list[float]) -> None:
+    found = intervals.unpaired(values, base)
+    welch = scipy.stats.ttest_ind(values, base, equal_var=False)
+    ci = welch.confidence_interval(0.95)
+    assert found.estimate == pytest.approx(np.mean(values) - np.mean(base))
+    assert (found.low, found.high, found.p) == pytest.approx((ci.low, ci.high, welch.pvalue))
+
+
+def test_unpaired_at_its_edges() -> None:
+    assert math.isnan(intervals.unpaired([1.0, 2.0], [1.0, 2.0, 3.0]).low)
+    assert intervals.unpaired([1.0, 2.0], [1.0, 3.0, 5.0]).estimate == -1.5
+    assert math.isnan(intervals.unpaired([], [1.0]).estimate)
+    assert intervals.unpaired([1.0] * 3, [1.0] * 3) == Interval(0.0, 0.0, 0.0, 1.0)
+    assert intervals.unpaired([2.0] * 3, [1.0] * 3) == Interval(1.0, 1.0, 1.0, 0.0)
+
+
+def test_an_unpaired_difference_is_never_narrower_than_independent_lookups_give() -> None:
+    alike = intervals.unpaired_difference([2, 2, 2], [100] * 3, [1, 1, 1], [100] * 3)
+    assert (alike.low, alike.high) == newcombe(6, 300, 3, 300)
+    assert alike.p > 0.05
+    apart = intervals.unpaired_difference([0, 9, 0], [100] * 3, [1, 2, 1], [100] * 3)
+    shares = scipy.stats.ttest_ind([0.0, 0.09, 0.0], [0.01, 0.02, 0.01], equal_var=False)
+    assert apart.p == pytest.approx(shares.pvalue)
+    assert apart.low < newcombe(9, 300, 4, 300)[0]
+    assert math.isnan(intervals.unpaired_difference([0, 0, 0], [0, 1, 1], [1, 1, 1], [9, 9, 9]).estimate)
