@@ -349,7 +349,11 @@ def test_csv_rounds_that_variants_do_not_share_are_not_paired(tmp_path: Path) ->
     text = "v,r,ms\na,1,1\na,2,1\nb,1,1\n"
     columns = {"latency_ms": "ms", "variant": "v", "round": "r"}
     assert not load("csv", write(tmp_path, x=text), columns=columns).paired
-    assert load("csv", write(tmp_path, x=text + "b,2,1\n"), columns=columns).paired
+    whole = write(tmp_path, x=text + "b,2,1\n")
+    assert load("csv", whole, columns=columns).paired
+    twice = load("csv", whole * 2, columns=columns)
+    assert [one.round for one in twice.rounds if one.variant == "b"] == [1, 2, 3, 4]
+    assert not twice.paired
 
 
 @pytest.mark.parametrize(("unit", "text"), [("s", "0.25"), ("ms", "250"), ("us", "250000"), ("ns", "250000000")])
