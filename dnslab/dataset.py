@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dnslab import records
-from dnslab.errors import StreamError, StreamTruncated, StreamVersion
+from dnslab.errors import ProbeFailed, RunInvalid, StreamError, StreamTruncated, StreamVersion
 from dnslab.plan import Plan, TargetInfo, trials
 from dnslab.store import ArmRecord, RunFolder, latest_run_path
 
@@ -73,11 +73,11 @@ class Lookups:
         return self.service_ms >= float(self.arm.start["stall_ms"])
 
 
-def read_stream(path: Path) -> tuple[npt.NDArray[Any], StreamError | None]:
+def read_stream(path: Path) -> tuple[npt.NDArray[Any], RunInvalid | None]:
     """Records of a raw file up to its last whole block, and what is wrong with it (None when it is whole)."""
     blocks = []
     decoder = records.StreamDecoder()
-    problem: StreamError | None = None
+    problem: RunInvalid | None = None
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -87,7 +87,7 @@ def read_stream(path: Path) -> tuple[npt.NDArray[Any], StreamError | None]:
                     if isinstance(message, records.Records):
                         blocks.append(np.frombuffer(message.data, dtype=RECORD))
                 decoder.close()
-            except StreamError as error:
+            except (StreamError, ProbeFailed) as error:
                 problem = type(error)(f"{path}: {error}")
             return (np.concatenate(blocks) if blocks else np.empty(0, RECORD)), problem
     except FileNotFoundError:

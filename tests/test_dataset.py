@@ -103,6 +103,16 @@ def test_a_broken_stream_is_read_up_to_its_last_whole_block(tmp_path: Path) -> N
     assert "expected a stream" in str(read_stream(path)[1])
 
 
+def test_a_probe_that_refused_its_job_hides_no_other_trial(run: Run) -> None:
+    arm = run.arms()[0]
+    n_others = len(run.lookups()) - (run.lookups()["trial"] == arm.number).sum()
+    arm.stream.write_bytes(frame(b"FAIL", 0, b"out of threads"))
+    end = arm.stream.with_suffix(".end.json")
+    end.write_text('{"status": "failed", "error": "the probe refused its job: out of threads", "trailer": null}')
+    assert len(open_run(run.path).lookups()) == n_others
+    assert "refused its job" in "".join(open_run(run.path).problems)
+
+
 def test_problems_name_what_is_missing(tmp_path: Path) -> None:
     plan = PLAN.model_copy(update={"rounds": 2})
     run = open_run(write_run(tmp_path / "run", plan, {("baseline", "glibc", 1): rows([1.0])}))
