@@ -309,7 +309,7 @@ def plan_(detect: float, power: float, rate: float, n_variants: int | None, pilo
 @click.argument("run_folder", default="latest")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def summary(run_folder: str, form: str) -> None:
-    """Figures of a run, variant by variant (RUN_FOLDER: a path, or latest)."""
+    """Figures of a run, variant by variant (RUN_FOLDER: a path, a bundle, or latest)."""
     from dnslab.dataset import open_run
     from dnslab.findings import conclude
     from dnslab.stats import summarise
@@ -378,16 +378,46 @@ def export(run_folder: str, form: Any, out: Path) -> None:
 @cli.command(name="report")
 @click.argument("run_folder", default="latest")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="HTML file to write (default report.html in the run folder)."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="HTML file to write (default report.html in the run folder; of a bundle, and redacted, here).",
 )
-def report_(run_folder: str, out: Path | None) -> None:
-    """One HTML page of a run, to share (RUN_FOLDER: a path, or latest)."""
+@click.option("--redact", is_flag=True, help="With stand-ins for names, addresses, nodes, pods; the page alone.")
+def report_(run_folder: str, out: Path | None, redact: bool) -> None:
+    """One HTML page of a run, to share (RUN_FOLDER: a path, a bundle, or latest)."""
     from dnslab.dataset import open_run
 
-    _report(Path(open_run(run_folder).path), out)
+    opened = open_run(run_folder)  # what a bundle is unpacked to lasts as long as this
+    if redact:
+        click.echo(f"report: {_share().page(opened.path, out)}, redacted: read it before you share it")
+    elif Path(run_folder).is_file():
+        _report(opened.path, out or Path(f"{opened.path.name}.html"), parquet=False)
+    else:
+        _report(opened.path, out)
 
 
-def _report(path: Path, out: Path | None) -> None:
+@cli.command()
+@click.argument("run_folder", default="latest")
+@click.option("--out", type=click.Path(path_type=Path), help="Archive to make (default <run>.dnslab.zip here).")
+@click.option("--redact", is_flag=True, help="With stand-ins for names, addresses, nodes, pods.")
+def bundle(run_folder: str, out: Path | None, redact: bool) -> None:
+    """One archive of a run, to share: `summary` and `report` open it (RUN_FOLDER: a path, or latest)."""
+    from dnslab.dataset import open_run
+
+    opened = open_run(run_folder)
+    made = _share().bundle(opened.path, out, redact)
+    click.echo(f"bundle: {made}" + (", redacted: look at its report before you share it" if redact else ""))
+
+
+def _share() -> Any:
+    try:
+        from dnslab import share
+    except ModuleNotFoundError as error:
+        raise NotAble(f"{error.name} is missing: `pip install 'dnslab[notebooks]'`") from error
+    return share
+
+
+def _report(path: Path, out: Path | None, parquet: bool = True) -> None:
     try:
         from dnslab.report import render
     except ModuleNotFoundError as error:
@@ -395,6 +425,9 @@ def _report(path: Path, out: Path | None) -> None:
     from dnslab.dataset import open_run
 
     page = render(path, out)
+    if not parquet:
+        click.echo(f"report: {page}")
+        return
     open_run(path).write_parquet(page.parent)
     click.echo(f"report: {page}, with every lookup in {page.with_name('lookups.parquet').name} beside it")
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dnslab import records
+from dnslab.bundles import open_bundle
 from dnslab.errors import ProbeFailed, RunInvalid, StreamError, StreamTruncated, StreamVersion
 from dnslab.plan import Plan, TargetInfo, trials
 from dnslab.store import ArmRecord, RunFolder, latest_run_path
@@ -288,19 +289,21 @@ class Run:
 
 
 def open_run(path: Path | str = "latest", results: Path | str | None = None) -> Run:
-    """Open a run folder for reading.
+    """Open a run for reading.
 
     Parameters
     ----------
     path
-        The folder, or ``"latest"``: the newest in ``results``.
+        The folder, or a bundle of it, or ``"latest"``: the newest folder in ``results``.
     results
         Default ``results`` in the current folder, or ``$DNSLAB_RESULTS``.
 
     Raises
     ------
     RunNotFound
+    RunInvalid
+        A bundle is damaged, or holds more than a run.
     """
     if str(path) == "latest":
         return Run(RunFolder(latest_run_path(Path(results or os.environ.get("DNSLAB_RESULTS", "results")))))
-    return Run(RunFolder(Path(path)))
+    return Run(open_bundle(Path(path)) if Path(path).is_file() else RunFolder(Path(path)))

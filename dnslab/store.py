@@ -177,6 +177,12 @@ class RunFolder:
                         folder.rmdir()
         return cls(path)
 
+    def files(self) -> list[Path]:
+        """What was written once, relative to the folder, in order; nothing that is derived."""
+        patterns = ("plan.yaml", "environment*.json", "trials/*/*.json", "trials/*/*.dnsr")
+        found = [path for pattern in patterns for path in self.path.glob(pattern)]
+        return sorted(path.relative_to(self.path) for path in found if not path.name.startswith("."))
+
     @property
     def environment(self) -> dict[str, Any]:
         """What the run was measured on, of its first start."""
@@ -186,7 +192,7 @@ class RunFolder:
         paths = sorted(self.path.glob("environment*.json"), key=lambda path: len(path.name))
         if not paths:
             raise RunInvalid(f"{self.path} has no environment.json: it was not written by dnslab, or was changed")
-        return [self._read(path) for path in paths]
+        return [self.read(path) for path in paths]
 
     def add_environment(self, environment: Mapping[str, Any]) -> None:
         """Note a resume: writes ``environment.N.json``; RunInvalid when kernel or libc differ from the first."""
@@ -224,8 +230,8 @@ class RunFolder:
                     int(match[1]),
                     int(match[2] or 1),
                     target,
-                    self._read(path),
-                    self._read(end) if end.exists() else None,
+                    self.read(path),
+                    self.read(end) if end.exists() else None,
                     path.with_name(f"{target}.dnsr"),
                 )
             )
@@ -237,7 +243,8 @@ class RunFolder:
         return list({(arm.number, arm.target): arm for arm in self.arms()}.values())
 
     @staticmethod
-    def _read(path: Path) -> dict[str, Any]:
+    def read(path: Path) -> dict[str, Any]:
+        """What a JSON file of a run holds; RunInvalid where it is none."""
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
