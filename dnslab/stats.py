@@ -117,7 +117,22 @@ def _count(lookups: Lookups, limit_ms: float) -> dict[str, float]:
         "rcvbuf_errors": dropped,
         "time_wait": end.get("client.TCP.tw", 0),
         "blocked_ns": trailer.get("blocked_ns", 0),
+        "abandoned": trailer.get("n_abandoned", 0),
+        "clock_error_ms": ((lookups.arm.end or {}).get("clock") or {}).get("error_ns", 0) / 1e6,
+        **_settling(lookups),
         "complete": int(lookups.arm.status == "complete"),
+    }
+
+
+def _settling(lookups: Lookups) -> dict[str, float]:
+    """Median response time in the first fifth of a trial, and in its second half."""
+    when = lookups.intended_s
+    if not len(when):
+        return {"early_ms": math.nan, "late_ms": math.nan}
+    first_s, span_s = float(when.min()), float(when.max() - when.min())
+    early, late = when < first_s + span_s / 5, when >= first_s + span_s / 2
+    return {
+        name: float(np.median(lookups.response_ms[chosen])) for name, chosen in (("early_ms", early), ("late_ms", late))
     }
 
 

@@ -27,6 +27,12 @@ EXPOSURE_MODELLED = 0.95
 #: use-vc fell from 7,800 to 260 lookups/s here at 32,256 of 64,512 ports.
 PORTS_USED = 0.4
 TIME_WAIT_S = 60
+#: trials side by side may start this far apart, and no further, for a round to be one minute of one network
+CLOCK_ERROR_MS = 50.0
+#: from which ratio on, or change over the run, something happened that the eye sees, and by chance how seldom
+RATIO, CHANGE, BY_CHANCE = 1.5, 0.5, 0.01
+#: rounds from which on a drift can be told from chance
+DRIFT_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,11 @@ def find_vetoes(run: Run, summary: Summary) -> list[Veto]:
         *_blocked(summary),
         *_rounds(summary),
         *_baseline(run),
+        *_mixed(run),
+        *_clocks(run, summary),
+        *_abandoned(summary),
+        *_settled(summary),
+        *_drift(summary),
     ]
     return sorted(found, key=lambda veto: veto.severity == "note")
 
@@ -159,3 +170,76 @@ def _baseline(run: Run) -> Iterator[Veto]:
         seen = f"a node-local cache owns the cluster IP ({cache['evidence'][0]})"
         compared = f"{DIRECT} asks CoreDNS past it" + ("" if DIRECT in run.plan.variants else ": add it to --variants")
         yield Veto("baseline is node-local already", "note", seen, compared)
+
+
+def _mixed(run: Run) -> Iterator[Veto]:
+    """A target is one libc on one kernel, or its trials compare something else."""
+    seen: dict[str, set[str]] = {}
+    for arm in run.arms():
+        start = arm.start
+        seen.setdefault(arm.target, set()).add(f"{start['libc']} {start['libc_version']}, {start.get('kernel', '')}")
+    for target, kinds in seen.items():
+        if len(kinds) > 1:
+            advice = "compare trials of one kind: start a new run"
+            yield Veto("mixed clients", "void", f"{target} was {' and '.join(sorted(kinds))}", advice)
+
+
+def _clocks(run: Run, summary: Summary) -> Iterator[Veto]:
+    worst = max((arm["clock_error_ms"] for arm in summary.arms), default=0.0)
+    if worst > CLOCK_ERROR_MS and run.plan.order == "side-by-side":
+        seen = f"a clock is known to {worst:.0f} ms only, so trials side by side may have started that far apart"
+        yield Veto("clocks uncertain", "note", seen, "run where the API server answers sooner")
+
+
+def _abandoned(summary: Summary) -> Iterator[Veto]:
+    given_up = sum(arm["abandoned"] for arm in summary.arms)
+    if given_up:
+        seen = f"{given_up:,} lookups had not come back at the deadline and were given up"
+        yield Veto("lookups given up", "note", seen, "they count as failed; how long they take is not known")
+
+
+def _trials(summary: Summary) -> dict[tuple[str, str, int], list[Mapping[str, Any]]]:
+    """Whole trials of each row, in order of their rounds."""
+    found: dict[tuple[str, str, int], list[Mapping[str, Any]]] = {}
+    for arm in sorted(summary.arms, key=lambda arm: arm["round"]):
+        if arm["complete"] and arm["n"]:
+            found.setdefault((arm["variant"], arm["target"], arm["load"]), []).append(arm)
+    return found
+
+
+def _settled(summary: Summary) -> Iterator[Veto]:
+    """Whether trials began slower than they went on, in most rounds."""
+    from scipy.stats import ttest_1samp
+
+    trials = {key: arms for key, arms in _trials(summary).items() if len(arms) >= MIN_ROUNDS}
+    for (variant, target, _), arms in trials.items():
+        ratios = [math.log(arm["early_ms"] / arm["late_ms"]) for arm in arms if arm["late_ms"] > 0 < arm["early_ms"]]
+        if len(ratios) < MIN_ROUNDS or sum(ratios) / len(ratios) < math.log(RATIO):
+            continue
+        if max(ratios) == min(ratios) or ttest_1samp(ratios, 0.0).pvalue < BY_CHANCE / len(trials):
+            times = math.exp(sum(ratios) / len(ratios))
+            seen = (
+                f"{variant} on {target}: the first fifth of its trials was {times:.1f} times as slow as the second half"
+            )
+            yield Veto("warm-up not settled", "note", seen, "warm up longer (warmup_s in the plan's load)")
+
+
+def _drift(summary: Summary) -> Iterator[Veto]:
+    """Whether median or share of stalls went one way over the rounds."""
+    from scipy.stats import linregress
+
+    trials = {key: arms for key, arms in _trials(summary).items() if len(arms) >= DRIFT_ROUNDS}
+    for (variant, target, _), arms in trials.items():
+        for what, values in (
+            ("median", [arm["late_ms"] for arm in arms]),
+            ("share of stalls", [arm["stalls"] / arm["n"] for arm in arms]),
+        ):
+            line = linregress([arm["round"] for arm in arms], values)
+            mean = sum(values) / len(values)
+            change = line.slope * (arms[-1]["round"] - arms[0]["round"])
+            if mean > 0 and abs(change) > CHANGE * mean and line.pvalue < BY_CHANCE / len(trials) / 2:
+                way = "rose" if change > 0 else "fell"
+                seen = (
+                    f"{variant} on {target}: its {what} {way} by {abs(change) / mean:.0%} of its mean over the rounds"
+                )
+                yield Veto("drift over the run", "note", seen, "what changed meanwhile? effects are paired by round")

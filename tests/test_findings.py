@@ -160,3 +160,42 @@ def test_the_headline_speaks_of_the_target_that_is_worst(tmp_path: Path) -> None
     said = found(open_run(write_run(tmp_path / "two", plan, both)))
     assert "took 4.5 s or more on glibc" in said.headline
     assert "Baseline stalled on 2 of 2 targets: musl 10 %, glibc 1.67 %." in said.evidence
+
+
+@pytest.mark.parametrize(
+    ("veto", "severity", "change"),
+    [
+        ("clocks uncertain", "note", {"clock": {"error_ns": 80_000_000}}),
+        ("lookups given up", "note", {"trailer": {"n_records": 100, "blocked_ns": 0, "n_abandoned": 2}}),
+    ],
+)
+def test_what_an_end_says(tmp_path: Path, veto: str, severity: str, change: dict[str, Any]) -> None:
+    run = one_variant(tmp_path, rows([0.5] * 100))
+    assert veto not in {name for name, _ in names(run)}
+    path = run.arms()[1].stream.with_name("glibc.end.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    assert (veto, severity) in names(open_run(run.path))
+
+
+def test_a_client_that_changed_voids(tmp_path: Path) -> None:
+    run = one_variant(tmp_path, rows([0.5] * 100))
+    path = run.arms()[2].stream.with_name("glibc.start.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "libc_version": "2.41"}))
+    assert ("mixed clients", "void") in names(open_run(run.path))
+
+
+@pytest.mark.parametrize(("early_ms", "noted"), [(1.0, False), (2.0, True)])
+def test_a_slow_beginning_is_noted(tmp_path: Path, early_ms: float, noted: bool) -> None:
+    found_names = names(one_variant(tmp_path, rows([early_ms] * 20 + [0.9] * 80)))
+    assert (("warm-up not settled", "note") in found_names) == noted
+
+
+@pytest.mark.parametrize(("per_round", "noted"), [([5, 5, 6, 5, 4, 5, 5], False), ([2, 4, 6, 8, 10, 12, 14], True)])
+def test_a_drift_is_noted(tmp_path: Path, per_round: list[int], noted: bool) -> None:
+    plan = Plan(variants=("baseline",), rounds=len(per_round), loads=(Load(duration_s=1),))
+    lookups = {
+        ("baseline", "glibc", number): rows([0.5] * (100 - stalls) + [5004.0] * stalls)
+        for number, stalls in enumerate(per_round, 1)
+    }
+    run = open_run(write_run(tmp_path / "run", plan, lookups))
+    assert (("drift over the run", "note") in names(run)) == noted
