@@ -205,7 +205,7 @@ class Summary:
         """The rows as a frame; a nested effect becomes columns ``effect_<name>``, ``..._low``, ``..._high``."""
         flat = []
         for row in self.rows:
-            plain = {key: value for key, value in row.items() if key not in ("effects", "intervals", "verdicts")}
+            plain = {key: value for key, value in row.items() if key not in _NESTED}
             for group, prefix in (("intervals", ""), ("effects", "effect_")):
                 for name, interval in (row[group] or {}).items():
                     plain |= {f"{prefix}{name}_low": interval.low, f"{prefix}{name}_high": interval.high}
@@ -249,6 +249,7 @@ class Summary:
         return self.figures._repr_html_()
 
 
+_NESTED = ("by_round", "effects", "intervals", "verdicts")
 _BY_TARGET = ["target", "variant", "stalls_share", "low", "high", "failed_share"]
 
 
@@ -264,6 +265,8 @@ def _jsonable(value: Any) -> Any:
         return {key: _jsonable(item) for key, item in vars(value).items()}
     if isinstance(value, Mapping):
         return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_jsonable(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "failed" if value > 0 else None
     return value
@@ -288,7 +291,7 @@ def summarise(run: Run) -> Summary:
                     rows.append(_row(key, cells, effects, run))
                 elif (variant, target.name) in left_out and _wanted(run, target.name, variant):
                     rows.append(_empty_row(key, target.libc, left_out[variant, target.name]))
-    _judge(rows)
+    judge(rows)
     return Summary(
         run.path.name,
         str(run.plan.fault),
@@ -302,8 +305,8 @@ def summarise(run: Run) -> Summary:
     )
 
 
-def _judge(rows: Sequence[dict[str, Any]]) -> None:
-    """Verdicts: all comparisons of one measure under one load are a family, over variants and targets."""
+def judge(rows: Sequence[dict[str, Any]]) -> None:
+    """Give ``rows`` with ``effects`` their ``verdicts``: all of one measure under one load are a family."""
     for load in {row["load"] for row in rows}:
         compared = [row for row in rows if row["load"] == load and row["effects"]]
         for row in compared:
@@ -345,6 +348,7 @@ def _row(key: _Key, cells: Mapping[_Key, _Cell], effects: Mapping[str, Interval]
         "p99_ms": p99,
         "p999_ms": p999,
         "stall_ms": cell.stall_ms,
+        "deadline_ms": cell.deadline_ms,
         "exposed_counted": None if cell.exposed is None else int(cell.exposed),
         "exposed_modelled": modelled,
         "flagged_share": _flagged_share(cell),
@@ -358,6 +362,7 @@ def _row(key: _Key, cells: Mapping[_Key, _Cell], effects: Mapping[str, Interval]
         },
         "effects": effects,
         "verdicts": None,
+        "by_round": [{"round": number, **cell.rounds[number]} for number in sorted(cell.rounds)],
     }
 
 

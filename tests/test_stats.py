@@ -57,6 +57,11 @@ def test_figures(summary: Summary) -> None:
     assert row["avg_ms"] == pytest.approx((294 * 0.5 + 6 * 5004) / 300)
     assert (row["p50_ms"], row["p99_ms"]) == pytest.approx((0.5, 5004.0))
     assert row["exposed_counted"] == 150
+    told = [[one[key] for key in ("round", "n", "stalls", "slow", "failed")] for one in row["by_round"]]
+    assert told == [[number, 100, number, number, 0] for number in (1, 2, 3)]
+    assert [one["p99_ms"] for one in row["by_round"]] == pytest.approx([0.5, 5004.0, 5004.0])
+    assert json.loads(json.dumps(summary.to_dict(), allow_nan=False))["rows"][0]["by_round"] == row["by_round"]
+    assert "by_round" not in summary.to_frame()
     assert row["exposed_modelled"] is None
     interval = row["intervals"]["stalls_share"]
     _, high = scipy.stats.t.interval(0.95, 2, 0.02, scipy.stats.sem([0.01, 0.02, 0.03]))
