@@ -11,6 +11,7 @@ import importlib
 _HOME = {
     "CompareParameters": "notebook",
     "Plan": "plan",
+    "compare": "comparison",
     "conclude": "findings",
     "ecdf": "plots",
     "find_vetoes": "validity",

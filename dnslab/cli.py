@@ -15,9 +15,9 @@ from typing import Any
 
 import click
 
-from dnslab.errors import DnslabError, Interrupted, InvalidPlan, NotAble, UsageError
+from dnslab.errors import DnslabError, Interrupted, InvalidPlan, NotAble, RunInvalid, UsageError
 
-EPILOG = "Exit status: 0 done, 1 a verdict is bad, 2 usage, 3 this machine is not able, 4 run invalid or incomplete, 130 interrupted."  # noqa: E501
+EPILOG = "Exit status: 0 done, 1 a verdict is bad, 2 usage, 3 this machine is not able, 4 run invalid, incomplete or undecided, 130 interrupted."  # noqa: E501
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -328,6 +328,53 @@ def summary(run_folder: str, form: str) -> None:
         print_summary(figures, found)
 
 
+_FORM = click.option("--format", "form", type=click.Choice(["table", "markdown"]), default="table", show_default=True)
+
+
+@cli.command(name="compare")
+@click.argument("before")
+@click.argument("after", nargs=-1, required=True)
+@_FORM
+def compare_(before: str, after: Sequence[str], form: str) -> int:
+    """What later runs changed against an earlier one (each a path, a bundle, or latest; docs/gates.md).
+
+    Status 4 where nothing could be compared.
+    """
+    from dnslab.comparison import compare
+    from dnslab.dataset import open_run
+
+    found = compare(open_run(before), *(open_run(one) for one in after))
+    click.echo(found.to_markdown() if form == "markdown" else found.to_text(_width()))
+    return 0 if len(found.changes.frame) else RunInvalid.status
+
+
+@cli.command()
+@click.argument("run_folder", default="latest")
+@click.option("--gate", "asked", multiple=True, metavar="MEASURE<LIMIT", help="As slow_share<0.1%, p99<=100ms.")
+@click.option("--variant", default="baseline", show_default=True, metavar="NAME", help="Which is to keep them.")
+@_FORM
+def gate(run_folder: str, asked: Sequence[str], variant: str, form: str) -> int:
+    """Hold a run against limits: status 1 where one is broken, 4 where its rounds do not decide (docs/gates.md).
+
+    Without --gate: failed_share<=0.1%, p50<=20ms, p99<=100ms, as Kubernetes' scale tests ask of cluster DNS.
+    """
+    from dnslab import gates
+    from dnslab.dataset import open_run
+    from dnslab.stats import summarise
+    from dnslab.validity import find_vetoes
+
+    wanted = [gates.Gate.parse(text) for text in asked] or gates.DEFAULT
+    opened = open_run(run_folder)
+    figures = summarise(opened)
+    found = gates.decide(figures, find_vetoes(opened, figures), wanted, variant)
+    click.echo(found.to_markdown() if form == "markdown" else found.table.to_text(_width()))
+    return found.status
+
+
+def _width() -> int | None:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 @cli.command(name="import")
 @click.argument("kind", type=click.Choice(["stress-client", "dnsperf", "csv", "counts"]))
 @click.argument("files", nargs=-1, required=True, metavar="[VARIANT=]FILE...")
@@ -350,7 +397,7 @@ def import_(kind: str, files: Sequence[str], form: str, columns: str | None, **h
     elif form == "csv":
         click.echo(found.to_frame().to_csv(index=False), nl=False)
     else:
-        click.echo(found.to_text(shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+        click.echo(found.to_text(_width()))
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -49,8 +49,13 @@ class Table:
 
     def to_text(self, width: int | None = None) -> str:
         """For a terminal of ``width`` columns: what does not fit follows below, with the names again."""
-        names = [name for name in ("configuration", "libc", "load") if name in self.frame]
+        names = [name for name in ("measure", "run", "configuration", "libc", "load") if name in self.frame]
         return self.frame.set_index(names).to_string(line_width=width, sparsify=False)
+
+    def to_markdown(self) -> str:
+        """As a pipe table, for what pipelines show."""
+        lines = [list(self.frame.columns), ["---"] * len(self.frame.columns), *self.frame.to_numpy().tolist()]
+        return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
     def _repr_html_(self) -> str:
         return _html(self.frame, self.name) if len(self.frame) else ""
@@ -112,11 +117,47 @@ def effects(rows: Sequence[Mapping[str, Any]], load_labels: Sequence[str]) -> Ta
     return Table(pd.DataFrame(told), "changes against baseline")
 
 
+#: what a comparison of runs tells, in this order: heading, key in ``effects``
+MEASURES = (
+    ("stalled", "stalls_share"),
+    ("≥ 1 s", "slow_share"),
+    ("failed", "failed_share"),
+    ("p50", "p50_ms"),
+    ("p99", "p99_ms"),
+    ("p99.9", "p999_ms"),
+)
+
+
+def changes(rows: Sequence[Mapping[str, Any]], load_labels: Sequence[str], several: bool) -> Table:
+    """A line for each measure of each row of ``comparison.Comparison`` that was compared; ``several`` later runs."""
+    told = []
+    for heading, measure in MEASURES:
+        share = measure.endswith("_share")
+        shown, factor, unit = (percent, 100, " points") if share else (milliseconds, 1, " ms")
+        for row in rows:
+            if row["effects"]:
+                told.append(
+                    {
+                        "measure": heading if share else f"{heading} ms",
+                        **({"run": row["run"]} if several else {}),
+                        **_named(row, load_labels),
+                        "before": shown(row["before"][measure]),
+                        "after": shown(row["after"][measure]),
+                        "change (95 %), points or ms": _change(row["effects"][measure], factor),
+                        "verdict": _worded(row["verdicts"][measure], factor, unit),
+                    }
+                )
+    return Table(pd.DataFrame(told), "changes between runs")
+
+
 def _verdict(row: Mapping[str, Any]) -> str:
-    verdict = row["verdicts"]["slow_share"]
+    return _worded(row["verdicts"]["slow_share"], 100, " points")
+
+
+def _worded(verdict: Any, factor: float, unit: str) -> str:
     if verdict.word != "no difference shown":
         return str(verdict.word)
-    return f"no difference over {100 * verdict.bound:.2g} points shown"
+    return f"no difference over {factor * verdict.bound:.2g}{unit} shown"
 
 
 def _change(interval: Any, factor: float) -> str:

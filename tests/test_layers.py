@@ -66,6 +66,8 @@ ALLOWED = {
     "imported": {"intervals", "stats", "tables"},
     "imports": {"errors", "imported"},
     "validity": {"intervals", "variants", "dataset", "stats"},
+    "comparison": {"intervals", "dataset", "stats", "tables", "validity"},
+    "gates": {"errors", "intervals", "stats", "tables", "validity"},
     "findings": {"power", "stats", "tables", "validity"},
     "timeline": {"dataset", "store"},
     "plots": {"stats", "tables", "timeline"},
