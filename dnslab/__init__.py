@@ -9,24 +9,32 @@ from __future__ import annotations
 import importlib
 
 _HOME = {
+    "BeforeAfterParameters": "notebook",
     "CompareParameters": "notebook",
+    "ExploreParameters": "notebook",
+    "MatrixParameters": "notebook",
     "Plan": "plan",
     "compare": "comparison",
     "conclude": "findings",
     "ecdf": "plots",
     "find_vetoes": "validity",
+    "follow": "closeup",
+    "headlines": "overview",
     "measured_on": "report",
     "obtain_run": "notebook",
+    "obtain_runs": "notebook",
     "open_run": "dataset",
     "over_the_run": "plots",
     "render": "report",
     "run": "notebook",
     "run_slices": "timeline",
+    "side_by_side": "overview",
     "sketches": "stats",
     "stalls_by_target": "plots",
     "stalls_over_time": "plots",
     "stalls_per_second": "stats",
     "summarise": "stats",
+    "sweep": "plots",
 }
 __all__ = list(_HOME)
 

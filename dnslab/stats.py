@@ -18,7 +18,7 @@ import pandas as pd
 from dnslab import intervals, power, tables
 from dnslab.dataset import FAILED, PARTIAL, SLOW_MS, Lookups, Run
 from dnslab.intervals import Interval, Verdict, upper_bound_when_none
-from dnslab.plan import not_applicable
+from dnslab.plan import Load, not_applicable
 
 SUMMARY_VERSION = 1
 LEVELS = (0.5, 0.99, 0.999)
@@ -181,11 +181,16 @@ class Summary:
     fault: str
     backend: str
     closed_loops: frozenset[int]
-    load_labels: tuple[str, ...]
+    loads: tuple[Load, ...]
     rows: tuple[Mapping[str, Any], ...]
     arms: tuple[Mapping[str, Any], ...]
     n_rounds: int
     limit_ms: float
+
+    @property
+    def load_labels(self) -> tuple[str, ...]:
+        """Each load in a few words."""
+        return tuple(load.label for load in self.loads)
 
     def row(self, variant: str, target: str | None = None, load: int = 0) -> Mapping[str, Any] | None:
         """The row of a variant that was measured, on ``target`` (default: the first that has it); None without one."""
@@ -241,7 +246,7 @@ class Summary:
             ``high`` (over rounds, NaN with too few; without a stall 0 and the exact bound), ``failed_share``.
         """
         measured = [row for row in self.rows if row["load"] == load and row["not_applicable"] is None]
-        frame = pd.DataFrame([_bounded(row) for row in measured], columns=_BY_TARGET)
+        frame = pd.DataFrame([bounded(row) for row in measured], columns=_BY_TARGET)
         worst = frame[["stalls_share", "failed_share"]].max(axis=1).groupby(frame["target"]).max()
         return frame.sort_values("target", key=lambda names: -names.map(worst), kind="stable", ignore_index=True)
 
@@ -253,7 +258,8 @@ _NESTED = ("by_round", "effects", "intervals", "verdicts")
 _BY_TARGET = ["target", "variant", "stalls_share", "low", "high", "failed_share"]
 
 
-def _bounded(row: Mapping[str, Any]) -> dict[str, Any]:
+def bounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's shares, with the bounds ``low`` and ``high`` of ``stalls_share``: see ``Summary.by_target``."""
     interval = row["intervals"]["stalls_share"]
     none = row["stalls_upper"] is not None
     low, high = (0.0, row["stalls_upper"]) if none else (interval.low, interval.high)
@@ -297,7 +303,7 @@ def summarise(run: Run) -> Summary:
         str(run.plan.fault),
         run.plan.backend,
         closed,
-        tuple(load.label for load in run.plan.loads),
+        run.plan.loads,
         tuple(rows),
         tuple(arms),
         run.plan.rounds,

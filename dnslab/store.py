@@ -259,9 +259,14 @@ def new_run_path(results: Path, name: str) -> Path:
     return results / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
 
 
+def run_paths(results: Path) -> list[Path]:
+    """The run folders under ``results``, the newest last."""
+    return sorted(path.parent for path in results.glob("*/plan.yaml") if not path.parent.name.startswith("."))
+
+
 def latest_run_path(results: Path) -> Path:
     """The newest run folder under ``results``; RunNotFound when there is none."""
-    runs = sorted(path.parent for path in results.glob("*/plan.yaml") if not path.parent.name.startswith("."))
+    runs = run_paths(results)
     if not runs:
         raise RunNotFound(f"no run in {results}: make one with `dnslab run`")
     return runs[-1]

@@ -14,6 +14,8 @@ from typing import Any
 import pandas as pd
 
 NOT_APPLICABLE = "not applicable"
+#: columns that say what a row is of
+NAMES = ("measure", "configuration", "run", "libc", "load")
 
 
 def percent(share: float) -> str:
@@ -49,7 +51,7 @@ class Table:
 
     def to_text(self, width: int | None = None) -> str:
         """For a terminal of ``width`` columns: what does not fit follows below, with the names again."""
-        names = [name for name in ("measure", "run", "configuration", "libc", "load") if name in self.frame]
+        names = [name for name in self.frame.columns if name in NAMES]
         return self.frame.set_index(names).to_string(line_width=width, sparsify=False)
 
     def to_markdown(self) -> str:
@@ -98,6 +100,18 @@ def figures(rows: Sequence[Mapping[str, Any]], load_labels: Sequence[str], limit
             }
         )
     return Table(pd.DataFrame(told).fillna(""), "figures by configuration")
+
+
+def side_by_side(figures: Mapping[str, Table]) -> Table:
+    """Figures of several runs, by the run's name: the rows of one configuration below each other."""
+    frames = [table.frame.assign(run=name) for name, table in figures.items()]
+    joined = pd.concat(frames, ignore_index=True).fillna("")
+    names = [name for name in NAMES if name in joined]
+    last = joined.pop("exposed")  # where a reason stands, which must be last
+    ordered = joined[[*names, *(name for name in joined if name not in names)]].assign(exposed=last)
+    keys = ordered[[name for name in names if name != "run"]].apply(tuple, axis=1)
+    place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    return Table(ordered.iloc[keys.map(place).argsort(kind="stable")], "figures by configuration and run")
 
 
 def effects(rows: Sequence[Mapping[str, Any]], load_labels: Sequence[str]) -> Table:
@@ -177,12 +191,14 @@ def _html(frame: pd.DataFrame, name: str) -> str:
     """An accessible table that scrolls inside its own box."""
     head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in frame.columns)
     body = []
+    n_names = sum(column in NAMES for column in frame.columns)
     for _, values in frame.iterrows():
         first, *rest = [html.escape(str(value)) for value in values]
+        reason = ""
         if NOT_APPLICABLE in rest[-1]:  # the reason takes the place of all figures
-            cells = f"<td>{rest[0]}</td><td class='reason' colspan='{len(rest) - 1}'>{rest[-1]}</td>"
-        else:
-            cells = "".join(f"<td>{value}</td>" for value in rest)
+            reason = f"<td class='reason' colspan='{len(frame.columns) - n_names}'>{rest[-1]}</td>"
+            rest = rest[: n_names - 1]
+        cells = "".join(f"<td>{value}</td>" for value in rest) + reason
         body.append(f"<tr><th scope='row'>{first}</th>{cells}</tr>")
     inner = f"<table class='figures'><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     return f"<div class='scroll' tabindex='0' role='region' aria-label='{html.escape(name)}'>{inner}</div>"

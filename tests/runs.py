@@ -74,15 +74,16 @@ END_COUNTERS = {"server-a.Udp.RcvbufErrors": 0, "machine.cpu.total_ticks": 1000,
 def write_run(
     path: Path,
     plan: Plan,
-    lookups: Mapping[tuple[str, str, int], Any],
+    lookups: Mapping[tuple[Any, ...], Any],
     counters: Mapping[str, int] = {},
     *,
     exposed: int | None = None,
     start_changes: Mapping[str, Any] = {},
     known: Sequence[TargetInfo] = (GLIBC, MUSL),
 ) -> Path:
-    """A run of ``plan`` in which (variant, target, round) had these records; those left out were not measured."""
-    used = {target for _, target, _ in lookups}
+    """A run of ``plan`` in which (variant, target, round) had these records, or with the load as fourth under that load
+    alone; those left out were not measured."""
+    used = {key[1] for key in lookups}
     targets = [target for target in known if target.name in used]
     environment = {
         "kernel": "Linux 6.1.0",
@@ -95,7 +96,8 @@ def write_run(
     folder = RunFolder.create(path, plan, environment)
     for trial in trials(plan, targets):
         for target in targets:
-            made = lookups.get((trial.variant, target.name, trial.round))
+            key = (trial.variant, target.name, trial.round)
+            made = lookups.get((*key, trial.load), lookups.get(key))
             if made is None:
                 continue
             writer = folder.writer(trial.number, target.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import queue
 import re
@@ -162,18 +161,6 @@ def test_a_failed_cell_still_yields_the_page(run: Run) -> None:
 def test_a_place_that_cannot_be_written_to(run: Run, tmp_path: Path) -> None:
     with pytest.raises(NotAble, match="--out"):
         report.render(run.path, tmp_path / "nowhere" / "report.html")
-
-
-def test_notebook_is_committed_clean_and_short() -> None:
-    for path in NOTEBOOKS.glob("*.ipynb"):
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        code = [cell for cell in cells if cell["cell_type"] == "code"]
-        assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
-        assert all(len(cell["source"]) <= 10 for cell in code)
-        tagged = [cell for cell in code if "parameters" in cell["metadata"].get("tags", [])]
-        assert len(tagged) == 1
-        names = set(re.findall(r"^(\w+) =", "".join(tagged[0]["source"]), re.M))
-        assert names == set(notebook.CompareParameters.model_fields)
 
 
 def test_parameters_are_checked() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from dnslab.intervals import Interval, Verdict
-from dnslab.tables import effects, figures, milliseconds, percent
+from dnslab.tables import Table, effects, figures, milliseconds, percent, side_by_side
 
 ROW: dict[str, Any] = {
     "variant": "baseline", "target": "glibc", "load": 0, "not_applicable": None, "n": 8893, "stalls": 587,
@@ -90,3 +91,17 @@ def test_effects() -> None:
         "p99.9 ms": "0 (-1 to +1)",
     }
     assert effects([ROW], ["a"])._repr_html_() == ""
+
+
+def test_figures_side_by_side() -> None:
+    """A configuration's rows below each other; what only one run has stays, with empty cells."""
+    one = pd.DataFrame({"configuration": ["a", "b"], "libc": "glibc", "≥ 4900 ms": ["1", "2"], "exposed": ["", "7"]})
+    two = pd.DataFrame({"configuration": ["c", "a"], "libc": "glibc", "≥ 5000 ms": ["3", "4"], "exposed": ["8", ""]})
+    table = side_by_side({"before": Table(one, "figures"), "after": Table(two, "figures")})
+    assert list(table.frame) == ["configuration", "run", "libc", "≥ 4900 ms", "≥ 5000 ms", "exposed"]
+    assert table.frame.to_numpy().tolist() == [
+        ["a", "before", "glibc", "1", "", ""],
+        ["a", "after", "glibc", "", "4", ""],
+        ["b", "before", "glibc", "2", "", "7"],
+        ["c", "after", "glibc", "", "3", "8"],
+    ]

@@ -47,7 +47,8 @@ def test_it_runs_anywhere_and_holds_the_notebooks(wheel: Path) -> None:
     assert wheel.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert "dnslab/notebooks/compare.ipynb" in names
+    notebooks = {f"dnslab/notebooks/{path.name}" for path in (PROJECT / "notebooks").glob("*.ipynb")}
+    assert "dnslab/notebooks/compare.ipynb" in notebooks <= set(names)
     assert "dnslab/sample/plan.yaml" in names
     assert {name.removeprefix("dnslab/probe/bin/probe-") for name in names if "/bin/probe-" in name} == set(PROBES)
 
