@@ -372,6 +372,8 @@ class _Runner:
             start.leave(client.key)
             if begun and not isinstance(sys.exception(), StorageFull):
                 self._finish(client, writer, end)
+            elif end["error"]:
+                self._fail(client, end["error"])
 
     def _finish(self, client: _Client, writer: ArmWriter, end: dict[str, Any]) -> None:
         counters: Mapping[str, int] = {}
@@ -392,9 +394,10 @@ class _Runner:
         )
         writer.end(end)
         if end["status"] != "complete":
-            self._failures.append(
-                f"{client.trial.variant}, round {client.trial.round}: {end['error'] or end['status']}"
-            )
+            self._fail(client, end["error"] or end["status"])
+
+    def _fail(self, client: _Client, why: str) -> None:
+        self._failures.append(f"{client.trial.variant}, round {client.trial.round}: {why}")
 
     def _talk(
         self,

@@ -17,7 +17,7 @@ from dnslab import records, runner
 from dnslab.backends.kubernetes import pods
 from dnslab.dataset import Run, open_run, read_stream
 from dnslab.findings import conclude
-from dnslab.plan import ClusterPlan, Load, Plan
+from dnslab.plan import ClusterPlan, Limits, Load, Plan
 from dnslab.report import render
 from dnslab.stats import summarise
 from dnslab.validity import find_vetoes
@@ -83,7 +83,9 @@ def test_an_overflow_at_coredns_is_not_called_a_race(namespace: str, tmp_path: P
     before = [nodes.rcvbuf_errors(pid) for pid in nodes.coredns_pids()]
     with nodes.coredns_paused(every_s=2.0, for_s=0.7):
         load = Load(loop="closed", workers=400, duration_s=12)
-        run = measured(tmp_path, where, variants=("baseline",), rounds=2, loads=(load,))
+        run = measured(
+            tmp_path, where, variants=("baseline",), rounds=2, loads=(load,), limits=Limits(abort_margin=1.0)
+        )
     errors = sum(nodes.rcvbuf_errors(pid) for pid in nodes.coredns_pids()) - sum(before)
     summary = summarise(run)
     stalls = sum(row["stalls"] for row in summary.rows)
@@ -101,10 +103,10 @@ def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> 
     load = Load(engine="wire", loop="fixed", rate_per_s=2, duration_s=3, warmup_s=0, workers=1)
     with contextlib.ExitStack() as stack:
         captures = [stack.enter_context(nodes.captured_on(f"dlc-n{i}")) for i in (1, 2, 3)]
-        run = measured(tmp_path, where, variants=("baseline",), rounds=2, loads=(load,))
+        run = measured(tmp_path, where, variants=("baseline",), rounds=3, loads=(load,))
     packets = sorted((one for capture in captures for one in capture if one.port == 53), key=lambda one: one.at_ns)
     spreads_ms = []
-    for number in (1, 2):
+    for number in (1, 2, 3):
         arms = {arm.start["extra"]["address"]: arm for arm in run.arms() if arm.number == number}
         assert len(arms) == 102
         assert Counter(arm.start["node"] for arm in arms.values()) == {f"dlc-n{i}": 34 for i in (1, 2, 3)}
@@ -121,7 +123,7 @@ def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> 
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     spread = ", ".join(f"{one:.1f}" for one in spreads_ms)
     print(f"first packets of 102 pods within {spread} ms; clocks within {stated_ms:.1f} ms; {memory_mb:.0f} MiB here")
-    # The better of two: whatever else the machine does at that instant only adds.
+    # The best of three: whatever else the machine does at that instant only adds.
     assert min(spreads_ms) < 50
 
 

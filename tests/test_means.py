@@ -71,7 +71,7 @@ def shape(group: list[Packet], address: str) -> Shape:
 def test_the_same_packets_by_any_means(namespace: str, tmp_path: Path) -> None:
     assert nodes.apply(namespace, yaml.safe_dump(POD)).returncode == 0
     kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
-    load = Load(loop="fixed", rate_per_s=5, duration_s=4, warmup_s=0, workers=4)
+    load = Load(loop="fixed", rate_per_s=5, duration_s=3, warmup_s=0, workers=4)
     seen: dict[str, dict[str, Counter[Shape]]] = {variant: {} for variant in VARIANTS}
     for means, where in MEANS.items():
         plan = Plan(
@@ -90,9 +90,10 @@ def test_the_same_packets_by_any_means(namespace: str, tmp_path: Path) -> None:
     usual = {}
     for variant, by_means in seen.items():
         print(variant, {means: (sum(counts.values()), counts.most_common(1)) for means, counts in by_means.items()})
-        assert all(18 <= sum(counts.values()) <= 23 for counts in by_means.values())
+        assert all(13 <= sum(counts.values()) <= 18 for counts in by_means.values())
         (usual[variant],) = {counts.most_common(1)[0][0] for counts in by_means.values()}
-        assert all(counts.most_common(1)[0][1] >= 0.8 * sum(counts.values()) for counts in by_means.values())
+        # Both queries of a pair are sent at once, and now and then the first answer is there before the second query.
+        assert all(counts.most_common(1)[0][1] > 0.5 * sum(counts.values()) for counts in by_means.values())
     ways = {variant: [(way, port) for _, way, _, port in one] for variant, one in usual.items()}
     assert ways["baseline"] == [("asks", 0), ("asks", 0), ("answers", 0), ("answers", 0)]
     assert ways["single-request"] == [("asks", 0), ("answers", 0), ("asks", 0), ("answers", 0)]

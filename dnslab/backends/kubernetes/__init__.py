@@ -24,7 +24,16 @@ from dnslab.backends.kubernetes.cluster import dns_counters, surroundings
 from dnslab.backends.kubernetes.node_cache import status
 from dnslab.backends.kubernetes.objects import read_workload
 from dnslab.backends.kubernetes.own import OwnPod
-from dnslab.backends.kubernetes.pods import AGAIN_TIMEOUT_S, CONTAINER, MACHINES, MOUNT, Pods, PodSpec, run
+from dnslab.backends.kubernetes.pods import (
+    AGAIN_TIMEOUT_S,
+    BESIDE_TIMEOUT_S,
+    CONTAINER,
+    MACHINES,
+    MOUNT,
+    Pods,
+    PodSpec,
+    run,
+)
 from dnslab.errors import DnslabError, NotAble, UsageError
 from dnslab.plan import DEFAULT_IMAGE, ClusterPlan, Plan, TargetInfo
 from dnslab.resolvconf import ResolverOptions, parse
@@ -164,7 +173,7 @@ class KubernetesBackend:
         for attempt in range(FRESH_TRIES):
             name = self._create(place, arm.variant)
             try:
-                pod = self._pods.wait_ready(name, AGAIN_TIMEOUT_S)
+                pod = self._pods.wait_ready(name, AGAIN_TIMEOUT_S + BESIDE_TIMEOUT_S * len(self._places))
             except BaseException:
                 with contextlib.suppress(DnslabError):  # the error under way says more
                     self._pods.remove(name)

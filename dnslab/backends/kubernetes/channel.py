@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -23,7 +24,9 @@ from websocket import ABNF
 from dnslab.backends.kubernetes.client import Client, answered
 from dnslab.errors import NotAble, ProbeFailed, StreamTruncated
 
-CONNECT_TIMEOUT_S = 10.0
+#: until the API server's machine acknowledges, and until the container's command runs: a hundred at once take half a
+#: minute on a small machine
+CONNECT_TIMEOUT_S, START_TIMEOUT_S = 10.0, 45.0
 #: a ping as often as kubectl's; without any frame for this long the peer is dead (kubectl waits 61 s)
 PING_INTERVAL_S = 5.0
 DEAD_PEER_S = 30.0
@@ -38,7 +41,15 @@ class _WebSocket(websocket.WebSocket):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.sock_opt.timeout = CONNECT_TIMEOUT_S
+        self.sock_opt.timeout = START_TIMEOUT_S
+        self.sock_opt.sockopt = [*self.sock_opt.sockopt, *_unanswered(CONNECT_TIMEOUT_S)]
+
+
+def _unanswered(timeout_s: float) -> list[tuple[int, int, int]]:
+    """Socket options that end a connection whose packets are not acknowledged for so long; 0: the kernel's own time."""
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux has it
+        return []
+    return [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeout_s * 1000))]
 
 
 ws_client.WebSocket = _WebSocket
@@ -91,6 +102,8 @@ class ExecChannel:
             raise NotAble(f"cannot exec in pod {pod}: {error}") from error
         self._socket = connection.sock
         self._socket.settimeout(DEAD_PEER_S)  # within a frame, where nobody watches
+        for option in _unanswered(0):
+            self._socket.sock.setsockopt(*option)
         self._raw = self._socket.sock
         self.protocol: str = connection.subprotocol or ""
         self._heard_s = self._pinged_s = time.monotonic()
