@@ -49,7 +49,8 @@ class Findings:
 
     def _repr_html_(self) -> str:
         marks = "".join(
-            f"<li><strong>{html.escape(veto.name)}</strong>: {html.escape(veto.seen)}. {html.escape(veto.advice)}.</li>"
+            f"<li><strong>{html.escape(veto.name)}</strong>: {html.escape(veto.seen)}. "
+            f"{html.escape(veto.advice[0].upper() + veto.advice[1:])}.</li>"
             for veto in self.vetoes
         )
         points = "".join(f"<li>{html.escape(line)}</li>" for line in self.evidence)

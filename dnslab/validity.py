@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dnslab.dataset import Run
@@ -63,7 +63,17 @@ def find_vetoes(run: Run, summary: Summary) -> list[Veto]:
         *_settled(summary),
         *_drift(summary),
     ]
-    return sorted(found, key=lambda veto: veto.severity == "note")
+    return sorted(_merged(found), key=lambda veto: veto.severity == "note")
+
+
+def _merged(found: Sequence[Veto]) -> Iterator[Veto]:
+    """One veto of each name, by the first seen of it: the same trouble meets many rows at once."""
+    alike: dict[tuple[str, str], list[Veto]] = {}
+    for veto in found:
+        alike.setdefault((veto.name, veto.severity), []).append(veto)
+    for first, *others in alike.values():
+        more = f", and so {len(others)} more" if others else ""
+        yield replace(first, seen=f"{first.seen}{more}")
 
 
 def _missing(run: Run) -> Iterator[Veto]:
@@ -77,12 +87,14 @@ def _share(row: Mapping[str, Any], name: str) -> float:
     return float(row[name]) / row["n"] if row.get("n") else 0.0
 
 
-def _measured(summary: Summary) -> Iterator[Mapping[str, Any]]:
-    return (row for row in summary.rows if row["not_applicable"] is None)
+def _measured(summary: Summary, worst: str = "") -> list[Mapping[str, Any]]:
+    """Rows that were measured, those with the highest share of ``worst`` first."""
+    rows = [row for row in summary.rows if row["not_applicable"] is None]
+    return sorted(rows, key=lambda row: -_share(row, worst)) if worst else rows
 
 
 def _generator(summary: Summary) -> Iterator[Veto]:
-    for row in _measured(summary):
+    for row in _measured(summary, "late"):
         share = _share(row, "late")
         if row["load"] not in summary.closed_loops and share > LATE_SHARE:
             seen = f"{row['variant']} on {row['target']}: {share:.1%} of lookups started over {LATE_MS:g} ms late"
@@ -90,7 +102,7 @@ def _generator(summary: Summary) -> Iterator[Veto]:
 
 
 def _exhausted(summary: Summary) -> Iterator[Veto]:
-    for row in _measured(summary):
+    for row in _measured(summary, "exhausted"):
         share = _share(row, "exhausted")
         if share > EXHAUSTED_SHARE:
             seen = f"{row['variant']} on {row['target']}: {share:.1%} of lookups found every worker inside the resolver"

@@ -128,6 +128,19 @@ def test_a_late_generator_voids(tmp_path: Path) -> None:
     assert ("generator too slow", "void") in names(one_variant(tmp_path, made))
 
 
+def test_one_trouble_in_many_rows_is_one_veto(tmp_path: Path) -> None:
+    """The worst row tells of it."""
+    late, later = rows([0.5] * 100), rows([0.5] * 100)
+    late["intended_ns"][90:] -= 20_000_000
+    later["intended_ns"][50:] -= 20_000_000
+    plan = Plan(variants=("baseline", "use-vc"), rounds=3, loads=(Load(duration_s=1),))
+    lookups = {("baseline", "glibc", n): late for n in (1, 2, 3)} | {("use-vc", "glibc", n): later for n in (1, 2, 3)}
+    run = open_run(write_run(tmp_path / "run", plan, lookups))
+    (veto,) = (one for one in find_vetoes(run, summarise(run)) if one.name == "generator too slow")
+    assert veto.seen == "use-vc on glibc: 50.0% of lookups started over 10 ms late, and so 1 more"
+    assert found(run).headline.count("generator too slow") == 1
+
+
 def test_lateness_with_all_workers_inside_is_another_thing(tmp_path: Path) -> None:
     made = rows([0.5] * 100)
     made["intended_ns"][50:] -= 20_000_000
