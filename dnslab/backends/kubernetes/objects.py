@@ -87,11 +87,12 @@ def delete(client: Client, kind: str, name: str, namespace: str) -> None:
 
 
 def nodes(client: Client) -> list[tuple[str, str]]:
-    """Name and machine (as ``uname -m`` names it) of each node."""
+    """Name and machine (as ``uname -m`` names it) of each node that there is a probe for."""
     with answered("list nodes"):
         answer = client.core().list_node(_preload_content=False, _request_timeout=TIMEOUT_S)
     found = json.loads(answer.data)["items"]
-    return [(one["metadata"]["name"], MACHINES[one["status"]["nodeInfo"]["architecture"]]) for one in found]
+    kinds = [(one["metadata"]["name"], one["status"]["nodeInfo"]["architecture"]) for one in found]
+    return [(name, MACHINES[kind]) for name, kind in kinds if kind in MACHINES]
 
 
 def is_ours(found: Mapping[str, Any] | None) -> bool:
