@@ -44,6 +44,11 @@ class StartInstant:
         self._instant_ns: int | None = None
         self._arrived: set[str] = set()
 
+    @property
+    def has_passed(self) -> bool:
+        """Whether the instant is over."""
+        return self._instant_ns is not None and time.monotonic_ns() > self._instant_ns
+
     def wait(self, arm: str) -> int:
         """The instant, once all have come or the group is abandoned."""
         with self._condition:

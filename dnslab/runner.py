@@ -272,8 +272,7 @@ class _Runner:
         clients: list[_Client] = []
         try:
             clients = _collect(opening)
-            self._ahead = self._open_all(then) if self._backend.opens_ahead else []
-            self._measure(clients, is_last=not then)
+            self._measure(clients, then)
         finally:
             self._stopping.set()
             for _ in self._pool.map(lambda client: client.target.close(), clients):
@@ -300,8 +299,12 @@ class _Runner:
             target.close()
             raise
 
-    def _measure(self, clients: Sequence[_Client], is_last: bool) -> None:
-        """All clients of a group: readied one by one, started at one instant, followed until the last has ended."""
+    def _measure(self, clients: Sequence[_Client], then: Sequence[Trial]) -> None:
+        """All clients of a group: readied one by one, started at one instant, followed until the last has ended.
+
+        The next group's targets are opened once that instant has passed: before, a hundred that are made would keep a
+        hundred that are readied from it.
+        """
         start = StartInstant(len(clients))
         ready = StartInstant(len(clients))
         futures = [self._pool.submit(self._measure_one, client, ready, start) for client in clients]
@@ -309,6 +312,9 @@ class _Runner:
         interrupted, worse = False, ""
         while not all(future.done() for future in futures):
             try:
+                opens = self._backend.opens_ahead and not self._stopping.is_set()
+                if then and opens and not self._ahead and start.has_passed:
+                    self._ahead = self._open_all(then)
                 self._progress.left_s = self._pace.left_s()
                 self._on_progress(self._progress)
                 if not worse and not interrupted and (worse := self._worse(clients)):
@@ -332,7 +338,7 @@ class _Runner:
         if interrupted:
             raise KeyboardInterrupt
         worse = worse or self._worse(clients, over=True)
-        if worse and (self._stopping.is_set() or not is_last):
+        if worse and (self._stopping.is_set() or then):
             raise _Worse(worse)
 
     def _worse(self, clients: Sequence[_Client], over: bool = False) -> str:

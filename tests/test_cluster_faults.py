@@ -190,6 +190,7 @@ def test_a_nodes_kubelet_is_killed(namespace: str, tmp_path: Path) -> None:
     # Its node was never seen to be gone: that it is Ready says nothing.
     healthy = ("get", "--raw", "/api/v1/nodes/dlc-n3/proxy/healthz")
     eventually(lambda: kubectl(*healthy, check=False) == "ok", 60)
+    eventually(lambda: kubectl("get", "node", "dlc-n3", "-o", "jsonpath={.spec.taints}") == "", 60)
     resumed(run)
 
 

@@ -264,6 +264,7 @@ def daemon_set(name: str, *arguments: str) -> dict[str, Any]:
 @pytest.mark.cluster
 def test_a_cache_of_others_is_told_and_left_alone(client: Client, namespace: str) -> None:
     """One that owns the cluster IP makes the baseline node-local."""
+    wait_for(client, "absent")
     create(client, daemon_set("nodelocaldns", "-localip", "169.254.25.10,10.96.0.10"), namespace)
     detection = wait_for(client, "detected")
     assert detection.addresses == ("169.254.25.10", "10.96.0.10")
@@ -278,6 +279,7 @@ def test_a_cache_of_others_is_told_and_left_alone(client: Client, namespace: str
 @pytest.mark.cluster
 def test_a_baseline_that_is_node_local_is_labelled(client: Client, namespace: str, tmp_path: Path) -> None:
     """And compared with what asks CoreDNS past the cache, by the Service that the cache asks."""
+    wait_for(client, "absent")
     wanted = plan.Plan(
         backend="kubernetes",
         cluster=plan.ClusterPlan(namespace=namespace, images=("dnslab.test/glibc:1",)),

@@ -313,6 +313,10 @@ def _delete(call: Callable[[], Any], client: Client, name: str, kind: str) -> No
             raise
 
 
+#: short commands at the same time: nodes start no more any quicker, and each waits the longer
+_RUNNING = threading.Semaphore(8)
+
+
 def run(client: Client, pod: str, container: str, argv: Sequence[str], timeout_s: float = 15.0) -> tuple[int, bytes]:
     """Exit code and output of a short command in a container; code 127 where it is not there.
 
@@ -321,15 +325,16 @@ def run(client: Client, pod: str, container: str, argv: Sequence[str], timeout_s
     ProbeFailed
         It did not end in time.
     """
-    channel = ExecChannel(client, pod, container, argv)
-    try:
-        parts = []
-        while data := channel.read(timeout_s):
-            parts.append(data)
-    except TimeoutError as error:
-        raise ProbeFailed(f"{argv[0]} in pod {pod} did not end within {timeout_s:g} s") from error
-    finally:
-        channel.close()
+    with _RUNNING:
+        channel = ExecChannel(client, pod, container, argv)
+        try:
+            parts = []
+            while data := channel.read(timeout_s):
+                parts.append(data)
+        except TimeoutError as error:
+            raise ProbeFailed(f"{argv[0]} in pod {pod} did not end within {timeout_s:g} s") from error
+        finally:
+            channel.close()
     status = channel.status
     code = status.exit_code if status and status.exit_code is not None else 127
     return code, b"".join(parts) or channel.errors().encode()
