@@ -2,7 +2,7 @@
 
 The generators know nothing of the method: shares of rounds that vary (beta-binomial), that rise over the run, that are
 shared by all configurations; stalls that come in bursts; rounds of unequal size. ``python -m bench.calibration`` prints
-the page kept as docs/calibration.md, in a quarter of an hour.
+a page of Markdown, in a quarter of an hour.
 """
 
 from __future__ import annotations
