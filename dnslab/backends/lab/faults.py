@@ -24,7 +24,7 @@ from typing import Literal
 
 from dnslab.errors import UsageError
 from dnslab.plan import FaultPlan
-from dnslab.variants import BUILT_IN
+from dnslab.variants import BUILT_IN, DIRECT
 
 Outcome = Literal["clean", "stalls", "lost", "retransmit", "no stall", "overflow", "slow", "slower", "varies", "hangs"]
 
@@ -124,7 +124,7 @@ _PAIRS = f"""
   }}
 """
 
-_EVERY = (*BUILT_IN, "musl")
+_EVERY = (*(name for name in BUILT_IN if name != DIRECT), "musl")
 _PAIRED = ("baseline", "ndots-1", "absolute", "timeout-1")
 _CACHED = ("node-local", "node-local+single-request-reopen")
 
