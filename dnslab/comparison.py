@@ -61,7 +61,7 @@ class Comparison:
 
     @property
     def _headings(self) -> list[str]:
-        return [f"{label}: {name}" for label, name in zip(_labels(len(self.names)), self.names, strict=True)]
+        return [f"{label}: {name}" for label, name in zip(labels(len(self.names)), self.names, strict=True)]
 
     def to_text(self, width: int | None = None) -> str:
         """For a terminal of ``width`` columns."""
@@ -96,7 +96,7 @@ def compare(before: Run, *after: Run) -> Comparison:
     rows: list[dict[str, Any]] = []
     differences: list[str] = []
     unmatched: list[str] = []
-    for label, run in zip(_labels(len(after) + 1)[1:], after, strict=True):
+    for label, run in zip(labels(len(after) + 1)[1:], after, strict=True):
         side = _Side.of(label, run)
         targets, lonely = match_targets(base.targets, side.targets)
         found, missing = _pairs(base, side, targets)
@@ -113,7 +113,7 @@ def compare(before: Run, *after: Run) -> Comparison:
     )
 
 
-def _labels(n_runs: int) -> list[str]:
+def labels(n_runs: int) -> list[str]:
     """What runs are called: their names may be equal."""
     return ["before", *("after" if number == 1 else f"after {number}" for number in range(1, n_runs))]
 

@@ -1,7 +1,4 @@
-"""Several runs beside each other: the answer and the figures of each. Compares nothing.
-
-The first is called ``before``, the others ``after``, ``after 2`` and so on.
-"""
+"""Several runs beside each other, called as ``comparison`` calls them: the answer and the figures of each."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dnslab import tables
+from dnslab.comparison import labels
 from dnslab.dataset import Run
 from dnslab.findings import conclude
 from dnslab.stats import summarise
@@ -17,8 +15,7 @@ from dnslab.validity import find_vetoes
 
 
 def _named(runs: Sequence[Run]) -> list[tuple[str, Run]]:
-    later = (f"after {number}" if number > 1 else "after" for number in range(1, len(runs)))
-    return list(zip(["before", *later], runs, strict=True))
+    return list(zip(labels(len(runs)), runs, strict=True))
 
 
 def headlines(runs: Sequence[Run]) -> tables.Table:

@@ -71,7 +71,7 @@ ALLOWED = {
     "findings": {"power", "stats", "tables", "validity"},
     "timeline": {"dataset", "store"},
     "closeup": {"errors", "records", "dataset", "tables"},
-    "overview": {"dataset", "stats", "validity", "findings", "tables"},
+    "overview": {"dataset", "stats", "validity", "findings", "tables", "comparison"},
     "sweeps": {"plan", "stats"},
     "plots": {"stats", "sweeps", "tables", "timeline"},
     "report": {"errors", "store", "dataset"},

@@ -101,10 +101,10 @@ class ExecChannel:
         except websocket.WebSocketException as error:
             raise NotAble(f"cannot exec in pod {pod}: {error}") from error
         self._socket = connection.sock
+        self._raw = self._socket.sock
         self._socket.settimeout(DEAD_PEER_S)  # within a frame, where nobody watches
         for option in _unanswered(0):
-            self._socket.sock.setsockopt(*option)
-        self._raw = self._socket.sock
+            self._raw.setsockopt(*option)
         self.protocol: str = connection.subprotocol or ""
         self._heard_s = self._pinged_s = time.monotonic()
 
