@@ -1,0 +1,193 @@
+"""What prepares a cluster, changes it or cleans up in it: ``manifests``, ``fix``, ``node-cache``, ``clean``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from dnslab.errors import Interrupted, UsageError
+
+
+@click.group()
+def manifests() -> None:
+    """What to apply to a cluster before measuring there, as YAML. Prints, and changes nothing."""
+
+
+@manifests.command()
+@click.option("--namespace", default="default", show_default=True, metavar="NAME", help="Where pods will be.")
+def rbac(namespace: str) -> None:
+    """Print the rights dnslab needs in a namespace and, apart, those of each optional part."""
+    from dnslab.backends.kubernetes import access
+
+    click.echo(f"# Needed: all of it in namespace {namespace}.\n{access.role_yaml(namespace)}---")
+    click.echo("# From here on optional: take the parts that you use, leave out the others.")
+    click.echo(access.cluster_role_yaml(namespace), nl=False)
+
+
+@click.command()
+@click.option("--variant", "variant_name", required=True, metavar="NAME", help="See `dnslab variants`.")
+@click.option("--workload", "reference", metavar="deploy/NAME", help="Read it, and keep what it has; else no cluster.")
+@click.option("--context", metavar="NAME", help="Of the kubeconfig; default its current one.")
+@click.option("--namespace", metavar="NAME", help="The workload's; default the context's.")
+@click.option("--libc", type=click.Choice(["glibc", "musl"]), help="The workload's: say what holds for it only.")
+def fix(variant_name: str, reference: str | None, context: str | None, namespace: str | None, libc: Any) -> None:
+    """Print how to give a workload a variant, what to mind, and how to undo it. Changes nothing."""
+    from dnslab.remedies import Workload, remedy
+    from dnslab.variants import find
+
+    variant = find(variant_name)
+    if reference is None:
+        unread = Workload(context=context, namespace=namespace or Workload.namespace)
+        click.echo(remedy(variant, unread, libc=libc))
+        return
+    from dnslab.backends.kubernetes import node_cache as caches
+    from dnslab.backends.kubernetes.client import connect
+
+    client = connect(context, namespace)
+    dns, cache = caches.seen(client)
+    click.echo(remedy(variant, caches.read_workload(client, reference), dns, libc))
+    for line in (*dns.denied, *([str(cache)] if variant.node_local else [])):
+        click.echo(f"- {line}")
+
+
+@click.group(name="node-cache")
+def node_cache() -> None:
+    """A cluster's node-local DNS cache: is there one, put one there, take it away."""
+
+
+_CONTEXT = click.option("--context", metavar="NAME", help="Of the kubeconfig; default its current one.")
+_IMAGE = click.option("--image", metavar="IMAGE", help="Of the cache; default the newest, from where CoreDNS is.")
+_ADDRESS = click.option(
+    "--address", metavar="ADDRESS,...", help="To listen on; name the cluster IP too and every pod is a client."
+)
+_YES = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@node_cache.command()
+@_CONTEXT
+def status(context: str | None) -> None:
+    """Say whether a node-local cache answers, by what evidence, and what could not be seen."""
+    from dnslab.backends.kubernetes import node_cache as caches
+
+    client = connected(context)
+    dns, cache = caches.seen(client)
+    click.echo(f"kube-dns: {dns.address}, zone {dns.zone}, kube-proxy mode {dns.proxy_mode}\n{cache}")
+    for line in dns.denied:
+        click.echo(f"  not seen: {line}")
+
+
+@node_cache.command()
+@_CONTEXT
+@_IMAGE
+@_ADDRESS
+def render(context: str | None, image: str | None, address: str | None) -> None:
+    """Print the manifest that install would apply."""
+    from dnslab.backends.kubernetes import node_cache_install
+    from dnslab.backends.kubernetes.client import connect
+
+    click.echo(node_cache_install.render(connect(context), image, _addresses(address)), nl=False)
+
+
+@node_cache.command()
+@_CONTEXT
+@_IMAGE
+@_ADDRESS
+@_YES
+def install(context: str | None, image: str | None, address: str | None, yes: bool) -> None:
+    """Put a node-local cache on every node, and ask through it from a pod on each. Shows the changes first."""
+    from dnslab.backends.kubernetes import node_cache_install
+
+    client = connected(context)
+    manifest = node_cache_install.render(client, image, _addresses(address))
+    changes = node_cache_install.diff(client, manifest)
+    click.echo(changes or "nothing to change")
+    _confirm(yes or not changes, "apply this to kube-system")
+    for line in node_cache_install.install(client, manifest):
+        click.echo(line)
+
+
+@node_cache.command()
+@_CONTEXT
+@_IMAGE
+@_ADDRESS
+@_YES
+def remove(context: str | None, image: str | None, address: str | None, yes: bool) -> None:
+    """Take dnslab's node-local cache away, with interface and rules on each node. Lists what goes first."""
+    from dnslab.backends.kubernetes import node_cache_install
+
+    client = connected(context)
+    there = node_cache_install.removable(client)
+    if not there and not image:
+        click.echo("no node-local cache of dnslab's is there")
+        return
+    click.echo("\n".join(["will be deleted, and looked for on each node:", *(f"  {one}" for one in there)]))
+    asking = node_cache_install.asking(client)
+    if asking:
+        more = f" and {len(asking) - 5} more" if len(asking) > 5 else ""
+        click.echo(f"pods whose dnsConfig names it, and which will have no DNS: {', '.join(asking[:5])}{more}")
+    _confirm(yes, "delete them")
+    for line in node_cache_install.remove(client, image, _addresses(address) if address else ()):
+        click.echo(line)
+
+
+@click.command()
+@_CONTEXT
+@click.option("--namespace", metavar="NAME", help="Where to look; default the context's.")
+@click.option("--run", "run_id", metavar="ID", help="What is left of this run only.")
+@click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="Look into these pods, too.")
+@click.option("--container", metavar="NAME", help="Of each of these pods; default its first.")
+@_YES
+def clean(run_id: str | None, existing: str | None, container: str | None, yes: bool, **where: Any) -> None:
+    """Remove what ended runs left in a cluster, and nothing else. Lists what goes first.
+
+    Of existing pods it mends the resolv.conf and removes the probe; they carry no mark, so name them (--in).
+    """
+    from dnslab.backends.kubernetes import clean as leftovers
+
+    if container and not existing:
+        raise UsageError("--container is for existing pods: name them with --in")
+    client = connected(**where)
+    left = leftovers.find(client, run_id)
+    inside = leftovers.find_inside(client, existing, container) if existing else []
+    if not left and not inside:
+        click.echo("nothing to remove")
+        return
+    for one in (*left, *inside):
+        click.echo(f"  {f'run {one.run}: ' if isinstance(one, leftovers.Left) else ''}{one}")
+    for young in leftovers.may_go_on(left):
+        click.echo(f"run {young} may be going on: it has young pods that run")
+    _confirm(yes, "remove this")
+    leftovers.remove(client, left)
+    leftovers.remove_inside(client, inside)
+    click.echo(f"removed: {len(left)} objects" + (f", and from {len(inside)} pods what was in them" if inside else ""))
+
+
+def connected(context: str | None, namespace: str | None = None) -> Any:
+    """A client of the cluster, once it is printed which."""
+    from dnslab.backends.kubernetes.client import connect
+
+    client = connect(context, namespace)
+    click.echo(f"cluster: {client}")
+    return client
+
+
+def _addresses(text: str | None) -> list[str]:
+    from dnslab.variants import NODE_LOCAL_ADDRESS
+
+    return [one.strip() for one in (text or NODE_LOCAL_ADDRESS).split(",")]
+
+
+def _confirm(yes: bool, doing: str) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"nothing was changed: without a terminal, to {doing} takes --yes")
+    try:
+        agreed = click.confirm(f"{doing}?")
+    except click.Abort:  # Ctrl-C or end of file leaves the cursor behind the question
+        click.echo()
+        agreed = False
+    if not agreed:
+        raise Interrupted("nothing was changed")

@@ -1,0 +1,189 @@
+"""What reads runs: ``summary``, ``compare``, ``gate``, ``import``, ``export``, ``report``, ``bundle``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dnslab.errors import NotAble, RunInvalid, UsageError
+
+
+@click.command()
+@click.argument("run_folder", default="latest")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+def summary(run_folder: str, form: str) -> None:
+    """Figures of a run, variant by variant (RUN_FOLDER: a path, a bundle, or latest)."""
+    from dnslab.dataset import open_run
+    from dnslab.findings import conclude
+    from dnslab.stats import summarise
+    from dnslab.validity import find_vetoes
+
+    opened = open_run(run_folder)
+    figures = summarise(opened)
+    found = conclude(figures, find_vetoes(opened, figures))
+    if form == "json":
+        click.echo(json.dumps({**figures.to_dict(), "findings": found.to_dict()}, indent=1, allow_nan=False))
+    elif form == "csv":
+        click.echo(figures.to_frame().to_csv(index=False), nl=False)
+    else:
+        from dnslab.progress import print_summary
+
+        print_summary(figures, found)
+
+
+_FORM = click.option("--format", "form", type=click.Choice(["table", "markdown"]), default="table", show_default=True)
+
+
+@click.command(name="compare")
+@click.argument("before")
+@click.argument("after", nargs=-1, required=True)
+@_FORM
+def compare_(before: str, after: Sequence[str], form: str) -> int:
+    """What later runs changed against an earlier one (each a path, a bundle, or latest; docs/gates.md).
+
+    Status 4 where nothing could be compared.
+    """
+    from dnslab.comparison import compare
+    from dnslab.dataset import open_run
+
+    found = compare(open_run(before), *(open_run(one) for one in after))
+    click.echo(found.to_markdown() if form == "markdown" else found.to_text(_width()))
+    return 0 if len(found.changes.frame) else RunInvalid.status
+
+
+@click.command()
+@click.argument("run_folder", default="latest")
+@click.option("--gate", "asked", multiple=True, metavar="MEASURE<LIMIT", help="As slow_share<0.1%, p99<=100ms.")
+@click.option("--variant", default="baseline", show_default=True, metavar="NAME", help="Which is to keep them.")
+@_FORM
+def gate(run_folder: str, asked: Sequence[str], variant: str, form: str) -> int:
+    """Hold a run against limits: status 1 where one is broken, 4 where its rounds do not decide (docs/gates.md).
+
+    Without --gate: failed_share<=0.1%, p50<=20ms, p99<=100ms, as Kubernetes' scale tests ask of cluster DNS.
+    """
+    from dnslab import gates
+    from dnslab.dataset import open_run
+    from dnslab.stats import summarise
+    from dnslab.validity import find_vetoes
+
+    wanted = [gates.Gate.parse(text) for text in asked] or gates.DEFAULT
+    opened = open_run(run_folder)
+    figures = summarise(opened)
+    found = gates.decide(figures, find_vetoes(opened, figures), wanted, variant)
+    click.echo(found.to_markdown() if form == "markdown" else found.table.to_text(_width()))
+    return found.status
+
+
+def _width() -> int | None:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+@click.command(name="import")
+@click.argument("kind", type=click.Choice(["stress-client", "dnsperf", "csv", "counts"]))
+@click.argument("files", nargs=-1, required=True, metavar="[VARIANT=]FILE...")
+@click.option("-l", "limit_ms", type=float, help="Limit in ms; what a tool that counts over one had (else 4900).")
+@click.option("--columns", metavar="latency_ms=COLUMN,...", help="Of a csv; also outcome, variant, round, time_s.")
+@click.option("--unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Of a csv's latency (default ms).")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+def import_(kind: str, files: Sequence[str], form: str, columns: str | None, **how: Any) -> None:
+    """Compare what other tools measured, and say what their data cannot show (docs/import.md).
+
+    A file is a round of VARIANT, by default of its name; give several of one as its rounds.
+    """
+    from dnslab import imports
+    from dnslab.imported import summarise_imported
+
+    mapped = dict(_pair(one) for one in columns.split(",")) if columns else None
+    found = summarise_imported(imports.load(kind, [imports.named(one) for one in files], columns=mapped, **how))
+    if form == "json":
+        click.echo(json.dumps(found.to_dict(), indent=1, allow_nan=False))
+    elif form == "csv":
+        click.echo(found.to_frame().to_csv(index=False), nl=False)
+    else:
+        click.echo(found.to_text(_width()))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not value:
+        raise UsageError(f"--columns: expected KEY=COLUMN, saw {text!r}")
+    return key.strip(), value.strip()
+
+
+@click.command()
+@click.argument("run_folder", default="latest")
+@click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write; one that is there stays.")
+def export(run_folder: str, form: Any, out: Path) -> None:
+    """Write every lookup of a run to one file, a row each (RUN_FOLDER: a path, or latest)."""
+    from dnslab.dataset import open_run
+    from dnslab.exports import export as write
+
+    opened = open_run(run_folder)
+    click.echo(f"export: {write(opened, out, form):,} lookups in {out}")
+    for problem in opened.problems:
+        click.echo(f"not whole: {problem}", err=True)
+
+
+@click.command(name="report")
+@click.argument("run_folder", default="latest")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="HTML file to write (default report.html in the run folder; of a bundle, and redacted, here).",
+)
+@click.option("--redact", is_flag=True, help="With stand-ins for names, addresses, nodes, pods; the page alone.")
+def report_(run_folder: str, out: Path | None, redact: bool) -> None:
+    """One HTML page of a run, to share (RUN_FOLDER: a path, a bundle, or latest)."""
+    from dnslab.dataset import open_run
+
+    opened = open_run(run_folder)  # what a bundle is unpacked to lasts as long as this
+    if redact:
+        click.echo(f"report: {_share().page(opened.path, out)}, redacted: read it before you share it")
+    elif Path(run_folder).is_file():
+        write_report(opened.path, out or Path(f"{opened.path.name}.html"), parquet=False)
+    else:
+        write_report(opened.path, out)
+
+
+@click.command()
+@click.argument("run_folder", default="latest")
+@click.option("--out", type=click.Path(path_type=Path), help="Archive to make (default <run>.dnslab.zip here).")
+@click.option("--redact", is_flag=True, help="With stand-ins for names, addresses, nodes, pods.")
+def bundle(run_folder: str, out: Path | None, redact: bool) -> None:
+    """One archive of a run, to share: `summary` and `report` open it (RUN_FOLDER: a path, or latest)."""
+    from dnslab.dataset import open_run
+
+    opened = open_run(run_folder)
+    made = _share().bundle(opened.path, out, redact)
+    click.echo(f"bundle: {made}" + (", redacted: look at its report before you share it" if redact else ""))
+
+
+def _share() -> Any:
+    try:
+        from dnslab import share
+    except ModuleNotFoundError as error:
+        raise NotAble(f"{error.name} is missing: `pip install 'dnslab[notebooks]'`") from error
+    return share
+
+
+def write_report(path: Path, out: Path | None, parquet: bool = True) -> None:
+    """Render a run, print where, and beside it (not of a bundle) every lookup as parquet."""
+    try:
+        from dnslab.report import render
+    except ModuleNotFoundError as error:
+        raise NotAble(f"{error.name} is missing: `pip install 'dnslab[notebooks]'`") from error
+    from dnslab.dataset import open_run
+
+    page = render(path, out)
+    if not parquet:
+        click.echo(f"report: {page}")
+        return
+    open_run(path).write_parquet(page.parent)
+    click.echo(f"report: {page}, with every lookup in {page.with_name('lookups.parquet').name} beside it")

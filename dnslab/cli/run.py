@@ -1,0 +1,291 @@
+"""What measures, and what plans it: ``run``, ``plan``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dnslab.cli.results import write_report
+from dnslab.errors import InvalidPlan, UsageError
+
+
+@click.command()
+@click.argument("plan_file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--backend", type=click.Choice(["lab", "local", "kubernetes"]), help="Where to measure; default lab.")
+@click.option("--nameserver", metavar="ADDRESS[:PORT]", help="Whom to ask (backend local).")
+@click.option("--target", "targets", multiple=True, metavar="NAME[=VARIANT,...]", help="Repeatable; default all.")
+@click.option("--variants", metavar="NAME,...", help="Configurations to compare; see `dnslab variants`.")
+@click.option("--name", "names", multiple=True, help="Name to look up; repeatable.")
+@click.option(
+    "--names-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Names in dnsperf's form, `name TYPE` a line.",
+)
+@click.option(
+    "-c", "workers", type=int, help="Closed loop with this many workers (or the most in flight, with --rate)."
+)
+@click.option("--rate", type=float, help="Open loop: lookups a second of each variant (default 200).")
+@click.option("--loop", type=click.Choice(["poisson", "fixed"]), help="Arrivals of the open loop; default poisson.")
+@click.option(
+    "--mode", type=click.Choice(["fresh", "sticky"]), help="Clear glibc's half-lost state before each lookup."
+)
+@click.option("-d", "duration_s", type=float, help="Seconds a trial (default 10).")
+@click.option("-l", "limit_ms", type=float, help="Limit in ms: lookups at or over it are counted (default 4900).")
+@click.option("--rounds", type=int, help="Rounds; the round is the replicate (default 9).")
+@click.option("--schedule", type=click.Choice(["side-by-side", "in-turn"]), help="Default: by the kind of load.")
+@click.option("--seed", type=int, help="Fixes order and arrivals (default 1).")
+@click.option("--context", metavar="NAME", help="Of the kubeconfig; default its current one (backend kubernetes).")
+@click.option("--namespace", metavar="NAME", help="Where pods are; default the context's (backend kubernetes).")
+@click.option("--image", "images", multiple=True, help="What own pods run, repeatable: its libc is what is measured.")
+@click.option("--like", metavar="deploy/NAME", help="Own pods with that workload's image, placement and resources.")
+@click.option("--nodes", metavar="all|N|NAME", help="Nodes to measure on (default 1).")
+@click.option("--pods-per-node", type=int, help="Targets on each node (default 1).")
+@click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="Measure in pods that are there.")
+@click.option("--container", metavar="NAME", help="Of each existing pod; default its first.")
+@click.option(
+    "--edit-resolv-conf", is_flag=True, help="Variants by editing an existing pod's file, and putting it back."
+)
+@click.option("--ephemeral-container", "debug_image", metavar="IMAGE", help="For pods without a shell: one beside it.")
+@click.option("--node-counters", is_flag=True, help="Read each node's conntrack from a pod in its network namespace.")
+@click.option("--max-rate", "max_rate_per_s", type=float, help="Lookups/s allowed in a cluster, in all (default 2000).")
+@click.option("--max-workers", type=int, help="Closed-loop workers allowed in a cluster, in all (default 1000).")
+@click.option("--max-total", "max_lookups", type=int, help="Paced lookups allowed in a cluster (default 5000000).")
+@click.option("--allow-external", is_flag=True, help="Look up names outside the cluster's domain, too.")
+@click.option("--fault", metavar="NAME[:KEY=NUMBER,...]", help="Fault the lab injects, as in race:p=0.05.")
+@click.option("--run-name", metavar="NAME", help="Ends the run folder's name (default compare).")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder to make (default results/<UTC time>-<name>).")
+@click.option("--resume", type=click.Path(exists=True, path_type=Path), help="Go on with an interrupted run.")
+@click.option("--dry-run", is_flag=True, help="Print plan and trials, the load they mean, what would be made.")
+@click.option("--report", is_flag=True, help="Write report.html when done.")
+def run(
+    plan_file: Path | None, out: Path | None, resume: Path | None, dry_run: bool, report: bool, **asked: Any
+) -> None:
+    """Compare resolver configurations: every variant, in a fresh client each time, lookup by lookup.
+
+    PLAN_FILE is YAML as --dry-run prints it; options given beside it win.
+    """
+    from dnslab import runner
+    from dnslab.progress import shown
+
+    if resume is not None:
+        if plan_file or out or any(asked.values()):
+            raise UsageError("--resume goes on with the plan in its folder: give no other option with it")
+        with shown() as on_progress:
+            path = runner.resume(resume, on_progress)
+    else:
+        plan = _plan(plan_file, asked)
+        if dry_run:
+            _print_dry_run(plan, out)
+            return
+        if plan.backend == "kubernetes":
+            from dnslab.backends.kubernetes.client import connect
+
+            click.echo(f"cluster: {connect(plan.cluster.context, plan.cluster.namespace)}")
+            for line in _announced(plan):
+                click.echo(line)
+        with shown() as on_progress:
+            path = runner.run(plan, out, on_progress=on_progress)
+    click.echo(f"run: {path}")
+    if report:
+        write_report(path, None)
+
+
+def _announced(plan: Any) -> Sequence[str]:
+    """What is done in pods of others; nothing where there are none."""
+    if not plan.cluster.existing:
+        return []
+    from dnslab.backends.kubernetes.existing import announced
+
+    return announced(plan)
+
+
+def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
+    from pydantic import ValidationError
+
+    from dnslab import plan as plans
+    from dnslab.backends import completed
+
+    base = plans.load(plan_file.read_text(encoding="utf-8"), str(plan_file)) if plan_file else plans.Plan()
+    data = base.model_dump()
+    direct = ("backend", "nameserver", "rounds", "seed", "schedule", "limit_ms", "fault")
+    data.update({key: asked[key] for key in direct if asked[key] is not None})
+    wanted = {key: asked[key] for key in _IN_CLUSTER if asked[key]}
+    if wanted and data["backend"] != "kubernetes":
+        raise UsageError(f"{_IN_CLUSTER[next(iter(wanted))]} is for --backend kubernetes")
+    data["cluster"] = {**data["cluster"], **wanted}
+    raised = {key: asked[key] for key in _LIMITS if asked[key]}
+    if raised and data["backend"] != "kubernetes":
+        raise UsageError(f"{_LIMITS[next(iter(raised))]} is for --backend kubernetes: nothing else has limits")
+    data["limits"] = {**data["limits"], **raised}
+    if asked["run_name"]:
+        data["name"] = asked["run_name"]
+    if asked["variants"]:
+        data["variants"] = [name for name in asked["variants"].split(",") if name]
+    if asked["targets"]:
+        data["targets"] = [_target(text) for text in asked["targets"]]
+    names = [*asked["names"], *(_names_in(asked["names_file"]) if asked["names_file"] else ())]
+    if names:
+        data["names"] = names
+    load = {key: asked[key] for key in ("workers", "mode", "duration_s") if asked[key] is not None}
+    if asked["rate"] is not None:
+        load |= {"rate_per_s": asked["rate"], "loop": asked["loop"] or "poisson"}
+    elif asked["loop"]:
+        load["loop"] = asked["loop"]
+    elif asked["workers"] is not None and plan_file is None:
+        load |= {"loop": "closed", "rate_per_s": None}
+    data["loads"] = [{**one, **load} for one in data["loads"]]
+    try:
+        return completed(plans.Plan.model_validate(data).check())
+    except ValidationError as error:
+        raise InvalidPlan("; ".join(_spoken(one, asked) for one in error.errors())) from error
+
+
+_IN_CLUSTER = {
+    "context": "--context",
+    "namespace": "--namespace",
+    "images": "--image",
+    "like": "--like",
+    "nodes": "--nodes",
+    "pods_per_node": "--pods-per-node",
+    "node_counters": "--node-counters",
+    "existing": "--in",
+    "container": "--container",
+    "edit_resolv_conf": "--edit-resolv-conf",
+    "debug_image": "--ephemeral-container",
+}
+_LIMITS = {
+    "max_rate_per_s": "--max-rate",
+    "max_workers": "--max-workers",
+    "max_lookups": "--max-total",
+    "allow_external": "--allow-external",
+}
+_OPTION = {
+    **_LIMITS,
+    "workers": "-c",
+    "rate_per_s": "--rate",
+    "duration_s": "-d",
+    "limit_ms": "-l",
+    "name": "--run-name",
+}
+
+
+def _spoken(error: Any, asked: dict[str, Any]) -> str:
+    """A validation error in the words of the command line."""
+    key = next((part for part in reversed(error["loc"]) if isinstance(part, str)), "plan")
+    option = _OPTION.get(key, f"--{key}" if key in asked else key)
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{option}: should be {message}, is {error['input']!r}" if "ctx" in error else f"{option}: {message}"
+
+
+def _target(text: str) -> dict[str, Any]:
+    name, equals, variants = text.partition("=")
+    return {"name": name, "variants": variants.split(",")} if equals else {"name": name}
+
+
+def _names_in(path: Path) -> list[str]:
+    """Names of a file in dnsperf's form. The resolver always asks A and AAAA, so other types are refused."""
+    names: list[str] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith((";", "#")):
+            continue
+        if len(words) > 2 or (len(words) == 2 and words[1].upper() not in ("A", "AAAA")):
+            raise UsageError(f"{path} line {number}: expected `name A` or `name AAAA`, saw {line.strip()!r}")
+        if words[0] not in names:
+            names.append(words[0])
+    if not names:
+        raise UsageError(f"{path} names nothing to look up")
+    return names
+
+
+def _print_dry_run(plan: Any, out: Path | None) -> None:
+    from dnslab import limits
+    from dnslab import plan as plans
+    from dnslab.backends import known_targets
+
+    if plan.backend == "kubernetes":
+        from dnslab.backends.kubernetes.planned import planned
+
+        in_cluster: Any = planned(plan)
+        click.echo(f"# cluster: {in_cluster.client}")
+        targets = in_cluster.targets()
+        limits.check_load(plan, targets)
+    else:
+        in_cluster, targets = None, known_targets(plan)
+    described = plans.describe(plan, targets)
+    click.echo(f"# The plan; give it back with `dnslab run FILE`.\n{plan.to_yaml()}")
+    click.echo("# trial  round  variant                            targets")
+    for trial in described["trials"]:
+        click.echo(f"# {trial.number:5}  {trial.round:5}  {trial.variant:33}  {', '.join(trial.targets)}")
+    for (variant, target), reason in described["not_applicable"].items():
+        click.echo(f"# not applicable: {variant} on {target}: {reason}")
+    peak, workers = described["peak_lookups_per_s"], described["peak_workers"]
+    rate = f"at most {peak:g} lookups/s in all" if peak else f"as fast as {workers} workers go"
+    click.echo(
+        f"# load: {described['n_groups']} groups one after another, {described['load_s']:.0f} s at least, {rate}"
+    )
+    place = "cluster" if in_cluster else plan.backend
+    click.echo(f"# makes: {out or 'results/<UTC time>-' + plan.name}, and in the {place} what it removes again")
+    for line in _announced(plan):
+        click.echo(f"# {line}")
+    if in_cluster:
+        _print_in_cluster(plan, in_cluster, described["trials"])
+
+
+def _print_in_cluster(plan: Any, in_cluster: Any, trials: Sequence[Any]) -> None:
+    """Objects and commands, as comments: what is printed stays a plan."""
+    from dnslab import health
+    from dnslab.backends.kubernetes.planned import as_yaml
+
+    click.echo("# libc: not known before the probe runs there; variants that it ignores will be left out")
+    objects = in_cluster.objects(health.control_trial(plan, in_cluster.targets()))
+    n_later = sum(len(trial.targets) for trial in trials if trial.round > 1) if objects else 0
+    click.echo(f"# objects: {len(objects)} up to the end of the first round, {len(objects) + n_later} in all")
+    for one in objects:
+        click.echo("# ---\n" + "".join(f"# {line}\n" for line in as_yaml(one).splitlines()), nl=False)
+    click.echo("# commands, each an exec:")
+    for line in in_cluster.commands():
+        click.echo(f"#   {line}")
+
+
+class Share(click.ParamType):  # type: ignore[type-arg]
+    """A share as ``0.1%`` or ``0.001``, above 0 and under 1."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The share as a number."""
+        try:
+            share = float(str(value).removesuffix("%")) / (100 if str(value).endswith("%") else 1)
+        except ValueError:
+            share = math.nan
+        if not 0 < share < 1:
+            self.fail(f"expected a share as 0.1% or 0.001, saw {value!r}", param, ctx)
+        return share
+
+
+@click.command(name="plan")
+@click.option("--detect", type=Share(), required=True, metavar="0.1%", help="Share of lookups that stall.")
+@click.option("--power", type=Share(), default="90%", show_default=True, help="How often it is to be seen.")
+@click.option("--rate", type=float, default=200.0, show_default=True, help="Lookups a second of each variant.")
+@click.option(
+    "--variants", "n_variants", type=click.IntRange(2), help="Compared, with baseline; default the usual six."
+)
+@click.option("--pilot", metavar="RUN", help="A run (path, or latest) that says how much rounds differ there.")
+def plan_(detect: float, power: float, rate: float, n_variants: int | None, pilot: str | None) -> None:
+    """Say how many rounds of what length show a share of stalls, or a difference by it."""
+    from dnslab.power import sizes_needed
+    from dnslab.variants import USUAL
+
+    spread = None
+    if pilot:
+        from dnslab.dataset import open_run
+        from dnslab.stats import summarise
+
+        spread = summarise(open_run(pilot)).spread
+    for line in sizes_needed(detect, power, rate, (n_variants or len(USUAL)) - 1, spread):
+        click.echo(line)
