@@ -52,4 +52,5 @@ def test_offset_is_within_its_stated_error(offset_s: int, there_ms: int, back_ms
         wrong_ns = clock.offset_ns - offset_s * 10**9
         assert abs(wrong_ns) <= clock.error_ns
         # All of an asymmetric delay may be offset: half of it is what the estimate is off, and it says so.
-        assert clock.error_ns < (there_ms + back_ms) * 1e6 / 2 + 10e6
+        # 50 ms more is what a busy machine adds to the shortest of its round trips, at the very worst.
+        assert clock.error_ns < (there_ms + back_ms) * 1e6 / 2 + 50e6

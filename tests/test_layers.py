@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-import time
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -156,10 +155,7 @@ def test_modules_import_without_what_only_linux_has() -> None:
 
 
 def test_the_root_exports_lazily() -> None:
-    began = time.perf_counter()
-    assert (
-        run_python("import sys, dnslab; print('pydantic' in sys.modules, callable(dnslab.open_run))") == "False True\n"
-    )
-    assert time.perf_counter() - began < 10
+    code = "import sys, dnslab; print('pydantic' in sys.modules, callable(dnslab.open_run))"
+    assert run_python(code) == "False True\n"
     with pytest.raises(AttributeError):
         _ = dnslab.nonsense
