@@ -10,6 +10,7 @@ import html
 import mmap
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,8 @@ RECORD = np.dtype(list(records.RECORD_FIELDS))
 OUTCOMES = ("answered", "partial", "negative", "failed")
 ANSWERED, PARTIAL, NEGATIVE, FAILED = range(4)
 SLOW_MS = 1_000.0
+#: of decoded trials that a run keeps: about eight million lookups
+KEPT_BYTES = 512 * 2**20
 
 #: netdb.h; the same values in glibc and musl
 _EAI = {-1: "EAI_BADFLAGS", -2: "EAI_NONAME", -3: "EAI_AGAIN", -4: "EAI_FAIL", -5: "EAI_NODATA", -6: "EAI_FAMILY"}
@@ -54,6 +57,12 @@ class Lookups:
     service_ms: npt.NDArray[np.float64]
     outcome: npt.NDArray[np.int8]
     raw: npt.NDArray[Any]
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the columns take."""
+        columns = (self.intended_s, self.response_ms, self.service_ms, self.outcome, self.raw)
+        return sum(column.nbytes for column in columns)
 
     @property
     def half_lost(self) -> npt.NDArray[np.bool_]:
@@ -143,6 +152,8 @@ class Run:
         self.folder = folder
         self.path = folder.path
         self.plan: Plan = folder.plan
+        self._kept: dict[int, Lookups] = {}
+        self._kept_bytes = 0
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -191,9 +202,30 @@ class Run:
         return pd.DataFrame(rows)
 
     def decoded(self) -> Iterator[Lookups]:
-        """The lookups trial by trial: what statistics use, so that a long run need not fit into memory as a frame."""
-        for arm in self._arms:
-            yield decode(arm)
+        """The lookups trial by trial: what statistics use, so that a long run need not fit into memory as a frame.
+
+        The next trial is decoded while the caller works on one. Early trials are kept, up to half a GiB: a report reads
+        a run several times.
+        """
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            coming = self._coming(pool)
+            ahead = next(coming, None)
+            while ahead is not None:
+                current, ahead = ahead, next(coming, None)
+                yield current.result()
+
+    def _coming(self, pool: ThreadPoolExecutor) -> Iterator[Future[Lookups]]:
+        for place, arm in enumerate(self._arms):
+            yield pool.submit(self._decode, place, arm)
+
+    def _decode(self, place: int, arm: ArmRecord) -> Lookups:
+        if place in self._kept:
+            return self._kept[place]
+        lookups = decode(arm)
+        if self._kept_bytes + lookups.n_bytes <= KEPT_BYTES:
+            self._kept_bytes += lookups.n_bytes
+            self._kept[place] = lookups
+        return lookups
 
     def lookups(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Every measured lookup, one row each, warm-up excluded.

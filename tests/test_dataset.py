@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dnslab import records
+from dnslab import dataset, records
 from dnslab.dataset import Run, open_run, read_stream
 from dnslab.errors import RunNotFound, StreamForeign, StreamTruncated, StreamVersion
 from dnslab.plan import Load, Plan
@@ -138,6 +138,32 @@ def test_raw_bytes_that_were_damaged_later(run: Run, damage: Any, error: type[Ex
         open_run(run.path).lookups()
     assert "glibc.dnsr" in str(caught.value)
     assert caught.value.status == 4  # type: ignore[attr-defined]
+
+
+def test_trials_are_kept_as_far_as_memory_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
+    lookups = {("baseline", "glibc", number): rows([float(number)] * 100) for number in (1, 2, 3)}
+    run = open_run(write_run(tmp_path / "run", plan, lookups))
+    first = list(run.decoded())
+    assert [float(one.service_ms[0]) for one in first] == [1.0, 2.0, 3.0]
+    assert all(again is one for again, one in zip(run.decoded(), first, strict=True))
+    monkeypatch.setattr(dataset, "KEPT_BYTES", 2 * first[0].n_bytes)
+    run = open_run(run.path)
+    first, again = list(run.decoded()), list(run.decoded())
+    assert [one is other for one, other in zip(first, again, strict=True)] == [True, True, False]
+    assert [float(one.service_ms[0]) for one in again] == [1.0, 2.0, 3.0]
+
+
+def test_a_damaged_trial_is_told_of_each_time(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
+    lookups = {("baseline", "glibc", number): rows([float(number)] * 100) for number in (1, 2, 3)}
+    run = open_run(write_run(tmp_path / "run", plan, lookups))
+    run.arms()[1].stream.write_bytes(run.arms()[1].stream.read_bytes()[:-1])
+    for _ in range(2):
+        coming = run.decoded()
+        assert float(next(coming).service_ms[0]) == 1.0
+        with pytest.raises(StreamTruncated):
+            next(coming)
 
 
 def test_latest_and_none(tmp_path: Path) -> None:
