@@ -6,9 +6,11 @@ that takes lookups as independent, for a few rounds may agree by chance.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -95,6 +97,7 @@ def _standard_error(residuals: npt.NDArray[np.float64]) -> float:
     return math.sqrt(float((residuals**2).sum()) / (len(residuals) - 1) / len(residuals))
 
 
+@functools.cache
 def _t(n_rounds: int) -> float:
     from scipy.special import stdtrit
 
@@ -109,26 +112,22 @@ def _t_test(estimate: float, error: float, n_rounds: int) -> float:
     return 2 * float(stdtr(n_rounds - 1, -abs(estimate) / error))
 
 
-def _normal(confidence: float = CONFIDENCE) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri(0.5 + confidence / 2))
+_NORMAL = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 
 
-def wilson(k: float, n: float, z: float | None = None) -> tuple[float, float]:
+def wilson(k: float, n: float, z: float = _NORMAL) -> tuple[float, float]:
     """Score interval of a share, ``k`` of ``n`` independent trials (Wilson 1927); ``z`` default for 95 %.
 
     >>> [round(bound, 4) for bound in wilson(3, 100)]
     [0.0103, 0.0845]
     """
-    z = _normal() if z is None else z
     p, scale = k / n, 1 + z * z / n
     centre = (p + z * z / (2 * n)) / scale
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def newcombe(k: float, n: float, base_k: float, base_n: float, z: float | None = None) -> tuple[float, float]:
+def newcombe(k: float, n: float, base_k: float, base_n: float, z: float = _NORMAL) -> tuple[float, float]:
     """Interval of the difference of two independent shares (Newcombe 1998, method 10); his example of 56/70 and 48/80:
 
     >>> [round(bound, 4) for bound in newcombe(56, 70, 48, 80)]
@@ -144,18 +143,17 @@ def newcombe(k: float, n: float, base_k: float, base_n: float, z: float | None =
 
 def _newcombe_test(k: float, n: float, base_k: float, base_n: float) -> float:
     """Two-sided p value that agrees with ``newcombe``: where its nearer bound is 0, by bisection."""
-    from scipy.special import ndtr
-
-    lower = k / n > base_k / base_n
-    if k / n == base_k / base_n:
+    p, base_p = k / n, base_k / base_n
+    if p == base_p:
         return 1.0
+    if p < base_p:
+        return _newcombe_test(base_k, base_n, k, n)
     near, far = 0.0, 40.0
-    for _ in range(50):
+    while far - near > 1e-9:
         z = (near + far) / 2
-        bounds = newcombe(k, n, base_k, base_n, z)
-        holds = bounds[0] <= 0 if lower else bounds[1] >= 0
+        holds = p - base_p <= math.hypot(p - wilson(k, n, z)[0], wilson(base_k, base_n, z)[1] - base_p)
         near, far = (near, z) if holds else (z, far)
-    return 2 * float(ndtr(-near))
+    return math.erfc(near / math.sqrt(2))
 
 
 def upper_bound_when_none(n: float) -> float:

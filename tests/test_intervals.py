@@ -88,6 +88,14 @@ def test_p_agrees_with_the_interval(counts: list[int], base: list[int]) -> None:
     assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [(9, 1), (1, 9), (0, 4), (4, 0), (500, 499)])
+def test_p_is_where_the_interval_would_end_at_0(ours: int, theirs: int) -> None:
+    """Rounds all alike leave Newcombe's interval alone."""
+    p = intervals.difference([ours] * 5, [1000] * 5, [theirs] * 5, [1000] * 5).p
+    bounds = newcombe(5 * ours, 5000, 5 * theirs, 5000, scipy.stats.norm.isf(p / 2))
+    assert bounds[0 if ours > theirs else 1] == pytest.approx(0, abs=1e-9)
+
+
 def test_nothing_anywhere_is_no_difference() -> None:
     found = intervals.difference([0, 0, 0], [100] * 3, [0, 0, 0], [100] * 3)
     assert (found.estimate, found.p) == (0.0, 1.0)
