@@ -18,7 +18,7 @@ import pandas as pd
 
 from dnslab import intervals, tables
 from dnslab.intervals import MIN_ROUNDS, Interval, Verdict, upper_bound_when_none, wilson
-from dnslab.stats import quantiles
+from dnslab.stats import judge, quantiles
 
 VERSION = 1
 MEASURES = ("over_limit", "failed")
@@ -206,11 +206,8 @@ def summarise_imported(imported: Imported) -> ImportedSummary:
     rows = []
     for variant, rounds in by_variant.items():
         against = None if variant == base else _effects(rounds, by_variant[base], imported.paired)
-        rows.append({**_row(variant, rounds), "effects": against, "verdicts": {} if against else None})
-    for measure in MEASURES:
-        family = [row for row in rows if row["effects"] and row["effects"][measure] is not None]
-        for row, verdict in zip(family, intervals.verdicts([row["effects"][measure] for row in family]), strict=True):
-            row["verdicts"][measure] = verdict
+        rows.append({**_row(variant, rounds), "effects": against, "verdicts": None})
+    judge(rows)
     return ImportedSummary(imported, base, tuple(rows))
 
 

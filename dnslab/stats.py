@@ -312,14 +312,18 @@ def summarise(run: Run) -> Summary:
 
 
 def judge(rows: Sequence[dict[str, Any]]) -> None:
-    """Give ``rows`` with ``effects`` their ``verdicts``: all of one measure under one load are a family."""
-    for load in {row["load"] for row in rows}:
-        compared = [row for row in rows if row["load"] == load and row["effects"]]
+    """Give ``rows`` with ``effects`` their ``verdicts``: all of one measure under one load are a family.
+
+    Rows without a ``load`` are of one; an effect that is None has no verdict.
+    """
+    for load in {row.get("load") for row in rows}:
+        compared = [row for row in rows if row.get("load") == load and row["effects"]]
         for row in compared:
             row["verdicts"] = {}
         for name in compared[0]["effects"] if compared else ():
-            found = intervals.verdicts([row["effects"][name] for row in compared])
-            for row, verdict in zip(compared, found, strict=True):
+            family = [row for row in compared if row["effects"][name] is not None]
+            found = intervals.verdicts([row["effects"][name] for row in family])
+            for row, verdict in zip(family, found, strict=True):
                 row["verdicts"][name] = verdict
 
 
