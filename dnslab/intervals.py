@@ -212,6 +212,9 @@ def unpaired(values: Numbers, base_values: Numbers) -> Interval:
     given, base = np.asarray(values, dtype=float), np.asarray(base_values, dtype=float)
     if not len(given) or not len(base):
         return Interval(math.nan, math.nan, math.nan)
+    # Taken from one of them, equal rounds are exactly 0: of their sums the last digit would differ, and look certain.
+    origin = base[0] if math.isfinite(base[0]) else 0.0
+    given, base = given - origin, base - origin
     estimate = float(given.mean() - base.mean())
     if min(len(given), len(base)) < MIN_ROUNDS or not math.isfinite(estimate):
         return Interval(estimate, math.nan, math.nan)

@@ -14,6 +14,8 @@ from typing import Any
 import pandas as pd
 
 NOT_APPLICABLE = "not applicable"
+#: points or ms under which a difference is the arithmetic's rounding: a clock tells 1e-6 ms, a share 1 of 1e9 lookups
+NOISE = 1e-9
 #: columns that say what a row is of
 NAMES = ("measure", "configuration", "run", "libc", "load")
 
@@ -171,16 +173,21 @@ def _verdict(row: Mapping[str, Any]) -> str:
 def _worded(verdict: Any, factor: float, unit: str) -> str:
     if verdict.word != "no difference shown":
         return str(verdict.word)
-    return f"no difference over {factor * verdict.bound:.2g}{unit} shown"
+    return f"no difference over {_without_noise(factor * verdict.bound):.2g}{unit} shown"
 
 
 def _change(interval: Any, factor: float) -> str:
     """``"+0.25 (0.21 to 0.28)"``; without bounds where there were too few rounds for them."""
-    estimate, low, high = (value * factor for value in (interval.estimate, interval.low, interval.high))
+    given = (interval.estimate, interval.low, interval.high)
+    estimate, low, high = (_without_noise(value * factor) for value in given)
     if not math.isfinite(estimate):
         return ""
     bounds = f" ({_signed(low)} to {_signed(high)})" if math.isfinite(low) else ""
     return f"{_signed(estimate) if estimate else '0'}{bounds}"
+
+
+def _without_noise(value: float) -> float:
+    return 0.0 if abs(value) < NOISE else value
 
 
 def _signed(value: float) -> str:

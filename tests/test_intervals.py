@@ -144,6 +144,13 @@ def test_unpaired_at_its_edges() -> None:
     assert intervals.unpaired([2.0] * 3, [1.0] * 3) == Interval(1.0, 1.0, 1.0, 0.0)
 
 
+@pytest.mark.parametrize(("n", "n_base"), [(5, 7), (9, 7), (3, 5)])
+def test_equal_rounds_do_not_differ_by_rounding(n: int, n_base: int) -> None:
+    """Means of 5 and of 7 equal values differ in their last digit for some of them."""
+    for value in (0.003, 0.006, 0.7, 1 / 3):
+        assert intervals.unpaired([value] * n, [value] * n_base) == Interval(0.0, 0.0, 0.0, 1.0)
+
+
 def test_an_unpaired_difference_is_never_narrower_than_independent_lookups_give() -> None:
     alike = intervals.unpaired_difference([2, 2, 2], [100] * 3, [1, 1, 1], [100] * 3)
     assert (alike.low, alike.high) == newcombe(6, 300, 3, 300)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dnslab.intervals import Interval, Verdict
-from dnslab.tables import Table, effects, figures, milliseconds, percent, side_by_side
+from dnslab.tables import MEASURES, Table, changes, effects, figures, milliseconds, percent, side_by_side
 
 ROW: dict[str, Any] = {
     "variant": "baseline", "target": "glibc", "load": 0, "not_applicable": None, "n": 8893, "stalls": 587,
@@ -91,6 +91,17 @@ def test_effects() -> None:
         "p99.9 ms": "0 (-1 to +1)",
     }
     assert effects([ROW], ["a"])._repr_html_() == ""
+
+
+def test_rounding_noise_is_nothing() -> None:
+    effect = Interval(-3e-16, -3e-16, 3e-16)
+    told = dict.fromkeys((key for _, key in MEASURES), effect)
+    verdict = dict.fromkeys(told, Verdict("no difference shown", 3e-16, 1.0))
+    side = {**ROW, "failed_share": 0.0}
+    row = {**side, "before": side, "after": side, "effects": told, "verdicts": verdict}
+    frame = changes([row], ["a"], several=False).frame
+    assert set(frame["change (95 %), points or ms"]) == {"0 (+0 to +0)"}
+    assert set(frame["verdict"]) == {"no difference over 0 points shown", "no difference over 0 ms shown"}
 
 
 def test_figures_side_by_side() -> None:
