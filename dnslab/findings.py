@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dnslab import power
-from dnslab.stats import Summary
+from dnslab.stats import STEP_TOLERANCE, Summary
 from dnslab.tables import percent
 from dnslab.validity import Veto
 
@@ -26,6 +26,8 @@ MIN_STALLS = 5
 POWER = 0.9
 #: targets named one by one
 MOST_TARGETS = 6
+#: steps of the resolver named one by one
+MOST_STEPS = 3
 SEQUENTIAL = ("single-request", "single-request-reopen")
 
 
@@ -205,7 +207,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _evidence(summary: Summary) -> list[str]:
-    lines = _by_target(summary)
+    lines = [*_by_target(summary), *_at_steps(summary)]
     for row in summary.rows:
         if row["not_applicable"] is not None:
             lines.append(f"{row['variant']} on {row['target']}: not applicable, {row['not_applicable']}.")
@@ -216,6 +218,27 @@ def _evidence(summary: Summary) -> list[str]:
                 f"{percent(row['stalls_share'])} of lookups."
             )
     return lines
+
+
+def _at_steps(summary: Summary) -> list[str]:
+    """Whether baseline's stalls ended when its resolver asks again: after a packet that was lost, or a slow answer."""
+    baseline = _baseline(summary)
+    if baseline is None or baseline["stalls_at"] is None or baseline["stalls"] < MIN_STALLS:
+        return []
+    step_s, counts = baseline["stall_step_s"], baseline["stalls_at"]
+    most = sorted(counts, key=counts.get, reverse=True)[:MOST_STEPS]
+    told = {f"at {step} s": n for step, n in counts.items() if step in most}
+    told["at other multiples"] = sum(n for step, n in counts.items() if step not in most)
+    told["elsewhere"] = baseline["stalls_elsewhere"]
+    (first, share), *others = [(where, n / baseline["stalls"]) for where, n in told.items() if n]
+    shares = [f"{percent(share)} ended {first}", *(f"{percent(other)} {where}" for where, other in others)]
+    late = "; elsewhere it waited, as for a slow answer" if baseline["stalls_elsewhere"] else ""
+    near_s = STEP_TOLERANCE * step_s
+    return [
+        f"Of baseline's stalls on {baseline['target']}, {', '.join(shares)}, to within {near_s:.3g} s. At multiples of "
+        f"{step_s:.3g} s, where {percent(2 * STEP_TOLERANCE)} would end by chance, the resolver asks again, as after a "
+        f"lost packet{late}."
+    ]
 
 
 def _by_target(summary: Summary) -> list[str]:

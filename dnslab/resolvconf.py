@@ -188,6 +188,19 @@ def attempt_timeout_s(options: ResolverOptions, libc: Libc = "glibc") -> float |
     return float(max(1, min(5 if options.timeout_s is None else options.timeout_s, GLIBC_LIMITS["timeout"])))
 
 
+def retry_step_s(options: ResolverOptions, libc: Libc = "glibc") -> float | None:
+    """Seconds at whose multiples a stub resolver asks again or gives up; None where no such step is known.
+
+    The first attempt timeout, but for glibc with three nameservers: for one, and for each of two, it waits ``timeout``,
+    for the second and third of three less and more (``timeout << i`` shared among them; resolv/res_send.c, send_dg).
+
+    >>> retry_step_s(parse("options timeout:1 attempts:3"))
+    1.0
+    """
+    uneven = libc == "glibc" and len(options.nameservers) > 2
+    return None if uneven else attempt_timeout_s(options, libc)
+
+
 def lookup_failure_s(options: ResolverOptions, n_candidates: int = 1, libc: Libc = "glibc") -> float:
     """Longest a lookup over UDP can take before the resolver gives up, in seconds.
 

@@ -44,6 +44,14 @@ def _share_with_interval(row: Mapping[str, Any], name: str) -> str:
     return percent(row[name]) + bounds
 
 
+def _at_steps(row: Mapping[str, Any]) -> str:
+    """``"5 s 24, 10 s 1, else 2"``: when stalls ended."""
+    if not row["stalls_at"] and not row["stalls_elsewhere"]:
+        return ""
+    told = [f"{step} s {n:,}" for step, n in row["stalls_at"].items()]
+    return ", ".join([*told, *([f"else {row['stalls_elsewhere']:,}"] if row["stalls_elsewhere"] else [])])
+
+
 @dataclass(frozen=True)
 class Table:
     """Cells as text; ``name`` says to a screen reader what it is of."""
@@ -87,6 +95,7 @@ def figures(rows: Sequence[Mapping[str, Any]], load_labels: Sequence[str], limit
                 "stalls": f"{row['stalls']:,}",
                 "stalled (95 %)": _share_with_interval(row, "stalls_share"),
                 "flagged": percent(row["flagged_share"]) if row["flagged_share"] is not None else "",
+                "stalls at": _at_steps(row),
                 "≥ 1 s": percent(row["slow_share"]),
                 "failed": f"{row['failed']:,}",
                 "partial": f"{row['partial']:,}",

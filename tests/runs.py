@@ -57,6 +57,7 @@ def start(trial: Any, target: TargetInfo, **changes: Any) -> dict[str, Any]:
         "engine": "libc",
         "arrangement": "single",
         "means": "file",
+        "resolv_conf": "nameserver 10.96.0.10\n",
         "names": ["web.any.cluster.local."],
         "expected": [[1, 1]],
         "asks_aaaa": True,

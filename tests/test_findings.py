@@ -71,6 +71,25 @@ def test_no_cause_without_evidence(tmp_path: Path, flagged: int, dropped: int) -
     assert "cause is not shown" in said.headline
 
 
+def test_when_stalls_ended_is_said(tmp_path: Path) -> None:
+    (line,) = (one for one in found(run_with(tmp_path, 5, 5)).evidence if "ended" in one)
+    assert line == (
+        "Of baseline's stalls on glibc, 100 % ended at 5 s, to within 0.25 s. At multiples of 5 s, where 10 % would "
+        "end by chance, the resolver asks again, as after a lost packet."
+    )
+    mixed = one_variant(tmp_path / "mixed", rows([0.5] * 80 + [5001.0] * 16 + [10_002.0, 15_003.0, 20_004.0, 6000.0]))
+    (line,) = (one for one in found(mixed).evidence if "ended" in one)
+    assert line.startswith(
+        "Of baseline's stalls on glibc, 80 % ended at 5 s, 5 % at 10 s, 5 % at 15 s, 5 % at other multiples, "
+        "5 % elsewhere, to within 0.25 s."
+    )
+    assert line.endswith("as after a lost packet; elsewhere it waited, as for a slow answer.")
+    slow = found(one_variant(tmp_path / "slow", rows([0.5] * 90 + [6000.0] * 10))).evidence
+    assert any(line.startswith("Of baseline's stalls on glibc, 100 % ended elsewhere, to") for line in slow)
+    few = found(one_variant(tmp_path / "few", rows([0.5] * 99 + [5000.0]))).evidence
+    assert not any("ended" in line for line in few)
+
+
 def test_nothing_stalled(tmp_path: Path) -> None:
     said = found(run_with(tmp_path, 0, 0))
     assert said.headline.startswith("No baseline lookup took 4.5 s or more: none of 300")

@@ -60,7 +60,7 @@ ALLOWED = {
     "tables": set(),
     "intervals": set(),
     "power": {"intervals"},
-    "stats": {"intervals", "power", "errors", "plan", "records", "dataset", "tables"},
+    "stats": {"intervals", "power", "errors", "resolvconf", "plan", "records", "dataset", "tables"},
     "exports": {"errors", "dataset"},
     "imported": {"intervals", "stats", "tables"},
     "imports": {"errors", "imported"},

@@ -16,6 +16,7 @@ from dnslab.resolvconf import (
     names_tried,
     parse,
     render,
+    retry_step_s,
 )
 
 CLUSTER = parse(
@@ -123,3 +124,21 @@ def test_longest_lookup() -> None:
     assert lookup_failure_s(CLUSTER) == 15.0
     assert lookup_failure_s(parse("nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\n")) == 3 * (5 + 3 + 6)
     assert lookup_failure_s(CLUSTER, n_candidates=2, libc="musl") == 10.0
+
+
+@pytest.mark.parametrize(
+    ("n_servers", "options", "libc", "step_s"),
+    [
+        (1, "", "glibc", 5.0),
+        (2, "", "glibc", 5.0),
+        (3, "", "glibc", None),  # 5 s, then 10 s and 20 s shared by three: 3 and 6 s
+        (1, "timeout:1 attempts:3", "glibc", 1.0),
+        (1, "use-vc", "glibc", None),
+        (1, "", "musl", 2.5),
+        (3, "", "musl", 2.5),  # all are asked at once
+        (1, "timeout:1 attempts:3", "musl", 1 / 3),
+    ],
+)
+def test_the_step_at_which_it_asks_again(n_servers: int, options: str, libc: str, step_s: float | None) -> None:
+    text = "nameserver 192.0.2.1\n" * n_servers + f"options {options}\n"
+    assert retry_step_s(parse(text), libc) == step_s  # type: ignore[arg-type]

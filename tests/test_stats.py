@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import scipy.stats
 
 from dnslab.dataset import open_run
 from dnslab.plan import Load, Plan, TargetInfo
+from dnslab.records import OUTCOME_ABANDONED
 from dnslab.stats import (
     Quantiles,
     Summary,
@@ -88,6 +90,48 @@ def test_exposure_is_modelled_where_it_was_not_counted(
     assert row
     assert row["exposed_counted"] is None
     assert row["exposed_modelled"] == (None if share is None else pytest.approx(100 * share, abs=0.01))
+
+
+#: ms of stalls: at, just within and just beyond 0.05 of a step of 5 s, and far from any
+ENDED = [4999.9, 5004.0, 5249.0, 5251.0, 4749.0, 6000.0, 9996.0, 15_001.0]
+
+
+@pytest.mark.parametrize(
+    ("measured", "latencies_ms", "start", "told"),
+    [
+        (("baseline", "glibc"), ENDED, {}, (5.0, {"5": 3, "10": 1, "15": 1}, 3)),
+        (("timeout-1", "glibc"), [1004.0, 1051.0, 2003.0], {"stall_ms": 900.0}, (1.0, {"1": 1, "2": 1}, 1)),
+        (("baseline", "musl"), [2501.0, 2626.0, 5001.0], {}, (2.5, {"2.5": 1, "5": 1}, 1)),
+        (("timeout-1", "musl"), [334.0, 400.0], {"stall_ms": 300.0}, (1 / 3, {"0.333": 1}, 1)),
+        (("use-vc", "glibc"), ENDED, {}, (None, None, None)),
+        (("baseline", "glibc"), ENDED, {"engine": "wire"}, (None, None, None)),
+        (("baseline", "glibc"), ENDED, {"resolv_conf": "nameserver 192.0.2.1\n" * 3}, (None, None, None)),
+        (("single-request", "glibc"), [], {}, (5.0, {}, 0)),
+    ],
+)
+def test_at_which_step_stalls_ended(
+    tmp_path: Path, measured: tuple[str, str], latencies_ms: list[float], start: dict[str, Any], told: tuple[Any, ...]
+) -> None:
+    plan = Plan(variants=measured[:1], rounds=2, loads=(Load(duration_s=1),))
+    made = rows([0.5] * 20 + latencies_ms)
+    path = write_run(tmp_path / "run", plan, {(*measured, 1): made}, start_changes=start)
+    row = summarise(open_run(path)).row(measured[0])
+    assert row
+    assert (row["stall_step_s"], row["stalls_at"], row["stalls_elsewhere"]) == told
+
+
+def test_what_the_probe_gave_up_ended_at_no_step(tmp_path: Path) -> None:
+    """A deadline of 10 s is the probe's, not a multiple of the resolver's 5 s."""
+    plan = Plan(variants=("baseline",), rounds=1, loads=(Load(duration_s=1),))
+    made = rows([0.5] * 20 + [10_000.0] * 2 + [10_001.0])
+    made["outcome"][20:22] = OUTCOME_ABANDONED
+    made["outcome"][22] = -3  # glibc's own second timeout
+    summary = summarise(open_run(write_run(tmp_path / "run", plan, {("baseline", "glibc", 1): made})))
+    row = summary.row("baseline")
+    assert row
+    assert (row["stalls_at"], row["stalls_elsewhere"]) == ({"10": 1}, 2)
+    assert summary.to_frame()[["stalls_at_10_s", "stalls_elsewhere"]].to_numpy().tolist() == [[1, 2]]
+    assert json.loads(json.dumps(summary.to_dict()))["rows"][0]["stalls_at"] == {"10": 1}
 
 
 def test_effects_are_paired_by_round(summary: Summary) -> None:

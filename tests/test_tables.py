@@ -16,7 +16,8 @@ ROW: dict[str, Any] = {
     "stalls_share": 0.066, "stalls_upper": None, "flagged_share": 1.0, "slow_share": 0.066, "failed": 0, "partial": 2,
     "p50_ms": 0.416, "p99_ms": 5005.2, "p999_ms": math.inf, "min_ms": 0.179, "avg_ms": 331.4, "max_ms": 5008.0,
     "over_limit": 587, "lookups_per_s": 198.4, "exposed_counted": 13007, "exposed_modelled": None, "effects": None,
-    "intervals": {"stalls_share": Interval(0.066, 0.06, 0.0717)},
+    "intervals": {"stalls_share": Interval(0.066, 0.06, 0.0717)}, "stalls_at": {"5": 580, "10": 5},
+    "stalls_elsewhere": 2,
 }  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def test_figures() -> None:
         "stalls_upper": 0.000334,
         "exposed_counted": None,
     }
-    clean |= {"exposed_modelled": 8800.4, "flagged_share": None}
+    clean |= {"exposed_modelled": 8800.4, "flagged_share": None, "stalls_at": None, "stalls_elsewhere": None}
     ignored = {
         "variant": "use-vc",
         "target": "musl",
@@ -59,6 +60,7 @@ def test_figures() -> None:
         "13,007",
     )
     assert (second["stalled (95 %)"], second["flagged"]) == ("0 (< 0.0334 %)", "")
+    assert (first["stalls at"], second["stalls at"]) == ("5 s 580, 10 s 5, else 2", "")
     assert second["exposed"] == "8,800 (model)"
     assert third["exposed"] == "not applicable: musl ignores use-vc"
     assert "class='reason'" in table._repr_html_()
