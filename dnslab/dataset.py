@@ -49,7 +49,10 @@ _NEGATIVE_CODES = (-2, -5, 3)
 
 @dataclass(frozen=True)
 class Lookups:
-    """Columns of one trial on one target, as arrays of equal length, warm-up excluded; see ``Run.lookups``."""
+    """Columns of one trial on one target, as arrays of equal length, warm-up excluded; see ``Run.lookups``.
+
+    ``n_warmup_stalls`` are stalls of the warm-up, which what is counted on the path includes.
+    """
 
     arm: ArmRecord
     intended_s: npt.NDArray[np.float64]
@@ -57,6 +60,7 @@ class Lookups:
     service_ms: npt.NDArray[np.float64]
     outcome: npt.NDArray[np.int8]
     raw: npt.NDArray[Any]
+    n_warmup_stalls: int
 
     @property
     def n_bytes(self) -> int:
@@ -140,9 +144,16 @@ def decode(arm: ArmRecord) -> Lookups:
     raw, problem = read_stream(arm.stream)
     if problem and (arm.status == "complete" or isinstance(problem, StreamVersion)):
         raise problem
-    raw = raw[(raw["flags"] & records.FLAG_WARMUP) == 0]
-    intended, start, end = (raw[name].astype(np.int64) for name in ("intended_ns", "start_ns", "end_ns"))
-    return Lookups(arm, intended / 1e9, (end - intended) / 1e6, (end - start) / 1e6, _outcomes(arm, raw), raw)
+    warmup = (raw["flags"] & records.FLAG_WARMUP) != 0
+    stalls = int((_service_ms(raw[warmup]) >= float(arm.start["stall_ms"])).sum())
+    raw = raw[~warmup]
+    intended, end = (raw[name].astype(np.int64) for name in ("intended_ns", "end_ns"))
+    return Lookups(arm, intended / 1e9, (end - intended) / 1e6, _service_ms(raw), _outcomes(arm, raw), raw, stalls)
+
+
+def _service_ms(raw: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    served: npt.NDArray[np.float64] = (raw["end_ns"].astype(np.int64) - raw["start_ns"].astype(np.int64)) / 1e6
+    return served
 
 
 class Run:

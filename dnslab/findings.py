@@ -28,6 +28,7 @@ POWER = 0.9
 MOST_TARGETS = 6
 #: steps of the resolver named one by one
 MOST_STEPS = 3
+RACE = "the pattern of the conntrack race"
 SEQUENTIAL = ("single-request", "single-request-reopen")
 
 
@@ -144,7 +145,7 @@ def cause_of(summary: Summary) -> str:
     if flagged >= FLAGGED_RACE and not dropped and clean:
         return (
             f"{percent(flagged)} of them lost just one of the two parallel answers and sequential queries lost none, "
-            "which is the pattern of the conntrack race"
+            f"which is {RACE}"
         )
     if dropped and flagged < FLAGGED_OVERFLOW:
         return (
@@ -207,7 +208,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _evidence(summary: Summary) -> list[str]:
-    lines = [*_by_target(summary), *_at_steps(summary)]
+    lines = [*_by_target(summary), *_of_exposed(summary), *_at_steps(summary)]
     for row in summary.rows:
         if row["not_applicable"] is not None:
             lines.append(f"{row['variant']} on {row['target']}: not applicable, {row['not_applicable']}.")
@@ -218,6 +219,24 @@ def _evidence(summary: Summary) -> list[str]:
                 f"{percent(row['stalls_share'])} of lookups."
             )
     return lines
+
+
+def _of_exposed(summary: Summary) -> list[str]:
+    """Where it looks like the race: baseline's stalls among what the race can hit, as counted or else as modelled."""
+    baseline = _baseline(summary)
+    if baseline is None or baseline["exposed_share"] is None or RACE not in cause_of(summary):
+        return []
+    share, interval = percent(baseline["exposed_share"]), baseline["intervals"]["exposed_share"]
+    if math.isfinite(interval.low):
+        share += f" (95 % interval {percent(interval.low)} to {percent(interval.high)})"
+    stalls, exposed = (sum(one[name] for one in baseline["by_round"]) for name in ("exposed_stalls", "exposed"))
+    among = (
+        f"with the warm-up, {stalls:,} of {exposed:,} exposed pairs (A and AAAA on one new flow) did"
+        if baseline["exposed_counted"] is not None
+        else f"of {exposed:,.0f} that opened a new flow, by a model of port reuse, {stalls:,} did"
+    )
+    head = f"On {baseline['target']} {baseline['stalls']:,} of baseline's {baseline['n']:,} lookups stalled"
+    return [f"{head}; {among}: {share}."]
 
 
 def _at_steps(summary: Summary) -> list[str]:

@@ -67,7 +67,7 @@ class _Cell:
     """What is gathered of one variant on one target under one load."""
 
     libc: str
-    rounds: dict[int, dict[str, float]] = field(default_factory=dict)
+    rounds: dict[int, dict[str, Any]] = field(default_factory=dict)
     responses: list[npt.NDArray[np.float64]] = field(default_factory=list)
     services: list[npt.NDArray[np.float64]] = field(default_factory=list)
     totals: dict[str, float] = field(default_factory=dict)
@@ -178,7 +178,8 @@ def _add(cell: _Cell, lookups: Lookups, counted: Mapping[str, float]) -> None:
     if n and counted["complete"]:
         censored = np.minimum(response, deadline_ms)
         times = dict(zip(TIMES, quantiles(censored, LEVELS), strict=True))
-        kept = {name: counted[name] for name in ("n", *SHARES, "lookups_per_s")}
+        kept: dict[str, Any] = {name: counted[name] for name in ("n", *SHARES, "lookups_per_s")}
+        kept |= {"exposed": counted_exposed, "exposed_stalls": counted["stalls"] + lookups.n_warmup_stalls}
         cell.rounds[int(lookups.arm.start["round"])] = {**kept, **times}
 
 
@@ -371,8 +372,12 @@ def _row(key: _Key, cells: Mapping[_Key, _Cell], effects: Mapping[str, Interval]
     n = int(total["n"])
     response, service = np.concatenate(cell.responses), np.concatenate(cell.services)
     p50, p99, p999 = quantiles(response, LEVELS)
-    rounds = [cell.rounds[number] for number in sorted(cell.rounds)]
+    rounds = [{"round": number, **cell.rounds[number]} for number in sorted(cell.rounds)]
     modelled = _exposed_modelled(run, key, cells, n) if cell.exposed is None else None
+    if cell.exposed is None:
+        for one in rounds:  # the model is of lookups without the warm-up
+            one |= {"exposed": None if modelled is None else modelled * one["n"] / n, "exposed_stalls": one["stalls"]}
+    exposed_share = _exposed_share(rounds)
     return {
         "variant": key[0],
         "target": key[1],
@@ -394,6 +399,7 @@ def _row(key: _Key, cells: Mapping[_Key, _Cell], effects: Mapping[str, Interval]
         "deadline_ms": cell.deadline_ms,
         "exposed_counted": None if cell.exposed is None else int(cell.exposed),
         "exposed_modelled": modelled,
+        "exposed_share": exposed_share.estimate if math.isfinite(exposed_share.estimate) else None,
         "flagged_share": _flagged_share(cell),
         "stalls_upper": upper_bound_when_none(n) if n and not total["stalls"] else None,
         "stalls_upper_rounds": upper_bound_when_none(len(rounds)) if rounds and not total["stalls"] else None,
@@ -401,11 +407,12 @@ def _row(key: _Key, cells: Mapping[_Key, _Cell], effects: Mapping[str, Interval]
         "lookups_per_s": float(np.mean([r["lookups_per_s"] for r in rounds])) if rounds else math.nan,
         "intervals": {
             **{f"{name}_share": intervals.share(*_columns(rounds, name, "n")) for name in SHARES},
+            "exposed_share": exposed_share,
             "lookups_per_s": intervals.mean([one["lookups_per_s"] for one in rounds], floor=0.0),
         },
         "effects": effects,
         "verdicts": None,
-        "by_round": [{"round": number, **cell.rounds[number]} for number in sorted(cell.rounds)],
+        "by_round": rounds,
     }
 
 
@@ -417,6 +424,14 @@ def _at_steps(cell: _Cell) -> dict[str, Any]:
         "stalls_at": {f"{step:g}": cell.stalls_at[step] for step in sorted(cell.stalls_at)},
         "stalls_elsewhere": int(cell.totals["stalls"]) - cell.stalls_at.total(),
     }
+
+
+def _exposed_share(rounds: Sequence[Mapping[str, Any]]) -> Interval:
+    """Stalls as a share of what was exposed; none where nothing was, and where more stalled than were exposed."""
+    stalls, exposed = _columns(rounds, "exposed_stalls", "exposed")
+    if None in exposed or sum(stalls) > sum(exposed):
+        return Interval(math.nan, math.nan, math.nan)
+    return intervals.share(stalls, exposed)
 
 
 def _flagged_share(cell: _Cell) -> float | None:
@@ -446,7 +461,7 @@ def _effects(cell: _Cell, baseline: _Cell) -> dict[str, Interval]:
     return effects
 
 
-def _columns(rounds: Sequence[Mapping[str, float]], *names: str) -> list[list[float]]:
+def _columns(rounds: Sequence[Mapping[str, Any]], *names: str) -> list[list[float]]:
     return [[one[name] for one in rounds] for name in names]
 
 

@@ -71,6 +71,21 @@ def test_no_cause_without_evidence(tmp_path: Path, flagged: int, dropped: int) -
     assert "cause is not shown" in said.headline
 
 
+@pytest.mark.parametrize(
+    ("exposed", "said"),
+    [
+        (98, "with the warm-up, 15 of 294 exposed pairs (A and AAAA on one new flow) did: 5.1 % (95 % interval 3.1"),
+        (None, "of 299 that opened a new flow, by a model of port reuse, 15 did: 5.02 % (95 % interval 3.06 % to "),
+    ],
+)
+def test_the_race_is_put_against_what_it_can_hit(tmp_path: Path, exposed: int | None, said: str) -> None:
+    evidence = found(run_with(tmp_path, 5, 5, exposed=exposed)).evidence
+    assert any(line.startswith(f"On glibc 15 of baseline's 300 lookups stalled; {said}") for line in evidence)
+    overflow = {"server-a.Udp.RcvbufErrors": 30}
+    other = found(run_with(tmp_path / "other", 5, 0, exposed=exposed, counters=overflow)).evidence
+    assert not any("new flow" in line for line in other)
+
+
 def test_when_stalls_ended_is_said(tmp_path: Path) -> None:
     (line,) = (one for one in found(run_with(tmp_path, 5, 5)).evidence if "ended" in one)
     assert line == (

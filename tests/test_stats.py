@@ -14,7 +14,7 @@ import scipy.stats
 
 from dnslab.dataset import open_run
 from dnslab.plan import Load, Plan, TargetInfo
-from dnslab.records import OUTCOME_ABANDONED
+from dnslab.records import FLAG_WARMUP, OUTCOME_ABANDONED
 from dnslab.stats import (
     Quantiles,
     Summary,
@@ -90,6 +90,58 @@ def test_exposure_is_modelled_where_it_was_not_counted(
     assert row
     assert row["exposed_counted"] is None
     assert row["exposed_modelled"] == (None if share is None else pytest.approx(100 * share, abs=0.01))
+
+
+def warm_up(made: Any, n: int) -> Any:
+    """The first ``n`` are of the warm-up."""
+    made["flags"][:n] |= FLAG_WARMUP
+    return made
+
+
+def test_stalls_of_counted_pairs_include_the_warm_up(tmp_path: Path) -> None:
+    """Of each round's 50 pairs: 3, 4 and 5 stalls with the 2 of the warm-up, whose pairs were counted, too."""
+    plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
+    lookups = {
+        ("baseline", "glibc", n): warm_up(rows([5001.0] * 2 + [0.5] * 18 + [5001.0] * n + [0.5] * (100 - n)), 20)
+        for n in (1, 2, 3)
+    }
+    row = summarise(open_run(write_run(tmp_path / "run", plan, lookups, exposed=50))).row("baseline")
+    assert row
+    assert (row["n"], row["stalls"]) == (300, 6)
+    assert [(one["exposed_stalls"], one["exposed"]) for one in row["by_round"]] == [(3, 50), (4, 50), (5, 50)]
+    interval = row["intervals"]["exposed_share"]
+    assert row["exposed_share"] == interval.estimate == pytest.approx(12 / 150)
+    low, high = scipy.stats.t.interval(0.95, 2, 0.08, scipy.stats.sem([0.06, 0.08, 0.1]))
+    score = scipy.stats.binomtest(12, 150).proportion_ci(0.95, "wilson")
+    assert (interval.low, interval.high) == pytest.approx((min(low, score.low), max(high, score.high)))
+
+
+def test_stalls_of_modelled_lookups_leave_the_warm_up_out(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline", "single-request"), rounds=3, loads=(Load(duration_s=1),))
+    made = warm_up(rows([5001.0] * 2 + [0.5] * 18 + [5001.0] * 4 + [0.5] * 96), 20)
+    lookups = {(variant, "glibc", n): made for variant in plan.variants for n in (1, 2, 3)}
+    summary = summarise(open_run(write_run(tmp_path / "run", plan, lookups)))
+    row, sequential = summary.row("baseline"), summary.row("single-request")
+    assert row
+    assert sequential
+    assert row["exposed_counted"] is None
+    assert row["exposed_share"] == pytest.approx(12 / row["exposed_modelled"])
+    assert sum(one["exposed"] for one in row["by_round"]) == pytest.approx(row["exposed_modelled"])
+    # 12 stalls of which none can be of a pair
+    assert (sequential["exposed_modelled"], sequential["exposed_share"]) == (0.0, None)
+    assert json.loads(json.dumps(summary.to_dict(), allow_nan=False))["rows"][1]["intervals"]["exposed_share"] == {
+        "estimate": None, "low": None, "high": None, "p": None
+    }  # fmt: skip
+
+
+def test_no_share_of_fewer_pairs_than_stalled(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
+    lookups = {("baseline", "glibc", n): rows([0.5] * 90 + [5001.0] * 10) for n in (1, 2, 3)}
+    for exposed, share in ((9, None), (10, 1.0)):
+        path = write_run(tmp_path / str(exposed), plan, lookups, exposed=exposed)
+        row = summarise(open_run(path)).row("baseline")
+        assert row
+        assert row["exposed_share"] == share
 
 
 #: ms of stalls: at, just within and just beyond 0.05 of a step of 5 s, and far from any
