@@ -29,6 +29,8 @@ TIMES = ("p50_ms", "p99_ms", "p999_ms")
 SHARES = ("stalls", "slow", "failed")
 #: later than this with an idle worker is the generator's fault (a busy 2-CPU machine wakes a thread within 1-2 ms)
 LATE_MS = 10.0
+#: of fewer first lookups, or later ones, a median says too little
+FIRST_LOOKUPS = 20
 #: how near a multiple of the resolver's step a stall ends there, as a share of the step: 0.25 s of glibc's 5 s. Asked
 #: again, lost packets ended up to 5 ms after one in the lab. Of stalls spread evenly 1 in 10 would end there.
 STEP_TOLERANCE = 0.05
@@ -129,6 +131,7 @@ def _count(lookups: Lookups, limit_ms: float) -> dict[str, float]:
         "abandoned": trailer.get("n_abandoned", 0),
         "clock_error_ms": ((lookups.arm.end or {}).get("clock") or {}).get("error_ns", 0) / 1e6,
         **_settling(lookups),
+        **_warmth(lookups),
         "complete": int(lookups.arm.status == "complete"),
     }
 
@@ -142,6 +145,22 @@ def _settling(lookups: Lookups) -> dict[str, float]:
     early, late = when < first_s + span_s / 5, when >= first_s + span_s / 2
     return {
         name: float(np.median(lookups.response_ms[chosen])) for name, chosen in (("early_ms", early), ("late_ms", late))
+    }
+
+
+def _warmth(lookups: Lookups) -> dict[str, float]:
+    """Share of lookups that were a name's first after the warm-up; median service time of these, and of all others."""
+    raw, service = lookups.raw, lookups.service_ms
+    first = np.zeros(len(raw), np.bool_)
+    if len(lookups.arm.start["names"]) >= FIRST_LOOKUPS:
+        order = np.argsort(raw["start_ns"], kind="stable")
+        first[order[np.unique(raw["name"][order], return_index=True)[1]]] = True
+    if min(first.sum(), (~first).sum()) < FIRST_LOOKUPS:
+        return dict.fromkeys(("first_share", "first_ms", "again_ms"), math.nan)
+    return {
+        "first_share": float(first.mean()),
+        "first_ms": float(np.median(service[first])),
+        "again_ms": float(np.median(service[~first])),
     }
 
 

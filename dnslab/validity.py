@@ -31,6 +31,8 @@ TIME_WAIT_S = 60
 CLOCK_ERROR_MS = 50.0
 #: from which ratio on, or change over the run, something happened that the eye sees, and by chance how seldom
 RATIO, CHANGE, BY_CHANCE = 1.5, 0.5, 0.01
+#: share of first lookups from which on the median is theirs
+FIRST_SHARE = 0.5
 #: rounds from which on a drift can be told from chance
 DRIFT_ROUNDS = 5
 
@@ -61,6 +63,7 @@ def find_vetoes(run: Run, summary: Summary) -> list[Veto]:
         *_clocks(run, summary),
         *_abandoned(summary),
         *_settled(summary),
+        *_warmth(summary),
         *_drift(summary),
     ]
     return sorted(_merged(found), key=lambda veto: veto.severity == "note")
@@ -221,19 +224,57 @@ def _trials(summary: Summary) -> dict[tuple[str, str, int], list[Mapping[str, An
 
 def _settled(summary: Summary) -> Iterator[Veto]:
     """Whether trials began slower than they went on, in most rounds."""
-    from scipy.stats import ttest_1samp
-
     trials = {key: arms for key, arms in _trials(summary).items() if len(arms) >= MIN_ROUNDS}
     for (variant, target, _), arms in trials.items():
         ratios = [math.log(arm["early_ms"] / arm["late_ms"]) for arm in arms if arm["late_ms"] > 0 < arm["early_ms"]]
-        if len(ratios) < MIN_ROUNDS or sum(ratios) / len(ratios) < math.log(RATIO):
-            continue
-        if max(ratios) == min(ratios) or ttest_1samp(ratios, 0.0).pvalue < BY_CHANCE / len(trials):
-            times = math.exp(sum(ratios) / len(ratios))
+        slower = _steady(ratios, math.log(RATIO), len(trials))
+        if slower > 0:
+            times = math.exp(slower)
             seen = (
                 f"{variant} on {target}: the first fifth of its trials was {times:.1f} times as slow as the second half"
             )
             yield Veto("warm-up not settled", "note", seen, "warm up longer (warmup_s in the plan's load)")
+
+
+def _warmth(summary: Summary) -> Iterator[Veto]:
+    """Whether a configuration met a colder cache than baseline, or a warmer one, in most rounds.
+
+    Told by each name's first lookup in a trial against its later ones, which a cache that is warm answers alike. Not by
+    the servers' own hits and misses: in a cluster these are mostly of what others ask.
+    """
+    trials = _trials(summary)
+    compared = [key for key in trials if key[0] != "baseline" and key[2] not in summary.closed_loops]
+    for key in compared:
+        bases = {arm["round"]: arm for arm in trials.get(("baseline", *key[1:]), [])}
+        both = [(arm, bases[arm["round"]]) for arm in trials[key] if arm["round"] in bases]
+        pairs = [(arm, base) for arm, base in both if _first(arm) and _first(base)]
+        ratios = [(_first(arm), _first(base)) for arm, base in pairs]
+        if _steady([math.log(ours / theirs) for ours, theirs in ratios], math.log(RATIO), len(compared)):
+            ours, theirs = (math.exp(sum(map(math.log, side)) / len(ratios)) for side in zip(*ratios, strict=True))
+            share = sum(arm["first_share"] for arm, _ in pairs) / len(pairs)
+            seen = (
+                f"{key[0]} on {key[1]}: a name's first lookup took {ours:.1f} times as long as its later ones, "
+                f"baseline's {theirs:.1f} times; {share:.0%} of lookups were a first one"
+            )
+            advice = "warm up until every name was asked (warmup_s in the plan's load), or ask fewer names"
+            yield Veto("cache warmth unequal", "void" if share >= FIRST_SHARE else "note", seen, advice)
+
+
+def _first(arm: Mapping[str, Any]) -> float:
+    """How many times as long as later lookups a name's first one took; 0: not known."""
+    known = arm["again_ms"] > 0 < arm["first_ms"]
+    return float(arm["first_ms"] / arm["again_ms"]) if known else 0.0
+
+
+def _steady(values: Sequence[float], least: float, n_looked_at: int) -> float:
+    """Mean of ``values``, one a round, where it is ``least`` or more either way and not so by chance; else 0."""
+    from scipy.stats import ttest_1samp
+
+    mean = sum(values) / len(values) if values else 0.0
+    if len(values) < MIN_ROUNDS or abs(mean) < least:
+        return 0.0
+    by_chance = max(values) > min(values) and ttest_1samp(values, 0.0).pvalue >= BY_CHANCE / n_looked_at
+    return 0.0 if by_chance else mean
 
 
 def _drift(summary: Summary) -> Iterator[Veto]:

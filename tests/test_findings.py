@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from dnslab import runner
 from dnslab.dataset import Run, open_run
 from dnslab.findings import Findings, conclude
-from dnslab.plan import FaultPlan, Load, Plan
+from dnslab.plan import FaultPlan, Load, Plan, TargetPlan
 from dnslab.records import FLAG_WORKERS_EXHAUSTED
 from dnslab.stats import summarise
 from dnslab.validity import find_vetoes
@@ -246,3 +248,61 @@ def test_a_drift_is_noted(tmp_path: Path, per_round: list[int], noted: bool) -> 
     }
     run = open_run(write_run(tmp_path / "run", plan, lookups))
     assert (("drift over the run", "note") in names(run)) == noted
+
+
+def by_name(first_ms: float, again_ms: float, n_first: int, n_again: int) -> Any:
+    """Lookups of ``n_first`` names, each once, then of the same names again."""
+    made = rows([first_ms] * n_first + [again_ms] * n_again)
+    made["name"] = np.arange(n_first + n_again) % n_first
+    return made
+
+
+WARM = by_name(0.5, 0.5, 30, 70)
+
+
+@pytest.mark.parametrize(
+    ("base", "other", "severity"),
+    [
+        (WARM, by_name(0.8, 0.4, 30, 70), "note"),  # colder than baseline's
+        (by_name(0.8, 0.4, 30, 70), WARM, "note"),  # warmer
+        (WARM, by_name(0.8, 0.4, 60, 40), "void"),  # so that its median is that of an empty cache
+        (WARM, by_name(0.5, 0.4, 30, 70), None),
+        (by_name(0.8, 0.4, 30, 70), by_name(0.7, 0.3, 30, 70), None),  # both cold
+        (WARM, by_name(0.8, 0.4, 10, 90), None),  # too few names to say
+        (WARM, by_name(0.8, 0.4, 90, 10), None),  # too few asked again
+    ],
+)
+def test_caches_that_were_not_equally_warm(tmp_path: Path, base: Any, other: Any, severity: str | None) -> None:
+    plan = Plan(variants=("baseline", "use-vc"), rounds=3, loads=(Load(duration_s=1),))
+    lookups = {("baseline", "glibc", n): base for n in (1, 2, 3)} | {("use-vc", "glibc", n): other for n in (1, 2, 3)}
+    many = {"names": [f"n{i}.any.cluster.local." for i in range(100)], "expected": [[1, 1]] * 100}
+    run = open_run(write_run(tmp_path / "run", plan, lookups, start_changes=many))
+    assert dict(names(run)).get("cache warmth unequal") == severity
+
+
+def test_one_round_with_a_cold_cache_is_chance(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline", "use-vc"), rounds=5, loads=(Load(duration_s=1),))
+    lookups = {(variant, "glibc", n): WARM for variant in plan.variants for n in range(1, 6)}
+    lookups["use-vc", "glibc", 2] = by_name(50.0, 0.4, 30, 70)
+    many = {"names": [f"n{i}.any.cluster.local." for i in range(30)], "expected": [[1, 1]] * 30}
+    run = open_run(write_run(tmp_path / "run", plan, lookups, start_changes=many))
+    assert "cache warmth unequal" not in dict(names(run))
+
+
+@pytest.mark.verify
+@pytest.mark.lab
+@pytest.mark.parametrize(("warmup_s", "noted"), [(0.0, True), (0.6, False)])
+def test_a_node_local_cache_has_to_be_warm(tmp_path: Path, warmup_s: float, noted: bool) -> None:
+    """The cache of each trial is new: what the warm-up did not ask for, it asks its upstream, over TCP."""
+    load = Load(rate_per_s=200, duration_s=0.6, warmup_s=warmup_s)
+    plan = Plan(
+        names=tuple(f"n{i}.any.cluster.local." for i in range(40)),
+        targets=(TargetPlan(name="glibc"),),
+        variants=("baseline", "node-local"),
+        rounds=9,
+        loads=(load,),
+    )
+    run = open_run(runner.run(plan, tmp_path / "run"))
+    summary = summarise(run)
+    print([(arm["variant"], arm["first_ms"], arm["again_ms"]) for arm in summary.arms])
+    assert ("cache warmth unequal" in {veto.name for veto in find_vetoes(run, summary)}) == noted
