@@ -51,7 +51,7 @@ _NEGATIVE_CODES = (-2, -5, 3)
 class Lookups:
     """Columns of one trial on one target, as arrays of equal length, warm-up excluded; see ``Run.lookups``.
 
-    ``n_warmup_stalls`` are stalls of the warm-up, which what is counted on the path includes.
+    ``warmup`` are the raw records of the warm-up, which what is counted on the path includes.
     """
 
     arm: ArmRecord
@@ -60,12 +60,12 @@ class Lookups:
     service_ms: npt.NDArray[np.float64]
     outcome: npt.NDArray[np.int8]
     raw: npt.NDArray[Any]
-    n_warmup_stalls: int
+    warmup: npt.NDArray[Any]
 
     @property
     def n_bytes(self) -> int:
         """Memory that the columns take."""
-        columns = (self.intended_s, self.response_ms, self.service_ms, self.outcome, self.raw)
+        columns = (self.intended_s, self.response_ms, self.service_ms, self.outcome, self.raw, self.warmup)
         return sum(column.nbytes for column in columns)
 
     @property
@@ -85,6 +85,11 @@ class Lookups:
     def stall(self) -> npt.NDArray[np.bool_]:
         """Service time at or over 0.9 of the first attempt timeout."""
         return self.service_ms >= float(self.arm.start["stall_ms"])
+
+    @property
+    def n_warmup_stalls(self) -> int:
+        """Stalls of the warm-up."""
+        return int((_service_ms(self.warmup) >= float(self.arm.start["stall_ms"])).sum())
 
 
 def read_stream(path: Path) -> tuple[npt.NDArray[Any], RunInvalid | None]:
@@ -144,11 +149,10 @@ def decode(arm: ArmRecord) -> Lookups:
     raw, problem = read_stream(arm.stream)
     if problem and (arm.status == "complete" or isinstance(problem, StreamVersion)):
         raise problem
-    warmup = (raw["flags"] & records.FLAG_WARMUP) != 0
-    stalls = int((_service_ms(raw[warmup]) >= float(arm.start["stall_ms"])).sum())
-    raw = raw[~warmup]
+    in_warmup = (raw["flags"] & records.FLAG_WARMUP) != 0
+    warmup, raw = raw[in_warmup], raw[~in_warmup]
     intended, end = (raw[name].astype(np.int64) for name in ("intended_ns", "end_ns"))
-    return Lookups(arm, intended / 1e9, (end - intended) / 1e6, _service_ms(raw), _outcomes(arm, raw), raw, stalls)
+    return Lookups(arm, intended / 1e9, (end - intended) / 1e6, _service_ms(raw), _outcomes(arm, raw), raw, warmup)
 
 
 def _service_ms(raw: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

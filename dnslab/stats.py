@@ -92,7 +92,7 @@ def _gather(run: Run) -> tuple[dict[_Key, _Cell], list[dict[str, Any]]]:
         start = lookups.arm.start
         key = (start["variant"], lookups.arm.target, start["load"])
         cell = cells.setdefault(key, _Cell(start["libc"]))
-        counted = _count(lookups, run.plan.limit_ms)
+        counted = {**_count(lookups, run.plan.limit_ms), "workers_lost": _workers_lost(lookups, run.plan.loads[key[2]])}
         arms.append({"variant": key[0], "target": key[1], "load": key[2], "round": start["round"], **counted})
         _add(cell, lookups, counted)
         _add_steps(cell, lookups, _step_s(run, lookups))
@@ -134,6 +134,18 @@ def _count(lookups: Lookups, limit_ms: float) -> dict[str, float]:
         **_warmth(lookups),
         "complete": int(lookups.arm.status == "complete"),
     }
+
+
+def _workers_lost(lookups: Lookups, load: Load) -> int:
+    """Workers given up with their lookups before the load was over, and not replaced: it went on with fewer."""
+    end_ns = np.concatenate(
+        [one["end_ns"][one["outcome"] == records.OUTCOME_ABANDONED] for one in (lookups.warmup, lookups.raw)]
+    )
+    if lookups.arm.status == "stopped":  # the load was over when it was stopped
+        return 0
+    to_replace = int((end_ns < (load.warmup_s + load.duration_s) * 1e9).sum())
+    replaced = ((lookups.arm.end or {}).get("trailer") or {}).get("n_replaced", to_replace)
+    return max(0, to_replace - int(replaced))
 
 
 def _settling(lookups: Lookups) -> dict[str, float]:

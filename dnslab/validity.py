@@ -61,6 +61,7 @@ def find_vetoes(run: Run, summary: Summary) -> list[Veto]:
         *_baseline(run),
         *_mixed(run),
         *_clocks(run, summary),
+        *_workers_lost(summary),
         *_abandoned(summary),
         *_settled(summary),
         *_warmth(summary),
@@ -204,6 +205,15 @@ def _clocks(run: Run, summary: Summary) -> Iterator[Veto]:
     if worst > CLOCK_ERROR_MS and run.plan.order == "side-by-side":
         seen = f"a clock is known to {worst:.0f} ms only, so trials side by side may have started that far apart"
         yield Veto("clocks uncertain", "note", seen, "run where the API server answers sooner")
+
+
+def _workers_lost(summary: Summary) -> Iterator[Veto]:
+    """More lookups were given up than workers could be replaced: what follows was asked by fewer than planned."""
+    for arm in sorted(summary.arms, key=lambda arm: -arm["workers_lost"]):
+        if arm["workers_lost"]:
+            who = f"{arm['variant']} on {arm['target']}, round {arm['round']}"
+            seen = f"{who}: {arm['workers_lost']:,} workers stayed inside the resolver and were not replaced"
+            yield Veto("workers lost", "void", seen, "the outage is real; a shorter trial (-d) shows how it begins")
 
 
 def _abandoned(summary: Summary) -> Iterator[Veto]:

@@ -13,7 +13,7 @@ from dnslab import runner
 from dnslab.dataset import Run, open_run
 from dnslab.findings import Findings, conclude
 from dnslab.plan import FaultPlan, Load, Plan, TargetPlan
-from dnslab.records import FLAG_WORKERS_EXHAUSTED
+from dnslab.records import FLAG_WARMUP, FLAG_WORKERS_EXHAUSTED, OUTCOME_ABANDONED
 from dnslab.stats import summarise
 from dnslab.validity import find_vetoes
 from tests.runs import rows, write_run
@@ -224,6 +224,30 @@ def test_what_an_end_says(tmp_path: Path, veto: str, severity: str, change: dict
     path = run.arms()[1].stream.with_name("glibc.end.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     assert (veto, severity) in names(open_run(run.path))
+
+
+@pytest.mark.parametrize(("replaced", "lost"), [(2, 1), (3, 0)])
+def test_workers_that_were_not_replaced_void(tmp_path: Path, replaced: int, lost: int) -> None:
+    """Three were given up before the load was over (1.5 s with the warm-up), one of them in the warm-up; one after."""
+    made = rows([0.5] * 96 + [300.0] * 4)
+    made["outcome"][96:] = OUTCOME_ABANDONED
+    made["start_ns"][96:] = made["intended_ns"][96:] = [1e8, 5e8, 1.1e9, 1.4e9]
+    made["end_ns"][96:] = made["start_ns"][96:] + 300_000_000
+    made["flags"][96] = FLAG_WARMUP
+    run = one_variant(tmp_path, made)
+    path = run.arms()[1].stream.with_name("glibc.end.json")
+    for arm in run.arms():
+        end = arm.stream.with_name("glibc.end.json")
+        told = json.loads(end.read_text())
+        n_replaced = replaced if end == path else 3
+        end.write_text(json.dumps({**told, "trailer": {**told["trailer"], "n_abandoned": 4, "n_replaced": n_replaced}}))
+    run = open_run(run.path)
+    vetoes = {veto.name: veto for veto in find_vetoes(run, summarise(run))}
+    assert ("workers lost" in vetoes) == bool(lost)
+    if lost:
+        assert vetoes["workers lost"].severity == "void"
+        assert vetoes["workers lost"].seen.startswith("baseline on glibc, round 2: 1 workers stayed inside")
+        assert found(run).headline.startswith("No conclusion: this run cannot be relied on. workers lost")
 
 
 def test_a_client_that_changed_voids(tmp_path: Path) -> None:

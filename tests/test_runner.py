@@ -12,10 +12,12 @@ import pytest
 from dnslab import runner
 from dnslab.dataset import open_run
 from dnslab.errors import Interrupted, RunInvalid
-from dnslab.plan import Load, Plan
+from dnslab.plan import Limits, Load, Plan
 from dnslab.progress import line
 from dnslab.runner import Progress
+from dnslab.stats import summarise
 from dnslab.store import RunFolder
+from dnslab.validity import find_vetoes
 from tests.nameserver import nameserver
 
 pytestmark = pytest.mark.probe
@@ -100,3 +102,26 @@ def test_progress_names_all_that_one_waits_for(plan: Plan, tmp_path: Path) -> No
     assert left_s[0] >= 3.0
     assert left_s[-1] <= 1.0
     assert (tmp_path / "run" / "environment.json").exists()
+
+
+@pytest.mark.parametrize(("most", "lost"), [(3, True), (100, False)])
+def test_workers_that_cannot_be_replaced_void_the_run(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, lost: bool
+) -> None:
+    """A server that accepts TCP and says nothing: under use-vc glibc never comes back."""
+    monkeypatch.setattr("dnslab.trial.MAX_REPLACED", most)
+    with nameserver(tcp_answers=False) as server:
+        asked = {"variants": ("use-vc",), "rounds": 1, "deadline_s": 0.3, "limits": Limits(abort_margin=1.0)}
+        load = Load(rate_per_s=20, duration_s=1.5, warmup_s=0.2, workers=30)
+        path = runner.run(
+            plan.model_copy(update={**asked, "nameserver": f"127.0.0.1:{server.port}", "loads": (load,)}),
+            tmp_path / "run",
+        )
+    run = open_run(path)
+    (arm,) = run.arms()
+    assert (arm.status, run.problems) == ("complete", [])
+    summary = summarise(run)
+    assert summary.arms[0]["abandoned"] > 10
+    vetoes = {veto.name: veto.severity for veto in find_vetoes(run, summary)}
+    assert vetoes.get("workers lost") == ("void" if lost else None)
+    assert vetoes["lookups given up"] == "note"
