@@ -6,6 +6,7 @@ is known to differ besides is said next to them, or forbids the comparison.
 
 from __future__ import annotations
 
+import html
 import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ class Comparison:
     ``rows`` has one for each variant, target and load of a later run that the earlier one has, too: ``run`` (``after``,
     or ``after 2`` and so on), ``variant``, ``target``, ``target_after``, ``load``, ``refused`` (why it is not compared,
     else None), ``before`` and ``after`` (the summaries' rows), ``effects`` and ``verdicts`` (as theirs; None where
-    refused). ``differences`` and ``unmatched`` are a line each.
+    refused). ``differences`` and ``unmatched`` are a line each; ``void`` is one for each run that cannot be relied on.
     """
 
     names: tuple[str, ...]
@@ -38,6 +39,7 @@ class Comparison:
     rows: tuple[Row, ...]
     differences: tuple[str, ...]
     unmatched: tuple[str, ...]
+    void: tuple[str, ...]
 
     @property
     def changes(self) -> tables.Table:
@@ -61,7 +63,8 @@ class Comparison:
 
     @property
     def _headings(self) -> list[str]:
-        return [f"{label}: {name}" for label, name in zip(labels(len(self.names)), self.names, strict=True)]
+        named = zip(labels(len(self.names)), self.names, strict=True)
+        return [*self.void, *(f"{label}: {name}" for label, name in named)]
 
     def to_text(self, width: int | None = None) -> str:
         """For a terminal of ``width`` columns."""
@@ -83,7 +86,8 @@ class Comparison:
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
-        return self.changes._repr_html_()
+        said = "".join(f"<p class='headline'>{html.escape(line)}</p>" for line in self.void)
+        return said + self.changes._repr_html_()
 
 
 def compare(before: Run, *after: Run) -> Comparison:
@@ -93,11 +97,13 @@ def compare(before: Run, *after: Run) -> Comparison:
     rounds' quantiles, censored at the common deadline (Welch's). Verdicts are Holm's over all of a measure and load.
     """
     base = _Side.of("before", before)
+    void = [base.no_conclusion] if base.void else []
     rows: list[dict[str, Any]] = []
     differences: list[str] = []
     unmatched: list[str] = []
     for label, run in zip(labels(len(after) + 1)[1:], after, strict=True):
         side = _Side.of(label, run)
+        void += [side.no_conclusion] if side.void else []
         targets, lonely = match_targets(base.targets, side.targets)
         found, missing = _pairs(base, side, targets)
         rows += found
@@ -110,6 +116,7 @@ def compare(before: Run, *after: Run) -> Comparison:
         tuple(rows),
         tuple(differences),
         tuple(unmatched),
+        tuple(void),
     )
 
 
@@ -130,6 +137,11 @@ class _Side:
         summary = summarise(run)
         void = next((veto for veto in find_vetoes(run, summary) if veto.severity == "void"), None)
         return cls(label, run, summary, f"{void.name} ({void.seen})" if void else None)
+
+    @property
+    def no_conclusion(self) -> str:
+        """That it is void, and why."""
+        return f"No conclusion: the run {self.label} cannot be relied on, {self.void}."
 
     @property
     def targets(self) -> dict[str, str]:

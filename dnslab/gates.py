@@ -71,10 +71,14 @@ class Decision:
 
 @dataclass(frozen=True)
 class Gated:
-    """Decisions of all gates. ``status`` for the command line: 1 where one fails, else 4 where one is undecided."""
+    """Decisions of all gates, and why the run cannot be relied on, else ``""``.
+
+    ``status`` is for the command line: 1 where one fails, else 4 where one is undecided.
+    """
 
     decisions: tuple[Decision, ...]
     load_labels: tuple[str, ...]
+    void: str
 
     @property
     def status(self) -> int:
@@ -103,9 +107,17 @@ class Gated:
             )
         return tables.Table(pd.DataFrame(told), "gates")
 
+    @property
+    def _headings(self) -> list[str]:
+        return [f"No conclusion: this run cannot be relied on. {self.void}."] if self.void else []
+
+    def to_text(self, width: int | None = None) -> str:
+        """For a terminal of ``width`` columns."""
+        return "\n\n".join([*self._headings, self.table.to_text(width)])
+
     def to_markdown(self) -> str:
         """For what pipelines show."""
-        return f"## Gates\n\n{self.table.to_markdown()}"
+        return "\n\n".join(["## Gates", *self._headings, self.table.to_markdown()])
 
 
 def _told(measure: str, value: float) -> str:
@@ -131,13 +143,14 @@ def decide(
     if not rows:
         there = ", ".join(dict.fromkeys(row["variant"] for row in summary.rows if row["not_applicable"] is None))
         raise UsageError(f"{summary.run} has no lookups of {variant}: there are {there or 'none at all'}")
-    void = next((f"run void, {veto.name}" for veto in vetoes if veto.severity == "void"), "")
+    void = [veto for veto in vetoes if veto.severity == "void"]
+    unusable = f"run void, {void[0].name}" if void else ""
     decisions = []
     for gate in gates:
         for row in rows:
             closed = "a closed loop shows throughput and maximum only" if row["load"] in summary.closed_loops else ""
-            decisions.append(_decision(gate, row, void or closed))
-    return Gated(tuple(decisions), summary.load_labels)
+            decisions.append(_decision(gate, row, unusable or closed))
+    return Gated(tuple(decisions), summary.load_labels, "; ".join(f"{veto.name} ({veto.seen})" for veto in void))
 
 
 def _decision(gate: Gate, row: Mapping[str, Any], unusable: str) -> Decision:

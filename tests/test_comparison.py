@@ -239,6 +239,23 @@ def dnslab(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
+def test_a_void_run_is_said_first(tmp_path: Path) -> None:
+    sound, void = made(tmp_path / "a", BEFORE), made(tmp_path / "b", BEFORE)
+    next(void.glob("trials/*/glibc.end.json")).unlink()
+    found = compared(sound, void)
+    (said,) = found.void
+    assert said.startswith("No conclusion: the run after cannot be relied on, trials missing (trial ")
+    assert found.to_text().startswith(f"{said}\nbefore: a\n")
+    assert found.to_markdown().startswith(f"## Comparison\n\n- {said}\n")
+    assert found._repr_html_().startswith("<p class='headline'>No conclusion: the run after")
+    assert compared(void, sound).void[0].startswith("No conclusion: the run before")
+    assert compared(sound, sound).void == ()
+    for command in (("compare", sound, void), ("summary", void), ("gate", void)):
+        done = dnslab(*command)
+        assert done.stdout.startswith("No conclusion: "), command
+        assert "cannot be relied on" in done.stdout.splitlines()[0]
+
+
 def test_command_line(tmp_path: Path) -> None:
     before = made(tmp_path / "a", BEFORE)
     after = made(tmp_path / "b", {"baseline": (0, 0, 0), "use-vc": (0, 0, 0)})

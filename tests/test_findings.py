@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from dnslab.dataset import Run, open_run
 from dnslab.findings import Findings, conclude
 from dnslab.plan import FaultPlan, Load, Plan, TargetPlan
 from dnslab.records import FLAG_WARMUP, FLAG_WORKERS_EXHAUSTED, OUTCOME_ABANDONED
+from dnslab.report import render
 from dnslab.stats import summarise
 from dnslab.validity import find_vetoes
 from tests.runs import rows, write_run
@@ -120,6 +122,16 @@ def test_missing_trials_void(tmp_path: Path) -> None:
     assert said.void
     assert said.headline.startswith("No conclusion")
     assert "--resume" in said.vetoes[0].advice
+
+
+@pytest.mark.notebook
+def test_the_report_of_a_void_run_says_so_and_names_no_cause(tmp_path: Path) -> None:
+    run = run_with(tmp_path, 5, 5)
+    run.arms()[0].stream.with_name("glibc.end.json").unlink()
+    text = html.unescape(render(run.path).read_text(encoding="utf-8"))
+    assert found(open_run(run.path)).headline in text
+    assert "No conclusion: this run cannot be relied on" in text
+    assert "conntrack race" not in text
 
 
 def names(run: Run) -> set[tuple[str, str]]:

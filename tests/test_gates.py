@@ -117,6 +117,15 @@ def test_undecided_for_a_reason(tmp_path: Path, run: dict[str, Any], why: str) -
     assert [(one.word, one.why) for one in found.decisions] == [("undecided", why)]
 
 
+def test_a_void_run_says_so_first(tmp_path: Path) -> None:
+    found = decided(made(tmp_path / "run", [0, 0, 0], n_rounds=4))
+    said = "No conclusion: this run cannot be relied on. trials missing (trial 4 (baseline, round 4, glibc): missing)."
+    assert found.to_text().startswith(f"{said}\n\n")
+    assert found.to_markdown().startswith(f"## Gates\n\n{said}\n\n| measure |")
+    assert found.status == 4
+    assert "No conclusion" not in decided(made(tmp_path / "sound", [0, 0, 0])).to_text()
+
+
 def test_a_broken_gate_outweighs_an_undecided_one(tmp_path: Path) -> None:
     found = decided(made(tmp_path / "run", [40, 50, 60]), "slow_share<6%", "p99<100ms", "p50<1s")
     assert [one.word for one in found.decisions] == ["undecided", "fails", "passes"]

@@ -76,7 +76,7 @@ def gate(run_folder: str, asked: Sequence[str], variant: str, form: str) -> int:
     opened = open_run(run_folder)
     figures = summarise(opened)
     found = gates.decide(figures, find_vetoes(opened, figures), wanted, variant)
-    click.echo(found.to_markdown() if form == "markdown" else found.table.to_text(_width()))
+    click.echo(found.to_markdown() if form == "markdown" else found.to_text(_width()))
     return found.status
 
 
