@@ -1,0 +1,92 @@
+"""What all figures share: a picture with its words, one look for each configuration."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+#: told apart without colour as well
+STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+#: a line over time: each value seen, and which belong together
+DOTTED: Mapping[str, Any] = {"linewidth": 2.2, "marker": "o", "markersize": 4}
+DPI = 130
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with its text alternative and caption; shows itself in a notebook as plain HTML."""
+
+    png: bytes
+    alt: str
+    caption: str
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(self.png).decode("ascii")
+        return (
+            f'<figure><img alt="{html.escape(self.alt, quote=True)}" src="data:image/png;base64,{data}">'
+            f"<figcaption>{html.escape(self.caption)}</figcaption></figure>"
+        )
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Stands where a figure would, and says why there is none."""
+
+    text: str
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.text)}</p>"
+
+
+def new_figure(height: float) -> MatplotlibFigure:
+    import seaborn as sns
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+    sns.set_theme(style="whitegrid", context="talk", font_scale=0.8)
+    figure = MatplotlibFigure(figsize=(7.2, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def to_png(figure: MatplotlibFigure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()
+
+
+def label(row: Mapping[str, Any] | pd.Series[Any], several: bool) -> str:
+    return f"{row['variant']} ({row['target']})" if several else str(row["variant"])
+
+
+def colours(variants: Iterable[str]) -> dict[str, Any]:
+    """By name, not by place: a configuration looks the same in every figure of a page."""
+    import seaborn as sns
+
+    names = sorted(set(variants))
+    return dict(zip(names, sns.color_palette("colorblind", n_colors=max(1, len(names))), strict=False))
+
+
+def curves(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame, Any, Any]]:
+    """Label, points, colour and line style of each variant and target, in the order of first appearance."""
+    several = frame["target"].nunique() > 1
+    groups = list(frame.groupby(["variant", "target"], sort=False, observed=True))
+    order = {key: i for i, key in enumerate(sorted(key for key, _ in groups))}
+    palette = colours(frame["variant"])
+    return [
+        (label(points.iloc[0], several), points, palette[str(key[0])], STYLES[order[key] % len(STYLES)])
+        for key, points in groups
+    ]
+
+
+def legend(figure: MatplotlibFigure) -> None:
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)

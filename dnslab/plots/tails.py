@@ -1,0 +1,58 @@
+"""How long lookups take."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from dnslab.plots.base import Figure, curves, legend, new_figure, to_png
+from dnslab.stats import Summary
+from dnslab.tables import milliseconds, percent
+
+
+def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
+    """Share of lookups answered within a time, on a log axis; each curve ends at its answered share.
+
+    Takes what ``stats.sketches`` gives. The vertical axis shows the share *not yet* answered, on a log axis too, so
+    that one lookup in ten thousand is as visible as one in ten.
+    """
+    figure = new_figure(6.2)
+    axes = figure.subplots()
+    frame = sketches[sketches["load"] == load]
+    floor = 1e-4
+    for label, points, colour, style in curves(frame):
+        failed = 1 - float(points["answered_share"].iloc[0])
+        rest = (1 - points["level"]).clip(lower=floor)
+        name = f"{label}, {percent(failed)} failed" if failed > 0 else label
+        axes.plot(
+            points["response_ms"].clip(lower=0.01), rest, color=colour, linestyle=style, linewidth=2.2, label=name
+        )
+        if failed > 0:
+            last = float(points["response_ms"].iloc[-1])
+            axes.plot([last], [max(failed, floor)], marker="x", color=colour, markersize=10, markeredgewidth=2.5)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_ylim(floor * 0.8, 1.3)
+    axes.set_xlabel("response time, ms (log)")
+    axes.set_ylabel("share not answered yet (log)")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value * 100:g} %")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    if len(frame):
+        legend(figure)
+    alt = "Share of lookups not yet answered against response time. " + _numbers(summary, load)
+    caption = (
+        "How to read it: a curve that drops early and reaches far down is good; a shelf that ends at a time-out shows "
+        "the share of lookups that waited for it. A cross marks the share that failed. It does not show when or why."
+    )
+    return Figure(to_png(figure), alt, caption)
+
+
+def _numbers(summary: Summary, load: int) -> str:
+    parts = []
+    for row in summary.rows:
+        if row["load"] == load and row["not_applicable"] is None:
+            parts.append(
+                f"{row['variant']} on {row['target']}: {percent(row['slow_share'])} at or over 1 s, "
+                f"median {milliseconds(row['p50_ms'])} ms, slowest {milliseconds(row['max_ms'])} ms, "
+                f"{percent(row['failed_share'])} failed"
+            )
+    return "; ".join(parts) + "."

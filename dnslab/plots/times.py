@@ -1,0 +1,97 @@
+"""When lookups stall: by the clock of a trial, and of the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from dnslab.plots.base import DOTTED, Figure, curves, legend, new_figure, to_png
+from dnslab.stats import Summary
+from dnslab.tables import percent
+from dnslab.timeline import Spell, pooled, spells
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: steps of a clock's axis, s
+CLOCK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800)
+
+
+def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
+    """Share of lookups that stalled, by the second they were due, over all rounds, of ``stats.stalls_per_second``."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure = new_figure(5.2)
+    axes = figure.subplots()
+    frame = seconds[seconds["load"] == load]
+    for label, points, colour, style in curves(frame):
+        share = points["stalls"] / points["n"].where(points["n"] > 0)
+        axes.plot(points["second"], share * 100, color=colour, linestyle=style, label=label, **DOTTED)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("second of the trial")
+    axes.set_ylabel("lookups that stalled, %")
+    if len(frame):
+        legend(figure)
+    rows = [row for row in summary.rows if row["load"] == load and row["not_applicable"] is None]
+    counts = "; ".join(f"{row['variant']} on {row['target']}: {row['stalls']:,} stalls" for row in rows)
+    caption = (
+        "How to read it: a level line means that stalls do not depend on how long a trial runs; one that falls means "
+        "that later lookups rode flows of earlier ones. Rounds are added up; the table's intervals keep them apart."
+    )
+    return Figure(to_png(figure), f"Share of lookups that stalled, second by second. {counts}.", caption)
+
+
+def over_the_run(slices: pd.DataFrame, load: int = 0) -> Figure:
+    """Share of lookups that stalled or failed against time since the run's start, of ``timeline.run_slices``."""
+    figure = new_figure(5.2)
+    axes = figure.subplots()
+    frame = pooled(slices, load)
+    for label, points, colour, style in curves(frame.assign(target="all")):
+        middle_s, share = (points["start_s"] + points["end_s"]) / 2, points["bad"] / points["n"]
+        axes.plot(middle_s, share * 100, color=colour, linestyle=style, label=label, **DOTTED)
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(0, float(frame["end_s"].max()) if len(frame) else 1)
+    _clock_axis(axes)
+    axes.set_ylabel("lookups that stalled or failed, %")
+    if len(frame):
+        legend(figure)
+    worse = spells(frame)
+    went = "; ".join(map(_spell, worse)) or "no configuration went bad for a part of the run only"
+    totals = frame.groupby("variant", sort=False, observed=True)[["n", "bad"]].sum()
+    all_over = "; ".join(f"{name}: {percent(share)}" for name, share in (totals["bad"] / totals["n"]).items())
+    caption = (
+        "How to read it: what happened at one time, to one configuration or to all, stands out there; a level line "
+        "means that time did not matter. A point is a slice of a trial, by the clock; all targets are added up. It "
+        f"does not show what happened between trials. Here: {went}."
+    )
+    alt = f"Share of lookups that stalled or failed, since the run's start. Whole run: {all_over}. Then: {went}."
+    return Figure(to_png(figure), alt, caption)
+
+
+def _clock(seconds: float) -> str:
+    """Time since the run's start: ``"1:20"``, from an hour on ``"2:01:20"``."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def _clock_axis(axes: Axes) -> None:
+    from matplotlib.ticker import MultipleLocator
+
+    end_s = axes.get_xlim()[1]
+    step_s = next((step for step in CLOCK_STEPS_S if end_s / step <= 7), end_s / 7)
+    axes.xaxis.set_major_locator(MultipleLocator(step_s))
+    axes.xaxis.set_major_formatter(lambda value, _: _clock(value))
+    axes.set_xlabel("time since the run's start, min:s" if end_s < 3600 else "time since the run's start, h:min:s")
+
+
+def _spell(spell: Spell) -> str:
+    rounds = f"round {spell.first_round}"
+    if spell.last_round != spell.first_round:
+        rounds = f"rounds {spell.first_round} to {spell.last_round}"
+    return (
+        f"{spell.variant} went bad from {_clock(spell.start_s)} to {_clock(spell.end_s)} ({rounds}): "
+        f"{percent(spell.share)}, else {percent(spell.usual)}"
+    )
