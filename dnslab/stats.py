@@ -536,14 +536,20 @@ def _own_sockets_per_s(run: Run, key: _Key, cell: _Cell) -> float:
     return rate * cell.n_candidates * (2 if "single-request-reopen" in variant.options else 1)
 
 
-SKETCH_LEVELS = np.concatenate([np.linspace(0.0, 0.99, 500, endpoint=False), 1 - np.logspace(-2, -6, 300)])
+#: levels that a table of a sketch can name
+NAMED_LEVELS = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
+SKETCH_LEVELS = np.unique(
+    np.concatenate(
+        [np.linspace(0.0, 0.99, 500, endpoint=False), 1 - np.logspace(-2, -6, 300), [*NAMED_LEVELS.values()]]
+    )
+)
 
 
 def sketches(run: Run) -> pd.DataFrame:
     """Quantile sketches for drawing: ``variant``, ``target``, ``load``, ``level``, ``response_ms``.
 
-    500 points up to p99 and 300, log-spaced, up to p99.9999, failed lookups slowest; levels among them are left out,
-    so a curve ends at the answered share.
+    500 points up to p99 and 300, log-spaced, up to p99.9999, with ``NAMED_LEVELS`` among them, failed lookups slowest;
+    levels among them are left out, so a curve ends at the answered share.
     """
     pooled: dict[_Key, list[npt.NDArray[np.float64]]] = {}
     for lookups in run.decoded():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+from dnslab.tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -23,17 +25,19 @@ DPI = 130
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture with its text alternative and caption; shows itself in a notebook as plain HTML."""
+    """A picture with its text alternative, caption, and the numbers it was drawn from; shows itself as plain HTML."""
 
     png: bytes
     alt: str
     caption: str
+    table: Table
 
     def _repr_html_(self) -> str:
         data = base64.b64encode(self.png).decode("ascii")
         return (
             f'<figure><img alt="{html.escape(self.alt, quote=True)}" src="data:image/png;base64,{data}">'
-            f"<figcaption>{html.escape(self.caption)}</figcaption></figure>"
+            f"<figcaption>{html.escape(self.caption)}<details><summary>The figure's numbers</summary>"
+            f"{self.table._repr_html_()}</details></figcaption></figure>"
         )
 
 
@@ -45,6 +49,11 @@ class Remark:
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(self.text)}</p>"
+
+
+def numbers(rows: Sequence[Mapping[str, str]], name: str) -> Table:
+    """A figure's own table: text by column."""
+    return Table(pd.DataFrame(rows).fillna(""), f"numbers of the figure: {name}")
 
 
 def new_figure(height: float) -> MatplotlibFigure:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.plots.base import DOTTED, STYLES, Figure, Remark, colours, new_figure, to_png
+from dnslab.plots.base import DOTTED, STYLES, Figure, Remark, colours, new_figure, numbers, to_png
 from dnslab.stats import Summary
 from dnslab.sweeps import Sweep, swept
 from dnslab.tables import milliseconds, percent
@@ -47,7 +47,22 @@ def sweep(summary: Summary) -> Figure | Remark:
     )
     if summary.closed_loops:
         caption += " In a closed loop a worker in a stall asks nothing, so its shares count workers rather than faults."
-    return Figure(to_png(figure), f"Share of lookups that stalled and p99 against {found.name}. {told}.", caption)
+    alt = f"Share of lookups that stalled and p99 against {found.name}. {told}."
+    table = numbers([_line(row, found.name) for row in frame.to_dict("records")], f"against {found.name}")
+    return Figure(to_png(figure), alt, caption, table)
+
+
+def _line(row: Mapping[Any, Any], swept_name: str) -> dict[str, str]:
+    return {
+        "configuration": row["variant"],
+        "target": row["target"],
+        swept_name: row["label"],
+        "stalled": percent(row["stalls_share"]),
+        "from": percent(row["low"]),
+        "to": percent(row["high"]),
+        "failed": percent(row["failed_share"]),
+        "p99, ms": milliseconds(row["p99_ms"]),
+    }
 
 
 def _swept_panels(left: Axes, right: Axes, rows: pd.DataFrame, colour: Any, joined: bool) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pandas as pd
 
-from dnslab.plots.base import Figure, curves, legend, new_figure, to_png
-from dnslab.stats import Summary
+from dnslab.plots.base import Figure, curves, legend, new_figure, numbers, to_png
+from dnslab.stats import NAMED_LEVELS, Summary
 from dnslab.tables import milliseconds, percent
 
 
@@ -43,7 +46,21 @@ def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
         "How to read it: a curve that drops early and reaches far down is good; a shelf that ends at a time-out shows "
         "the share of lookups that waited for it. A cross marks the share that failed. It does not show when or why."
     )
-    return Figure(to_png(figure), alt, caption)
+    table = numbers([_quantiles(points) for _, points, _, _ in curves(frame)], "response time, ms")
+    return Figure(to_png(figure), alt, caption, table)
+
+
+def _quantiles(points: pd.DataFrame) -> dict[str, str]:
+    """A curve's line in the table: the smallest time that a level of all lookups do not exceed."""
+    first: Any = points.iloc[0]
+    reached = {name: points["response_ms"][points["level"] == level] for name, level in NAMED_LEVELS.items()}
+    return {
+        "configuration": first["variant"],
+        "target": first["target"],
+        **{f"{name}, ms": milliseconds(float(at.iloc[0]) if len(at) else math.inf) for name, at in reached.items()},
+        "slowest answered, ms": milliseconds(float(points["response_ms"].iloc[-1])),
+        "failed": percent(1 - float(first["answered_share"])),
+    }
 
 
 def _numbers(summary: Summary, load: int) -> str:

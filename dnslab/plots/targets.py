@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.plots.base import Figure, Remark, colours, new_figure, to_png
+from dnslab.plots.base import Figure, Remark, colours, new_figure, numbers, to_png
 from dnslab.stats import Summary
 from dnslab.tables import percent
 
@@ -49,7 +49,20 @@ def stalls_by_target(summary: Summary, load: int = 0) -> Figure | Remark:
     )
     if len(others):
         caption += f" {len(targets) - MAX_PANELS} more targets are not drawn; the worst: {_worst(others)}."
-    return Figure(to_png(figure), f"Share of lookups that stalled, target by target, the worst first. {told}.", caption)
+    alt = f"Share of lookups that stalled, target by target, the worst first. {told}."
+    drawn = frame[frame["target"].isin(shown)].to_dict("records")
+    return Figure(to_png(figure), alt, caption, numbers([_line(row) for row in drawn], "share that stalled by target"))
+
+
+def _line(row: Mapping[Any, Any]) -> dict[str, str]:
+    return {
+        "target": row["target"],
+        "configuration": row["variant"],
+        "stalled": percent(row["stalls_share"]),
+        "from": percent(row["low"]),
+        "to": percent(row["high"]),
+        "failed": percent(row["failed_share"]),
+    }
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, variants: list[str], palette: Mapping[str, Any]) -> None:

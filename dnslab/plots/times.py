@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.plots.base import DOTTED, Figure, curves, legend, new_figure, to_png
+from dnslab.plots.base import DOTTED, Figure, curves, legend, new_figure, numbers, to_png
 from dnslab.stats import Summary
-from dnslab.tables import percent
+from dnslab.tables import Table, percent
 from dnslab.timeline import Spell, pooled, spells
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: lines of a figure's table
+N_SPANS = 10
 #: steps of a clock's axis, s
 CLOCK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800)
 
@@ -40,15 +43,35 @@ def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> 
         "How to read it: a level line means that stalls do not depend on how long a trial runs; one that falls means "
         "that later lookups rode flows of earlier ones. Rounds are added up; the table's intervals keep them apart."
     )
-    return Figure(to_png(figure), f"Share of lookups that stalled, second by second. {counts}.", caption)
+    alt = f"Share of lookups that stalled, second by second. {counts}."
+    spans = frame.assign(at=frame["second"], bad=frame["stalls"])
+    table = _by_span(spans, "second", lambda rows: f"{rows['at'].min()} to {rows['at'].max() + 1}")
+    return Figure(to_png(figure), alt, caption, table)
+
+
+def _by_span(frame: pd.DataFrame, what: str, told: Callable[[pd.DataFrame], str]) -> Table:
+    """The share ``bad`` of ``n`` by spans of ``at`` (whole numbers), ten of them at most, a column a curve."""
+    if frame.empty:
+        return numbers([], what)
+    labels: dict[Any, str] = {
+        (points["variant"].iloc[0], points["target"].iloc[0]): label for label, points, _, _ in curves(frame)
+    }
+    width = -(-(int(frame["at"].max()) + 1 - int(frame["at"].min())) // N_SPANS)
+    rows = []
+    for _, span in frame.groupby((frame["at"] - frame["at"].min()) // width):
+        row = {what: told(span), **dict.fromkeys(labels.values(), "")}
+        for key, own in span.groupby(["variant", "target"], observed=True):
+            row[labels[key]] = percent(own["bad"].sum() / own["n"].sum()) if own["n"].sum() else ""
+        rows.append(row)
+    return numbers(rows, f"share of lookups by {what}")
 
 
 def over_the_run(slices: pd.DataFrame, load: int = 0) -> Figure:
     """Share of lookups that stalled or failed against time since the run's start, of ``timeline.run_slices``."""
     figure = new_figure(5.2)
     axes = figure.subplots()
-    frame = pooled(slices, load)
-    for label, points, colour, style in curves(frame.assign(target="all")):
+    frame = pooled(slices, load).assign(target="all")
+    for label, points, colour, style in curves(frame):
         middle_s, share = (points["start_s"] + points["end_s"]) / 2, points["bad"] / points["n"]
         axes.plot(middle_s, share * 100, color=colour, linestyle=style, label=label, **DOTTED)
     axes.set_ylim(bottom=0)
@@ -67,7 +90,13 @@ def over_the_run(slices: pd.DataFrame, load: int = 0) -> Figure:
         f"does not show what happened between trials. Here: {went}."
     )
     alt = f"Share of lookups that stalled or failed, since the run's start. Whole run: {all_over}. Then: {went}."
-    return Figure(to_png(figure), alt, caption)
+    table = _by_span(frame.assign(at=frame["round"]), "round", _rounds_from)
+    return Figure(to_png(figure), alt, caption, table)
+
+
+def _rounds_from(rows: pd.DataFrame) -> str:
+    first, last = rows["at"].min(), rows["at"].max()
+    return f"{first}{'' if first == last else f' to {last}'} (from {_clock(rows['start_s'].min())})"
 
 
 def _clock(seconds: float) -> str:

@@ -1,0 +1,108 @@
+"""Figures: each has its numbers in a table, equal to the summary's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dnslab.dataset import Run, open_run
+from dnslab.plan import Load, Plan
+from dnslab.plots import Figure, ecdf, over_the_run, stalls_by_target, stalls_over_time
+from dnslab.stats import sketches, stalls_per_second, summarise
+from dnslab.tables import milliseconds, percent
+from dnslab.timeline import run_slices
+from tests.runs import rows, write_run
+
+
+def made(path: Path, lookups: dict[tuple[Any, ...], Any], rounds: int = 3, **load: Any) -> Run:
+    """A run of a load of 100/s with these lookups; one trial a second of 100 lookups."""
+    plan = Plan(
+        variants=tuple(dict.fromkeys(key[0] for key in lookups)),
+        rounds=rounds,
+        loads=(Load.model_validate({"rate_per_s": 100, "duration_s": 1, "warmup_s": 0, **load}),),
+    )
+    return open_run(write_run(path, plan, lookups))
+
+
+def raced(path: Path) -> Run:
+    """Baseline stalls in 5 % on glibc and 3 % on musl, use-vc fails in 2 %."""
+    lookups: dict[tuple[Any, ...], Any] = {}
+    for number in (1, 2, 3):
+        lookups["baseline", "glibc", number] = rows([0.5] * 95 + [5004.0] * 5)
+        failing = rows([1.0] * 100)
+        failing["outcome"][:2] = -3
+        lookups["use-vc", "glibc", number] = failing
+        lookups["baseline", "musl", number] = rows([0.4] * 97 + [2504.0] * 3)
+    return made(path, lookups)
+
+
+def lines(figure: Any) -> list[dict[str, str]]:
+    assert isinstance(figure, Figure)
+    return figure.table.frame.to_dict("records")  # type: ignore[return-value]
+
+
+def test_the_quantiles_of_a_curve_are_the_summarys(tmp_path: Path) -> None:
+    run = raced(tmp_path / "run")
+    summary = summarise(run)
+    shown = lines(ecdf(sketches(run), summary))
+    assert [(line["configuration"], line["target"]) for line in shown] == [
+        ("baseline", "glibc"),
+        ("baseline", "musl"),
+        ("use-vc", "glibc"),
+    ]
+    for line in shown:
+        row = summary.row(line["configuration"], line["target"])
+        assert row
+        for column, key in (("p50, ms", "p50_ms"), ("p99, ms", "p99_ms"), ("p99.9, ms", "p999_ms")):
+            assert line[column] == milliseconds(row[key])
+        assert line["failed"] == percent(row["failed_share"])
+    assert [line["p99, ms"] for line in shown] == ["5,004", "2,504", "failed"]
+
+
+def test_quantiles_hold_for_many_different_lookups(tmp_path: Path) -> None:
+    run = made(tmp_path / "run", {("baseline", "glibc", n): rows([i + 1.0 for i in range(20_000)]) for n in (1, 2, 3)})
+    (line,) = lines(ecdf(sketches(run), summarise(run)))
+    found = [line[f"{name}, ms"] for name in ("p50", "p90", "p99", "p99.9", "p99.99")]
+    assert found == ["10,000", "18,000", "19,800", "19,980", "19,998"]
+    assert line["slowest answered, ms"] == "20,000"
+
+
+def test_a_long_trial_has_ten_lines(tmp_path: Path) -> None:
+    """25 s, in which seconds 3 to 5 stall whole."""
+    stalled = [5004.0 if 300 <= i < 600 else 0.5 for i in range(2_500)]
+    run = made(tmp_path / "run", {("baseline", "glibc", n): rows(stalled) for n in (1, 2, 3)}, duration_s=25)
+    shown = lines(stalls_over_time(stalls_per_second(run), summarise(run)))
+    assert [line["second"] for line in shown] == [
+        "0 to 3",
+        "3 to 6",
+        *(f"{i} to {i + 3}" for i in range(6, 24, 3)),
+        "24 to 25",
+    ]
+    assert [line["baseline"] for line in shown] == ["0", "100 %", *["0"] * 7]
+
+
+def test_rounds_have_their_shares_and_times(tmp_path: Path) -> None:
+    lookups: dict[tuple[Any, ...], Any] = {}
+    for number in range(1, 13):
+        lookups["baseline", "glibc", number] = rows([0.5] * 98 + [5004.0] * 2)
+        if number < 9:
+            lookups["use-vc", "glibc", number] = rows([0.5] * 100, outcome=-3 if number == 4 else 0)
+    shown = lines(over_the_run(run_slices(made(tmp_path / "run", lookups, rounds=12))))
+    assert shown[1] == {"round": "3 to 4 (from 0:40)", "baseline": "2 %", "use-vc": "50 %"}
+    assert shown[-1] == {"round": "11 to 12 (from 3:20)", "baseline": "2 %", "use-vc": ""}
+    assert len(shown) == 6
+
+
+def test_targets_have_the_bounds_that_are_drawn(tmp_path: Path) -> None:
+    summary = summarise(raced(tmp_path / "run"))
+    shown = lines(stalls_by_target(summary))
+    interval = summary.rows[0]["intervals"]["stalls_share"]
+    assert shown[0] == {
+        "target": "glibc",
+        "configuration": "baseline",
+        "stalled": "5 %",
+        "from": percent(interval.low),
+        "to": percent(interval.high),
+        "failed": "0",
+    }
+    assert shown[1]["failed"] == "2 %"
