@@ -69,6 +69,7 @@ ALLOWED = {
     "gates": {"errors", "intervals", "stats", "tables", "validity"},
     "findings": {"power", "stats", "tables", "validity"},
     "timeline": {"dataset", "store"},
+    "costs": {"dataset", "stats", "store", "variants"},
     "closeup": {"errors", "records", "dataset", "tables"},
     "overview": {"dataset", "stats", "validity", "findings", "tables", "comparison"},
     "sweeps": {"plan", "stats"},

@@ -5,23 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from dnslab.costs import costs
 from dnslab.dataset import Run, open_run
-from dnslab.plan import Load, Plan
-from dnslab.plots import Figure, ecdf, over_the_run, stalls_by_target, stalls_over_time
+from dnslab.plan import Load, Plan, TargetInfo
+from dnslab.plots import (
+    Figure,
+    Remark,
+    cost_of_remedies,
+    ecdf,
+    effects_against_baseline,
+    over_the_run,
+    stalls_by_target,
+    stalls_over_time,
+)
 from dnslab.stats import sketches, stalls_per_second, summarise
 from dnslab.tables import milliseconds, percent
 from dnslab.timeline import run_slices
-from tests.runs import rows, write_run
+from tests.runs import GLIBC, MUSL, rows, write_run
 
 
-def made(path: Path, lookups: dict[tuple[Any, ...], Any], rounds: int = 3, **load: Any) -> Run:
+def made(
+    path: Path, lookups: dict[tuple[Any, ...], Any], rounds: int = 3, known: Any = (GLIBC, MUSL), **load: Any
+) -> Run:
     """A run of a load of 100/s with these lookups; one trial a second of 100 lookups."""
     plan = Plan(
         variants=tuple(dict.fromkeys(key[0] for key in lookups)),
         rounds=rounds,
         loads=(Load.model_validate({"rate_per_s": 100, "duration_s": 1, "warmup_s": 0, **load}),),
     )
-    return open_run(write_run(path, plan, lookups))
+    return open_run(write_run(path, plan, lookups, known=known))
 
 
 def raced(path: Path) -> Run:
@@ -106,3 +118,70 @@ def test_targets_have_the_bounds_that_are_drawn(tmp_path: Path) -> None:
         "failed": "0",
     }
     assert shown[1]["failed"] == "2 %"
+
+
+def test_effects_carry_interval_and_verdict(tmp_path: Path) -> None:
+    """Of nine rounds, so that verdicts can be given."""
+    lookups: dict[tuple[Any, ...], Any] = {}
+    for number in range(1, 10):
+        lookups["baseline", "glibc", number] = rows([0.5 + number / 100] * 90 + [5004.0] * 10)
+        lookups["use-vc", "glibc", number] = rows([1.5 + number / 100] * 100)
+        lookups["single-request", "glibc", number] = rows([0.5 + number / 100] * 90 + [5004.0] * 10)
+    summary = summarise(made(tmp_path / "run", lookups, rounds=9))
+    figure = effects_against_baseline(summary)
+    shown = {(line["measure"].split(",")[0], line["configuration"]): line for line in lines(figure)}
+    assert len(shown) == 6
+    assert shown["p50 of response time", "use-vc"]["against baseline (95 %)"] == "+1 (+1 to +1)"
+    assert shown["p50 of response time", "use-vc"]["verdict"] == "higher"
+    share = shown["share at or over 1 s", "use-vc"]
+    assert share["against baseline (95 %)"].startswith("-10 (-")
+    assert share["verdict"] == "lower"
+    assert shown["share at or over 1 s", "single-request"]["against baseline (95 %)"].startswith("0 (")
+    assert shown["share at or over 1 s", "single-request"]["verdict"] == "no difference shown"
+    assert isinstance(figure, Figure)
+    assert "use-vc: share at or over 1 s -10 (" in figure.alt
+    assert "p50 of response time +1 (+1 to +1) ms, higher" in figure.alt
+
+
+def test_of_many_effects_the_largest_are_drawn(tmp_path: Path) -> None:
+    nodes = [TargetInfo(f"node-{number:02d}", "glibc", "2.36") for number in range(14)]
+    lookups: dict[tuple[Any, ...], Any] = {}
+    for number in (1, 2, 3):
+        for i, node in enumerate(nodes):
+            lookups["baseline", node.name, number] = rows([0.5] * 100)
+            lookups["use-vc", node.name, number] = rows([2000.0] * i + [0.5 + i / 100] * (100 - i))
+    run = made(tmp_path / "run", lookups, known=nodes)
+    for figure in (
+        effects_against_baseline(summarise(run)),
+        cost_of_remedies(costs(run, summarise(run)), summarise(run)),
+    ):
+        assert isinstance(figure, Figure)
+        assert " 2 more are not drawn" in figure.caption
+        assert "node-13" in figure.alt
+    assert "node-01" not in effects_against_baseline(summarise(run)).alt  # type: ignore[union-attr]
+
+
+def test_the_cost_says_what_was_not_counted(tmp_path: Path) -> None:
+    run = raced(tmp_path / "run")
+    figure = cost_of_remedies(costs(run, summarise(run)), summarise(run))
+    assert [line["asked of the servers, a lookup"] for line in lines(figure)] == ["not counted"] * 2
+    assert [line["p50 against baseline, ms (95 %)"] for line in lines(figure)] == ["", "+0.5 (+0.5 to +0.5)"]
+    assert isinstance(figure, Figure)
+    assert "use-vc: p50 +0.5 (+0.5 to +0.5) ms, asked of the servers for each lookup not counted" in figure.alt
+
+
+def test_without_a_comparison_there_is_a_remark(tmp_path: Path) -> None:
+    alone = made(tmp_path / "alone", {("baseline", "glibc", 1): rows([0.5] * 10)}, rounds=1)
+    lookups = {(name, "glibc", 1): rows([0.5] * 10) for name in ("baseline", "use-vc")}
+    closed = made(tmp_path / "closed", lookups, rounds=1, loop="closed", rate_per_s=None)
+    for run, says in ((alone, "Nothing was measured beside baseline"), (closed, "A closed loop")):
+        summary = summarise(run)
+        for shown in (effects_against_baseline(summary), cost_of_remedies(costs(run, summary), summary)):
+            assert isinstance(shown, Remark)
+            assert says in shown.text
+
+
+def test_too_few_rounds_have_no_bounds(tmp_path: Path) -> None:
+    lookups = {(name, "glibc", 1): rows([0.5] * 10) for name in ("baseline", "use-vc")}
+    shown = lines(effects_against_baseline(summarise(made(tmp_path / "run", lookups, rounds=1))))
+    assert [(line["against baseline (95 %)"], line["verdict"]) for line in shown] == [("0", "too few rounds")] * 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 #: a line over time: each value seen, and which belong together
 DOTTED: Mapping[str, Any] = {"linewidth": 2.2, "marker": "o", "markersize": 4}
-DPI = 130
+#: inches across and dots an inch: as wide as a page shows it, with letters that stay readable on a phone
+WIDTH, DPI = 6.2, 160
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def new_figure(height: float) -> MatplotlibFigure:
     from matplotlib.figure import Figure as MatplotlibFigure
 
     sns.set_theme(style="whitegrid", context="talk", font_scale=0.8)
-    figure = MatplotlibFigure(figsize=(7.2, height), layout="constrained")
+    figure = MatplotlibFigure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
@@ -75,6 +77,12 @@ def to_png(figure: MatplotlibFigure) -> bytes:
 
 def label(row: Mapping[str, Any] | pd.Series[Any], several: bool) -> str:
     return f"{row['variant']} ({row['target']})" if several else str(row["variant"])
+
+
+def wrapped(name: str, width: int) -> str:
+    """A name over lines of about ``width`` characters: after a plus, before a bracket, at blanks."""
+    parts = name.replace("+", "+\n").replace(" (", "\n(").split("\n") if len(name) > width else [name]
+    return "\n".join(textwrap.fill(part, width, break_long_words=False, break_on_hyphens=False) for part in parts)
 
 
 def colours(variants: Iterable[str]) -> dict[str, Any]:
