@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
+import pytest
 
 from dnslab.costs import costs
 from dnslab.dataset import Run, open_run
@@ -14,13 +18,16 @@ from dnslab.plots import (
     cost_of_remedies,
     ecdf,
     effects_against_baseline,
+    latency_by_round,
     over_the_run,
+    stall_raster,
     stalls_by_target,
     stalls_over_time,
 )
+from dnslab.rounds import latencies, usual
 from dnslab.stats import sketches, stalls_per_second, summarise
 from dnslab.tables import milliseconds, percent
-from dnslab.timeline import run_slices
+from dnslab.timeline import N_LANES, N_TIMES, run_slices, stall_marks
 from tests.runs import GLIBC, MUSL, rows, write_run
 
 
@@ -185,3 +192,94 @@ def test_too_few_rounds_have_no_bounds(tmp_path: Path) -> None:
     lookups = {(name, "glibc", 1): rows([0.5] * 10) for name in ("baseline", "use-vc")}
     shown = lines(effects_against_baseline(summarise(made(tmp_path / "run", lookups, rounds=1))))
     assert [(line["against baseline (95 %)"], line["verdict"]) for line in shown] == [("0", "too few rounds")] * 3
+
+
+def test_a_raster_tells_all_at_once_from_one_by_one(tmp_path: Path) -> None:
+    """Of baseline ten workers stall at one instant of the second round, of use-vc ten over two seconds."""
+    burst = rows([0.5] * 100 + [5004.0] * 10 + [0.5] * 90, worker=range(200))
+    burst["intended_ns"][100:110] = burst["intended_ns"][100]
+    spread = rows([5004.0 if i % 20 == 0 else 0.5 for i in range(200)], worker=range(200))
+    spread["outcome"][:3] = -3
+    lookups: dict[tuple[Any, ...], Any] = {}
+    for number in (1, 2):
+        lookups["baseline", "glibc", number] = burst if number == 2 else rows([0.5] * 200)
+        lookups["use-vc", "glibc", number] = spread
+        lookups["single-request", "glibc", number] = rows([0.5] * 200)
+    run = made(tmp_path / "run", lookups, rounds=2, duration_s=2, workers=200)
+    marks = stall_marks(run)
+    own = marks[marks["variant"] == "baseline"]
+    assert own["stalls"].tolist() == [4, 4, 2]  # workers 100 to 109, four to a cell
+    assert own["worker"].tolist() == [101.5, 105.5, 109.5]
+    assert own["at_s"].tolist() == [own["width_s"].iloc[0] * (N_TIMES / 2 + 0.5)] * 3
+    figure = stall_raster(marks, summarise(run))
+    first, second = lines(figure)
+    assert (first["configuration"], first["stalls"], first["failed"]) == ("use-vc", "20", "6")
+    assert (second["configuration"], second["stalls"], second["failed"]) == ("baseline", "10", "0")
+    assert first["most stalls at once"] == "1 in 8.33 ms"
+    assert second["most stalls at once"] == "10 in 8.33 ms"
+    assert isinstance(figure, Figure)
+    assert figure.caption.endswith("Without a mark: single-request.")
+
+
+def test_a_million_stalls_make_a_small_picture(tmp_path: Path) -> None:
+    n = 500_000
+    stalling = rows([5004.0] * n, worker=[i * 7 % 1000 for i in range(n)])
+    stalling["intended_ns"] = stalling["start_ns"] = [i * 2_000 for i in range(n)]
+    stalling["end_ns"] = stalling["start_ns"] + 5_004_000_000
+    lookups = {("baseline", "glibc", number): stalling for number in (1, 2)}
+    run = made(tmp_path / "run", lookups, rounds=2, workers=1000)
+    marks = stall_marks(run)
+    assert marks["stalls"].sum() == 2 * n
+    assert len(marks) <= N_TIMES * N_LANES
+    figure = stall_raster(marks, summarise(run))
+    assert isinstance(figure, Figure)
+    assert len(figure.png) < 300_000
+    assert lines(figure)[0]["stalls"] == "1,000,000"
+
+
+def test_no_stall_no_raster(tmp_path: Path) -> None:
+    quiet = made(tmp_path / "quiet", {("baseline", "glibc", 1): rows([0.5] * 10)}, rounds=1)
+    plain = made(tmp_path / "plain", {("baseline", "glibc", 1): rows([5004.0] * 10)}, rounds=1, engine="wire")
+    for run, says in ((quiet, "Nothing stalled or failed"), (plain, "without workers")):
+        shown = stall_raster(stall_marks(run), summarise(run))
+        assert isinstance(shown, Remark)
+        assert says in shown.text
+
+
+def test_a_lone_bad_round_is_named(tmp_path: Path) -> None:
+    lookups: dict[tuple[Any, ...], Any] = {}
+    for number in range(1, 6):
+        lookups["baseline", "glibc", number] = rows([1.0] * 97 + [300.0 if number == 4 else 3.0] * 3)
+        lookups["use-vc", "glibc", number] = rows([2.0] * 100)
+    summary = summarise(made(tmp_path / "run", lookups, rounds=5))
+    figure = latency_by_round(summary)
+    first, second = lines(figure)
+    assert (first["highest p99, ms"], first["in round"]) == ("300", "4")
+    assert first["p50 of a usual round, ms (95 %)"] == "1 (1 to 1)"
+    assert second["p99 of a usual round, ms (95 %)"] == "2 (2 to 2)"
+    assert isinstance(figure, Figure)
+    assert "highest 300 ms in round 4" in figure.alt
+    own = latencies(summary)
+    assert own[own["variant"] == "baseline"]["p99_ms"].tolist() == [3.0, 3.0, 3.0, 300.0, 3.0]
+
+
+def test_a_usual_round_is_a_factor_not_a_sum() -> None:
+    """1, 10 and 100: by hand, 10 times or through the exponential of t(2) = 4.3027 standard errors of the logarithm."""
+    found = usual(pd.Series([1.0, 10.0, 100.0]))
+    half = 4.3027 * math.log(10) / math.sqrt(3)
+    assert found.estimate == pytest.approx(10)
+    assert (found.low, found.high) == pytest.approx((10 * math.exp(-half), 10 * math.exp(half)), rel=1e-3)
+    assert math.isnan(usual(pd.Series([1.0, 2.0])).low)
+
+
+def test_failed_rounds_count_at_the_deadline(tmp_path: Path) -> None:
+    lookups = {("baseline", "glibc", number): rows([0.5] * 10, outcome=-3) for number in (1, 2, 3)}
+    (line,) = lines(latency_by_round(summarise(made(tmp_path / "run", lookups))))
+    assert line["highest p99, ms"] == "16,000"
+
+
+def test_one_round_is_not_followed(tmp_path: Path) -> None:
+    run = made(tmp_path / "run", {("baseline", "glibc", 1): rows([0.5] * 10)}, rounds=1)
+    shown = latency_by_round(summarise(run))
+    assert isinstance(shown, Remark)
+    assert "one round only" in shown.text

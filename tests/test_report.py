@@ -123,7 +123,7 @@ def test_the_page(run: Run) -> None:
     page = Page(text)
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("main")) == len(page.all("h1")) == 1
-    assert len(page.all("img")) == 4
+    assert len(page.all("img")) == len(page.all("details")) == 8
     assert all(image["alt"] and len(image["alt"] or "") > 50 for image in page.all("img"))
     for attributes in (attributes for _, attributes in page.tags):
         for name in ("src", "href", "action", "data"):

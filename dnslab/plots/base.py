@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pandas as pd
 from dnslab.tables import Table
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as MatplotlibFigure
 
 #: told apart without colour as well
@@ -107,3 +109,14 @@ def curves(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame, Any, Any]]:
 
 def legend(figure: MatplotlibFigure) -> None:
     figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
+
+
+def whole_decades(panels: Iterable[Axes], values: pd.Series[float]) -> None:
+    """Log axes from one power of ten to another, so that there are two ticks at least; as they are without a value."""
+    if values.empty:
+        return
+    low, high = math.floor(math.log10(max(values.min(), 0.01))), math.ceil(math.log10(max(values.max(), 0.01)))
+    for axes in panels:
+        axes.set_yscale("log")
+        axes.set_ylim(10.0**low * 0.8, 10.0 ** max(high, low + 1) * 1.25)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")

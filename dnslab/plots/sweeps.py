@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.plots.base import DOTTED, STYLES, Figure, Remark, colours, new_figure, numbers, to_png
+from dnslab.plots.base import DOTTED, STYLES, Figure, Remark, colours, new_figure, numbers, to_png, whole_decades
 from dnslab.stats import Summary
 from dnslab.sweeps import Sweep, swept
 from dnslab.tables import milliseconds, percent
@@ -33,7 +33,7 @@ def sweep(summary: Summary) -> Figure | Remark:
         left.set_title(variant, fontsize="small", loc="left")
     _swept_axes(panels[-1], found)
     panels[0, 0].set_ylim(bottom=0)  # of all; only now, as it ends the scaling to what is drawn
-    _whole_decades(panels[:, 1], frame["p99_ms"][frame["p99_ms"] < math.inf])
+    whole_decades(panels[:, 1], frame["p99_ms"][frame["p99_ms"] < math.inf])
     figure.supxlabel(found.name, fontsize="medium")
     if found.name != "target" and frame["target"].nunique() > 1:
         figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
@@ -89,17 +89,6 @@ def _swept_axes(bottom: Iterable[Axes], found: Sweep) -> None:
         axes.minorticks_off()
         if not found.scale:
             axes.set_xlim(low - 0.5, high + 0.5)
-
-
-def _whole_decades(panels: Iterable[Axes], values: pd.Series[float]) -> None:
-    """Log axes from one power of ten to another, so that there are two ticks at least; as they are without a value."""
-    if values.empty:
-        return
-    low, high = math.floor(math.log10(max(values.min(), 0.01))), math.ceil(math.log10(max(values.max(), 0.01)))
-    for axes in panels:
-        axes.set_yscale("log")
-        axes.set_ylim(10.0**low * 0.8, 10.0 ** max(high, low + 1) * 1.25)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def _swept_told(rows: pd.DataFrame, found: Sweep) -> str:
