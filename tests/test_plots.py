@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -24,6 +25,8 @@ from dnslab.plots import (
     stalls_by_target,
     stalls_over_time,
 )
+from dnslab.plots.base import new_figure, wrapped
+from dnslab.plots.names import CELL, name_curves
 from dnslab.rounds import latencies, usual
 from dnslab.stats import sketches, stalls_per_second, summarise
 from dnslab.tables import milliseconds, percent
@@ -283,3 +286,111 @@ def test_one_round_is_not_followed(tmp_path: Path) -> None:
     shown = latency_by_round(summarise(run))
     assert isinstance(shown, Remark)
     assert "one round only" in shown.text
+
+
+def named(curves: dict[str, tuple[list[float], list[float]]]) -> Any:
+    """Axes with these curves, named."""
+    figure = new_figure(5)
+    axes = figure.subplots()
+    drawn = [line for name, points in curves.items() for line in axes.plot(*points, label=name)]
+    name_curves(figure, axes, drawn)
+    figure.draw_without_rendering()
+    return axes
+
+
+def test_names_stand_free_and_near_their_curve() -> None:
+    """Two curves that share all but their last third, and one far off: by what is drawn, not by where it was put."""
+    curves = {
+        "upper": ([0.0, 2.0, 3.0], [5.0, 5.0, 9.0]),
+        "lower": ([0.0, 2.0, 3.0], [5.0, 5.0, 2.0]),
+        "a name that is rather long (glibc)": ([0.0, 3.0], [0.0, 0.0]),
+    }
+    axes = named(curves)
+    assert axes.figure.legends == []
+    boxes = {text.get_text().replace("\n", " "): text.get_window_extent() for text in axes.texts}
+    assert set(boxes) == set(curves)
+    for name, box in boxes.items():
+        assert not any(box.overlaps(other) for key, other in boxes.items() if key != name)
+        assert axes.get_window_extent().padded(1).containsx(box.x0)
+        assert axes.get_window_extent().padded(1).containsx(box.x1)
+        drawn = {
+            key: axes.transData.transform(list(zip(*dense(points), strict=True))) for key, points in curves.items()
+        }
+        assert not any(box.contains(*dot) for dots in drawn.values() for dot in dots)
+        away = {key: min(distance(box, dot) for dot in dots) for key, dots in drawn.items()}
+        assert away[name] == min(away.values())
+        assert away[name] < 10 * CELL
+
+
+def dense(points: tuple[list[float], list[float]]) -> tuple[Any, Any]:
+    at = np.linspace(points[0][0], points[0][-1], 400)
+    return at, np.interp(at, *points)
+
+
+def distance(box: Any, dot: Any) -> float:
+    return math.hypot(max(box.x0 - dot[0], 0, dot[0] - box.x1), max(box.y0 - dot[1], 0, dot[1] - box.y1))
+
+
+def test_where_names_find_no_place_there_is_a_legend() -> None:
+    """A line that goes to and fro all over the axes."""
+    at = [i / 200 for i in range(201)]
+    curves = {"to and fro": (at, [float(i % 2) for i in range(201)]), "through": ([0.0, 1.0], [0.5, 0.5])}
+    axes = named(curves)
+    assert not axes.texts
+    (legend,) = axes.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(curves)
+
+
+def test_nothing_to_name() -> None:
+    assert named({}).figure.legends == []
+
+
+def test_what_never_stalls_is_told_and_not_drawn(tmp_path: Path) -> None:
+    """Alternatives and tables keep it."""
+    run = raced(tmp_path / "run")
+    figure = stalls_over_time(stalls_per_second(run), summarise(run))
+    assert "use-vc on glibc: 0 stalls" in figure.alt
+    assert [line["use-vc (glibc)"] for line in lines(figure)] == ["0"]
+
+
+def test_long_names_break_where_they_are_read() -> None:
+    assert wrapped("node-local+single-request-reopen (glibc)", 22) == "node-local+\nsingle-request-reopen\n(glibc)"
+    assert wrapped("use-vc (glibc)", 22) == "use-vc (glibc)"
+    assert wrapped("no difference shown", 13) == "no difference\nshown"
+
+
+def test_of_many_curves_the_worst_are_drawn(tmp_path: Path) -> None:
+    nodes = [TargetInfo(f"node-{number:02d}", "glibc", "2.36") for number in range(14)]
+    lookups = {("baseline", node.name, 1): rows([0.5] * (100 - i) + [5004.0 + i] * i) for i, node in enumerate(nodes)}
+    run = made(tmp_path / "run", lookups, rounds=1, known=nodes)
+    for figure in (ecdf(sketches(run), summarise(run)), stalls_over_time(stalls_per_second(run), summarise(run))):
+        assert " 4 more curves are not drawn: the worst are." in figure.caption
+        assert "node-13" in figure.table.frame.to_string()
+        assert "node-03" not in figure.table.frame.to_string()
+
+
+def test_every_figure_of_runs_with_little_to_show(tmp_path: Path) -> None:
+    """Every lookup failed; one configuration did; nothing was measured at all."""
+    failed, fine = rows([0.5] * 10, outcome=-3), rows([0.5] * 10)
+    lost = made(tmp_path / "lost", {("baseline", "glibc", number): failed for number in (1, 2, 3)})
+    lookups = {("baseline", "glibc", number): failed for number in (1, 2, 3)}
+    half = made(tmp_path / "half", lookups | {("use-vc", "glibc", number): fine for number in (1, 2, 3)})
+    plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
+    empty = open_run(write_run(tmp_path / "empty", plan, {}))
+    for run in (lost, half, empty):
+        summary = summarise(run)
+        shown = [
+            ecdf(sketches(run), summary),
+            effects_against_baseline(summary),
+            cost_of_remedies(costs(run, summary), summary),
+            latency_by_round(summary),
+            stalls_over_time(stalls_per_second(run), summary),
+            stall_raster(stall_marks(run), summary),
+            over_the_run(run_slices(run)),
+            stalls_by_target(summary),
+        ]
+        assert all(one._repr_html_() for one in shown)
+    assert "without a curve: baseline on glibc." in ecdf(sketches(half), summarise(half)).caption
+    assert "use-vc (glibc)" not in ecdf(sketches(half), summarise(half)).caption
+    (line,) = lines(stall_raster(stall_marks(half), summarise(half)))
+    assert (line["stalls"], line["failed"]) == ("0", "30")

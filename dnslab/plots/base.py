@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from dnslab.stats import Summary
 from dnslab.tables import Table
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 #: a line over time: each value seen, and which belong together
 DOTTED: Mapping[str, Any] = {"linewidth": 2.2, "marker": "o", "markersize": 4}
+#: curves that the eye tells apart in one picture
+MAX_CURVES = 10
 #: inches across and dots an inch: as wide as a page shows it, with letters that stay readable on a phone
 WIDTH, DPI = 6.2, 160
 
@@ -66,7 +69,7 @@ def new_figure(height: float) -> MatplotlibFigure:
     from matplotlib.figure import Figure as MatplotlibFigure
 
     sns.set_theme(style="whitegrid", context="talk", font_scale=0.8)
-    figure = MatplotlibFigure(figsize=(WIDTH, height), layout="constrained")
+    figure = MatplotlibFigure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
@@ -95,6 +98,22 @@ def colours(variants: Iterable[str]) -> dict[str, Any]:
     return dict(zip(names, sns.color_palette("colorblind", n_colors=max(1, len(names))), strict=False))
 
 
+def palette_of(summary: Summary, load: int) -> dict[str, Any]:
+    """Colours of what was measured under ``load``."""
+    rows = [row for row in summary.rows if row["load"] == load and row["not_applicable"] is None]
+    return colours(row["variant"] for row in rows)
+
+
+def worst(frame: pd.DataFrame, size: pd.Series[float]) -> tuple[pd.DataFrame, str]:
+    """The ``MAX_CURVES`` curves in which ``size``, a value for each row, adds up to most; what to say of the others."""
+    keys = ["variant", "target"]
+    sums = size.astype(float).groupby([frame[key] for key in keys], observed=True).sum()
+    kept = sums.nlargest(MAX_CURVES).index
+    n = len(sums) - len(kept)
+    chosen = frame[pd.MultiIndex.from_frame(frame[keys]).isin(kept)]
+    return chosen, f" {n} more curves are not drawn: the worst are." if n else ""
+
+
 def curves(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame, Any, Any]]:
     """Label, points, colour and line style of each variant and target, in the order of first appearance."""
     several = frame["target"].nunique() > 1
@@ -105,10 +124,6 @@ def curves(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame, Any, Any]]:
         (label(points.iloc[0], several), points, palette[str(key[0])], STYLES[order[key] % len(STYLES)])
         for key, points in groups
     ]
-
-
-def legend(figure: MatplotlibFigure) -> None:
-    figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
 
 
 def whole_decades(panels: Iterable[Axes], values: pd.Series[float]) -> None:

@@ -13,10 +13,10 @@ from dnslab.plots.base import (
     DOTTED,
     Figure,
     Remark,
-    colours,
     label,
     new_figure,
     numbers,
+    palette_of,
     to_png,
     whole_decades,
     wrapped,
@@ -49,7 +49,7 @@ def stall_raster(marks: pd.DataFrame, summary: Summary, load: int = 0) -> Figure
     shown, several = panels[:MAX_PANELS], frame["target"].nunique() > 1
     names = [_name(key, several) for key, _ in shown]
     figure, grid = _grid(names, 2.1)
-    palette = colours(row["variant"] for row in summary.rows)
+    palette = palette_of(summary, load)
     length = summary.loads[load]
     for axes, (key, own) in zip(grid, shown, strict=True):
         _marks(axes, own, palette[key[0]])
@@ -96,7 +96,7 @@ def latency_by_round(summary: Summary, load: int = 0) -> Figure | Remark:
     several = frame["target"].nunique() > 1
     names = [_name(key, several) for key, _ in shown]
     figure, grid = _grid(names, 1.9)
-    palette = colours(row["variant"] for row in summary.rows)
+    palette = palette_of(summary, load)
     told = []
     for axes, (key, own) in zip(grid, shown, strict=True):
         found = {name: usual(own[name]) for name in ("p50_ms", "p99_ms")}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.plots.base import Figure, Remark, colours, label, new_figure, numbers, to_png, wrapped
+from dnslab.plots.base import Figure, Remark, label, new_figure, numbers, palette_of, to_png, wrapped
 from dnslab.stats import Summary
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def effects_against_baseline(summary: Summary, load: int = 0) -> Figure | Remark
     rows = _largest(compared, lambda row: abs(row["effects"]["slow_share"].estimate))
     several = len({row["target"] for row in rows}) > 1
     figure = new_figure(len(MEASURES) * (0.95 + 0.44 * len(rows)))
-    palette = colours(row["variant"] for row in summary.rows)
+    palette = palette_of(summary, load)
     for axes, (heading, key, factor, _) in zip(figure.subplots(len(MEASURES)), MEASURES, strict=True):
         _forest(axes, [(_scaled(row["effects"][key], factor), palette[row["variant"]]) for row in rows])
         _rows(axes, [label(row, several) for row in rows])
@@ -78,7 +78,7 @@ def cost_of_remedies(costs: pd.DataFrame, summary: Summary, load: int = 0) -> Fi
     several = len({row["target"] for row in shown}) > 1
     figure = new_figure(1.1 + 0.5 * len(shown))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(5, 6))
-    palette = colours(row["variant"] for row in summary.rows)
+    palette = palette_of(summary, load)
     _paid(left, shown, palette)
     _asked(right, shown, palette)
     _rows(left, [label(row, several) for row in shown])

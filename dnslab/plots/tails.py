@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.plots.base import Figure, curves, legend, new_figure, numbers, to_png
+from dnslab.plots.base import Figure, curves, new_figure, numbers, to_png, worst
+from dnslab.plots.names import name_curves
 from dnslab.stats import NAMED_LEVELS, Summary
 from dnslab.tables import milliseconds, percent
+
+if TYPE_CHECKING:
+    from matplotlib.lines import Line2D
 
 
 def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
@@ -20,15 +25,17 @@ def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
     """
     figure = new_figure(6.2)
     axes = figure.subplots()
-    frame = sketches[sketches["load"] == load]
+    chosen = sketches[sketches["load"] == load]
+    # Lookups that failed weigh most, then time.
+    frame, more = worst(chosen, chosen["response_ms"] + 1e9 * (1 - chosen["answered_share"]))
     floor = 1e-4
+    drawn: list[Line2D] = []
     for label, points, colour, style in curves(frame):
         failed = 1 - float(points["answered_share"].iloc[0])
         rest = (1 - points["level"]).clip(lower=floor)
         name = f"{label}, {percent(failed)} failed" if failed > 0 else label
-        axes.plot(
-            points["response_ms"].clip(lower=0.01), rest, color=colour, linestyle=style, linewidth=2.2, label=name
-        )
+        look = {"color": colour, "linestyle": style, "linewidth": 2.2, "label": name}
+        drawn += axes.plot(points["response_ms"].clip(lower=0.01), rest, **look)
         if failed > 0:
             last = float(points["response_ms"].iloc[-1])
             axes.plot([last], [max(failed, floor)], marker="x", color=colour, markersize=10, markeredgewidth=2.5)
@@ -38,16 +45,23 @@ def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
     axes.set_xlabel("response time, ms (log)")
     axes.set_ylabel("share not answered yet (log)")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value * 100:g} %")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    if len(frame):
-        legend(figure)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    name_curves(figure, axes, drawn)
     alt = "Share of lookups not yet answered against response time. " + _numbers(summary, load)
     caption = (
         "How to read it: a curve that drops early and reaches far down is good; a shelf that ends at a time-out shows "
         "the share of lookups that waited for it. A cross marks the share that failed. It does not show when or why."
+        f"{more}"
     )
+    lost = [row for row in summary.rows if row["load"] == load and row.get("failed_share") == 1]
+    if lost:
+        caption += f" Every lookup failed, so without a curve: {', '.join(_whose(row) for row in lost)}."
     table = numbers([_quantiles(points) for _, points, _, _ in curves(frame)], "response time, ms")
     return Figure(to_png(figure), alt, caption, table)
+
+
+def _whose(row: Mapping[str, Any]) -> str:
+    return f"{row['variant']} on {row['target']}"
 
 
 def _quantiles(points: pd.DataFrame) -> dict[str, str]:
@@ -68,7 +82,7 @@ def _numbers(summary: Summary, load: int) -> str:
     for row in summary.rows:
         if row["load"] == load and row["not_applicable"] is None:
             parts.append(
-                f"{row['variant']} on {row['target']}: {percent(row['slow_share'])} at or over 1 s, "
+                f"{_whose(row)}: {percent(row['slow_share'])} at or over 1 s, "
                 f"median {milliseconds(row['p50_ms'])} ms, slowest {milliseconds(row['max_ms'])} ms, "
                 f"{percent(row['failed_share'])} failed"
             )

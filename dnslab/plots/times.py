@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.plots.base import DOTTED, Figure, curves, legend, new_figure, numbers, to_png
+from dnslab.plots.base import DOTTED, Figure, curves, new_figure, numbers, to_png, worst
+from dnslab.plots.names import name_curves
 from dnslab.stats import Summary
 from dnslab.tables import Table, percent
 from dnslab.timeline import Spell, pooled, spells
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 #: lines of a figure's table
 N_SPANS = 10
@@ -27,26 +30,44 @@ def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> 
 
     figure = new_figure(5.2)
     axes = figure.subplots()
-    frame = seconds[seconds["load"] == load]
-    for label, points, colour, style in curves(frame):
-        share = points["stalls"] / points["n"].where(points["n"] > 0)
-        axes.plot(points["second"], share * 100, color=colour, linestyle=style, label=label, **DOTTED)
-    axes.set_ylim(bottom=0)
+    chosen = seconds[seconds["load"] == load]
+    frame, more = worst(chosen, chosen["stalls"])
+    share = frame["stalls"] / frame["n"].where(frame["n"] > 0)
+    drawn = _lines(axes, frame.assign(at=frame["second"], share=share))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("second of the trial")
     axes.set_ylabel("lookups that stalled, %")
-    if len(frame):
-        legend(figure)
+    name_curves(figure, axes, drawn)
     rows = [row for row in summary.rows if row["load"] == load and row["not_applicable"] is None]
     counts = "; ".join(f"{row['variant']} on {row['target']}: {row['stalls']:,} stalls" for row in rows)
     caption = (
         "How to read it: a level line means that stalls do not depend on how long a trial runs; one that falls means "
         "that later lookups rode flows of earlier ones. Rounds are added up; the table's intervals keep them apart."
+        f"{more}"
     )
     alt = f"Share of lookups that stalled, second by second. {counts}."
     spans = frame.assign(at=frame["second"], bad=frame["stalls"])
     table = _by_span(spans, "second", lambda rows: f"{rows['at'].min()} to {rows['at'].max() + 1}")
     return Figure(to_png(figure), alt, caption, table)
+
+
+def _lines(axes: Axes, frame: pd.DataFrame) -> list[Line2D]:
+    """Lines of ``share`` over ``at``; those that stay at 0 would hide each other, and are named above instead."""
+    drawn: list[Line2D] = []
+    quiet = []
+    for label, points, colour, style in curves(frame):
+        if points["share"].max() > 0:
+            look = {**DOTTED, "color": colour, "linestyle": style, "label": label}
+            drawn += axes.plot(points["at"], points["share"] * 100, **look)
+        else:
+            quiet.append(label)
+    if len(frame):
+        axes.plot(frame["at"], frame["at"] * 0, linewidth=0)  # time is time without a line, too
+    if quiet:
+        text = textwrap.fill(f"None with {', '.join(quiet)}.", 58, break_on_hyphens=False)
+        axes.set_title(text, loc="left", fontsize="small")
+    axes.set_ylim(0, None if drawn else 1)
+    return drawn
 
 
 def _by_span(frame: pd.DataFrame, what: str, told: Callable[[pd.DataFrame], str]) -> Table:
@@ -71,15 +92,11 @@ def over_the_run(slices: pd.DataFrame, load: int = 0) -> Figure:
     figure = new_figure(5.2)
     axes = figure.subplots()
     frame = pooled(slices, load).assign(target="all")
-    for label, points, colour, style in curves(frame):
-        middle_s, share = (points["start_s"] + points["end_s"]) / 2, points["bad"] / points["n"]
-        axes.plot(middle_s, share * 100, color=colour, linestyle=style, label=label, **DOTTED)
-    axes.set_ylim(bottom=0)
+    drawn = _lines(axes, frame.assign(at=(frame["start_s"] + frame["end_s"]) / 2, share=frame["bad"] / frame["n"]))
     axes.set_xlim(0, float(frame["end_s"].max()) if len(frame) else 1)
     _clock_axis(axes)
     axes.set_ylabel("lookups that stalled or failed, %")
-    if len(frame):
-        legend(figure)
+    name_curves(figure, axes, drawn)
     worse = spells(frame)
     went = "; ".join(map(_spell, worse)) or "no configuration went bad for a part of the run only"
     totals = frame.groupby("variant", sort=False, observed=True)[["n", "bad"]].sum()
