@@ -25,7 +25,7 @@ from dnslab.plots import (
     stalls_by_target,
     stalls_over_time,
 )
-from dnslab.plots.base import new_figure, wrapped
+from dnslab.plots.base import MAX_CURVES, new_figure, wrapped
 from dnslab.plots.names import CELL, name_curves
 from dnslab.rounds import latencies, usual
 from dnslab.stats import sketches, stalls_per_second, summarise
@@ -166,7 +166,7 @@ def test_of_many_effects_the_largest_are_drawn(tmp_path: Path) -> None:
         cost_of_remedies(costs(run, summarise(run)), summarise(run)),
     ):
         assert isinstance(figure, Figure)
-        assert " 2 more are not drawn" in figure.caption
+        assert " 6 more are not drawn" in figure.caption
         assert "node-13" in figure.alt
     assert "node-01" not in effects_against_baseline(summarise(run)).alt  # type: ignore[union-attr]
 
@@ -364,7 +364,7 @@ def test_of_many_curves_the_worst_are_drawn(tmp_path: Path) -> None:
     lookups = {("baseline", node.name, 1): rows([0.5] * (100 - i) + [5004.0 + i] * i) for i, node in enumerate(nodes)}
     run = made(tmp_path / "run", lookups, rounds=1, known=nodes)
     for figure in (ecdf(sketches(run), summarise(run)), stalls_over_time(stalls_per_second(run), summarise(run))):
-        assert " 4 more curves are not drawn: the worst are." in figure.caption
+        assert f" {14 - MAX_CURVES} more curves are not drawn: the worst are." in figure.caption
         assert "node-13" in figure.table.frame.to_string()
         assert "node-03" not in figure.table.frame.to_string()
 
@@ -394,3 +394,11 @@ def test_every_figure_of_runs_with_little_to_show(tmp_path: Path) -> None:
     assert "use-vc (glibc)" not in ecdf(sketches(half), summarise(half)).caption
     (line,) = lines(stall_raster(stall_marks(half), summarise(half)))
     assert (line["stalls"], line["failed"]) == ("0", "30")
+
+
+def test_long_targets_are_short_in_pictures() -> None:
+    """What tells pods apart stays: their own name, and that of their node."""
+    name = "use-vc (web-6f7c@ip-10-0-12-17.eu-central-1.compute.internal)"
+    assert wrapped(name, 22) == "use-vc\n(web-6f7c\n@ip-10-0-12-17)"
+    assert wrapped("baseline (debian@10.0.12.17)", 22) == "baseline\n(debian@10.0.12.17)"
+    assert wrapped("checkout-service-7d4b9c6f5d-x2x7p", 22) == "checkout-se…6f5d-x2x7p"

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
 
 #: told apart without colour as well
-STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+STYLES: Sequence[Any] = (
+    *("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1))),
+    *((0, (8, 2, 2, 2)), (0, (4, 4)), (0, (6, 1, 1, 1, 1, 1))),
+)
 #: a line over time: each value seen, and which belong together
 DOTTED: Mapping[str, Any] = {"linewidth": 2.2, "marker": "o", "markersize": 4}
 #: curves that the eye tells apart in one picture
-MAX_CURVES = 10
+MAX_CURVES = len(STYLES)
+#: of a host that is not an address: what follows its own name
+_DOMAIN = re.compile(r"(@[^@.)]*[A-Za-z][^@.)]*)\.[^)]*")
 #: inches across and dots an inch: as wide as a page shows it, with letters that stay readable on a phone
 WIDTH, DPI = 6.2, 160
 
@@ -85,9 +91,24 @@ def label(row: Mapping[str, Any] | pd.Series[Any], several: bool) -> str:
 
 
 def wrapped(name: str, width: int) -> str:
-    """A name over lines of about ``width`` characters: after a plus, before a bracket, at blanks."""
+    """A name for a picture, in lines of at most ``width`` characters: after a plus, before a bracket, at blanks.
+
+    What does not fit in one line loses its host's domain, then its middle; tables have it whole.
+
+    >>> wrapped("node-local+use-vc (web@ip-10-0-0-17.compute.internal)", 22)
+    'node-local+\\nuse-vc\\n(web@ip-10-0-0-17)'
+    """
     parts = name.replace("+", "+\n").replace(" (", "\n(").split("\n") if len(name) > width else [name]
-    return "\n".join(textwrap.fill(part, width, break_long_words=False, break_on_hyphens=False) for part in parts)
+    return "\n".join(line for part in parts for line in _fitting(part, width))
+
+
+def _fitting(part: str, width: int) -> list[str]:
+    short = _DOMAIN.sub(r"\1", part) if len(part) > width else part
+    pieces = short.replace("@", "\n@").split("\n") if len(short) > width else [short]
+    lines = [
+        line for piece in pieces for line in textwrap.wrap(piece, width, break_long_words=False, break_on_hyphens=False)
+    ]
+    return [line if len(line) <= width else f"{line[: width // 2]}…{line[1 - width // 2 :]}" for line in lines]
 
 
 def colours(variants: Iterable[str]) -> dict[str, Any]:
@@ -114,12 +135,11 @@ def worst(frame: pd.DataFrame, size: pd.Series[float]) -> tuple[pd.DataFrame, st
     return chosen, f" {n} more curves are not drawn: the worst are." if n else ""
 
 
-def curves(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame, Any, Any]]:
+def curves(frame: pd.DataFrame, palette: Mapping[str, Any]) -> list[tuple[str, pd.DataFrame, Any, Any]]:
     """Label, points, colour and line style of each variant and target, in the order of first appearance."""
     several = frame["target"].nunique() > 1
     groups = list(frame.groupby(["variant", "target"], sort=False, observed=True))
     order = {key: i for i, key in enumerate(sorted(key for key, _ in groups))}
-    palette = colours(frame["variant"])
     return [
         (label(points.iloc[0], several), points, palette[str(key[0])], STYLES[order[key] % len(STYLES)])
         for key, points in groups

@@ -47,7 +47,7 @@ def name_curves(figure: MatplotlibFigure, axes: Axes, curves: Sequence[Line2D]) 
         needed = _size(axes, text)
         found = _place(taken, _union([own for j, own in enumerate(cells) if j != i], size), drawn[i], needed)
         if found is None:
-            figure.legend(handles=list(curves), loc="outside lower center", ncols=2, fontsize="small", frameon=False)
+            _legend(figure, curves)
             return
         corner, way = found
         taken |= _cells(size, corner[None], (corner + needed)[None]) | _cells(size, way, way)
@@ -56,6 +56,14 @@ def name_curves(figure: MatplotlibFigure, axes: Axes, curves: Sequence[Line2D]) 
         axes.plot(way[:, 0], way[:, 1], color=curve.get_color(), linewidth=1.2, transform=axes.transAxes)
         look: dict[str, Any] = {"transform": axes.transAxes, "fontsize": "small", "linespacing": 1.0, "va": "bottom"}
         axes.text(corner[0], corner[1], text, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5}, **look)
+
+
+def _legend(figure: MatplotlibFigure, curves: Sequence[Line2D]) -> None:
+    """Below the axes, which keep their height."""
+    names = [wrapped(str(curve.get_label()), 2 * WIDTH) for curve in curves]
+    look: dict[str, Any] = {"ncols": 1, "fontsize": "small", "frameon": False, "labelspacing": 0.3}
+    figure.legend(list(curves), names, loc="outside lower center", **look)
+    figure.set_figheight(figure.get_figheight() + 0.25 * sum(name.count("\n") + 1 for name in names))
 
 
 def _dots(axes: Axes, curve: Line2D) -> _Dots:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: rows of a panel: what one look takes in
-MAX_ROWS = 12
+MAX_ROWS = 8
+#: characters beside a row
+WIDTH = 22
 #: what is shown of an effect: heading, key, factor to what the axis shows, unit
 MEASURES = (
     ("share at or over 1 s, points", "slow_share", 100.0, "points"),
@@ -35,25 +37,26 @@ def effects_against_baseline(summary: Summary, load: int = 0) -> Figure | Remark
         return Remark(_nothing_compared(summary, load))
     rows = _largest(compared, lambda row: abs(row["effects"]["slow_share"].estimate))
     several = len({row["target"] for row in rows}) > 1
-    figure = new_figure(len(MEASURES) * (0.95 + 0.44 * len(rows)))
+    names = [wrapped(label(row, several), WIDTH) for row in rows]
+    figure = new_figure(len(MEASURES) * (0.95 + _height(names)))
     palette = palette_of(summary, load)
     for axes, (heading, key, factor, _) in zip(figure.subplots(len(MEASURES)), MEASURES, strict=True):
         _forest(axes, [(_scaled(row["effects"][key], factor), palette[row["variant"]]) for row in rows])
-        _rows(axes, [label(row, several) for row in rows])
+        _rows(axes, names)
         axes.set_title(heading, loc="left", fontsize="medium")
         for place, row in enumerate(rows):
             word = wrapped(row["verdicts"][key].word, 13)
             axes.annotate(word, (1.03, place), xycoords=("axes fraction", "data"), **SMALL)
     told = [
         {
-            "measure": heading,
             "configuration": row["variant"],
             "target": row["target"],
+            "measure": heading,
             "against baseline (95 %)": _bounds(_scaled(row["effects"][key], factor)),
             "verdict": row["verdicts"][key].word,
         }
-        for heading, key, factor, _ in MEASURES
         for row in rows
+        for heading, key, factor, _ in MEASURES
     ]
     caption = (
         "How to read it: a point left of the line is less than baseline, right of it more; the bar is the 95 % "
@@ -76,12 +79,13 @@ def cost_of_remedies(costs: pd.DataFrame, summary: Summary, load: int = 0) -> Fi
     dearest = _largest(costs[compared].to_dict("records"), lambda row: row["p50_ms"])
     shown = [*baselines.head(1).to_dict("records"), *dearest]
     several = len({row["target"] for row in shown}) > 1
-    figure = new_figure(1.1 + 0.5 * len(shown))
+    names = [wrapped(label(row, several), WIDTH) for row in shown]
+    figure = new_figure(1.1 + _height(names))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(5, 6))
     palette = palette_of(summary, load)
     _paid(left, shown, palette)
     _asked(right, shown, palette)
-    _rows(left, [label(row, several) for row in shown])
+    _rows(left, names)
     right.tick_params(labelleft=False)
     told = [
         {
@@ -122,6 +126,11 @@ def _left_out(n: int, which: str) -> str:
     return f" {n} more are not drawn: {which}." if n > 0 else ""
 
 
+def _height(names: Sequence[str]) -> float:
+    """Inches that these rows take, each with the room of the tallest."""
+    return len(names) * (0.06 + 0.21 * max(2, *(name.count("\n") + 1 for name in names)))
+
+
 def _forest(axes: Axes, found: Sequence[tuple[Estimate, Any]]) -> None:
     for place, ((estimate, low, high), colour) in enumerate(found):
         axes.plot([low, high], [place, place], color=colour, linewidth=3, solid_capstyle="butt")
@@ -139,7 +148,7 @@ def _zero(axes: Axes) -> None:
 
 
 def _rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), [wrapped(name, 22) for name in names], linespacing=1.0)
+    axes.set_yticks(range(len(names)), names, linespacing=1.0)
     axes.set_ylim(len(names) - 0.5, -0.5)
 
 

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.plots.base import DOTTED, STYLES, Figure, Remark, colours, new_figure, numbers, to_png, whole_decades
+from dnslab.plots.base import (
+    DOTTED,
+    STYLES,
+    Figure,
+    Remark,
+    colours,
+    new_figure,
+    numbers,
+    to_png,
+    whole_decades,
+    wrapped,
+)
 from dnslab.stats import Summary
 from dnslab.sweeps import Sweep, swept
 from dnslab.tables import milliseconds, percent
@@ -26,7 +37,7 @@ def sweep(summary: Summary) -> Figure | Remark:
     frame = found.frame
     variants = list(dict.fromkeys(row["variant"] for row in summary.rows if row["variant"] in set(frame["variant"])))
     palette = colours(variants)
-    figure = new_figure(1.9 * len(variants) + 1.3)
+    figure = new_figure(1.9 * len(variants) + (1.3 if _upright(found) else 4))
     panels = figure.subplots(len(variants), 2, sharex=True, sharey="col", squeeze=False)
     for (left, right), variant in zip(panels, variants, strict=True):
         _swept_panels(left, right, frame[frame["variant"] == variant], palette[variant], joined=found.scale)
@@ -78,6 +89,11 @@ def _swept_panels(left: Axes, right: Axes, rows: pd.DataFrame, colour: Any, join
     right.set_ylabel("p99, ms", fontsize="small")
 
 
+def _upright(found: Sweep) -> bool:
+    """Whether names of values have room beside each other."""
+    return found.scale or found.frame["value"].nunique() <= 4
+
+
 def _swept_axes(bottom: Iterable[Axes], found: Sweep) -> None:
     """Ticks where values are; a log axis where they lie that far apart that the low ones would run together."""
     ticks = found.frame.drop_duplicates("value")
@@ -85,7 +101,11 @@ def _swept_axes(bottom: Iterable[Axes], found: Sweep) -> None:
     for axes in bottom:
         if found.scale and high >= 8 * low > 0:
             axes.set_xscale("log")
-        axes.set_xticks(ticks["value"], [textwrap.fill(label, 12) for label in ticks["label"]])
+        if _upright(found):
+            axes.set_xticks(ticks["value"], [textwrap.fill(name, 12) for name in ticks["label"]])
+        else:
+            names = [wrapped(name, 24).replace("\n", "") for name in ticks["label"]]
+            axes.set_xticks(ticks["value"], names, rotation=90, fontsize="small")
         axes.minorticks_off()
         if not found.scale:
             axes.set_xlim(low - 0.5, high + 0.5)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.plots.base import Figure, curves, new_figure, numbers, to_png, worst
+from dnslab.plots.base import Figure, curves, new_figure, numbers, palette_of, to_png, worst
 from dnslab.plots.names import name_curves
 from dnslab.stats import NAMED_LEVELS, Summary
 from dnslab.tables import milliseconds, percent
@@ -30,7 +30,7 @@ def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
     frame, more = worst(chosen, chosen["response_ms"] + 1e9 * (1 - chosen["answered_share"]))
     floor = 1e-4
     drawn: list[Line2D] = []
-    for label, points, colour, style in curves(frame):
+    for label, points, colour, style in curves(frame, palette_of(summary, load)):
         failed = 1 - float(points["answered_share"].iloc[0])
         rest = (1 - points["level"]).clip(lower=floor)
         name = f"{label}, {percent(failed)} failed" if failed > 0 else label
@@ -56,7 +56,8 @@ def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
     lost = [row for row in summary.rows if row["load"] == load and row.get("failed_share") == 1]
     if lost:
         caption += f" Every lookup failed, so without a curve: {', '.join(_whose(row) for row in lost)}."
-    table = numbers([_quantiles(points) for _, points, _, _ in curves(frame)], "response time, ms")
+    groups = [points for _, points in frame.groupby(["variant", "target"], sort=False, observed=True)]
+    table = numbers([_quantiles(points) for points in groups], "response time, ms")
     return Figure(to_png(figure), alt, caption, table)
 
 

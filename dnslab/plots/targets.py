@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.plots.base import Figure, Remark, colours, new_figure, numbers, to_png
+from dnslab.plots.base import Figure, Remark, colours, new_figure, numbers, to_png, wrapped
 from dnslab.stats import Summary
 from dnslab.tables import percent
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 #: more targets than this are counted in the caption: six rows are what one look takes in
 MAX_PANELS = 12
 #: characters above a panel, beside the longest name of a configuration
-TITLE_WIDTH = 25
+TITLE_WIDTH = 21
 
 
 def stalls_by_target(summary: Summary, load: int = 0) -> Figure | Remark:
@@ -31,11 +30,11 @@ def stalls_by_target(summary: Summary, load: int = 0) -> Figure | Remark:
     variants = list(dict.fromkeys(frame["variant"]))
     palette = colours(variants)
     n_rows = -(-len(shown) // 2)
-    figure = new_figure(n_rows * (0.9 + 0.36 * len(variants)) + 0.6)
+    figure = new_figure(n_rows * (0.9 + 0.42 * len(variants)) + 0.6)
     panels = figure.subplots(n_rows, 2, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, target in zip(panels, shown, strict=False):
         _panel(axes, frame[frame["target"] == target], variants, palette)
-        axes.set_title(textwrap.fill(target.replace("@", " @"), TITLE_WIDTH), fontsize="small")
+        axes.set_title(wrapped(target, TITLE_WIDTH), fontsize="small")
     panels[0].set_xlim(left=0)  # of all; only now, as it ends the scaling to what is drawn
     for axes in panels[len(shown) :]:
         axes.remove()
@@ -72,7 +71,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, variants: list[str], palette: Mapping
         axes.plot([share], [place], "o", color=colour, markersize=8, clip_on=False, zorder=3)
         if row["failed_share"] > 0:
             axes.plot([row["failed_share"] * 100], [place], "x", color=colour, markersize=9, markeredgewidth=2.5)
-    axes.set_yticks(range(len(variants)), [name.replace("+", "+\n") for name in variants])
+    axes.set_yticks(range(len(variants)), [wrapped(name, 22) for name in variants], linespacing=1.0)
     axes.set_ylim(len(variants) - 0.5, -0.5)
     axes.tick_params(labelbottom=True)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.plots.base import DOTTED, Figure, curves, new_figure, numbers, to_png, worst
+from dnslab.plots.base import DOTTED, Figure, colours, curves, label, new_figure, numbers, palette_of, to_png, worst
 from dnslab.plots.names import name_curves
 from dnslab.stats import Summary
 from dnslab.tables import Table, percent
@@ -33,7 +33,7 @@ def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> 
     chosen = seconds[seconds["load"] == load]
     frame, more = worst(chosen, chosen["stalls"])
     share = frame["stalls"] / frame["n"].where(frame["n"] > 0)
-    drawn = _lines(axes, frame.assign(at=frame["second"], share=share))
+    drawn = _lines(axes, frame.assign(at=frame["second"], share=share), palette_of(summary, load))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("second of the trial")
     axes.set_ylabel("lookups that stalled, %")
@@ -51,16 +51,16 @@ def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> 
     return Figure(to_png(figure), alt, caption, table)
 
 
-def _lines(axes: Axes, frame: pd.DataFrame) -> list[Line2D]:
+def _lines(axes: Axes, frame: pd.DataFrame, palette: Mapping[str, Any]) -> list[Line2D]:
     """Lines of ``share`` over ``at``; those that stay at 0 would hide each other, and are named above instead."""
     drawn: list[Line2D] = []
     quiet = []
-    for label, points, colour, style in curves(frame):
+    for name, points, colour, style in curves(frame, palette):
         if points["share"].max() > 0:
-            look = {**DOTTED, "color": colour, "linestyle": style, "label": label}
+            look = {**DOTTED, "color": colour, "linestyle": style, "label": name}
             drawn += axes.plot(points["at"], points["share"] * 100, **look)
         else:
-            quiet.append(label)
+            quiet.append(name)
     if len(frame):
         axes.plot(frame["at"], frame["at"] * 0, linewidth=0)  # time is time without a line, too
     if quiet:
@@ -74,15 +74,15 @@ def _by_span(frame: pd.DataFrame, what: str, told: Callable[[pd.DataFrame], str]
     """The share ``bad`` of ``n`` by spans of ``at`` (whole numbers), ten of them at most, a column a curve."""
     if frame.empty:
         return numbers([], what)
-    labels: dict[Any, str] = {
-        (points["variant"].iloc[0], points["target"].iloc[0]): label for label, points, _, _ in curves(frame)
-    }
+    several = frame["target"].nunique() > 1
+    keys = ["variant", "target"]
+    labels = [label(row, several) for _, row in frame[keys].drop_duplicates().iterrows()]
     width = -(-(int(frame["at"].max()) + 1 - int(frame["at"].min())) // N_SPANS)
     rows = []
     for _, span in frame.groupby((frame["at"] - frame["at"].min()) // width):
-        row = {what: told(span), **dict.fromkeys(labels.values(), "")}
-        for key, own in span.groupby(["variant", "target"], observed=True):
-            row[labels[key]] = percent(own["bad"].sum() / own["n"].sum()) if own["n"].sum() else ""
+        row = {what: told(span), **dict.fromkeys(labels, "")}
+        for _, own in span.groupby(keys, observed=True):
+            row[label(own.iloc[0], several)] = percent(own["bad"].sum() / own["n"].sum()) if own["n"].sum() else ""
         rows.append(row)
     return numbers(rows, f"share of lookups by {what}")
 
@@ -92,7 +92,10 @@ def over_the_run(slices: pd.DataFrame, load: int = 0) -> Figure:
     figure = new_figure(5.2)
     axes = figure.subplots()
     frame = pooled(slices, load).assign(target="all")
-    drawn = _lines(axes, frame.assign(at=(frame["start_s"] + frame["end_s"]) / 2, share=frame["bad"] / frame["n"]))
+    palette = colours(frame["variant"])
+    drawn = _lines(
+        axes, frame.assign(at=(frame["start_s"] + frame["end_s"]) / 2, share=frame["bad"] / frame["n"]), palette
+    )
     axes.set_xlim(0, float(frame["end_s"].max()) if len(frame) else 1)
     _clock_axis(axes)
     axes.set_ylabel("lookups that stalled or failed, %")
