@@ -1,5 +1,6 @@
 """The answer in words: what stalls, which configuration does not, what it costs, and what the run cannot show.
 
+Told twice from the same figures: as a headline of two sentences, and question by question for a reader in a hurry.
 A cause is named only by its evidence in the measurements. What was injected is said because the plan says it.
 """
 
@@ -12,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dnslab import power
+from dnslab.answers import answers, listed, told
 from dnslab.stats import STEP_TOLERANCE, Summary
 from dnslab.tables import percent
 from dnslab.validity import Veto
@@ -30,15 +32,25 @@ MOST_TARGETS = 6
 MOST_STEPS = 3
 RACE = "the pattern of the conntrack race"
 SEQUENTIAL = ("single-request", "single-request-reopen")
+VOID = "No conclusion: this run cannot be relied on."
+
+
+class Sentences(tuple[str, ...]):
+    """Sentences that show themselves in a notebook as a list."""
+
+    def _repr_html_(self) -> str:
+        return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in self)}</ul>" if self else ""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The answer in two sentences (``headline``), ``evidence`` and ``limits`` a sentence each, and the vetoes."""
+    """The answer in two sentences (``headline``) and by the question each part of it answers (``answers``, empty when
+    void), ``evidence`` and ``limits`` a sentence each, and the vetoes."""
 
     headline: str
-    evidence: tuple[str, ...]
-    limits: tuple[str, ...]
+    answers: Mapping[str, str]
+    evidence: Sentences
+    limits: Sentences
     vetoes: tuple[Veto, ...]
 
     @property
@@ -56,28 +68,35 @@ class Findings:
             f"{html.escape(veto.advice[0].upper() + veto.advice[1:])}.</li>"
             for veto in self.vetoes
         )
-        points = "".join(f"<li>{html.escape(line)}</li>" for line in self.evidence)
+        lines = "".join(
+            f"<div><dt>{question}</dt><dd>{html.escape(answer)}</dd></div>" for question, answer in self.answers.items()
+        )
         return (
-            f"<p class='headline'>{html.escape(self.headline)}</p>"
+            (f"<dl class='answers'>{lines}</dl>" if lines else f"<p class='headline'>{VOID}</p>")
             + (f"<ul class='vetoes'>{marks}</ul>" if marks else "")
-            + (f"<ul class='evidence'>{points}</ul>" if points else "")
+            + self.evidence._repr_html_()
         )
 
 
 def conclude(summary: Summary, vetoes: Sequence[Veto]) -> Findings:
     """Findings of ``summary``; a veto of severity ``void`` empties the headline."""
     void = [veto for veto in vetoes if veto.severity == "void"]
-    limits = tuple(_limits(summary))
+    limits = Sentences(_limits(summary))
     if void:
         reasons = "; ".join(dict.fromkeys(f"{veto.name} ({veto.seen})" for veto in void[:3]))
-        return Findings(f"No conclusion: this run cannot be relied on. {reasons}.", (), limits, tuple(vetoes))
-    sentences = [_first(summary), _second(summary)]
-    return Findings(" ".join(filter(None, sentences)), tuple(_evidence(summary)), limits, tuple(vetoes))
+        return Findings(f"{VOID} {reasons}.", {}, Sentences(), limits, tuple(vetoes))
+    headline = " ".join(filter(None, [_first(summary), _second(summary)]))
+    return Findings(headline, _answers(summary, vetoes), Sentences(_evidence(summary)), limits, tuple(vetoes))
+
+
+def _measured(summary: Summary) -> list[Mapping[str, Any]]:
+    """Rows of the first load that hold a lookup."""
+    return [row for row in summary.rows if row["load"] == 0 and row["not_applicable"] is None and row["n"]]
 
 
 def _baselines(summary: Summary) -> list[Mapping[str, Any]]:
     """Baseline's rows under the first load, one a target."""
-    return [r for r in summary.rows if r["variant"] == "baseline" and r["load"] == 0 and r["not_applicable"] is None]
+    return [row for row in _measured(summary) if row["variant"] == "baseline"]
 
 
 def _led_by(summary: Summary) -> str | None:
@@ -85,7 +104,7 @@ def _led_by(summary: Summary) -> str | None:
     configuration applies to."""
     baselines = _baselines(summary)
     if not baselines:
-        return next((row["target"] for row in summary.rows if row["not_applicable"] is None), None)
+        return next((row["target"] for row in _measured(summary)), None)
 
     def badness(row: Mapping[str, Any]) -> tuple[bool, bool, float]:
         bad = row["stalls_share"] + row["failed_share"]
@@ -95,13 +114,14 @@ def _led_by(summary: Summary) -> str | None:
 
 
 def _baseline(summary: Summary) -> Mapping[str, Any] | None:
-    return summary.row("baseline", _led_by(summary))
+    target = _led_by(summary)
+    return next((row for row in _baselines(summary) if row["target"] == target), None)
 
 
 def _rows(summary: Summary) -> list[Mapping[str, Any]]:
     """Rows of the first load on the target that the headline speaks of."""
     target = _led_by(summary)
-    return [r for r in summary.rows if r["target"] == target and r["load"] == 0 and r["not_applicable"] is None]
+    return [row for row in _measured(summary) if row["target"] == target]
 
 
 def _with_interval(row: Mapping[str, Any]) -> str:
@@ -117,8 +137,7 @@ def _with_interval(row: Mapping[str, Any]) -> str:
 def _first(summary: Summary) -> str:
     baseline = _baseline(summary)
     if baseline is None:
-        rows = _rows(summary)
-        return f"No baseline was measured; {len(rows)} configurations were." if rows else "Nothing was measured."
+        return _without_baseline(summary)
     injected = "" if summary.fault == "none" else f"With the fault {summary.fault} injected, "
     stalls = _with_interval(baseline)
     length = f"{baseline['stall_ms'] / 1e3:.3g} s"
@@ -144,8 +163,8 @@ def cause_of(summary: Summary) -> str:
     clean = bool(sequential) and all(row["stalls"] == 0 and row["failed"] == 0 for row in sequential)
     if flagged >= FLAGGED_RACE and not dropped and clean:
         return (
-            f"{percent(flagged)} of them lost just one of the two parallel answers and sequential queries lost none, "
-            f"which is {RACE}"
+            f"{percent(flagged)} of the stalls lost just one of the two parallel answers and sequential queries lost "
+            f"none, which is {RACE}"
         )
     if dropped and flagged < FLAGGED_OVERFLOW:
         return (
@@ -154,10 +173,10 @@ def cause_of(summary: Summary) -> str:
         )
     if flagged >= FLAGGED_RACE and not dropped and not sequential:
         return (
-            f"{percent(flagged)} of them lost just one of the two parallel answers, and without {SEQUENTIAL[0]} beside "
-            "it this run does not show why"
+            f"{percent(flagged)} of the stalls lost just one of the two parallel answers, and without {SEQUENTIAL[0]} "
+            "beside it this run does not show why"
         )
-    return "their cause is not shown by this run"
+    return "the cause is not shown by this run"
 
 
 def _second(summary: Summary) -> str:
@@ -168,25 +187,20 @@ def _second(summary: Summary) -> str:
     if not baseline["stalls"] and not baseline["failed"]:
         worse = [row for row in others if row["stalls"] or row["failed"]]
         if worse:
-            return "Of the others, " + "; ".join(_told(row) for row in worse) + "."
+            return "Of the others, " + "; ".join(told(row) for row in worse) + "."
         return "Nor did any of the others stall or fail."
     clean = [row for row in others if row["stalls"] == 0 and row["failed"] == 0]
     bad = [row for row in others if row not in clean]
     parts = []
     if clean:
-        names = _listed([row["variant"] for row in clean])
+        names = listed([row["variant"] for row in clean])
         fewest = min(row["n"] for row in clean)
         count = f"{fewest:,} lookups or more each" if len(clean) > 1 else f"{fewest:,} lookups"
         parts.append(f"of the others, {names} had none in {count}{_costs(clean)}")
     if bad:
-        parts.append("; ".join(_told(row) for row in bad))
+        parts.append("; ".join(told(row) for row in bad))
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else ""
-
-
-def _told(row: Mapping[str, Any]) -> str:
-    failed = f" and failed in {percent(row['failed_share'])}" if row["failed"] else ""
-    return f"{row['variant']} stalled in {percent(row['stalls_share'])}{failed}"
 
 
 def _costs(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -203,8 +217,19 @@ def _costs(rows: Sequence[Mapping[str, Any]]) -> str:
     return f", with a median changed by {span}"
 
 
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _without_baseline(summary: Summary) -> str:
+    names = list(dict.fromkeys(row["variant"] for row in _rows(summary)))
+    return f"No baseline was measured, only {listed(names)}." if names else "Nothing was measured."
+
+
+def _answers(summary: Summary, vetoes: Sequence[Veto]) -> dict[str, str]:
+    baseline = _baseline(summary)
+    if baseline is None:
+        return {"Is it happening?": f"This run cannot say. {_without_baseline(summary)}"}
+    others = [row for row in _rows(summary) if row["variant"] != "baseline"]
+    given = answers(summary, baseline, others, [veto.name for veto in vetoes])
+    cause = cause_of(summary)
+    return {**given, "Why?": f"{cause[0].upper()}{cause[1:]}."} if cause else given
 
 
 def _evidence(summary: Summary) -> list[str]:

@@ -131,11 +131,11 @@ def effects(rows: Sequence[Mapping[str, Any]], load_labels: Sequence[str]) -> Ta
     for row in rows:
         if row["effects"]:
             shares = {
-                heading: _change(row["effects"][f"{name}_share"], 100)
+                heading: change(row["effects"][f"{name}_share"], 100)
                 for heading, name in (("≥ 1 s, points", "slow"), ("failed, points", "failed"))
             }
             times = {
-                f"{level} ms": _change(row["effects"][name], 1)
+                f"{level} ms": change(row["effects"][name], 1)
                 for level, name in (("p50", "p50_ms"), ("p99", "p99_ms"), ("p99.9", "p999_ms"))
             }
             told.append({**_named(row, load_labels), "≥ 1 s": _verdict(row), **shares, **times})
@@ -168,7 +168,7 @@ def changes(rows: Sequence[Mapping[str, Any]], load_labels: Sequence[str], sever
                         **_named(row, load_labels),
                         "before": shown(row["before"][measure]),
                         "after": shown(row["after"][measure]),
-                        "change (95 %), points or ms": _change(row["effects"][measure], factor),
+                        "change (95 %), points or ms": change(row["effects"][measure], factor),
                         "verdict": _worded(row["verdicts"][measure], factor, unit),
                     }
                 )
@@ -185,7 +185,7 @@ def _worded(verdict: Any, factor: float, unit: str) -> str:
     return f"no difference over {_without_noise(factor * verdict.bound):.2g}{unit} shown"
 
 
-def _change(interval: Any, factor: float) -> str:
+def change(interval: Any, factor: float) -> str:
     """``"+0.25 (0.21 to 0.28)"``; without bounds where there were too few rounds for them."""
     given = (interval.estimate, interval.low, interval.high)
     estimate, low, high = (_without_noise(value * factor) for value in given)

@@ -64,9 +64,84 @@ def test_what_would_show_the_cause_is_named(tmp_path: Path) -> None:
         ("use-vc", "glibc", n): rows([0.8] * 100) for n in (1, 2, 3)
     }
     headline = found(open_run(write_run(tmp_path / "run", plan, lookups))).headline
-    assert "100 % of them lost just one of the two parallel answers, and without single-request beside" in headline
+    assert "100 % of the stalls lost just one of the two parallel answers, and without single-request" in headline
     assert "use-vc had none in 300 lookups, with a median changed by +0.3 ms (use-vc)" in headline
     assert "race" not in headline
+
+
+def test_each_question_has_its_answer(tmp_path: Path) -> None:
+    assert found(run_with(tmp_path, 5, 5, "race:p=0.05")).answers == {
+        "Is it happening?": "Yes, with the fault race:p=0.05 injected: 5 % of baseline's lookups took 4.5 s or more on "
+        "glibc.",
+        "How sure?": "95 % interval 3.05 % to 8.08 %, from 300 lookups in 3 rounds.",
+        "What helps?": "single-request and single-request-reopen: no lookup of 300 or more each took 1 s or more, none "
+        "failed. The race is emulated, and spares most by construction.",
+        "What does it cost?": "Median response time, baseline 0.5 ms: single-request +0.3 (+0.3 to +0.3) to "
+        "single-request-reopen +0.3 (+0.3 to +0.3) ms.",
+        "Why?": "100 % of the stalls lost just one of the two parallel answers and sequential queries lost none, which "
+        "is the pattern of the conntrack race.",
+    }
+
+
+def test_without_a_stall_the_answer_is_a_bound(tmp_path: Path) -> None:
+    answers = found(run_with(tmp_path, 0, 0)).answers
+    assert answers["Is it happening?"].startswith("Not in this run: no baseline lookup took 4.5 s or more on glibc")
+    # 1 - 0.05 ** (1 / 300)
+    assert answers["How sure?"] == "With 95 % confidence under 0.994 % stall, 300 lookups taken as independent."
+    assert answers["What helps?"] == "Nothing can be shown to help: baseline did not stall or fail."
+    assert "Why?" not in answers
+
+
+def compared(path: Path, **variants: Any) -> dict[str, str]:
+    """Answers of a run in which these had the same records in each of three rounds; baseline stalls in 5 %."""
+    made = {
+        "baseline": rows([0.5] * 95 + [5004.0] * 5),
+        **{key.replace("_", "-"): one for key, one in variants.items()},
+    }
+    plan = Plan(variants=tuple(made), rounds=3, loads=(Load(duration_s=1),))
+    lookups = {(name, "glibc", n): one for name, one in made.items() for n in (1, 2, 3)}
+    return dict(found(open_run(write_run(path / "run", plan, lookups))).answers)
+
+
+def test_what_helps_goes_by_the_verdicts(tmp_path: Path) -> None:
+    failing = rows([0.5] * 100)
+    failing["outcome"][:20] = -3
+    answers = compared(
+        tmp_path,
+        use_vc=rows([0.5] * 99 + [5004.0]),
+        no_aaaa=rows([0.5] * 94 + [5004.0] * 6),
+        node_local=failing,
+        single_request=rows([0.5] * 60 + [5004.0] * 40),
+    )
+    assert answers["What helps?"] == (
+        "use-vc: 1 % took 1 s or more. No difference shown: no-aaaa. Worse: single-request. "
+        "Fewer slow but more failed, or the reverse: node-local."
+    )
+    assert answers["What does it cost?"] == "No change of the median shown: use-vc."
+
+
+def test_a_stall_of_another_length_is_no_help(tmp_path: Path) -> None:
+    """What waits 1 s rather than 5 s has as many lookups of 1 s or more."""
+    answers = compared(tmp_path, timeout_1=rows([0.5] * 95 + [1001.0] * 5))
+    assert answers["What helps?"] == "Nothing was shown to help. No difference shown: timeout-1."
+
+
+def test_what_stands_beside_the_figures_stands_in_how_sure(tmp_path: Path) -> None:
+    answers = found(run_with(tmp_path, 5, 5, rounds=2)).answers
+    assert answers["How sure?"] == (
+        "No interval can be given: 200 lookups in 2 rounds, and it takes 3 rounds. Noted: too few rounds."
+    )
+    assert answers["What helps?"] == "Not compared: that takes 3 rounds of both."
+
+
+def test_a_void_run_answers_nothing(tmp_path: Path) -> None:
+    run = run_with(tmp_path, 5, 5)
+    run.arms()[0].stream.with_name("glibc.end.json").unlink()
+    said = found(open_run(run.path))
+    assert said.answers == {}
+    shown = said._repr_html_()
+    assert shown.startswith("<p class='headline'>No conclusion: this run cannot be relied on.</p><ul class='vetoes'>")
+    assert "%" not in shown
 
 
 @pytest.mark.parametrize(("flagged", "dropped"), [(0, 0), (5, 7), (3, 0)])
@@ -158,11 +233,16 @@ def test_time_wait_voids(tmp_path: Path, time_wait: int, void: bool) -> None:
 
 def test_a_closed_loop_out_of_ports_keeps_its_headline(tmp_path: Path) -> None:
     load = Load(loop="closed", workers=2, duration_s=1)
-    plan = Plan(variants=("baseline",), rounds=3, loads=(load,))
-    lookups = {("baseline", "glibc", n): rows([0.5] * 100) for n in (1, 2, 3)}
+    plan = Plan(variants=("baseline", "use-vc"), rounds=3, loads=(load,))
+    made = rows([0.5] * 99 + [5004.0])
+    lookups = {(name, "glibc", n): made for name in plan.variants for n in (1, 2, 3)}
     run = open_run(write_run(tmp_path / "run", plan, lookups, counters={"client.TCP.tw": 60_000}))
     assert ("ports limited", "note") in names(run)
-    assert not found(run).void
+    said = found(run)
+    assert not said.void
+    assert "In a closed loop shares count workers, not faults. Noted: ports limited" in said.answers["How sure?"]
+    assert said.answers["What helps?"] == "Not compared: the load is a closed loop."
+    assert said.answers["What does it cost?"] == "Not compared."
 
 
 def one_variant(path: Path, made: Any) -> Run:

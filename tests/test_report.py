@@ -132,7 +132,7 @@ def test_the_page(run: Run) -> None:
     assert not page.all("script")
     assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
     assert "import dnslab" not in text
-    assert "With the fault race:p=0.05 injected" in text
+    assert "Yes, with the fault race:p=0.05 injected: " in text
     assert "emulated" in text
     assert "not applicable: musl ignores use-vc" in text
     assert path.stat().st_size < 3 << 20
