@@ -255,9 +255,9 @@ class Run:
             ``slow``, ``over_limit``, ``half_lost``, ``workers_exhausted`` bool; ``n_a``, ``n_aaaa`` uint16. For
             engine wire a row is a query, and ``worker`` holds its port and id: low and high 16 bits.
         """
-        cached = self._parquet()
+        cached = self._parquet(columns)
         if cached is not None:
-            return pd.read_parquet(cached, columns=list(columns) if columns else None)
+            return cached
         frames = [self._frame(lookups) for lookups in self.decoded()]
         frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns or ()))
         for name in ("variant", "target", "libc", "name", "error"):
@@ -299,22 +299,23 @@ class Run:
             }
         )
 
-    def _parquet(self) -> Path | None:
-        """The parquet file, where it is at least as new as every raw file."""
+    def _parquet(self, columns: Sequence[str] | None) -> pd.DataFrame | None:
+        """What the parquet file holds, where it is at least as new as every raw file and whole."""
         path = self.path / "lookups.parquet"
         try:
             made = path.stat().st_mtime_ns
-            newest = max((arm.stream.stat().st_mtime_ns for arm in self._arms), default=0)
-        except OSError:
+            if made < max((arm.stream.stat().st_mtime_ns for arm in self._arms), default=0):
+                return None
+            return pd.read_parquet(path, columns=list(columns) if columns else None, page_checksum_verification=True)
+        except (OSError, ValueError):  # ArrowInvalid is the second; what is derived can be made again
             return None
-        return path if made >= newest else None
 
     def write_parquet(self, folder: Path | None = None) -> Path:
         """Write ``lookups.parquet`` beside the raw bytes, or into ``folder`` where the run is read-only."""
         path = (folder or self.path) / "lookups.parquet"
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            self.lookups().to_parquet(temporary, compression="zstd", index=False)
+            self.lookups().to_parquet(temporary, compression="zstd", index=False, write_page_checksum=True)
             temporary.replace(path)
         finally:
             with contextlib.suppress(OSError):

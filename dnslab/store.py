@@ -192,7 +192,14 @@ class RunFolder:
         paths = sorted(self.path.glob("environment*.json"), key=lambda path: len(path.name))
         if not paths:
             raise RunInvalid(f"{self.path} has no environment.json: it was not written by dnslab, or was changed")
-        return [self.read(path) for path in paths]
+        return [self._of_known_version(path) for path in paths]
+
+    def _of_known_version(self, path: Path) -> dict[str, Any]:
+        data = self.read(path)
+        version = data.get("version", RUN_VERSION)
+        if version != RUN_VERSION:
+            raise RunInvalid(f"{path}: a run of version {version}, this dnslab reads {RUN_VERSION}")
+        return data
 
     def add_environment(self, environment: Mapping[str, Any]) -> None:
         """Note a resume: writes ``environment.N.json``; RunInvalid when kernel or libc differ from the first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -151,6 +152,54 @@ def test_damaged_raw_bytes_are_one_line_and_status_4(tmp_path: Path, damage: Any
     assert done.returncode == 4
     assert f"0003/glibc.dnsr: {says}" in done.stderr.replace("the stream has format", "format")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "status", "says"),
+    [
+        ("plan.yaml", ("version: 1", "version: 2"), 2, "plan.yaml: a plan of version 2, this dnslab reads 1"),
+        ("environment.json", ('"version": 1', '"version": 2'), 4, "environment.json: a run of version 2, this dnslab"),
+    ],
+)
+def test_a_run_of_a_newer_dnslab_is_one_line(
+    tmp_path: Path, file: str, change: tuple[str, str], status: int, says: str
+) -> None:
+    """Of the records' own version test_damaged_raw_bytes tells."""
+    shutil.copytree(SAMPLE, tmp_path / "run")
+    text = (tmp_path / "run" / file).read_text(encoding="utf-8")
+    (tmp_path / "run" / file).write_text(text.replace(*change), encoding="utf-8")
+    for command in ("summary", "report"):
+        done = dnslab(command, "run", cwd=tmp_path)
+        assert (done.returncode, done.stderr.count("\n")) == (status, 1), done.stderr
+        assert says in done.stderr
+
+
+@pytest.mark.notebook
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a folder read-only")
+def test_a_report_of_a_read_only_run(tmp_path: Path) -> None:
+    """On a mount that root cannot write to either."""
+    shutil.copytree(SAMPLE, tmp_path / "run")
+
+    def read_only(command: str) -> subprocess.CompletedProcess[str]:
+        script = (
+            f"mount --bind run run && mount -o remount,ro,bind run && {' '.join(map(shlex.quote, DNSLAB))} {command}"
+        )
+        return subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    done = read_only("report run")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1), done
+    assert "run cannot be written to: name another place with --out" in done.stderr
+    done = read_only("report run --out page.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "page.html").exists()
+    assert (tmp_path / "lookups.parquet").exists()
 
 
 @pytest.mark.notebook

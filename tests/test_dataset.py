@@ -90,6 +90,18 @@ def test_parquet_gives_the_same_and_is_renewed(run: Run) -> None:
     pd.testing.assert_frame_equal(run.lookups(), before)
 
 
+def test_a_damaged_parquet_is_made_again(run: Run) -> None:
+    before = run.lookups()
+    path = run.write_parquet()
+    whole = path.read_bytes()
+    flipped = [whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :] for at in range(4, 1000, 20)]
+    for damaged in (b"", b"PAR1", whole[: len(whole) // 2], *flipped):
+        path.write_bytes(damaged)
+        pd.testing.assert_frame_equal(run.lookups(), before)
+        assert run.lookups(["stall"]).columns.tolist() == ["stall"]
+    assert len(pd.read_parquet(run.write_parquet())) == len(before)
+
+
 def test_a_broken_stream_is_read_up_to_its_last_whole_block(tmp_path: Path) -> None:
     data = stream(rows([1.0] * 4000), whole=False)
     path = tmp_path / "x.dnsr"

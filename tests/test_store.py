@@ -83,6 +83,14 @@ def test_latest(tmp_path: Path) -> None:
     assert new_run_path(tmp_path, "demo").name.endswith("Z-demo")
 
 
+def test_a_newer_version_is_refused(tmp_path: Path) -> None:
+    """Of a resume's environment, too."""
+    folder = make(tmp_path / "run")
+    (tmp_path / "run" / "environment.2.json").write_text('{"version": 2}')
+    with pytest.raises(RunInvalid, match=r"environment\.2\.json: a run of version 2, this dnslab reads 1"):
+        _ = folder.environment
+
+
 def test_foreign_json_is_named(tmp_path: Path) -> None:
     run = make(tmp_path / "run")
     run.writer(1, "glibc").start({"variant": "baseline"})
