@@ -51,7 +51,7 @@ def measured_on(run: Run) -> str:
         for key, value in rows.items()
         if value
     )
-    return f"<div class='scroll'><table class='facts'><tbody>{body}</tbody></table></div>"
+    return f"<table class='facts'><tbody>{body}</tbody></table>"
 
 
 def render(run: Path | str, out: Path | None = None) -> Path:
@@ -166,46 +166,73 @@ def _output(output: Any) -> str:
     return ""
 
 
+#: contrast of text is 4.5:1 at least, in light and in dark; paper is light
 _STYLE = """
-:root { color-scheme: light; }
-body { margin: 0; background: #fff; color: #1a1a1a; font: 1rem/1.55 system-ui, "Liberation Sans", sans-serif; }
+:root { color-scheme: light; --page: #fff; --text: #1a1a1a; --quiet: #4a4a4a; --line: #dde; --rule: #99a;
+  --box: #f3f4f8; --mark: #0b6e99; --warning: #fff4e0; --warning-mark: #b45309; --failed: #7a0016; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { color-scheme: dark; --page: #000; --text: #e8e8e8; --quiet: #b8b8b8; --line: #333a44; --rule: #667;
+    --box: #1c1f26; --mark: #4db8e0; --warning: #33230a; --warning-mark: #e0913a; --failed: #ff9aa8; }
+  figure img { filter: invert(1) hue-rotate(180deg); }
+}
+body { margin: 0; background: var(--page); color: var(--text); }
+body { font: 1rem/1.55 system-ui, "Liberation Sans", sans-serif; }
 main { max-width: 76rem; margin: 0 auto; padding: 1rem clamp(0.8rem, 3vw, 2.5rem) 3rem; }
 h1 { font-size: clamp(1.35rem, 4vw, 1.9rem); line-height: 1.2; }
-h2 { font-size: 1.2rem; margin: 2.2rem 0 0.6rem; border-bottom: 1px solid #ccd; padding-bottom: 0.25rem; }
-p, li { max-width: 70ch; overflow-wrap: anywhere; }
-.headline { font-size: 1.15rem; font-weight: 600; border-left: 5px solid #0b6e99; margin: 1rem 0; }
-.headline { padding: 0.4rem 0 0.4rem 0.9rem; }
-.vetoes { background: #fff4e0; border-left: 5px solid #b45309; padding: 0.6rem 0.8rem 0.6rem 2rem; }
-.failed { border-color: #b00020; color: #7a0016; }
-.said { background: #f3f4f8; padding: 0.5rem 0.8rem; }
+h2 { font-size: 1.2rem; margin: 2.2rem 0 0.6rem; border-bottom: 1px solid var(--rule); padding-bottom: 0.25rem; }
+p, li, dd { max-width: 70ch; overflow-wrap: anywhere; }
+.answers, .headline { border-left: 5px solid var(--mark); margin: 1rem 0; padding: 0.1rem 0 0.1rem 0.9rem; }
+.answers div { margin: 0 0 0.6rem; }
+.answers dt { color: var(--quiet); font-size: 0.9rem; }
+.answers dd { margin: 0; line-height: 1.4; }
+.answers div:first-child dd, .headline { font-size: 1.15rem; font-weight: 600; }
+.vetoes { background: var(--warning); border-left: 5px solid var(--warning-mark); padding: 0.6rem 0.8rem 0.6rem 2rem; }
+.failed { border-color: var(--failed); color: var(--failed); }
+.said, pre { background: var(--box); padding: 0.5rem 0.8rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
 .anchor-link { display: none; }
-.figures td.reason { text-align: left; color: #555; }
+.figures td.reason { text-align: left; color: var(--quiet); }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.3rem 0.65rem; border-bottom: 1px solid #dde; text-align: right; white-space: nowrap; }
+th, td { padding: 0.3rem 0.65rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th[scope=row], thead th:first-child, .facts td { text-align: left; }
-.figures th[scope=row] { position: sticky; left: 0; background: #fff; }
-@media (max-width: 40rem) { .figures th[scope=row] { white-space: normal; min-width: 7rem; max-width: 9rem; } }
+.figures th[scope=row] { position: sticky; left: 0; background: var(--page); }
 .facts td { white-space: normal; overflow-wrap: anywhere; }
-thead th { border-bottom: 2px solid #99a; vertical-align: bottom; }
+thead th { border-bottom: 2px solid var(--rule); vertical-align: bottom; }
 caption { text-align: left; padding-bottom: 0.4rem; }
 figure { margin: 1rem 0; }
-figure img { width: 100%; max-width: 62rem; height: auto; }
-figcaption { color: #444; font-size: 0.92rem; max-width: 70ch; }
-pre { overflow-x: auto; background: #f3f4f8; padding: 0.6rem; }
+figure img { width: 100%; max-width: 46rem; height: auto; }
+figcaption { color: var(--quiet); font-size: 0.92rem; max-width: 70ch; }
+details { margin: 0.5rem 0; }
+summary { color: var(--quiet); cursor: pointer; font-size: 0.92rem; }
+@media (max-width: 40rem) {
+  h1 { margin: 0; }
+  h2 { margin-top: 1.4rem; }
+  h1 + h2 { margin-top: 0.5rem; }
+  .figures th[scope=row] { white-space: normal; min-width: 7rem; max-width: 9rem; overflow-wrap: anywhere; }
+}
+@page { margin: 12mm; }
 @media print {
   main { padding: 0; max-width: none; }
-  figure, tr { break-inside: avoid; }
+  h2 { break-after: avoid; }
+  figure, tr, .answers { break-inside: avoid; }
+  figure img { width: auto; max-width: 100%; max-height: 9.5cm; }
+  details:not([open]) { display: none; }
   .scroll { overflow: visible; }
-  table { font-size: 0.62rem; }
+  .facts { font-size: 0.8rem; }
+  .figures { font-size: 0.56rem; }
+  .figures th, .figures td { white-space: normal; padding: 0.2rem 0.1rem; }
+  .figures tbody th, .figures td:nth-child(2) { min-width: 4.5rem; overflow-wrap: anywhere; }
 }
 """
 
+#: the policy holds whatever a name in it may hold: no script runs, nothing is asked for
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{title}</title>
 <style>{style}</style>
 </head>

@@ -7,11 +7,13 @@ import secrets
 import shutil
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from dnslab.backends.lab.namespaces import Namespaces
 from dnslab.errors import NotAble
+from tests.browser import Browser, opened
 
 
 def _no_lab() -> str | None:
@@ -53,6 +55,13 @@ def cluster() -> None:
     from dnslab.backends.kubernetes.client import connect
 
     connect()
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    """Chromium, with nothing kept of an earlier test."""
+    with opened(tmp_path / "profile") as browser:
+        yield browser
 
 
 @pytest.fixture

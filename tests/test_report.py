@@ -130,9 +130,12 @@ def test_the_page(run: Run) -> None:
             value = attributes.get(name) or ""
             assert value.startswith(("data:", "#")) or not value
     assert not page.all("script")
-    assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
+    assert "://" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
     assert "import dnslab" not in text
     assert "Yes, with the fault race:p=0.05 injected: " in text
+    boxes = [box for box in page.all("div") if box.get("class") == "scroll"]
+    assert len(boxes) == 2
+    assert all(box["tabindex"] == "0" and box["role"] == "region" and box["aria-label"] for box in boxes)
     assert "emulated" in text
     assert "not applicable: musl ignores use-vc" in text
     assert path.stat().st_size < 3 << 20
