@@ -9,6 +9,7 @@ import html
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -110,14 +111,24 @@ def _execute(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> s
         environment = {**os.environ, "JUPYTER_PATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"}
         environment |= {"MPLBACKEND": "agg", "IPYTHONDIR": str(Path(scratch) / "ipython")}
         environment |= {"JUPYTER_RUNTIME_DIR": str(Path(scratch) / "runtime")}
-        command = [sys.executable, "-m", "papermill", str(notebook), str(executed), "--no-progress-bar", "-k", "dnslab"]
+        made = Path(scratch) / "executed.ipynb"  # not in its place at once: papermill fills in what {stands} in a path
+        command = [sys.executable, "-m", "papermill", str(notebook), str(made), "--no-progress-bar", "-k", "dnslab"]
         command += ["-f", str(Path(scratch) / "parameters.json"), "--log-level", "ERROR"]
-        try:
-            done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=EXECUTE_TIMEOUT_S, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return f"it took over {EXECUTE_TIMEOUT_S} s"
+        problem = _problem(command, environment)
+        if not made.exists():
+            raise NotAble(f"papermill could not run the notebook: {problem}")
+        shutil.copyfile(made, executed)
+    return problem
+
+
+def _problem(command: list[str], environment: Mapping[str, str]) -> str:
+    """What failed of papermill, in a line; ``""`` when nothing did."""
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=EXECUTE_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"it took over {EXECUTE_TIMEOUT_S} s"
     if done.returncode == 0:
         return ""
     lines = [
@@ -126,8 +137,6 @@ def _execute(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> s
         if re.match(r"^[\w.]*(Error|Exception|Invalid|Failed|NotAble|\w+): ", line)
     ]
     said = lines[-1] if lines else (done.stderr.strip() or "papermill said nothing").splitlines()[-1]
-    if not executed.exists():
-        raise NotAble(f"papermill could not run the notebook: {said}")
     return re.sub(r"\x1b\[[0-9;]*m", "", said)
 
 

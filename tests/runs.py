@@ -83,9 +83,9 @@ def write_run(
     known: Sequence[TargetInfo] = (GLIBC, MUSL),
 ) -> Path:
     """A run of ``plan`` in which (variant, target, round) had these records, or with the load as fourth under that load
-    alone; those left out were not measured."""
+    alone; those left out were not measured. Without any, all that are known were to be."""
     used = {key[1] for key in lookups}
-    targets = [target for target in known if target.name in used]
+    targets = [target for target in known if target.name in used or not used]
     environment = {
         "kernel": "Linux 6.1.0",
         "machine": "x86_64",

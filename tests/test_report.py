@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
 import os
 import queue
 import re
@@ -18,12 +20,12 @@ from jupyter_client.manager import start_new_kernel
 from dnslab import notebook, report
 from dnslab.dataset import Run, open_run
 from dnslab.errors import NotAble, RunNotFound, UsageError
-from dnslab.plan import FaultPlan, Load, Plan, TargetInfo
+from dnslab.plan import CustomVariant, FaultPlan, Load, Plan, TargetInfo
 from dnslab.plots import Figure, Remark, ecdf, over_the_run, stalls_by_target, stalls_over_time
 from dnslab.stats import sketches, stalls_per_second, summarise
 from dnslab.tables import milliseconds, percent
 from dnslab.timeline import run_slices
-from tests.runs import rows, write_run
+from tests.runs import GLIBC, MUSL, rows, write_run
 from tests.test_cli import wait_for
 from tests.test_lab import leftovers
 
@@ -140,6 +142,104 @@ def test_the_page(run: Run) -> None:
     assert "not applicable: musl ignores use-vc" in text
     assert path.stat().st_size < 3 << 20
     assert (run.path / "report.ipynb").exists()
+
+
+FINE, BAD = rows([0.5] * 100), rows([0.5] * 95 + [5004.0] * 5)
+FAILED = rows([16_000.0] * 100, outcome=-3, answers=0)
+BOTH = ("baseline", "use-vc")
+
+
+def made(path: Path, variants: tuple[str, ...], target: str, *rounds: dict[str, Any]) -> Path:
+    """A run in which each round measured these."""
+    plan = Plan(variants=variants, rounds=len(rounds), loads=(Load(duration_s=1),))
+    lookups = {(name, target, n): found for n, one in enumerate(rounds, 1) for name, found in one.items()}
+    return write_run(path / "run", plan, lookups, known=[info for info in (GLIBC, MUSL) if info.name == target])
+
+
+#: variants, target, what each round measured; what the page then says first
+ODD_RUNS: dict[str, tuple[tuple[str, ...], str, list[dict[str, Any]], list[str]]] = {
+    "no trial finished": (BOTH, "glibc", [{}] * 3, ["No conclusion: this run cannot be relied on."]),
+    "baseline alone": (BOTH[:1], "glibc", [{"baseline": BAD}] * 3, ["Yes: 5 % of", "Only baseline was measured"]),
+    "another alone": (
+        BOTH[1:],
+        "glibc",
+        [{"use-vc": FINE}] * 3,
+        ["cannot say. No baseline was measured, only use-vc."],
+    ),
+    "every lookup failed": (
+        BOTH,
+        "glibc",
+        [dict.fromkeys(BOTH, FAILED)] * 3,
+        [
+            "and 100 % failed.",
+            "95 % interval 98.7 % to 100 %",
+            "Nothing was shown to help. No difference shown: use-vc.",
+        ],
+    ),
+    "one round": (
+        BOTH,
+        "glibc",
+        [{"baseline": BAD, "use-vc": FINE}],
+        ["No interval can be given: 100 lookups in 1 round", "Not compared: that takes 3 rounds of both."],
+    ),
+    "applies nowhere": (
+        BOTH,
+        "musl",
+        [{"baseline": BAD}] * 3,
+        ["took 2.25 s or more on musl", "Only baseline was measured on musl", "not applicable, musl ignores use-vc"],
+    ),
+    "no lookup at all": (BOTH, "glibc", [dict.fromkeys(BOTH, rows([]))] * 3, ["cannot say. Nothing was measured."]),
+}
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("name", ODD_RUNS)
+def test_an_odd_run_has_a_page(tmp_path: Path, name: str) -> None:
+    variants, target, rounds, says = ODD_RUNS[name]
+    text = report.render(made(tmp_path, variants, target, *rounds)).read_text(encoding="utf-8")
+    first, _, rest = text.partition("Figures by configuration")
+    shown = html.unescape(re.sub(r"<[^>]+>", "", first[first.index("<main>") :]))
+    for one in says:
+        assert one in shown
+    assert "nan" not in shown
+    assert "What this result cannot show" in rest
+    assert "Traceback" not in text
+
+
+HOSTILE = '"><script>alert(1)<img src=x onerror=alert(2)>'
+
+
+@pytest.mark.notebook
+def test_names_are_text_wherever_they_stand(tmp_path: Path) -> None:
+    """Folder, target, configuration and fault: in tables, texts, alternatives and the notebook's own outputs."""
+    variants = ("baseline", f"v{HOSTILE}")
+    target, other = TargetInfo(f"t{HOSTILE}", "glibc", "2.36"), TargetInfo(f"u{HOSTILE}", "musl", "1.2.3")
+    plan = Plan(
+        variants=variants,
+        custom_variants={variants[1]: CustomVariant()},
+        rounds=3,
+        loads=(Load(duration_s=1),),
+        fault=FaultPlan(name=f"f{HOSTILE}"),
+    )
+    lookups = {(name, one.name, n): BAD for name in variants for one in (target, other) for n in (1, 2, 3)}
+    path = report.render(write_run(tmp_path / f"r{{a}}{HOSTILE}", plan, lookups, known=(target, other)))
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert not page.all("script")
+    assert all((image["src"] or "").startswith("data:image/png") for image in page.all("img"))
+    assert not any("onerror" in attributes for _, attributes in page.tags)
+    alternatives = " ".join(image["alt"] or "" for image in page.all("img"))
+    assert f"v{HOSTILE} on t{HOSTILE}" in alternatives
+    for prefix in ("r{a}", "t", "v", "f"):
+        assert html.escape(f"{prefix}{HOSTILE}") in text
+    shown = [
+        "".join(output["data"]["text/html"])
+        for cell in json.loads(path.with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]
+        for output in cell.get("outputs", ())
+        if "text/html" in output.get("data", ())
+    ]
+    assert len(shown) > 5
+    assert not any("<script" in one or "<img src=x" in one for one in shown)
 
 
 @pytest.mark.notebook
