@@ -119,7 +119,7 @@ def test_explore_a_stored_run(tmp_path: Path) -> None:
     curves, seconds = alternatives(page)
     assert f"baseline on glibc: {percent(row['slow_share'])} at or over 1 s" in curves
     assert f"baseline on glibc: {row['stalls']} stalls" in seconds
-    assert "With the fault race:p=0.05 injected" in text
+    assert "Yes, with the fault race:p=0.05 injected: " in text
     assert "The race is emulated" in text
     assert "sample run" not in text
 

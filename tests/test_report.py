@@ -136,7 +136,7 @@ def test_the_page(run: Run) -> None:
     assert "import dnslab" not in text
     assert "Yes, with the fault race:p=0.05 injected: " in text
     boxes = [box for box in page.all("div") if box.get("class") == "scroll"]
-    assert len(boxes) == 2
+    assert len(boxes) == 2 + 8  # two tables, and one under each figure
     assert all(box["tabindex"] == "0" and box["role"] == "region" and box["aria-label"] for box in boxes)
     assert "emulated" in text
     assert "not applicable: musl ignores use-vc" in text
