@@ -25,7 +25,7 @@ def headlines(runs: Sequence[Run]) -> tables.Table:
         summary = summarise(run)
         answer = conclude(summary, find_vetoes(run, summary)).headline
         facts = {"folder": run.path.name, "started": run.environment.get("started", ""), "fault": summary.fault}
-        rows.append({"run": name, **facts, "the answer": answer})
+        rows.append({"run": name, **facts, tables.ANSWER: answer})
     return tables.Table(pd.DataFrame(rows), "the answer of each run")
 
 

@@ -231,7 +231,7 @@ summary { color: var(--quiet); cursor: pointer; font-size: 0.92rem; }
   .facts { font-size: 0.8rem; }
   .figures { font-size: 0.56rem; }
   .figures th, .figures td { white-space: normal; padding: 0.2rem 0.1rem; }
-  .figures tbody th, .figures td:nth-child(2) { min-width: 4.5rem; overflow-wrap: anywhere; }
+  .figures tbody th, .figures td:nth-child(2) { min-width: 3.4rem; overflow-wrap: anywhere; }
 }
 """
 

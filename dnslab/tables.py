@@ -18,6 +18,10 @@ NOT_APPLICABLE = "not applicable"
 NOISE = 1e-9
 #: columns that say what a row is of
 NAMES = ("measure", "configuration", "run", "libc", "load")
+#: a column of sentences
+ANSWER = "the answer"
+#: JupyterLab sets all cells to the right, where a sentence is hard to read or out of sight, and a report on one line
+_SENTENCE = "style='text-align: left; white-space: normal; min-width: 30ch'"
 
 
 def percent(share: float) -> str:
@@ -212,9 +216,10 @@ def _html(frame: pd.DataFrame, name: str) -> str:
         first, *rest = [html.escape(str(value)) for value in values]
         reason = ""
         if NOT_APPLICABLE in rest[-1]:  # the reason takes the place of all figures
-            reason = f"<td class='reason' colspan='{len(frame.columns) - n_names}'>{rest[-1]}</td>"
+            reason = f"<td class='reason' colspan='{len(frame.columns) - n_names}' {_SENTENCE}>{rest[-1]}</td>"
             rest = rest[: n_names - 1]
-        cells = "".join(f"<td>{value}</td>" for value in rest) + reason
+        opened = [f"<td {_SENTENCE}>" if column == ANSWER else "<td>" for column in frame.columns[1:]]
+        cells = "".join(f"{tag}{value}</td>" for tag, value in zip(opened, rest, strict=False)) + reason
         body.append(f"<tr><th scope='row'>{first}</th>{cells}</tr>")
     inner = f"<table class='figures'><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     return f"<div class='scroll' tabindex='0' role='region' aria-label='{html.escape(name)}'>{inner}</div>"

@@ -1,4 +1,4 @@
-"""compare.ipynb in a real JupyterLab in a real browser: Run All on a fresh kernel, on a saved run and live."""
+"""Every notebook in a real JupyterLab in a real browser: Run All on a fresh kernel, on saved runs and live."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,44 @@ from tests.browser import Browser, free_port, process, screenshots
 
 pytestmark = [pytest.mark.verify, pytest.mark.lab, pytest.mark.notebook]
 
-#: how many code cells there are, how many have run, and the errors among their outputs
+NOTEBOOKS = find_notebook().parent
+#: how many code cells there are, how many have run, how many show something, and the errors among their outputs
 STATE = """
 const cells = [...window.jupyterapp.shell.currentWidget.content.model.cells].filter(c => c.type === 'code');
 const errors = cells.flatMap(c => [...Array(c.outputs.length).keys()].map(i => c.outputs.get(i).toJSON()))
   .filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue);
-return [cells.length, cells.filter(c => c.executionCount).length, errors];
+const shown = cells.filter(c => c.outputs.length);
+return [cells.length, cells.filter(c => c.executionCount).length, shown.length, errors];
 """
+#: pictures as the browser shows them: none broken, each with its text
+PICTURES = """
+const images = [...document.querySelectorAll('.jp-Notebook .jp-OutputArea img')];
+return images.map(i => i.complete && i.naturalWidth > 500 && i.alt.length > 20);
+"""
+#: how cells that hold a sentence are set
+SENTENCES = """
+const cells = [...document.querySelectorAll('.jp-Notebook table.figures td')];
+return cells.filter(c => c.innerText.length > 60).map(c => getComputedStyle(c).textAlign);
+"""
+
+
+@pytest.fixture(scope="module")
+def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """The folder that a JupyterLab serves, and its address."""
+    own, root, port = tmp_path_factory.mktemp("jupyter"), tmp_path_factory.mktemp("root"), free_port()
+    argv = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
+    argv += [
+        f"--ServerApp.port={port}",
+        "--ServerApp.ip=127.0.0.1",
+        "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={root}",
+    ]
+    folders = {f"JUPYTER_{name}_DIR": str(own / name) for name in ("CONFIG", "DATA", "RUNTIME")}
+    folders |= {f"JUPYTERLAB_{name}_DIR": str(own / name) for name in ("WORKSPACES", "SETTINGS")}
+    # No $DNSLAB_RESULTS: each notebook has results of its own, in its folder.
+    environment = {**folders, "IPYTHONDIR": str(own / "ipython"), "DNSLAB_RESULTS": ""}
+    with process(argv, f"http://127.0.0.1:{port}/api", **environment):
+        yield root, f"http://127.0.0.1:{port}"
 
 
 def wait(browser: Browser, script: str, seconds: float = 90) -> Any:
@@ -38,40 +70,49 @@ def wait(browser: Browser, script: str, seconds: float = 90) -> Any:
         time.sleep(0.5)
 
 
-@pytest.mark.parametrize("kind", ["saved", "live"])
-def test_run_all(browser: Browser, tmp_path: Path, kind: str) -> None:
-    root, port = tmp_path / "root", free_port()
-    results = root / "results"
+LIVE = {"variants": ["baseline", "use-vc"], "rounds": 3, "targets": ["glibc"], "fault": "race:p=0.2"}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "n_pictures"),
+    [
+        ("compare", {}, 4),
+        ("compare", {"run": "new", "plan": LIVE | {"loads": [{"duration_s": 1.0}]}}, 3),
+        ("explore", {"run": "latest"}, 2),
+        ("before_after", {}, 0),
+        ("matrix", {"run": "latest"}, 1),
+    ],
+    ids=["compare-saved", "compare-live", "explore", "before_after", "matrix"],
+)
+def test_run_all(
+    browser: Browser, jupyterlab: tuple[Path, str], name: str, parameters: dict[str, Any], n_pictures: int
+) -> None:
+    root, address = jupyterlab
+    kind = f"{name}-{parameters.get('run', 'saved')}"
+    results = root / kind / "results"
     results.mkdir(parents=True)
-    notebook = json.loads(find_notebook().read_text(encoding="utf-8"))
-    if kind == "saved":
-        shutil.copytree(SAMPLE, results / "20260101T000000Z-sample")
-    else:
-        cell = next(cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", []))
-        plan = {"variants": ["baseline", "use-vc"], "rounds": 3, "targets": ["glibc"], "fault": "race:p=0.2"}
-        cell["source"] = ['run = "new"\n', f"plan = {plan | {'loads': [{'duration_s': 1.0}]}}"]
-    (root / "compare.ipynb").write_text(json.dumps(notebook))
-    argv = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
-    argv += [
-        f"--ServerApp.port={port}",
-        "--ServerApp.ip=127.0.0.1",
-        "--IdentityProvider.token=",
-        f"--ServerApp.root_dir={root}",
-    ]
-    folders = {f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")}
-    folders |= {"IPYTHONDIR": str(tmp_path / "ipython"), "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces")}
-    environment = {**folders, "DNSLAB_RESULTS": str(results), "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings")}
-    with process(argv, f"http://127.0.0.1:{port}/api", **environment):
-        browser.open(f"http://127.0.0.1:{port}/lab/tree/compare.ipynb?reset")
-        ready = "const w = window.jupyterapp && window.jupyterapp.shell.currentWidget;"
-        ready += "const session = w && w.sessionContext && w.sessionContext.session;"
-        ready += "return session && session.kernel && w.content.model.cells.length > 5"
-        wait(browser, ready)
-        browser.run("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        wait(browser, STATE.replace("return [", "const s = [") + "return s[1] === s[0] || s[2].length > 0")
-        n_cells, n_run, errors = browser.run(STATE)
-        time.sleep(1)
-        browser.screenshot(screenshots(tmp_path) / f"jupyterlab-{kind}.png")
+    n_saved = 0 if parameters.get("run") == "new" else 2
+    for day in range(n_saved):
+        shutil.copytree(SAMPLE, results / f"2026010{day + 1}T000000Z-sample")
+    notebook = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
+    cell = next(cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", []))
+    cell["source"] += [f"\n{key} = {value!r}" for key, value in parameters.items()]
+    (results.parent / f"{name}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    browser.open(f"{address}/lab/tree/{kind}/{name}.ipynb?reset", height=6000)
+    ready = "const w = window.jupyterapp && window.jupyterapp.shell.currentWidget;"
+    ready += "const session = w && w.sessionContext && w.sessionContext.session;"
+    ready += "return session && session.kernel && w.content.model.cells.length > 5"
+    wait(browser, ready)
+    browser.run("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    wait(browser, STATE.replace("return [", "const s = [") + "return s[1] === s[0] || s[3].length > 0")
+    n_cells, n_run, n_shown, errors = browser.run(STATE)
+    time.sleep(1)
+    browser.screenshot(screenshots(root.with_name("screenshots")) / f"jupyterlab-{kind}.png")
     assert errors == []
-    assert n_run == n_cells >= 8
-    assert len(list(results.iterdir())) == 1
+    assert n_run == n_cells == len([one for one in notebook["cells"] if one["cell_type"] == "code"])
+    assert n_shown >= n_cells - 2  # all but the parameters and what loads
+    pictures = browser.run(PICTURES)
+    assert all(pictures)
+    assert len(pictures) >= n_pictures
+    assert set(browser.run(SENTENCES)) <= {"left"}
+    assert len(list(results.iterdir())) == max(n_saved, 1)
