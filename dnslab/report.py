@@ -210,8 +210,9 @@ th[scope=row], thead th:first-child, .facts td { text-align: left; }
 thead th { border-bottom: 2px solid var(--rule); vertical-align: bottom; }
 caption { text-align: left; padding-bottom: 0.4rem; }
 figure { margin: 1rem 0; }
+figcaption p { margin: 0.4rem 0; }
 figure img { width: 100%; max-width: 46rem; height: auto; }
-figcaption { color: var(--quiet); font-size: 0.92rem; max-width: 70ch; }
+figcaption { color: var(--quiet); font-size: 0.92rem; }
 details { margin: 0.5rem 0; }
 summary { color: var(--quiet); cursor: pointer; font-size: 0.92rem; }
 @media (max-width: 40rem) {

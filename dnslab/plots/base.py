@@ -49,7 +49,7 @@ class Figure:
         data = base64.b64encode(self.png).decode("ascii")
         return (
             f'<figure><img alt="{html.escape(self.alt, quote=True)}" src="data:image/png;base64,{data}">'
-            f"<figcaption>{html.escape(self.caption)}<details><summary>The figure's numbers</summary>"
+            f"<figcaption><p>{html.escape(self.caption)}</p><details><summary>The figure's numbers</summary>"
             f"{self.table._repr_html_()}</details></figcaption></figure>"
         )
 
