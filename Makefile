@@ -19,7 +19,7 @@ export TMPDIR := $(CURDIR)/$(CACHE)/tmp
 PYTEST := $(BIN)/pytest --basetemp=$(CACHE)/tests
 PROBE := dnslab/probe/bin/.built
 
-.PHONY: demo test test-cluster verify bench check format setup system sample lock clean
+.PHONY: demo test test-cluster verify-cluster verify bench check format setup system sample lock clean
 
 demo: setup  ## compare the usual configurations in the lab, with an emulated race; leaves results/<run>/report.html
 	$(BIN)/dnslab run demo.yaml --report
@@ -28,25 +28,32 @@ demo: setup  ## compare the usual configurations in the lab, with an emulated ra
 test: export DNSLAB_TEST_PACKAGES := tcpdump dnsperf
 verify: export DNSLAB_TEST_PACKAGES := tcpdump chromium chromium-driver
 bench: export DNSLAB_TEST_PACKAGES := dnsperf
-test-cluster: export DNSLAB_TEST_PACKAGES := tcpdump containerd runc containernetworking-plugins etcd-server conntrack \
+test-cluster verify-cluster: export DNSLAB_TEST_PACKAGES := tcpdump containerd runc containernetworking-plugins etcd-server conntrack \
   busybox-static musl openssl
 
 test: setup  ## all tests but the long truth checks
 	$(PYTEST) -m "not verify"
 
-# A cluster of its own, ended whatever the tests say; with KUBECONFIG set, that one.
-test-cluster: setup  ## tests against a real Kubernetes, which is built and started for them (tests/cluster)
+# On a cluster of their own, ended whatever they say; with KUBECONFIG set, on that one.
 ifdef KUBECONFIG
-	DNSLAB_TEST_CLUSTER=1 $(PYTEST) -m cluster
+on_cluster = DNSLAB_TEST_CLUSTER=1 $(PYTEST) -m "$(1)" -rP
 else
-	$(BIN)/python -m tests.cluster up 3
-	@kubeconfig=$${DNSLAB_CLUSTER_DIR:-$$HOME/.cache/dnslab-cluster}/kubeconfig; status=0; \
-	DNSLAB_TEST_CLUSTER=1 KUBECONFIG=$$kubeconfig $(PYTEST) -m cluster -rP || status=$$?; \
-	$(BIN)/python -m tests.cluster down; exit $$status
+define on_cluster
+$(BIN)/python -m tests.cluster up 3
+@kubeconfig=$${DNSLAB_CLUSTER_DIR:-$$HOME/.cache/dnslab-cluster}/kubeconfig; status=0; \
+DNSLAB_TEST_CLUSTER=1 KUBECONFIG=$$kubeconfig $(PYTEST) -m "$(1)" -rP || status=$$?; \
+$(BIN)/python -m tests.cluster down; exit $$status
+endef
 endif
 
+test-cluster: setup  ## tests against a real Kubernetes, which is built and started for them (tests/cluster)
+	$(call on_cluster,cluster and not verify)
+
+verify-cluster: setup  ## the long truth checks there (under 20 minutes)
+	$(call on_cluster,cluster and verify)
+
 verify: setup  ## the long truth checks (under 30 minutes)
-	$(PYTEST) -m verify -rP
+	$(PYTEST) -m "verify and not cluster" -rP
 
 bench: setup  ## speed, as ratios in one run
 	$(BIN)/python -m bench
