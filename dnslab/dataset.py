@@ -5,11 +5,10 @@ Units are converted here, once: nanoseconds to milliseconds and seconds. Opens n
 
 from __future__ import annotations
 
-import contextlib
 import html
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +29,8 @@ RECORD = np.dtype(list(records.RECORD_FIELDS))
 OUTCOMES = ("answered", "partial", "negative", "failed")
 ANSWERED, PARTIAL, NEGATIVE, FAILED = range(4)
 SLOW_MS = 1_000.0
+#: every lookup as a frame, made with a report
+PARQUET = "lookups.parquet"
 #: of decoded trials that a run keeps: about eight million lookups
 KEPT_BYTES = 512 * 2**20
 
@@ -45,6 +46,10 @@ _OURS = {
 _RCODE = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
 ERRORS = {0: "", **_EAI, **_OURS, **_RCODE}
 _NEGATIVE_CODES = (-2, -5, 3)
+
+
+def _error(code: int) -> str:
+    return ERRORS.get(code, str(code))
 
 
 @dataclass(frozen=True)
@@ -149,10 +154,18 @@ def decode(arm: ArmRecord) -> Lookups:
     raw, problem = read_stream(arm.stream)
     if problem and (arm.status == "complete" or isinstance(problem, StreamVersion)):
         raise problem
-    in_warmup = (raw["flags"] & records.FLAG_WARMUP) != 0
-    warmup, raw = raw[in_warmup], raw[~in_warmup]
+    warmup, raw = _split(raw)
     intended, end = (raw[name].astype(np.int64) for name in ("intended_ns", "end_ns"))
     return Lookups(arm, intended / 1e9, (end - intended) / 1e6, _service_ms(raw), _outcomes(arm, raw), raw, warmup)
+
+
+def _split(raw: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Records of the warm-up, and all others; where no slow one of the warm-up ended among these, without a copy."""
+    in_warmup = (raw["flags"] & records.FLAG_WARMUP) != 0
+    n_warmup = int(in_warmup.sum())
+    if in_warmup[:n_warmup].all():
+        return raw[:n_warmup], raw[n_warmup:]
+    return raw[in_warmup], raw[~in_warmup]
 
 
 def _service_ms(raw: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -258,37 +271,52 @@ class Run:
         cached = self._parquet(columns)
         if cached is not None:
             return cached
-        frames = [self._frame(lookups) for lookups in self.decoded()]
-        frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns or ()))
-        for name in ("variant", "target", "libc", "name", "error"):
-            if name in frame:
-                frame[name] = frame[name].astype("category")
-        if "outcome" in frame:
-            names = np.asarray(OUTCOMES, dtype=object)[frame["outcome"].to_numpy(np.int8)]
-            frame["outcome"] = pd.Categorical(names, categories=OUTCOMES)
-        return frame[list(columns)] if columns else frame
+        frames = [frame[list(columns)] if columns else frame for frame in self.frames()]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns or ()))
 
-    def _frame(self, lookups: Lookups) -> pd.DataFrame:
+    def frames(self) -> Iterator[pd.DataFrame]:
+        """``lookups`` trial by trial, with the same columns and categories in each: a long run need not fit."""
+        categories = self._categories()
+        for lookups in self.decoded():
+            yield self._frame(lookups, categories)
+
+    def _categories(self) -> dict[str, pd.CategoricalDtype[str]]:
+        """What stands in columns of text, in all trials."""
+        found: dict[str, set[str]] = {name: set() for name in ("variant", "target", "libc", "name", "error")}
+        for lookups in self.decoded():
+            start = lookups.arm.start
+            found["variant"].add(start["variant"])
+            found["target"].add(lookups.arm.target)
+            found["libc"].add(start["libc"])
+            found["name"].update(start["names"])
+            found["error"].update(map(_error, np.unique(lookups.raw["outcome"]).tolist()))
+        return {column: pd.CategoricalDtype(pd.Index(sorted(texts), dtype="str")) for column, texts in found.items()}
+
+    def _frame(self, lookups: Lookups, categories: Mapping[str, pd.CategoricalDtype[str]]) -> pd.DataFrame:
         arm, raw, n = lookups.arm, lookups.raw, len(lookups.raw)
-        names = np.asarray(arm.start["names"], dtype=object)
         per_name = 2 if arm.start.get("arrangement", "single") != "single" else 1
         codes, inverse = np.unique(raw["outcome"], return_inverse=True)
-        errors = np.asarray([ERRORS.get(int(code), str(code)) for code in codes], dtype=object)
+
+        def text(column: str, texts: Sequence[str], places: npt.NDArray[Any]) -> pd.Categorical[Any]:
+            dtype = categories[column]
+            return pd.Categorical.from_codes(dtype.categories.get_indexer(pd.Index(texts))[places], dtype=dtype)
+
+        same = np.zeros(n, np.intp)
         return pd.DataFrame(
             {
                 "trial": np.full(n, arm.number, np.int32),
                 "round": np.full(n, arm.start["round"], np.int16),
                 "load": np.full(n, arm.start["load"], np.int8),
-                "variant": arm.start["variant"],
-                "target": arm.target,
-                "libc": arm.start["libc"],
-                "name": names[raw["name"] // per_name],
+                "variant": text("variant", [arm.start["variant"]], same),
+                "target": text("target", [arm.target], same),
+                "libc": text("libc", [arm.start["libc"]], same),
+                "name": text("name", arm.start["names"], raw["name"] // per_name),
                 "worker": raw["worker"],
                 "intended_s": lookups.intended_s,
                 "response_ms": lookups.response_ms,
                 "service_ms": lookups.service_ms,
-                "outcome": lookups.outcome,
-                "error": errors[inverse] if n else np.empty(0, object),
+                "outcome": pd.Categorical.from_codes(lookups.outcome, dtype=pd.CategoricalDtype(list(OUTCOMES))),
+                "error": text("error", [_error(code) for code in codes.tolist()], inverse),
                 "stall": lookups.stall,
                 "slow": lookups.service_ms >= SLOW_MS,
                 "over_limit": lookups.service_ms >= self.plan.limit_ms,
@@ -301,7 +329,7 @@ class Run:
 
     def _parquet(self, columns: Sequence[str] | None) -> pd.DataFrame | None:
         """What the parquet file holds, where it is at least as new as every raw file and whole."""
-        path = self.path / "lookups.parquet"
+        path = self.path / PARQUET
         try:
             made = path.stat().st_mtime_ns
             if made < max((arm.stream.stat().st_mtime_ns for arm in self._arms), default=0):
@@ -309,18 +337,6 @@ class Run:
             return pd.read_parquet(path, columns=list(columns) if columns else None, page_checksum_verification=True)
         except (OSError, ValueError):  # ArrowInvalid is the second; what is derived can be made again
             return None
-
-    def write_parquet(self, folder: Path | None = None) -> Path:
-        """Write ``lookups.parquet`` beside the raw bytes, or into ``folder`` where the run is read-only."""
-        path = (folder or self.path) / "lookups.parquet"
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            self.lookups().to_parquet(temporary, compression="zstd", index=False, write_page_checksum=True)
-            temporary.replace(path)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-        return path
 
     def _repr_html_(self) -> str:
         plan, listed = self.plan, self.trials()

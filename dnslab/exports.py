@@ -1,14 +1,22 @@
-"""A run's lookups as one file, for other programs: CSV or parquet, one row a lookup. Overwrites nothing."""
+"""A run's lookups as one file, for other programs: CSV or parquet, one row a lookup; written as they are read."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
-from dnslab.dataset import Run
+import pandas as pd
+
+from dnslab.dataset import PARQUET, Run
 from dnslab.errors import UsageError
 
 Form = Literal["csv", "parquet"]
+#: lookups of a row group: what is in memory at once, beside a trial
+GROUP_ROWS = 1_000_000
 
 
 def export(run: Run, path: Path, form: Form = "csv") -> int:
@@ -22,16 +30,12 @@ def export(run: Run, path: Path, form: Form = "csv") -> int:
     Raises
     ------
     UsageError
-        ``path`` is there already, or its folder is not.
+        ``path`` is there already, or its folder is not: nothing is overwritten.
     """
-    lookups = run.lookups()
     try:
         with path.open("xb") as file:
             try:
-                if form == "csv":
-                    lookups.to_csv(file, index=False)
-                else:
-                    lookups.to_parquet(file, compression="zstd", index=False)
+                return _write_csv(run, file) if form == "csv" else _write_parquet(run, file)
             except BaseException:  # half a file would look like a whole one
                 path.unlink()
                 raise
@@ -39,4 +43,56 @@ def export(run: Run, path: Path, form: Form = "csv") -> int:
         raise UsageError(f"{path} is there already, and nothing is overwritten: name another file") from None
     except FileNotFoundError:
         raise UsageError(f"{path.parent} is not a folder: make it, or name another file") from None
-    return len(lookups)
+
+
+def keep_parquet(run: Run, folder: Path | None = None) -> Path:
+    """Write the file that ``Run.lookups`` reads while it is not older than the raw bytes, or the same into ``folder``
+    where the run is read-only."""
+    path = (folder or run.path) / PARQUET
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            _write_parquet(run, file)
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def _groups(run: Run) -> Iterator[pd.DataFrame]:
+    """All lookups in frames of ``GROUP_ROWS`` or a little more; one without rows where there is no trial."""
+    waiting: list[pd.DataFrame] = []
+    n_rows = n_given = 0
+    for frame in run.frames():
+        waiting.append(frame)
+        n_rows += len(frame)
+        if n_rows >= GROUP_ROWS:
+            yield pd.concat(waiting, ignore_index=True)
+            n_given += 1
+            waiting, n_rows = [], 0
+    if waiting or not n_given:
+        yield pd.concat(waiting, ignore_index=True) if waiting else run.lookups()
+
+
+def _write_csv(run: Run, file: IO[bytes]) -> int:
+    n_rows = 0
+    for i, frame in enumerate(_groups(run)):
+        frame.to_csv(file, index=False, header=i == 0)
+        n_rows += len(frame)
+    return n_rows
+
+
+def _write_parquet(run: Run, file: IO[bytes]) -> int:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    groups = _groups(run)
+    first = next(groups)
+    schema = pa.Schema.from_pandas(first, preserve_index=False)
+    n_rows = 0
+    with ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer:
+        for frame in chain([first], groups):
+            writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
+            n_rows += len(frame)
+    return n_rows

@@ -13,6 +13,7 @@ import pytest
 from dnslab import dataset, records
 from dnslab.dataset import Run, open_run, read_stream
 from dnslab.errors import RunNotFound, StreamForeign, StreamTruncated, StreamVersion
+from dnslab.exports import keep_parquet
 from dnslab.plan import Load, Plan
 from dnslab.records import frame
 from tests.runs import rows, stream, write_run
@@ -81,7 +82,7 @@ def test_a_negative_that_was_expected(tmp_path: Path) -> None:
 
 def test_parquet_gives_the_same_and_is_renewed(run: Run) -> None:
     before = run.lookups()
-    path = run.write_parquet()
+    path = keep_parquet(run)
     pd.testing.assert_frame_equal(run.lookups(), before)
     assert run.lookups(["stall"]).columns.tolist() == ["stall"]
     raw = run.arms()[0].stream
@@ -92,14 +93,14 @@ def test_parquet_gives_the_same_and_is_renewed(run: Run) -> None:
 
 def test_a_damaged_parquet_is_made_again(run: Run) -> None:
     before = run.lookups()
-    path = run.write_parquet()
+    path = keep_parquet(run)
     whole = path.read_bytes()
     flipped = [whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :] for at in range(4, 1000, 20)]
     for damaged in (b"", b"PAR1", whole[: len(whole) // 2], *flipped):
         path.write_bytes(damaged)
         pd.testing.assert_frame_equal(run.lookups(), before)
         assert run.lookups(["stall"]).columns.tolist() == ["stall"]
-    assert len(pd.read_parquet(run.write_parquet())) == len(before)
+    assert len(pd.read_parquet(keep_parquet(run))) == len(before)
 
 
 def test_a_broken_stream_is_read_up_to_its_last_whole_block(tmp_path: Path) -> None:
@@ -204,5 +205,5 @@ def test_reads_a_read_only_copy(run: Run, tmp_path: Path) -> None:
     shutil.copytree(run.path, copy)
     copy.chmod(0o500)
     assert len(open_run(copy).lookups()) == 9
-    assert open_run(copy).write_parquet(tmp_path).exists()
+    assert keep_parquet(open_run(copy), tmp_path).exists()
     copy.chmod(0o700)

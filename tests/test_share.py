@@ -17,6 +17,7 @@ import pytest
 from dnslab import bundles, share
 from dnslab.dataset import open_run
 from dnslab.errors import DnslabError, RunExists, RunInvalid, RunNotFound
+from dnslab.exports import keep_parquet
 from dnslab.findings import conclude
 from dnslab.notebook import SAMPLE
 from dnslab.plan import ClusterPlan, CustomVariant, Load, Plan, TargetInfo, TargetPlan
@@ -141,7 +142,7 @@ def test_no_original_is_left_in_any_byte(run: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(share.bundle(run, tmp_path / "out.zip", redact=True)) as archive:
         archive.extractall(tmp_path / "unzipped")
     assert left_in(texts(tmp_path / "unzipped")) == []
-    parquet = pd.read_parquet(open_run(copy).write_parquet())
+    parquet = pd.read_parquet(keep_parquet(open_run(copy)))
     assert len(parquet) == 1700
     assert left_in(re_escaped(parquet.to_csv())) == []
     assert left_in(re_escaped(open_run(run).lookups().to_csv())) != []

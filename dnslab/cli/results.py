@@ -180,10 +180,11 @@ def write_report(path: Path, out: Path | None, parquet: bool = True) -> None:
     except ModuleNotFoundError as error:
         raise NotAble(f"{error.name} is missing: `pip install 'dnslab[notebooks]'`") from error
     from dnslab.dataset import open_run
+    from dnslab.exports import keep_parquet
 
     page = render(path, out)
     if not parquet:
         click.echo(f"report: {page}")
         return
-    open_run(path).write_parquet(page.parent)
-    click.echo(f"report: {page}, with every lookup in {page.with_name('lookups.parquet').name} beside it")
+    lookups = keep_parquet(open_run(path), page.parent)
+    click.echo(f"report: {page}, with every lookup in {lookups.name} beside it")
