@@ -49,6 +49,23 @@ def mean(values: Numbers, floor: float = -math.inf) -> Interval:
     return Interval(estimate, max(floor, estimate - half), estimate + half, _t_test(estimate, error, len(given)))
 
 
+def slope(places: Numbers, values: Numbers) -> Interval:
+    """By how much ``values`` rise for each step of ``places``: least squares, with its two-sided t interval.
+
+    NaN bounds and p with fewer than three values. Values that rise by the same each time have p = 0.
+    """
+    x, y = np.asarray(places, dtype=float), np.asarray(values, dtype=float)
+    centred = x - x.mean()
+    spread = float((centred**2).sum())
+    estimate = float((centred * y).sum()) / spread
+    if len(x) < MIN_ROUNDS:
+        return Interval(estimate, math.nan, math.nan)
+    residuals = y - y.mean() - estimate * centred
+    error = math.sqrt(float((residuals**2).sum()) / (len(x) - 2) / spread)
+    half = _t(len(x) - 1) * error
+    return Interval(estimate, estimate - half, estimate + half, _t_test(estimate, error, len(x) - 1))
+
+
 def share(counts: Numbers, totals: Numbers) -> Interval:
     """Share of ``counts`` in ``totals``, a pair for each round.
 

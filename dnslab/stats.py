@@ -71,7 +71,9 @@ class _Cell:
     libc: str
     rounds: dict[int, dict[str, Any]] = field(default_factory=dict)
     responses: list[npt.NDArray[np.float64]] = field(default_factory=list)
-    services: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    min_ms: float = math.inf
+    max_ms: float = -math.inf
+    sum_ms: float = 0.0
     totals: dict[str, float] = field(default_factory=dict)
     exposed: float | None = 0.0
     #: None where any trial's resolver has no step
@@ -195,7 +197,9 @@ _SUMMED = (
 
 
 def _add(cell: _Cell, lookups: Lookups, counted: Mapping[str, float]) -> None:
-    response = np.where(lookups.outcome == FAILED, np.inf, lookups.response_ms)
+    response = lookups.response_ms
+    if counted["failed"]:
+        response = np.where(lookups.outcome == FAILED, np.inf, response)
     deadline_ms = float(lookups.arm.start["deadline_s"]) * 1e3
     n = counted["n"]
     for name in _SUMMED:
@@ -205,7 +209,10 @@ def _add(cell: _Cell, lookups: Lookups, counted: Mapping[str, float]) -> None:
     cell.n_candidates = int(lookups.arm.start.get("n_candidates", 1))
     cell.stall_ms, cell.deadline_ms = float(lookups.arm.start["stall_ms"]), max(cell.deadline_ms, deadline_ms)
     cell.responses.append(response)
-    cell.services.append(lookups.service_ms)
+    if n:
+        cell.min_ms = min(cell.min_ms, float(lookups.service_ms.min()))
+        cell.max_ms = max(cell.max_ms, float(lookups.service_ms.max()))
+        cell.sum_ms += float(lookups.service_ms.sum())
     if n and counted["complete"]:
         censored = np.minimum(response, deadline_ms)
         times = dict(zip(TIMES, quantiles(censored, LEVELS), strict=True))
@@ -401,8 +408,7 @@ def _row(key: _Key, cells: Mapping[_Key, _Cell], effects: Mapping[str, Interval]
     cell = cells[key]
     total = cell.totals
     n = int(total["n"])
-    response, service = np.concatenate(cell.responses), np.concatenate(cell.services)
-    p50, p99, p999 = quantiles(response, LEVELS)
+    p50, p99, p999 = quantiles(np.concatenate(cell.responses), LEVELS)
     rounds = [{"round": number, **cell.rounds[number]} for number in sorted(cell.rounds)]
     modelled = _exposed_modelled(run, key, cells, n) if cell.exposed is None else None
     if cell.exposed is None:
@@ -419,9 +425,9 @@ def _row(key: _Key, cells: Mapping[_Key, _Cell], effects: Mapping[str, Interval]
         "n": n,
         **{name: int(total[name]) for name in _SUMMED if name != "n"},
         **{f"{name}_share": total[name] / n if n else math.nan for name in ("stalls", "slow", "failed", "partial")},
-        "min_ms": float(service.min()) if n else math.nan,
-        "avg_ms": float(service.mean()) if n else math.nan,
-        "max_ms": float(service.max()) if n else math.nan,
+        "min_ms": cell.min_ms if n else math.nan,
+        "avg_ms": cell.sum_ms / n if n else math.nan,
+        "max_ms": cell.max_ms if n else math.nan,
         "p50_ms": p50,
         "p99_ms": p99,
         "p999_ms": p999,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from dnslab import intervals
 from dnslab.dataset import Run
 from dnslab.intervals import MIN_ROUNDS
 from dnslab.stats import LATE_MS, Summary
@@ -281,29 +282,25 @@ def _first(arm: Mapping[str, Any]) -> float:
 
 def _steady(values: Sequence[float], least: float, n_looked_at: int) -> float:
     """Mean of ``values``, one a round, where it is ``least`` or more either way and not so by chance; else 0."""
-    from scipy.stats import ttest_1samp
-
     mean = sum(values) / len(values) if values else 0.0
     if len(values) < MIN_ROUNDS or abs(mean) < least:
         return 0.0
-    by_chance = max(values) > min(values) and ttest_1samp(values, 0.0).pvalue >= BY_CHANCE / n_looked_at
+    by_chance = intervals.mean(values).p >= BY_CHANCE / n_looked_at
     return 0.0 if by_chance else mean
 
 
 def _drift(summary: Summary) -> Iterator[Veto]:
     """Whether median or share of stalls went one way over the rounds."""
-    from scipy.stats import linregress
-
     trials = {key: arms for key, arms in _trials(summary).items() if len(arms) >= DRIFT_ROUNDS}
     for (variant, target, _), arms in trials.items():
         for what, values in (
             ("median", [arm["late_ms"] for arm in arms]),
             ("share of stalls", [arm["stalls"] / arm["n"] for arm in arms]),
         ):
-            line = linregress([arm["round"] for arm in arms], values)
+            line = intervals.slope([arm["round"] for arm in arms], values)
             mean = sum(values) / len(values)
-            change = line.slope * (arms[-1]["round"] - arms[0]["round"])
-            if mean > 0 and abs(change) > CHANGE * mean and line.pvalue < BY_CHANCE / len(trials) / 2:
+            change = line.estimate * (arms[-1]["round"] - arms[0]["round"])
+            if mean > 0 and abs(change) > CHANGE * mean and line.p < BY_CHANCE / len(trials) / 2:
                 way = "rose" if change > 0 else "fell"
                 seen = (
                     f"{variant} on {target}: its {what} {way} by {abs(change) / mean:.0%} of its mean over the rounds"

@@ -23,6 +23,17 @@ def test_a_mean_against_scipy() -> None:
     assert intervals.mean([0.0, 0.0, 0.3], floor=0.0).low == 0.0
 
 
+def test_a_slope_against_scipy() -> None:
+    places, values = [1, 2, 4, 5, 9], [0.3, 0.1, 0.5, 0.45, 0.9]
+    line = scipy.stats.linregress(places, values)
+    found = intervals.slope(places, values)
+    half = scipy.stats.t.ppf(0.975, 3) * line.stderr
+    assert [found.estimate, found.p] == pytest.approx([line.slope, line.pvalue])
+    assert [found.low, found.high] == pytest.approx([line.slope - half, line.slope + half])
+    assert math.isnan(intervals.slope([1, 2], [3, 4]).p)
+    assert intervals.slope([1, 2, 3], [5, 5, 5]).p == 1.0
+
+
 def test_upper_bound_against_scipy() -> None:
     for n in (1, 10, 5000):
         exact = scipy.stats.binomtest(0, n, alternative="less").proportion_ci(0.95, "exact").high
