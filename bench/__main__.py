@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.many_targets import bench_many_targets
-from bench.read_ten_million import measure_reading
+from bench.read_ten_million import bench_reading
 from dnslab.backends.base import Arm
 from dnslab.backends.lab import LabBackend, LabTarget
 from dnslab.backends.lab.namespaces import environment
@@ -98,12 +98,6 @@ def dnsperf(n_threads: int) -> float:
     return int(found[1]) / (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
-def bench_read() -> None:
-    """Ten million lookups from raw bytes to all that ``summary`` prints, in a cold process."""
-    seconds, peak = measure_reading()
-    print(f"summary of 10 million lookups: {seconds:.2f} s (goal < 5), {peak / 2**30:.2f} GiB (goal < 1.5)")
-
-
 def bench_start() -> None:
     """``dnslab --help``, whole process."""
     times = []
@@ -132,7 +126,7 @@ def told(ratios: list[float]) -> str:
 ALL = {
     "libc": bench_libc,
     "wire": bench_wire,
-    "read": bench_read,
+    "read": bench_reading,
     "start": bench_start,
     "memory": bench_memory,
     "targets": bench_many_targets,
