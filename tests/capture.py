@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import struct
 import subprocess
@@ -82,8 +83,9 @@ def tcpdump(
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)  # tcpdump gives up its rights
         path = Path(folder) / "pcap"
-        argv = ["tcpdump", "--immediate-mode", *where, "-w", str(path), "-U", "-B", "16384", "-Z", "root"]
-        argv += ["--time-stamp-precision=nano", "port", "53"]
+        argv = ["tcpdump", "--immediate-mode", *where, "-w", str(path), "-U", "-Z", "root"]
+        # A slot of the ring holds the longest packet allowed: without -s, 16 MiB are 64 of them, and a burst is lost.
+        argv += ["-B", "16384", "-s", "2048", "--time-stamp-precision=nano", "port", "53"]
         process = subprocess.Popen(enter(argv), stderr=subprocess.PIPE, env=env, start_new_session=True)
         assert process.stderr
         while b"listening" not in (line := process.stderr.readline()):
@@ -98,5 +100,7 @@ def tcpdump(
             for pid in children or [str(process.pid)]:
                 subprocess.run(["kill", "-INT", pid], check=False)
             process.wait(5)
-            process.stderr.close()
+            with process.stderr as said:
+                lost = re.findall(rb"(\d+) packets? dropped by kernel", said.read())
+            assert lost == [b"0"], lost
             packets.extend(read_pcap(path))
