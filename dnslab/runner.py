@@ -302,7 +302,7 @@ class _Runner:
     def _measure(self, clients: Sequence[_Client], then: Sequence[Trial]) -> None:
         """All clients of a group: readied one by one, started at one instant, followed until the last has ended.
 
-        The next group's targets are opened once that instant has passed: before, a hundred that are made would keep a
+        The next group's targets are opened a moment after that instant: before, a hundred that are made would keep a
         hundred that are readied from it.
         """
         start = StartInstant(len(clients))
@@ -313,7 +313,7 @@ class _Runner:
         while not all(future.done() for future in futures):
             try:
                 opens = self._backend.opens_ahead and not self._stopping.is_set()
-                if then and opens and not self._ahead and start.has_passed:
+                if then and opens and not self._ahead and start.has_settled:
                     self._ahead = self._open_all(then)
                 self._progress.left_s = self._pace.left_s()
                 self._on_progress(self._progress)
