@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,11 @@ def namespace(cluster: None) -> Iterator[str]:
     core = connect().core()
     name = f"dnslab-test-{secrets.token_hex(3)}"
     core.create_namespace({"metadata": {"name": name}})
+    # What a cluster itself puts into each namespace, sooner or later: tests compare what is there before and after.
+    deadline = time.monotonic() + 30
+    while not core.list_namespaced_config_map(name).items or not core.list_namespaced_service_account(name).items:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     yield name
     core.delete_namespace(name, grace_period_seconds=0)
 
