@@ -155,6 +155,7 @@ def test_an_unknown_pod_is_one_line(client: Client, pod: OwnPod) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.verify
 def test_a_thousand_streams_arrive_whole_or_are_known_not_to(client: Client, pod: OwnPod) -> None:
     def one(_: int) -> str:
         try:
@@ -174,6 +175,7 @@ def test_a_thousand_streams_arrive_whole_or_are_known_not_to(client: Client, pod
     assert counts["silently short"] == 0
 
 
+@pytest.mark.verify
 def test_a_cut_stream_is_always_caught(proxied: tuple[CuttingProxy, Client], pod: OwnPod) -> None:
     proxy, through = proxied
     job = dataclasses.replace(JOB, max_lookups=2000)
@@ -240,6 +242,7 @@ def bare(client: Client, script: str) -> int:
             n_bytes += len(frame.data) - 1
 
 
+@pytest.mark.verify
 def test_reading_keeps_up_with_a_bare_reader(client: Client, pod: OwnPod) -> None:
     size = 50 * MEGABYTE
     ratios = []

@@ -148,6 +148,7 @@ def test_the_container_runs_out_of_memory(namespace: str, tmp_path: Path) -> Non
     kubectl("-n", namespace, "delete", "deployment", "small")
 
 
+@pytest.mark.verify
 def test_ten_seconds_without_network_are_survived(namespace: str, tmp_path: Path) -> None:
     run = Started(tmp_path, namespace, "-d", "18", "--rounds=1")
     run.trial(1)
@@ -159,6 +160,7 @@ def test_ten_seconds_without_network_are_survived(namespace: str, tmp_path: Path
     assert len(lookups.raw) > 0.8 * 50 * 18
 
 
+@pytest.mark.verify
 def test_dnslab_itself_is_killed(namespace: str, tmp_path: Path) -> None:
     run = Started(tmp_path, namespace)
     run.trial(2)
@@ -171,6 +173,7 @@ def test_dnslab_itself_is_killed(namespace: str, tmp_path: Path) -> None:
     resumed(run)
 
 
+@pytest.mark.verify
 def test_a_nodes_kubelet_is_killed(namespace: str, tmp_path: Path) -> None:
     """The exec goes through it, and the pod made ahead cannot be reached either: the run ends."""
     run = Started(tmp_path, namespace, "--nodes=dlc-n3")
@@ -194,6 +197,7 @@ def test_a_nodes_kubelet_is_killed(namespace: str, tmp_path: Path) -> None:
     resumed(run)
 
 
+@pytest.mark.verify
 def test_the_api_server_is_restarted(namespace: str, tmp_path: Path) -> None:
     """Execs end with it; the next trial waits until it is back."""
     run = Started(tmp_path, namespace)
@@ -211,6 +215,7 @@ def test_the_api_server_is_restarted(namespace: str, tmp_path: Path) -> None:
     resumed(run)
 
 
+@pytest.mark.verify
 def test_a_minute_without_network_voids_the_trial(namespace: str, tmp_path: Path) -> None:
     """Silence of 30 s is taken for the end; what cannot be removed then is named with its remedy."""
     run = Started(tmp_path, namespace, "-d", "20")

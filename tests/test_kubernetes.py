@@ -40,6 +40,7 @@ def words(page: Path) -> str:
     return re.sub(r"<style>.*?</style>|base64,[^\"]*", "", page.read_text(encoding="utf-8"), flags=re.S)
 
 
+@pytest.mark.verify
 def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path) -> None:
     where = {"namespace": namespace, "images": (GLIBC, MUSL), "nodes": "2"}
     variants = ("baseline", "single-request", "single-request-reopen")
@@ -78,6 +79,7 @@ def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path)
     assert nodes.pods_left(namespace) == []
 
 
+@pytest.mark.verify
 def test_an_overflow_at_coredns_is_not_called_a_race(namespace: str, tmp_path: Path) -> None:
     where = {"namespace": namespace, "images": (GLIBC,), "nodes": "2"}
     before = [nodes.rcvbuf_errors(pid) for pid in nodes.coredns_pids()]
@@ -97,6 +99,7 @@ def test_an_overflow_at_coredns_is_not_called_a_race(namespace: str, tmp_path: P
     assert "race" not in conclude(summary, find_vetoes(run, summary)).headline
 
 
+@pytest.mark.verify
 def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> None:
     where = {"namespace": namespace, "images": (GLIBC,), "nodes": "3", "pods_per_node": 34}
     # Bare queries: a first getaddrinfo takes milliseconds of two busy CPUs, a hundred times.
@@ -127,6 +130,7 @@ def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> 
     assert min(spreads_ms) < 50
 
 
+@pytest.mark.verify
 def test_node_counters_are_the_nodes(namespace: str, tmp_path: Path) -> None:
     where = {"namespace": namespace, "images": (GLIBC,), "nodes": "2", "node_counters": True}
     run = measured(tmp_path, where, variants=("baseline",), rounds=1, loads=(Load(rate_per_s=100, duration_s=2),))

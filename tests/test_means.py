@@ -68,6 +68,7 @@ def shape(group: list[Packet], address: str) -> Shape:
     return tuple(("udp", way, 0 if way == "answers" else rdtype, port) for _, way, rdtype, port in found)
 
 
+@pytest.mark.verify
 def test_the_same_packets_by_any_means(namespace: str, tmp_path: Path) -> None:
     assert nodes.apply(namespace, yaml.safe_dump(POD)).returncode == 0
     kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/web", "--timeout=60s")

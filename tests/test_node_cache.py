@@ -194,6 +194,7 @@ def test_install_status_remove(client: Client, namespace: str) -> None:
 
 @pytest.mark.cluster
 @pytest.mark.usefixtures("no_cache_after")
+@pytest.mark.verify
 def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str, tmp_path: Path) -> None:
     done = dnslab("install", "--image", IMAGE, "--yes")
     assert done.returncode == 0, done.stderr
@@ -229,6 +230,7 @@ def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str
 
 @pytest.mark.cluster
 @pytest.mark.usefixtures("no_cache_after")
+@pytest.mark.verify
 def test_an_image_that_is_not_to_be_had(client: Client) -> None:
     done = dnslab("install", "--image", "dnslab.test/nothing:1", "--yes")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
