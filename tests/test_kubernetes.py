@@ -62,8 +62,10 @@ def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path)
         assert stalls.sum() == dropped.get(start["extra"]["address"], 0), (arm.target, start["variant"])
         if stalls.any():
             waited_ms = service_ms[stalls] - (5000 if libc == "glibc" else 2500)
-            # While the next round's pods start, a few answers are late: a stall may take longer, and never less.
+            print(arm.target, arm.number, f"stalls end {waited_ms.min():.0f} to {waited_ms.max():.0f} ms after it")
             assert -250 < waited_ms.min() <= np.median(waited_ms) < 50
+            # The pods of a next round start beside musl's first stalls, whose answers they make late.
+            assert (libc == "musl" and start["round"] < 3) or waited_ms.max() < 250
             flagged = (raw["flags"] & records.FLAG_HALF_LOST) != 0
             assert libc == "musl" or (flagged & stalls).sum() >= 0.9 * stalls.sum()
         seen[start["variant"], libc, node] += int(stalls.sum())
