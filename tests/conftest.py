@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,8 @@ def namespace(cluster: None) -> Iterator[str]:
         time.sleep(0.1)
     yield name
     core.delete_namespace(name, grace_period_seconds=0)
+    # A daemon thread that is still reading when Python ends may abort the process.
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("shell ")]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -168,8 +168,7 @@ class Pods:
         self.client, self.run_id = client, run_id
         self._lock = threading.Condition()
         self._seen: dict[str, dict[str, Any]] = {}
-        self._waiting = 0
-        self._polling = False
+        self._looking = False
         self._names: set[str] = set()
         self._prepared = False
 
@@ -208,39 +207,38 @@ class Pods:
             With the kubelet's or the scheduler's own words, as soon as waiting is hopeless.
         """
         began_s = time.monotonic()
-        with self._lock:
-            self._waiting += 1
-            if not self._polling:
-                self._polling = True
-                threading.Thread(target=self._poll, name="pods", daemon=True).start()
-            try:
-                while True:
-                    pod = self._seen.get(name)
-                    waited_s = time.monotonic() - began_s
-                    if pod and _running(pod):
-                        return pod
-                    problem = _problem(pod, waited_s) if pod else ""
-                    if problem or waited_s > timeout_s:
-                        problem = problem or f"not running after {timeout_s:g} s"
-                        raise NotAble(_one_line(f"pod {name} does not start: {problem}{self._warning(name)}"))
-                    self._lock.wait(1.0)
-            finally:
-                self._waiting -= 1
-
-    def _poll(self) -> None:
-        """One list for all that wait, as plain JSON: a hundred typed pods take a core's second to read."""
         while True:
-            try:
-                seen = {pod["metadata"]["name"]: pod for pod in list_raw(self.client, self.run_id)}
-            except NotAble:
-                seen = {}
+            with self._lock:
+                pod = self._seen.get(name)
+                waited_s = time.monotonic() - began_s
+                if pod and _running(pod):
+                    return pod
+                problem = _problem(pod, waited_s) if pod else ""
+                if problem or waited_s > timeout_s:
+                    problem = problem or f"not running after {timeout_s:g} s"
+                    raise NotAble(_one_line(f"pod {name} does not start: {problem}{self._warning(name)}"))
+                if self._looking:
+                    self._lock.wait(1.0)
+                    continue
+                self._looking = True
+            self._look()
+
+    def _look(self) -> None:
+        """One list for all that wait, as plain JSON: a hundred typed pods take a core's second to read.
+
+        By one of those that wait: a thread of its own may still be asking when Python ends, which aborts the process.
+        """
+        seen: dict[str, dict[str, Any]] = {}
+        try:
+            time.sleep(0.3)
+            seen = {pod["metadata"]["name"]: pod for pod in list_raw(self.client, self.run_id)}
+        except NotAble:
+            pass
+        finally:
             with self._lock:
                 self._seen |= seen
+                self._looking = False
                 self._lock.notify_all()
-                if not self._waiting:
-                    self._polling = False
-                    return
-            time.sleep(0.3)
 
     def state(self, name: str) -> str:
         """What became of a pod, in a few words for an error; ``""`` when nothing is wrong with it."""

@@ -41,7 +41,8 @@ class Shell:
         self._asking = threading.Lock()
         self._leaving: dict[str, str] = {}
         self._channel = ExecChannel(client, pod, container, ["sh"])
-        threading.Thread(target=self._read, name=f"shell {pod}", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name=f"shell {pod}", daemon=True)
+        self._reader.start()
         try:
             self.ask(_PRELUDE)
         except ProbeFailed as error:
@@ -127,6 +128,7 @@ class Shell:
         except ProbeFailed:
             pass  # it has ended already, and left by itself
         self._channel.close()
+        self._reader.join(2.0)  # one that still reads when Python ends aborts the process
 
 
 def _no_shell(pod: str, container: str, message: str) -> str:
