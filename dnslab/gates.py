@@ -97,7 +97,7 @@ class Gated:
                 {
                     "measure": measure.removesuffix("_share"),
                     "configuration": one.row["variant"],
-                    "libc": one.row["target"],
+                    "target": one.row["target"],
                     **({"load": self.load_labels[one.row["load"]]} if len(self.load_labels) > 1 else {}),
                     "figure": _told(measure, found.estimate),
                     "95 % interval": bounds,

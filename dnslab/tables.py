@@ -17,7 +17,7 @@ NOT_APPLICABLE = "not applicable"
 #: points or ms under which a difference is the arithmetic's rounding: a clock tells 1e-6 ms, a share 1 of 1e9 lookups
 NOISE = 1e-9
 #: columns that say what a row is of
-NAMES = ("measure", "configuration", "run", "libc", "load")
+NAMES = ("measure", "configuration", "run", "target", "load")
 #: a column of sentences
 ANSWER = "the answer"
 #: JupyterLab sets all cells to the right, where a sentence is hard to read or out of sight, and a report on one line
@@ -79,7 +79,7 @@ class Table:
 
 def _named(row: Mapping[str, Any], load_labels: Sequence[str]) -> dict[str, str]:
     load = {"load": load_labels[row["load"]]} if len(load_labels) > 1 else {}
-    return {"configuration": row["variant"], "libc": row["target"], **load}
+    return {"configuration": row["variant"], "target": row["target"], **load}
 
 
 def figures(rows: Sequence[Mapping[str, Any]], load_labels: Sequence[str], limit_ms: float) -> Table:

@@ -83,7 +83,7 @@ def test_effects() -> None:
     ).frame.to_dict("records")
     assert row == {
         "configuration": "use-vc",
-        "libc": "glibc",
+        "target": "glibc",
         "load": "a",
         "≥ 1 s": "no difference over 1.2 points shown",
         "≥ 1 s, points": "-6.6 (-7.17 to -6.04)",
@@ -108,10 +108,10 @@ def test_rounding_noise_is_nothing() -> None:
 
 def test_figures_side_by_side() -> None:
     """A configuration's rows below each other; what only one run has stays, with empty cells."""
-    one = pd.DataFrame({"configuration": ["a", "b"], "libc": "glibc", "≥ 4900 ms": ["1", "2"], "exposed": ["", "7"]})
-    two = pd.DataFrame({"configuration": ["c", "a"], "libc": "glibc", "≥ 5000 ms": ["3", "4"], "exposed": ["8", ""]})
+    one = pd.DataFrame({"configuration": ["a", "b"], "target": "glibc", "≥ 4900 ms": ["1", "2"], "exposed": ["", "7"]})
+    two = pd.DataFrame({"configuration": ["c", "a"], "target": "glibc", "≥ 5000 ms": ["3", "4"], "exposed": ["8", ""]})
     table = side_by_side({"before": Table(one, "figures"), "after": Table(two, "figures")})
-    assert list(table.frame) == ["configuration", "run", "libc", "≥ 4900 ms", "≥ 5000 ms", "exposed"]
+    assert list(table.frame) == ["configuration", "run", "target", "≥ 4900 ms", "≥ 5000 ms", "exposed"]
     assert table.frame.to_numpy().tolist() == [
         ["a", "before", "glibc", "1", "", ""],
         ["a", "after", "glibc", "", "4", ""],
