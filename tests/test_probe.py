@@ -158,6 +158,25 @@ def test_fixed_arrivals() -> None:
     assert sorted(rows["intended_ns"]) == list(range(10_000_000, 500_000_000, 10_000_000))
 
 
+def test_arrivals_due_while_the_probe_slept_over_the_end_are_late_not_left_out() -> None:
+    def sleep_over_the_end(conversation: Conversation) -> None:
+        process = conversation._channel._process  # type: ignore[attr-defined]
+        time.sleep(0.3)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGCONT)
+
+    with nameserver() as server:
+        job = dataclasses.replace(
+            JOB, engine="wire", entries=(wire_query(NAME.decode(), "A"),), loop="fixed", rate_per_s=100.0,
+            duration_s=0.505, nameserver=("127.0.0.1", server.port),
+        )  # fmt: skip
+        rows, trailer, _ = talk(job, read=sleep_over_the_end)
+    assert trailer.status == "complete"
+    assert len(rows) == 50
+    assert (rows["start_ns"] - rows["intended_ns"]).max() > 200_000_000
+
+
 def first_aaaa_lost(rdtype: int, port: int, seen: int) -> bool:
     return not (rdtype == 28 and seen < 2)
 

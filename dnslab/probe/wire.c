@@ -584,16 +584,18 @@ void wire_run(struct run *of)
 		uint64_t now = clock_ns() - of->origin_ns;
 		if (now + of->origin_ns - offset_taken_ns > 1000000000u)
 			take_offset();
-		bool over = now >= of->load_end_ns || atomic_load(&of->stopping) || capped();
+		bool ended = atomic_load(&of->stopping) || capped();
 		expire(now);
-		while (open_loop && !over && next_ns <= now && next_ns < of->load_end_ns) {
+		/* Also after the load's end: an arrival that was due before it is late, not left out. */
+		while (open_loop && !ended && next_ns <= now && next_ns < of->load_end_ns) {
 			uint64_t lateness = now - next_ns;
 			if (lateness > atomic_load(&of->lateness_ns))
 				atomic_store(&of->lateness_ns, lateness);
 			send_arrival(next_ns);
 			next_ns = next_arrival(&of->job, next_ns);
-			over = capped();
+			ended = capped();
 		}
+		const bool over = ended || now >= of->load_end_ns;
 		if (!open_loop && !over)
 			refill(now);
 		atomic_store(&of->n_in_flight, n_in_flight);
