@@ -63,9 +63,10 @@ def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path)
         if stalls.any():
             waited_ms = service_ms[stalls] - (5000 if libc == "glibc" else 2500)
             print(arm.target, arm.number, f"stalls end {waited_ms.min():.0f} to {waited_ms.max():.0f} ms after it")
+            assert -250 < waited_ms.min() <= np.median(waited_ms) < 50
             # The next round's pods start beside the last stalls, on the same two cores.
-            assert np.quantile(np.abs(waited_ms), 0.9) < 250
-            assert np.abs(waited_ms).max() < 1000
+            assert np.quantile(waited_ms, 0.9) < 250
+            assert waited_ms.max() < (250 if start["round"] == 3 else 1000)
             flagged = (raw["flags"] & records.FLAG_HALF_LOST) != 0
             assert libc == "musl" or (flagged & stalls).sum() >= 0.9 * stalls.sum()
         seen[start["variant"], libc, node] += int(stalls.sum())
