@@ -94,7 +94,7 @@ class Lookups:
     @property
     def n_warmup_stalls(self) -> int:
         """Stalls of the warm-up."""
-        return int((_service_ms(self.warmup) >= float(self.arm.start["stall_ms"])).sum())
+        return int((_elapsed_ms(self.warmup, "start_ns") >= float(self.arm.start["stall_ms"])).sum())
 
 
 def read_stream(path: Path) -> tuple[npt.NDArray[Any], RunInvalid | None]:
@@ -109,37 +109,30 @@ def read_stream(path: Path) -> tuple[npt.NDArray[Any], RunInvalid | None]:
             try:
                 for message in decoder.feed(data):
                     if isinstance(message, records.Records):
-                        blocks.append(np.frombuffer(message.data, dtype=RECORD))
+                        blocks.append(message.data)
                 decoder.close()
             except (StreamError, ProbeFailed) as error:
                 problem = type(error)(f"{path}: {error}")
-            return (np.concatenate(blocks) if blocks else np.empty(0, RECORD)), problem
+            return np.frombuffer(b"".join(blocks), dtype=RECORD), problem
     except FileNotFoundError:
         return np.empty(0, RECORD), StreamTruncated(f"{path}: there are no raw bytes")
 
 
 def _outcomes(arm: ArmRecord, raw: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
-    expected = np.asarray(arm.start["expected"], dtype=np.int64).reshape(-1, 2)
-    wire = len(expected) > 0 and arm.start.get("engine") == "wire"
-    index = raw["name"]
-    if wire:
-        entries = np.repeat(expected, 2, axis=0) if arm.start.get("arrangement") != "single" else expected
-        asked = np.where(raw["flags"] & records.FLAG_AAAA, 1, 0)
-        wanted_a = np.where(asked == 0, entries[index, 0], 0) > 0
-        wanted_aaaa = np.where(asked == 1, entries[index, 1], 0) > 0
+    expected = np.asarray(arm.start["expected"], dtype=np.int64).reshape(-1, 2) > 0
+    index, code, answers = raw["name"], raw["outcome"], raw["answers"]
+    if len(expected) and arm.start.get("engine") == "wire":
+        # A row is one question, and a name that is asked for both types is two places of the list.
+        entries = expected if arm.start.get("arrangement") == "single" else np.repeat(expected, 2, axis=0)
+        asks_aaaa = (raw["flags"] & records.FLAG_AAAA) != 0
+        wants_a, wants_aaaa = entries[:, 0][index] & ~asks_aaaa, entries[:, 1][index] & asks_aaaa
     else:
-        wanted_a = expected[index, 0] > 0
-        wanted_aaaa = (expected[index, 1] > 0) & bool(arm.start["asks_aaaa"])
-    n_a, n_aaaa = raw["answers"] & 0xFFFF, raw["answers"] >> 16
-    ok = raw["outcome"] == 0
-    empty = ok & (n_a == 0) & (n_aaaa == 0)
-    negative = np.isin(raw["outcome"], _NEGATIVE_CODES) | empty
-    missing = (wanted_a & (n_a == 0)) | (wanted_aaaa & (n_aaaa == 0))
-    wanted = wanted_a | wanted_aaaa
-    outcome = np.full(len(raw), FAILED, np.int8)
-    outcome[ok & ~empty & missing] = PARTIAL
-    outcome[ok & ~empty & ~missing] = ANSWERED
-    outcome[negative & ~wanted] = NEGATIVE
+        wants_a, wants_aaaa = expected[:, 0][index], (expected[:, 1] & bool(arm.start["asks_aaaa"]))[index]
+    came = (code == 0) & (answers != 0)
+    missing = (wants_a & (answers & 0xFFFF == 0)) | (wants_aaaa & (answers >> 16 == 0))
+    outcome = np.where(came, np.where(missing, np.int8(PARTIAL), np.int8(ANSWERED)), np.int8(FAILED))
+    none = np.flatnonzero(~came & ~(wants_a | wants_aaaa))
+    outcome[none[np.isin(code[none], (0, *_NEGATIVE_CODES))]] = NEGATIVE
     return outcome
 
 
@@ -155,8 +148,8 @@ def decode(arm: ArmRecord) -> Lookups:
     if problem and (arm.status == "complete" or isinstance(problem, StreamVersion)):
         raise problem
     warmup, raw = _split(raw)
-    intended, end = (raw[name].astype(np.int64) for name in ("intended_ns", "end_ns"))
-    return Lookups(arm, intended / 1e9, (end - intended) / 1e6, _service_ms(raw), _outcomes(arm, raw), raw, warmup)
+    response_ms, service_ms = _elapsed_ms(raw, "intended_ns"), _elapsed_ms(raw, "start_ns")
+    return Lookups(arm, raw["intended_ns"] / 1e9, response_ms, service_ms, _outcomes(arm, raw), raw, warmup)
 
 
 def _split(raw: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -168,9 +161,10 @@ def _split(raw: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     return raw[in_warmup], raw[~in_warmup]
 
 
-def _service_ms(raw: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    served: npt.NDArray[np.float64] = (raw["end_ns"].astype(np.int64) - raw["start_ns"].astype(np.int64)) / 1e6
-    return served
+def _elapsed_ms(raw: npt.NDArray[Any], since: str) -> npt.NDArray[np.float64]:
+    """Until the end, from the instant in column ``since``; negative where that is later."""
+    elapsed: npt.NDArray[np.float64] = (raw["end_ns"] - raw[since]).view(np.int64) / 1e6
+    return elapsed
 
 
 class Run:

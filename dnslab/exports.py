@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import IO, Literal
@@ -91,8 +92,17 @@ def _write_parquet(run: Run, file: IO[bytes]) -> int:
     first = next(groups)
     schema = pa.Schema.from_pandas(first, preserve_index=False)
     n_rows = 0
-    with ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer:
+    with (
+        ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+        ThreadPoolExecutor(max_workers=1) as pool,  # compresses one group while the next is made
+    ):
+        written: Future[None] | None = None
         for frame in chain([first], groups):
-            writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
+            table = pa.Table.from_pandas(frame, schema, preserve_index=False)
+            if written:
+                written.result()
+            written = pool.submit(writer.write_table, table)
             n_rows += len(frame)
+        if written:
+            written.result()
     return n_rows
