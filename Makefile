@@ -76,10 +76,11 @@ system:
 	@mkdir -p $(TMPDIR)
 	@sh tools/system.sh
 
+# Compiled at once: where Python may write no bytecode, each start would compile pandas anew, for a second.
 $(VENV)/.installed: requirements.txt requirements-uv.txt pyproject.toml
 	@test -x $(BIN)/python || python3 -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.txt
-	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.txt
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.txt
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 
