@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dnslab.intervals import CONFIDENCE, MIN_ROUNDS
+from dnslab.intervals import CONFIDENCE, MIN_ROUNDS, degrees_of_freedom
 
 #: rounds beyond which nobody goes: make trials longer instead
 MOST_ROUNDS = 1_000
@@ -41,9 +41,10 @@ def power_of_difference(size: Size, share: float, base_share: float = 0.0) -> fl
         return 0.0
     variance = size.spread * (share * (1 - share) + base_share * (1 - base_share)) / size.n
     shift = abs(share - base_share) / math.sqrt(variance / size.rounds)
-    limit = float(stdtrit(size.rounds - 1, 1 - (1 - CONFIDENCE) / size.n_compared / 2))
+    freedom = degrees_of_freedom(size.rounds)
+    limit = float(stdtrit(freedom, 1 - (1 - CONFIDENCE) / size.n_compared / 2))
     # From here on the tail is 1, and scipy's series ends in NaN.
-    return 1.0 if shift > limit + 30 else 1 - float(nctdtr(size.rounds - 1, shift, limit))
+    return 1.0 if shift > limit + 30 else 1 - float(nctdtr(freedom, shift, limit))
 
 
 def rounds_for_difference(n: float, share: float, power: float, n_compared: int = 1, spread: float = 1.0) -> int | None:

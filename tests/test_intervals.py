@@ -62,10 +62,42 @@ def test_newcombe_against_his_table(counts: tuple[int, int, int, int], bounds: t
 def test_rounds_that_differ_widen_a_share() -> None:
     alike = intervals.share([2, 2, 2, 2], [100] * 4)
     assert (alike.low, alike.high) == pytest.approx(wilson(8, 400))
-    apart = intervals.share([0, 8, 0, 0], [100] * 4)
-    low, high = scipy.stats.t.interval(0.95, 3, 0.02, scipy.stats.sem([0, 0.08, 0, 0]))
-    assert (apart.low, apart.high) == pytest.approx((0.0, high))
-    assert low < 0
+    apart = intervals.share([10, 18, 10, 10], [100] * 4)
+    low, high = scipy.stats.t.interval(0.95, 3, 0.12, scipy.stats.sem([0.1, 0.18, 0.1, 0.1]))
+    assert apart.low == pytest.approx(low)
+    assert high < apart.high < high + 0.02
+
+
+def test_a_share_of_few_that_come_together_reaches_further_up() -> None:
+    """By hand: 20 in one round of 5, of 1,000 lookups each."""
+    found = intervals.share([20, 0, 0, 0, 0], [1000] * 5)
+    variance, independent = scipy.stats.sem([0.02, 0, 0, 0, 0]) ** 2, 0.004 * 0.996 / 5000
+    spread = variance / independent
+    assert spread == pytest.approx(20, rel=0.01)
+    third = variance * spread / 5000 * (1 - 2 * 0.004)
+    half = scipy.stats.t.ppf(0.975, 4) * math.sqrt(variance)
+    assert found.high == pytest.approx(0.004 + half + (1 + 2 * 1.959964**2) / 6 * third / variance)
+    assert found.low == 0.0
+    mirrored = intervals.share([980, 1000, 1000, 1000, 1000], [1000] * 5)
+    assert (1 - mirrored.high, 1 - mirrored.low) == pytest.approx((found.low, found.high))
+
+
+def test_a_steady_rise_is_no_scatter_from_six_rounds_on() -> None:
+    """Of shares that rise by the same each round nothing is left but what independent lookups scatter."""
+    rising = [100, 120, 140, 160, 180, 200]
+    found = intervals.share(rising, [10_000] * 6)
+    assert (found.low, found.high) == pytest.approx(wilson(900, 60_000))
+    five = intervals.share(rising[:5], [10_000] * 5)
+    assert five.high - five.low > 1.5 * (found.high - found.low)
+    zero = intervals.difference(rising, [10_000] * 6, [0] * 6, [10_000] * 6)
+    assert (zero.low, zero.high) == pytest.approx(newcombe(900, 60_000, 0, 60_000))
+    bent = [100, 140, 120, 180, 160, 200]
+    line = np.polynomial.Polynomial.fit(range(6), bent, 1)(np.arange(6))
+    error = math.sqrt(((bent - line) ** 2).sum() / 4 / 6) / 10_000
+    seen = intervals.difference(bent, [10_000] * 6, [0] * 6, [10_000] * 6)
+    assert seen.low == pytest.approx(
+        min(0.015 - scipy.stats.t.ppf(0.975, 4) * error, newcombe(900, 60_000, 0, 60_000)[0])
+    )
 
 
 def test_a_share_of_unequal_rounds_is_that_of_all() -> None:
@@ -92,7 +124,15 @@ def test_a_difference_is_paired_by_round() -> None:
 
 @pytest.mark.parametrize(
     ("counts", "base"),
-    [([0, 0, 0, 0, 0], [2, 1, 1, 3, 0]), ([1, 1, 1, 1, 1], [1, 2, 1, 1, 1]), ([3] * 5, [0] * 5), ([9] * 5, [1] * 5)],
+    [
+        ([0, 0, 0, 0, 0], [2, 1, 1, 3, 0]),
+        ([1, 1, 1, 1, 1], [1, 2, 1, 1, 1]),
+        ([3] * 5, [0] * 5),
+        ([9] * 5, [1] * 5),
+        # t alone leaves 0 out.
+        ([11, 8, 13, 5, 11], [1, 6, 11, 2, 3]),
+        ([1, 6, 11, 2, 3], [11, 8, 13, 5, 11]),
+    ],
 )
 def test_p_agrees_with_the_interval(counts: list[int], base: list[int]) -> None:
     found = intervals.difference(counts, [1000] * 5, base, [1000] * 5)

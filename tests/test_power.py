@@ -79,7 +79,7 @@ def test_the_command_says_it(tmp_path: Path) -> None:
     done = dnslab("plan", "--detect", "0.1%", "--power", "90%", cwd=tmp_path)
     assert done.returncode == 0
     assert "in 90 % of runs: 2,302 lookups" in done.stdout
-    assert "trials of 10 s at 200 lookups/s: 11 rounds (22,000 lookups of each, 1.8 min or more)" in done.stdout
+    assert "trials of 10 s at 200 lookups/s: 12 rounds (24,000 lookups of each, 2 min or more)" in done.stdout
     assert "--pilot RUN" in done.stdout
     bad = dnslab("plan", "--detect", "2", cwd=tmp_path)
     assert (bad.returncode, bad.stderr.count("\n")) == (2, 1)
