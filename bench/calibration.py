@@ -8,6 +8,7 @@ the functions that judge a run. ``python -m bench.calibration > docs/calibration
 from __future__ import annotations
 
 import itertools
+import math
 import multiprocessing
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dnslab import intervals
+from dnslab.findings import FEW_EVENTS
 from dnslab.intervals import Interval
 
 SEED = 2024
@@ -51,6 +53,10 @@ class Rounds:
     drift: float = 0.0
     unequal: bool = False
     shared: float = 0.0
+
+    def together(self, share: float) -> float:
+        """How many times as much as independent lookups rounds scatter, but for a trend."""
+        return self.burst * (1 + (N - 1) * self.vary) + N * share * self.shared
 
     def draw(self, random: np.random.Generator, runs: int, rounds: int, *shares: float) -> list[Arm]:
         """Configurations that stall in ``shares`` of their lookups."""
@@ -92,6 +98,11 @@ class Cell:
     rounds: int
     share: float
     runs: int = RUNS
+
+    @property
+    def events(self) -> float:
+        """Stalls that are expected, over how many come together."""
+        return self.rounds * N * self.share / self.kind.together(self.share)
 
     def random(self, what: int) -> np.random.Generator:
         """The generator of one figure, whatever else is drawn."""
@@ -274,6 +285,13 @@ def held(rows: list[Row]) -> Iterator[str]:
     yield _line(
         "covered in 93 % of runs or more", "5 or more", _of(sum(n - len(row.uncovered) for row in many), n * len(many))
     )
+    for least, most in ((FEW_EVENTS, math.inf), (0, FEW_EVENTS)):
+        of_them = [row for row in many if least <= row.cell.events < most]
+        yield _line(
+            f"... of {FEW_EVENTS} events or more" if least else "... of fewer",
+            "5 or more",
+            _of(sum(n - len(row.uncovered) for row in of_them), n * len(of_them)),
+        )
     yield _line("width 1.5 or less", "5 or more", _of(sum(n - len(row.wide) for row in many), n * len(many)))
     yield _line("width 1.5 or less", "3", _of(sum(n - len(row.wide) for row in few), n * len(few)))
     yield _line("falsely different in 5 % or less", "all", _of(sum(row.wrong <= WRONG for row in rows), len(rows)))
@@ -309,7 +327,7 @@ def lines(rows: list[Row]) -> Iterator[str]:
     """The page, line by line."""
     repeated = [(row.cell, *more) for row in rows for more in again(row)]
     oracle = [one.oracle_covered for row in rows for one in row.covered]
-    yield HEAD.format(worst=_percent(min(oracle)), best=_percent(max(oracle)))
+    yield HEAD.format(worst=_percent(min(oracle)), best=_percent(max(oracle)), events=FEW_EVENTS)
     yield "| bound | rounds | holds in |\n| --- | --- | --- |"
     yield from held(rows)
     yield f"\nFalsely different, the mean of all rows: {_percent(float(np.mean([row.wrong for row in rows])))}."
@@ -350,6 +368,8 @@ a run (`dnslab/intervals.py`). 1,000 runs a figure, 2,000 lookups of each config
   standard deviations to each side, however few the rounds (it covers in {worst} to {best}). An interval that learns
   the scatter from the rounds is wider: one of t, where rounds are normal, 1.95 times over 3 rounds, 1.33 over 5, 1.14
   over 9, 1.05 over 20. Ours is never narrower than independent lookups give, which adds to that.
+- *Events*: stalls that are expected, over how many times as much as independent ones they scatter. Of a run with fewer
+  than {events} the report says that its intervals may end too low.
 - *Falsely different*: how often any of five configurations that are like baseline is called lower or higher. *0 told
   from it*: how often one that never stalls, beside four like baseline, is called lower.
 - Stalls come independently; or the share of a round varies (beta-binomial; in brackets the correlation of two lookups

@@ -26,8 +26,11 @@ FLAGGED_OVERFLOW = 0.5
 MIN_STALLS = 5
 #: how often what a run "would have shown" shows
 POWER = 0.9
-#: targets named one by one
+#: targets, or rows, named one by one
 MOST_TARGETS = 6
+#: events (stalls, over how many come together) from which on intervals cover as they say: of fewer, where rounds differ
+#: five times as much as independent lookups make them, in 85 % to 93 % (docs/calibration.md)
+FEW_EVENTS = 10
 #: steps of the resolver named one by one
 MOST_STEPS = 3
 RACE = "the pattern of the conntrack race"
@@ -318,6 +321,22 @@ def _detectable(summary: Summary) -> list[str]:
     return [f"{text}."]
 
 
+def _few_events(summary: Summary) -> list[str]:
+    """Whose stalls came together, and too seldom for an interval to learn from them how far it must reach."""
+    measured = [
+        row for row in summary.rows if row["not_applicable"] is None and row["load"] not in summary.closed_loops
+    ]
+    few = [row for row in measured if row["spread"] > 1 and 0 < row["stalls"] < FEW_EVENTS * row["spread"]]
+    if not few:
+        return []
+    names = [f"{row['variant']} on {row['target']} ({row['stalls']:,})" for row in few[:MOST_TARGETS]]
+    more = f" and {len(few) - MOST_TARGETS} more" if len(few) > MOST_TARGETS else ""
+    return [
+        f"Stalls of {', '.join(names)}{more} came unevenly over the rounds and are worth fewer than {FEW_EVENTS} "
+        "independent ones: such an interval may end too low."
+    ]
+
+
 def _limits(summary: Summary) -> list[str]:
     lines = []
     fault = summary.fault.partition(":")[0]
@@ -340,6 +359,6 @@ def _limits(summary: Summary) -> list[str]:
             "A closed loop shows throughput and maximum only: a worker in a stall asks nothing, so shares and "
             "quantiles count workers rather than faults, and no effects are given."
         )
-    lines += _detectable(summary)
+    lines += [*_detectable(summary), *_few_events(summary)]
     lines.append("Intervals hold for runs like this one: same machines, same load, same hour.")
     return lines

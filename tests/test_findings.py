@@ -50,6 +50,21 @@ def test_the_race_is_named_by_its_evidence(tmp_path: Path) -> None:
     assert not said.void
 
 
+@pytest.mark.parametrize(
+    ("stalls", "few"),
+    [([9, 0, 0, 8, 0], True), ([4, 3, 3, 4, 3], False), ([9, 30, 20, 24, 33], False), ([0] * 5, False)],
+)
+def test_an_interval_of_few_events_is_said_to_be_one(tmp_path: Path, stalls: list[int], few: bool) -> None:
+    """Seventeen that come in two rounds are not many, seventeen spread evenly need no guess how they come."""
+    plan = Plan(variants=("baseline", "use-vc"), rounds=5, loads=(Load(duration_s=1),))
+    lookups = {("baseline", "glibc", i): rows([0.5] * (1000 - n) + [5004.0] * n) for i, n in enumerate(stalls, 1)}
+    lookups |= {("use-vc", "glibc", i): rows([0.8] * 1000) for i in range(1, 6)}
+    said = found(open_run(write_run(tmp_path / "run", plan, lookups)))
+    line = "Stalls of baseline on glibc (17) came unevenly over the rounds and are worth fewer than 10"
+    assert any(one.startswith(line) for one in said.limits) == few
+    assert any("may end too low" in one for one in said.limits) == few
+
+
 def test_overflow_is_never_called_a_race(tmp_path: Path) -> None:
     said = found(run_with(tmp_path, 5, 0, "receive-buffer", counters={"server-a.Udp.RcvbufErrors": 30}))
     text = " ".join([said.headline, *said.evidence, *said.limits])
