@@ -8,12 +8,14 @@ from __future__ import annotations
 import html
 import mmap
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,8 @@ from dnslab.errors import ProbeFailed, RunInvalid, StreamError, StreamTruncated,
 from dnslab.plan import Plan, TargetInfo, trials
 from dnslab.store import ArmRecord, RunFolder, latest_run_path
 
+T = TypeVar("T")
+
 RECORD = np.dtype(list(records.RECORD_FIELDS))
 OUTCOMES = ("answered", "partial", "negative", "failed")
 ANSWERED, PARTIAL, NEGATIVE, FAILED = range(4)
@@ -33,6 +37,8 @@ SLOW_MS = 1_000.0
 PARQUET = "lookups.parquet"
 #: of decoded trials that a run keeps: about eight million lookups
 KEPT_BYTES = 512 * 2**20
+#: trials decoded at a time, beside the one that is worked on
+N_AT_ONCE = 2
 
 #: netdb.h; the same values in glibc and musl
 _EAI = {-1: "EAI_BADFLAGS", -2: "EAI_NONAME", -3: "EAI_AGAIN", -4: "EAI_FAIL", -5: "EAI_NODATA", -6: "EAI_FAMILY"}
@@ -176,6 +182,7 @@ class Run:
         self.plan: Plan = folder.plan
         self._kept: dict[int, Lookups] = {}
         self._kept_bytes = 0
+        self._keeping = threading.Lock()
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -226,27 +233,33 @@ class Run:
     def decoded(self) -> Iterator[Lookups]:
         """The lookups trial by trial: what statistics use, so that a long run need not fit into memory as a frame.
 
-        The next trial is decoded while the caller works on one. Early trials are kept, up to half a GiB: a report reads
-        a run several times.
+        Early trials are kept, up to half a GiB: a report reads a run several times.
         """
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            coming = self._coming(pool)
-            ahead = next(coming, None)
-            while ahead is not None:
-                current, ahead = ahead, next(coming, None)
-                yield current.result()
+        return self.each(lambda lookups: lookups)
 
-    def _coming(self, pool: ThreadPoolExecutor) -> Iterator[Future[Lookups]]:
-        for place, arm in enumerate(self._arms):
-            yield pool.submit(self._decode, place, arm)
+    def each(self, measure: Callable[[Lookups], T]) -> Iterator[T]:
+        """``measure`` of the lookups of each trial, in order; two at a time, while the caller works on an earlier one.
 
-    def _decode(self, place: int, arm: ArmRecord) -> Lookups:
-        if place in self._kept:
-            return self._kept[place]
-        lookups = decode(arm)
-        if self._kept_bytes + lookups.n_bytes <= KEPT_BYTES:
-            self._kept_bytes += lookups.n_bytes
-            self._kept[place] = lookups
+        numpy lets go of the interpreter for most of what it does.
+        """
+        coming: deque[Future[T]] = deque()
+        with ThreadPoolExecutor(max_workers=N_AT_ONCE) as pool:
+            for place in range(len(self._arms)):
+                coming.append(pool.submit(lambda place: measure(self._decode(place)), place))
+                if len(coming) > N_AT_ONCE:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+
+    def _decode(self, place: int) -> Lookups:
+        with self._keeping:
+            if place in self._kept:
+                return self._kept[place]
+        lookups = decode(self._arms[place])
+        with self._keeping:
+            if self._kept_bytes + lookups.n_bytes <= KEPT_BYTES:
+                self._kept_bytes += lookups.n_bytes
+                self._kept[place] = lookups
         return lookups
 
     def lookups(self, columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -6,6 +6,7 @@ effects are paired by round. Failed lookups stay in every denominator, slower th
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -90,15 +91,59 @@ _Key = tuple[str, str, int]
 def _gather(run: Run) -> tuple[dict[_Key, _Cell], list[dict[str, Any]]]:
     cells: dict[_Key, _Cell] = {}
     arms = []
-    for lookups in run.decoded():
-        start = lookups.arm.start
-        key = (start["variant"], lookups.arm.target, start["load"])
+    for trial in run.each(functools.partial(_measure, run)):
+        start = trial.start
+        key = (start["variant"], trial.target, start["load"])
         cell = cells.setdefault(key, _Cell(start["libc"]))
-        counted = {**_count(lookups, run.plan.limit_ms), "workers_lost": _workers_lost(lookups, run.plan.loads[key[2]])}
-        arms.append({"variant": key[0], "target": key[1], "load": key[2], "round": start["round"], **counted})
-        _add(cell, lookups, counted)
-        _add_steps(cell, lookups, _step_s(run, lookups))
+        arms.append({"variant": key[0], "target": key[1], "load": key[2], "round": start["round"], **trial.counted})
+        _add(cell, trial)
     return cells, arms
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What is measured of one trial on one target.
+
+    ``responses`` have ``inf`` for failed lookups, ``times`` are quantiles of them, censored at the deadline,
+    ``service_ms`` is least, most and sum, ``stalls_at`` the multiples of ``step_s`` at which stalls ended.
+    """
+
+    target: str
+    start: Mapping[str, Any]
+    end: Mapping[str, Any]
+    counted: Mapping[str, float]
+    responses: npt.NDArray[np.float64]
+    times: Mapping[str, float]
+    service_ms: tuple[float, float, float]
+    n_warmup_stalls: int
+    step_s: float | None
+    stalls_at: list[float]
+
+
+def _measure(run: Run, lookups: Lookups) -> _Trial:
+    """All that a trial's lookups are needed for."""
+    arm, service = lookups.arm, lookups.service_ms
+    counted = {
+        **_count(lookups, run.plan.limit_ms),
+        "workers_lost": _workers_lost(lookups, run.plan.loads[arm.start["load"]]),
+    }
+    responses = lookups.response_ms
+    if counted["failed"]:
+        responses = np.where(lookups.outcome == FAILED, np.inf, responses)
+    censored = np.minimum(responses, float(arm.start["deadline_s"]) * 1e3)
+    step_s = _step_s(run, lookups)
+    return _Trial(
+        arm.target,
+        arm.start,
+        arm.end or {},
+        counted,
+        responses,
+        dict(zip(TIMES, quantiles(censored, LEVELS), strict=True)),
+        (float(service.min(initial=math.inf)), float(service.max(initial=-math.inf)), float(service.sum())),
+        lookups.n_warmup_stalls,
+        step_s,
+        [] if step_s is None else _stalls_at(lookups, step_s),
+    )
 
 
 def _count(lookups: Lookups, limit_ms: float) -> dict[str, float]:
@@ -196,29 +241,26 @@ _SUMMED = (
 )
 
 
-def _add(cell: _Cell, lookups: Lookups, counted: Mapping[str, float]) -> None:
-    response = lookups.response_ms
-    if counted["failed"]:
-        response = np.where(lookups.outcome == FAILED, np.inf, response)
-    deadline_ms = float(lookups.arm.start["deadline_s"]) * 1e3
-    n = counted["n"]
+def _add(cell: _Cell, trial: _Trial) -> None:
+    start, counted = trial.start, trial.counted
     for name in _SUMMED:
         cell.totals[name] = cell.totals.get(name, 0) + counted[name]
-    counted_exposed = (lookups.arm.end or {}).get("exposed_counted")
+    counted_exposed = trial.end.get("exposed_counted")
     cell.exposed = None if counted_exposed is None or cell.exposed is None else cell.exposed + counted_exposed
-    cell.n_candidates = int(lookups.arm.start.get("n_candidates", 1))
-    cell.stall_ms, cell.deadline_ms = float(lookups.arm.start["stall_ms"]), max(cell.deadline_ms, deadline_ms)
-    cell.responses.append(response)
-    if n:
-        cell.min_ms = min(cell.min_ms, float(lookups.service_ms.min()))
-        cell.max_ms = max(cell.max_ms, float(lookups.service_ms.max()))
-        cell.sum_ms += float(lookups.service_ms.sum())
-    if n and counted["complete"]:
-        censored = np.minimum(response, deadline_ms)
-        times = dict(zip(TIMES, quantiles(censored, LEVELS), strict=True))
+    cell.n_candidates = int(start.get("n_candidates", 1))
+    cell.stall_ms, cell.deadline_ms = float(start["stall_ms"]), max(cell.deadline_ms, float(start["deadline_s"]) * 1e3)
+    cell.responses.append(trial.responses)
+    least, most, total = trial.service_ms
+    cell.min_ms, cell.max_ms, cell.sum_ms = min(cell.min_ms, least), max(cell.max_ms, most), cell.sum_ms + total
+    cell.step_s = trial.step_s
+    if trial.step_s is None:
+        cell.stalls_at = None
+    elif cell.stalls_at is not None:
+        cell.stalls_at.update(trial.stalls_at)
+    if counted["n"] and counted["complete"]:
         kept: dict[str, Any] = {name: counted[name] for name in ("n", *SHARES, "lookups_per_s")}
-        kept |= {"exposed": counted_exposed, "exposed_stalls": counted["stalls"] + lookups.n_warmup_stalls}
-        cell.rounds[int(lookups.arm.start["round"])] = {**kept, **times}
+        kept |= {"exposed": counted_exposed, "exposed_stalls": counted["stalls"] + trial.n_warmup_stalls}
+        cell.rounds[int(start["round"])] = {**kept, **trial.times}
 
 
 def _step_s(run: Run, lookups: Lookups) -> float | None:
@@ -230,17 +272,13 @@ def _step_s(run: Run, lookups: Lookups) -> float | None:
     return retry_step_s(options, "glibc" if start["libc"] == "glibc" else "musl")
 
 
-def _add_steps(cell: _Cell, lookups: Lookups, step_s: float | None) -> None:
-    """Count stalls by the step at which they ended; those that the probe gave up ended at no step of the resolver."""
-    cell.step_s = step_s
-    if step_s is None or cell.stalls_at is None:
-        cell.stalls_at = None
-        return
+def _stalls_at(lookups: Lookups, step_s: float) -> list[float]:
+    """At which multiples of the step stalls ended; those that the probe gave up ended at no step of the resolver."""
     ended = lookups.stall & (lookups.raw["outcome"] != records.OUTCOME_ABANDONED)
     steps = lookups.service_ms[ended] / 1e3 / step_s
     nearest = np.rint(steps)
-    at = nearest[np.abs(steps - nearest) <= STEP_TOLERANCE] * step_s
-    cell.stalls_at.update(np.round(at, 3).tolist())
+    at: list[float] = np.round(nearest[np.abs(steps - nearest) <= STEP_TOLERANCE] * step_s, 3).tolist()
+    return at
 
 
 @dataclass(frozen=True)
