@@ -8,7 +8,6 @@ the functions that judge a run. ``python -m bench.calibration > docs/calibration
 from __future__ import annotations
 
 import itertools
-import math
 import multiprocessing
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
@@ -54,7 +53,7 @@ class Rounds:
     unequal: bool = False
     shared: float = 0.0
 
-    def together(self, share: float) -> float:
+    def spread(self, share: float) -> float:
         """How many times as much as independent lookups rounds scatter, but for a trend."""
         return self.burst * (1 + (N - 1) * self.vary) + N * share * self.shared
 
@@ -102,7 +101,7 @@ class Cell:
     @property
     def events(self) -> float:
         """Stalls that are expected, over how many come together."""
-        return self.rounds * N * self.share / self.kind.together(self.share)
+        return self.rounds * N * self.share / self.kind.spread(self.share)
 
     def random(self, what: int) -> np.random.Generator:
         """The generator of one figure, whatever else is drawn."""
@@ -282,16 +281,12 @@ def held(rows: list[Row]) -> Iterator[str]:
     many = [row for row in rows if row.cell.rounds >= ROUNDS_COVERED]
     few = [row for row in rows if row.cell.rounds < ROUNDS_COVERED]
     seen = [row for row in rows if row.cell.rounds >= ROUNDS_SEEN and row.cell.share >= SHARE_SEEN]
-    yield _line(
-        "covered in 93 % of runs or more", "5 or more", _of(sum(n - len(row.uncovered) for row in many), n * len(many))
-    )
-    for least, most in ((FEW_EVENTS, math.inf), (0, FEW_EVENTS)):
-        of_them = [row for row in many if least <= row.cell.events < most]
-        yield _line(
-            f"... of {FEW_EVENTS} events or more" if least else "... of fewer",
-            "5 or more",
-            _of(sum(n - len(row.uncovered) for row in of_them), n * len(of_them)),
-        )
+    for bound, of_them in (
+        ("covered in 93 % of runs or more", many),
+        (f"... of {FEW_EVENTS} events or more", [row for row in many if row.cell.events >= FEW_EVENTS]),
+        ("... of fewer", [row for row in many if row.cell.events < FEW_EVENTS]),
+    ):
+        yield _line(bound, "5 or more", _of(sum(n - len(row.uncovered) for row in of_them), n * len(of_them)))
     yield _line("width 1.5 or less", "5 or more", _of(sum(n - len(row.wide) for row in many), n * len(many)))
     yield _line("width 1.5 or less", "3", _of(sum(n - len(row.wide) for row in few), n * len(few)))
     yield _line("falsely different in 5 % or less", "all", _of(sum(row.wrong <= WRONG for row in rows), len(rows)))

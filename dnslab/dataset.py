@@ -8,7 +8,6 @@ from __future__ import annotations
 import html
 import mmap
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -182,7 +181,6 @@ class Run:
         self.plan: Plan = folder.plan
         self._kept: dict[int, Lookups] = {}
         self._kept_bytes = 0
-        self._keeping = threading.Lock()
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -242,25 +240,26 @@ class Run:
 
         numpy lets go of the interpreter for most of what it does.
         """
-        coming: deque[Future[T]] = deque()
-        with ThreadPoolExecutor(max_workers=N_AT_ONCE) as pool:
-            for place in range(len(self._arms)):
-                coming.append(pool.submit(lambda place: measure(self._decode(place)), place))
-                if len(coming) > N_AT_ONCE:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
 
-    def _decode(self, place: int) -> Lookups:
-        with self._keeping:
-            if place in self._kept:
-                return self._kept[place]
-        lookups = decode(self._arms[place])
-        with self._keeping:
-            if self._kept_bytes + lookups.n_bytes <= KEPT_BYTES:
-                self._kept_bytes += lookups.n_bytes
-                self._kept[place] = lookups
-        return lookups
+        def work(place: int) -> tuple[Lookups, T]:
+            lookups = self._kept.get(place) or decode(self._arms[place])
+            return lookups, measure(lookups)
+
+        with ThreadPoolExecutor(max_workers=N_AT_ONCE) as pool:
+            coming: deque[Future[tuple[Lookups, T]]] = deque()
+            for place in range(len(self._arms) + N_AT_ONCE):
+                if place < len(self._arms):
+                    coming.append(pool.submit(work, place))
+                if place >= N_AT_ONCE:
+                    lookups, measured = coming.popleft().result()
+                    self._keep(place - N_AT_ONCE, lookups)
+                    yield measured
+
+    def _keep(self, place: int, lookups: Lookups) -> None:
+        """Called in the order of trials, so that it is the early ones that are kept."""
+        if place not in self._kept and self._kept_bytes + lookups.n_bytes <= KEPT_BYTES:
+            self._kept_bytes += lookups.n_bytes
+            self._kept[place] = lookups
 
     def lookups(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Every measured lookup, one row each, warm-up excluded.

@@ -58,15 +58,20 @@ def slope(places: Numbers, values: Numbers) -> Interval:
     NaN bounds and p with fewer than three values. Values that rise by the same each time have p = 0.
     """
     x, y = np.asarray(places, dtype=float), np.asarray(values, dtype=float)
-    centred = x - x.mean()
-    spread = float((centred**2).sum())
-    estimate = float((centred * y).sum()) / spread
+    estimate, spread, residuals = _line(x, y)
     if len(x) < MIN_ROUNDS:
         return Interval(estimate, math.nan, math.nan)
-    residuals = y - y.mean() - estimate * centred
     error = math.sqrt(float((residuals**2).sum()) / (len(x) - 2) / spread)
     half = _t(len(x) - 2) * error
     return Interval(estimate, estimate - half, estimate + half, _t_test(estimate, error, len(x) - 2))
+
+
+def _line(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[float, float, npt.NDArray[np.float64]]:
+    """Least squares: how steep, the squares of ``x`` about their mean, and what ``y`` is above the line."""
+    centred = x - x.mean()
+    spread = float((centred**2).sum())
+    steep = float((centred * y).sum()) / spread
+    return steep, spread, y - y.mean() - steep * centred
 
 
 def share(counts: Numbers, totals: Numbers) -> Interval:
@@ -86,7 +91,7 @@ def share(counts: Numbers, totals: Numbers) -> Interval:
         return Interval(estimate, math.nan, math.nan)
     variance, freedom = _scatter(_residuals(k, n))
     half = _t(freedom) * math.sqrt(variance)
-    shift = _SKEW * _third_moment(k, n) / variance if variance else 0.0
+    shift = _SKEW * _third_moment(k, n, variance) / variance if variance else 0.0
     low, high = wilson(float(k.sum()), float(n.sum()))
     low, high = min(estimate - half + min(shift, 0.0), low), max(estimate + half + max(shift, 0.0), high)
     return Interval(estimate, max(0.0, low), min(1.0, high))
@@ -106,17 +111,24 @@ def difference(counts: Numbers, totals: Numbers, base_counts: Numbers, base_tota
     if len(k) < MIN_ROUNDS:
         return Interval(estimate, math.nan, math.nan)
     variance, freedom = _scatter(_residuals(k, n) - _residuals(base_k, base_n))
-    thirds = _third_moment(k, n) - _third_moment(base_k, base_n)
-    variances = _scatter(_residuals(k, n))[0] + _scatter(_residuals(base_k, base_n))[0]
-    shift = _SKEW * thirds / variances if variances else 0.0
-    half = _t(freedom) * math.sqrt(variance)
+    own, base_own = _scatter(_residuals(k, n))[0], _scatter(_residuals(base_k, base_n))[0]
+    thirds = _third_moment(k, n, own) - _third_moment(base_k, base_n, base_own)
+    shift = _SKEW * thirds / (own + base_own) if own + base_own else 0.0
     sums = float(k.sum()), float(n.sum()), float(base_k.sum()), float(base_n.sum())
+    return _wider_of_two(estimate, math.sqrt(variance), freedom, sums, shift)
+
+
+def _wider_of_two(
+    estimate: float, error: float, freedom: float, sums: tuple[float, float, float, float], shift: float = 0.0
+) -> Interval:
+    """The wider, on each side, of t's interval, of which one bound is moved outward by ``shift``, and ``newcombe``."""
+    down, up = min(shift, 0.0), max(shift, 0.0)
+    half = _t(freedom) * error
     low, high = newcombe(*sums)
-    low, high = min(estimate - half + min(shift, 0.0), low), max(estimate + half + max(shift, 0.0), high)
     # What the bound towards 0 is moved by, the estimate is nearer to 0: the test agrees with the interval.
-    nearer = max(0.0, estimate + min(shift, 0.0)) if estimate > 0 else min(0.0, estimate + max(shift, 0.0))
-    p = max(_t_test(nearer, math.sqrt(variance), freedom), _newcombe_test(*sums))
-    return Interval(estimate, low, high, p)
+    nearer = max(0.0, estimate + down) if estimate > 0 else min(0.0, estimate + up)
+    p = max(_t_test(nearer, error, freedom), _newcombe_test(*sums))
+    return Interval(estimate, min(estimate - half + down, low), max(estimate + half + up, high), p)
 
 
 def _residuals(k: npt.NDArray[np.float64], n: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -134,20 +146,18 @@ def _scatter(residuals: npt.NDArray[np.float64]) -> tuple[float, int]:
     """Variance of the mean of what rounds are above it, and its degrees of freedom."""
     n_rounds = len(residuals)
     if n_rounds >= TREND_ROUNDS:
-        places = np.arange(n_rounds) - (n_rounds - 1) / 2
-        residuals = residuals - (places * residuals).sum() / (places**2).sum() * places
+        _, _, residuals = _line(np.arange(n_rounds, dtype=float), residuals)
     return float((residuals**2).sum()) / degrees_of_freedom(n_rounds) / n_rounds, degrees_of_freedom(n_rounds)
 
 
-def _third_moment(k: npt.NDArray[np.float64], n: npt.NDArray[np.float64]) -> float:
-    """Third central moment of a share whose rounds differ more than independent lookups, 0 where they do not.
+def _third_moment(k: npt.NDArray[np.float64], n: npt.NDArray[np.float64], variance: float) -> float:
+    """Third central moment of a share of that ``variance`` over rounds, 0 where it is not over the independent one.
 
     That of counts which come D at a time, where D is the variance over the independent one: D times the variance, in
     lookups. As a binomial's it vanishes at a share of a half.
     """
     p = float(k.sum() / n.sum())
     independent = p * (1 - p) / float(n.sum())
-    variance, _ = _scatter(_residuals(k, n))
     if not independent or variance <= independent:
         return 0.0
     return variance * variance / independent / float(n.sum()) * (1 - 2 * p)
@@ -303,9 +313,5 @@ def unpaired_difference(counts: Numbers, totals: Numbers, base_counts: Numbers, 
     if min(len(k), len(base_k)) < MIN_ROUNDS:
         return Interval(estimate, math.nan, math.nan)
     parts = [_scatter(shares - shares.mean()) for shares in (k / n, base_k / base_n)]
-    error = math.sqrt(sum(variance for variance, _ in parts))
-    half = _t(_welch(parts)) * error
     sums = float(k.sum()), float(n.sum()), float(base_k.sum()), float(base_n.sum())
-    low, high = newcombe(*sums)
-    p = max(_t_test(estimate, error, _welch(parts)), _newcombe_test(*sums))
-    return Interval(estimate, min(estimate - half, low), max(estimate + half, high), p)
+    return _wider_of_two(estimate, math.sqrt(sum(variance for variance, _ in parts)), _welch(parts), sums)

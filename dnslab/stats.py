@@ -127,9 +127,7 @@ def _measure(run: Run, lookups: Lookups) -> _Trial:
         **_count(lookups, run.plan.limit_ms),
         "workers_lost": _workers_lost(lookups, run.plan.loads[arm.start["load"]]),
     }
-    responses = lookups.response_ms
-    if counted["failed"]:
-        responses = np.where(lookups.outcome == FAILED, np.inf, responses)
+    responses = _failed_slowest(lookups)
     censored = np.minimum(responses, float(arm.start["deadline_s"]) * 1e3)
     step_s = _step_s(run, lookups)
     return _Trial(
@@ -144,6 +142,12 @@ def _measure(run: Run, lookups: Lookups) -> _Trial:
         step_s,
         [] if step_s is None else _stalls_at(lookups, step_s),
     )
+
+
+def _failed_slowest(lookups: Lookups) -> npt.NDArray[np.float64]:
+    """Response times, ms, ``inf`` of failed lookups."""
+    failed = lookups.outcome == FAILED
+    return np.where(failed, np.inf, lookups.response_ms) if failed.any() else lookups.response_ms
 
 
 def _count(lookups: Lookups, limit_ms: float) -> dict[str, float]:
@@ -598,7 +602,7 @@ def sketches(run: Run) -> pd.DataFrame:
     pooled: dict[_Key, list[npt.NDArray[np.float64]]] = {}
     for lookups in run.decoded():
         key = (lookups.arm.start["variant"], lookups.arm.target, lookups.arm.start["load"])
-        pooled.setdefault(key, []).append(np.where(lookups.outcome == FAILED, np.inf, lookups.response_ms))
+        pooled.setdefault(key, []).append(_failed_slowest(lookups))
     frames = []
     for (variant, target, load), parts in pooled.items():
         values = np.sort(np.concatenate(parts))

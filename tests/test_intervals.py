@@ -100,6 +100,14 @@ def test_a_steady_rise_is_no_scatter_from_six_rounds_on() -> None:
     )
 
 
+def test_a_steady_rise_is_no_scatter_between_runs_either() -> None:
+    rising, falling = [100, 120, 140, 160, 180, 200], [90, 80, 70, 60, 50, 40]
+    found = intervals.unpaired_difference(rising, [10_000] * 6, falling, [10_000] * 6)
+    assert (found.low, found.high) == pytest.approx(newcombe(900, 60_000, 390, 60_000))
+    five = intervals.unpaired_difference(rising[:5], [10_000] * 5, falling[:5], [10_000] * 5)
+    assert five.high - five.low > 1.5 * (found.high - found.low)
+
+
 def test_a_share_of_unequal_rounds_is_that_of_all() -> None:
     """Cochran's ratio estimate: the mean of rounds' shares would be 0.2."""
     found = intervals.share([10, 1, 1], [100, 10, 2])
