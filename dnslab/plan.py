@@ -9,24 +9,75 @@ from __future__ import annotations
 import html
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from dnslab import variants
 from dnslab.errors import InvalidPlan, UsageError
-from dnslab.resolvconf import Libc, ResolverOptions, apply_option, check_name
+from dnslab.resolvconf import Libc, ResolverOptions, apply_option, check_address, check_domain, check_name
 from dnslab.variants import Means, Variant
 
 PLAN_VERSION = 1
 DEFAULT_RATE_PER_S = 200.0
 
 
+def _checked(check: Callable[[str], None]) -> AfterValidator:
+    """``check`` as pydantic takes it, so that its message comes with the line of the plan."""
+
+    def validated(text: str) -> str:
+        try:
+            check(text)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return text
+
+    return AfterValidator(validated)
+
+
+def _check_line(text: str) -> None:
+    if not text.isprintable():
+        raise UsageError(f"expected one line of printable characters, saw {text[:80]!r}")
+
+
+def _check_image(text: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,511}", text):
+        raise UsageError(f"expected an image as NAME, NAME:TAG or NAME@DIGEST, saw {text[:80]!r}")
+
+
+def _check_endpoint(text: str) -> None:
+    address, port = text.split(":") if text.count(":") == 1 else (text, "53")
+    check_address(address)
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65_536:
+        raise UsageError(f"expected a port from 1 to 65535 after the address, saw {text[:80]!r}")
+
+
+# A plan may be a stranger's, and its texts reach shells, files, objects and pages: each is checked as what it is.
+Line = Annotated[str, StringConstraints(max_length=1_000), _checked(_check_line)]
+Domain = Annotated[str, _checked(check_domain)]
+Address = Annotated[str, _checked(check_address)]
+Endpoint = Annotated[str, _checked(_check_endpoint)]
+Image = Annotated[str, _checked(_check_image)]
+#: RFC 1123, as Kubernetes asks of namespaces and containers
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+#: of a variant, a target or a fault: it names files, and stands in commands and tables
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+@:-]{0,252}$")]
+
+
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Load(_Model):
@@ -68,17 +119,17 @@ class Load(_Model):
 class TargetPlan(_Model):
     """A target by name; ``variants`` limits which of the plan's variants it runs (default all)."""
 
-    name: str
-    variants: tuple[str, ...] | None = None
+    name: Name
+    variants: tuple[Name, ...] | None = None
 
 
 class CustomVariant(_Model):
     """A variant of the user's own: resolv.conf options, nameservers, a search list."""
 
     options: tuple[str, ...] = ()
-    nameservers: tuple[str, ...] = ()
-    search: tuple[str, ...] | None = None
-    summary: str = ""
+    nameservers: tuple[Address, ...] = ()
+    search: tuple[Domain, ...] | None = None
+    summary: Line = ""
 
     @field_validator("options")
     @classmethod
@@ -109,19 +160,21 @@ class CustomVariant(_Model):
 class FaultPlan(_Model):
     """A fault by name with its parameters, as written ``race:p=0.05``; which exist is the backend's business."""
 
-    name: str
-    parameters: dict[str, float] = {}
+    name: Name
+    parameters: dict[Name, float] = {}
 
     @classmethod
     def parse(cls, text: str) -> FaultPlan:
         """From ``name`` or ``name:key=value,key=value``; UsageError for any other form."""
         name, _, rest = text.partition(":")
-        parameters: dict[str, float] = {}
-        for part in filter(None, rest.split(",")):
-            match = re.fullmatch(r"([a-z_]+)=([0-9.]+)", part)
-            if not match or match[2].count(".") > 1:
-                raise UsageError(f"the fault {text!r} is not of the form name:key=number, as in race:p=0.05")
-            parameters[match[1]] = float(match[2])
+        pairs = [part.split("=") for part in rest.split(",") if part]
+        number = r"[0-9]{1,12}([.][0-9]{1,12})?"
+        is_one = re.fullmatch(r"[a-z0-9-]+", name) and all(
+            len(pair) == 2 and re.fullmatch(r"[a-z_]+", pair[0]) and re.fullmatch(number, pair[1]) for pair in pairs
+        )
+        parameters = {key: float(value) for key, value in pairs} if is_one else {}
+        if not is_one or len(parameters) < len(pairs):
+            raise UsageError(f"expected a fault as name:key=number, as in race:p=0.05, saw {text[:80]!r}")
         return cls(name=name, parameters=parameters)
 
     def __str__(self) -> str:
@@ -142,16 +195,16 @@ class ClusterPlan(_Model):
     ephemeral container, through which a pod without a shell is measured.
     """
 
-    context: str | None = None
-    namespace: str | None = None
-    images: tuple[str, ...] = ()
+    context: Line | None = None
+    namespace: Label | None = None
+    images: tuple[Image, ...] = ()
     like: Annotated[str, Field(pattern=r"^(deploy|deployment|statefulset|daemonset)/[a-z0-9.-]+$")] | None = None
     nodes: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")] = "1"
     pods_per_node: Annotated[int, Field(ge=1, le=200)] = 1
-    existing: str | None = None
-    container: str | None = None
+    existing: Line | None = None
+    container: Label | None = None
     edit_resolv_conf: bool = False
-    debug_image: str | None = None
+    debug_image: Image | None = None
     node_counters: bool = False
 
     @model_validator(mode="after")
@@ -194,24 +247,27 @@ class Plan(_Model):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "compare"
     backend: Literal["lab", "local", "kubernetes"] = "lab"
     cluster: ClusterPlan = ClusterPlan()
-    nameserver: str | None = None
+    nameserver: Endpoint | None = None
     fault: FaultPlan = FaultPlan(name="none")
     targets: tuple[TargetPlan, ...] = ()
-    variants: tuple[str, ...] = variants.USUAL
-    custom_variants: dict[str, CustomVariant] = {}
+    variants: tuple[Name, ...] = variants.USUAL
+    custom_variants: dict[Name, CustomVariant] = {}
     loads: Annotated[tuple[Load, ...], Field(min_length=1)] = (Load(),)
     names: Annotated[tuple[str, ...], Field(min_length=1, max_length=65_535)] = ("kubernetes.default",)
     rounds: Annotated[int, Field(ge=1, le=1_000)] = 9
     schedule: Literal["side-by-side", "in-turn"] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    limit_ms: Annotated[float, Field(gt=0)] = 4_900.0
+    limit_ms: Annotated[float, Field(gt=0, le=3_600_000)] = 4_900.0
     deadline_s: Annotated[float, Field(gt=0, le=3_600)] | None = None
     limits: Limits = Limits()
 
     @field_validator("fault", mode="before")
     @classmethod
     def _fault_from_text(cls, value: object) -> object:
-        return FaultPlan.parse(value) if isinstance(value, str) else value
+        try:
+            return FaultPlan.parse(value) if isinstance(value, str) else value
+        except UsageError as error:
+            raise ValueError(str(error)) from error
 
     @field_validator("targets", mode="before")
     @classmethod
@@ -293,7 +349,7 @@ def load(text: str, source: str = "plan") -> Plan:
         return Plan.model_validate(data).check()
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(part if str(part).isprintable() else ascii(part) for part in map(str, first["loc"]))
         reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         raise InvalidPlan(f"{source} line {_line(node, first['loc'])}: {place or 'plan'}: {reason}") from error
 

@@ -215,8 +215,9 @@ def _post_start(variant: Variant, workload: Workload) -> Form | None:
     lines = [f"options {' '.join(options)}"] if options else []
     if variant.search is not None:
         lines.append(f"search {' '.join(variant.search) or '.'}")
-    script = "; ".join(f"echo {shlex.quote(line)} >> /etc/resolv.conf" for line in lines)
-    hook = {"postStart": {"exec": {"command": ["/bin/sh", "-c", script]}}}
+    # The lines are arguments, not part of the shell's text: a search list comes from a plan that may be a stranger's.
+    command = ["/bin/sh", "-c", 'printf "%s\\n" "$@" >> /etc/resolv.conf', "sh", *lines]
+    hook = {"postStart": {"exec": {"command": command}}}
     undone = {"postStart": None} if workload.lifecycle else None
     caveats = [
         "Needs a shell in the image (distroless ones have none), root, and a root file system that is not read-only.",
@@ -229,7 +230,8 @@ def _post_start(variant: Variant, workload: Workload) -> Form | None:
         caveats.insert(0, "Would fail here: the container is not root, or its root file system is read-only.")
     if (workload.lifecycle or {}).get("postStart"):
         caveats.insert(0, f"Container {workload.container} has a postStart already: put both into one, by hand.")
-        apply, undo = (f"# run as well: {script}",), ("# take it out again",)
+        by_hand = "; ".join(f"echo {shlex.quote(line)} >> /etc/resolv.conf" for line in lines)
+        apply, undo = (f"# run as well: {by_hand}",), ("# take it out again",)
     else:
         apply = (_patch(workload, _containers(workload, hook)),)
         undo = (_patch(workload, _containers(workload, undone)),)

@@ -5,10 +5,12 @@ Pure. What glibc and musl make of a resolv.conf is stated here once, with its so
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dnslab.errors import InvalidName
+from dnslab.errors import InvalidName, UsageError
 
 Libc = Literal["glibc", "musl"]
 
@@ -93,10 +95,11 @@ def apply_option(options: ResolverOptions, option: str) -> ResolverOptions:
     """``options`` with one resolv.conf option (``ndots:5``, ``use-vc``) added; an unknown one changes nothing."""
     name, colon, value = option.partition(":")
     if colon and name in GLIBC_LIMITS:
-        if not value.isdigit():
+        if not re.fullmatch(r"[0-9]+", value):
             return options
         field = {"timeout": "timeout_s"}.get(name, name)
-        return replace(options, **{field: int(value)})  # type: ignore[arg-type]
+        # Both libcs cap each value far below nine digits, and Python refuses to read a number of thousands of them.
+        return replace(options, **{field: int(value) if len(value) < 10 else 10**9})  # type: ignore[arg-type]
     return options.with_flags(option) if option in FLAG_OPTIONS else options
 
 
@@ -132,8 +135,39 @@ def check_name(name: str) -> None:
             raise InvalidName(f"the name {name!r} has a label of {size} bytes, {MAX_LABEL_BYTES} are allowed")
     if len(body.encode()) > MAX_NAME_BYTES:
         raise InvalidName(f"the name {name[:40]!r}... has {len(body.encode())} bytes, {MAX_NAME_BYTES} are allowed")
-    if any(character.isspace() or not character.isprintable() for character in name):
-        raise InvalidName(f"the name {name!r} has a space or control character")
+    if not re.fullmatch(r"[!-~]+", name):
+        raise InvalidName(
+            f"the name {name!r} has a space, a control character or a letter outside ASCII: "
+            "write an international name in its xn-- form"
+        )
+
+
+def check_domain(domain: str) -> None:
+    """Raise InvalidName when ``domain`` cannot be an entry of a search list: letters, digits, ``-``, ``_`` and dots.
+
+    Stricter than ``check_name``: an entry is written into files and objects that others read. ``.`` is the root.
+    """
+    if domain == ".":
+        return
+    check_name(domain)
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", domain):
+        raise InvalidName(f"expected a domain of letters, digits, '-', '_' and dots, saw {domain!r}")
+
+
+def check_address(address: str) -> None:
+    """Raise UsageError when ``address`` is not an IPv4 or IPv6 address, as a nameserver line of resolv.conf has it."""
+    if not is_address(address):
+        raise UsageError(f"expected an IPv4 or IPv6 address, saw {address!r}")
+
+
+def is_address(text: str) -> bool:
+    """Whether ``text`` is an IPv4 or IPv6 address; the latter may end in a zone, as in ``fe80::1%eth0``."""
+    address, percent, zone = text.partition("%")
+    try:
+        version = ipaddress.ip_address(address).version
+    except ValueError:
+        return False
+    return not percent or (version == 6 and re.fullmatch(r"[A-Za-z0-9._-]{1,15}", zone) is not None)
 
 
 def names_tried(name: str, options: ResolverOptions, libc: Libc = "glibc") -> list[str]:
@@ -168,7 +202,9 @@ def names_tried(name: str, options: ResolverOptions, libc: Libc = "glibc") -> li
     if name.endswith("."):
         return [name]
     ndots = min(1 if options.ndots is None else options.ndots, GLIBC_LIMITS["ndots"])
-    searched = [f"{name}.{domain.strip('.')}." for domain in options.search if domain.strip(".")]
+    # An entry outside ASCII, as a broken resolv.conf may have it, makes no name that could be asked for.
+    entries = [domain.strip(".") for domain in options.search if re.fullmatch(r"[!-~]+", domain)]
+    searched = [f"{name}.{entry}." for entry in entries if entry]
     if name.count(".") < ndots:
         return [*searched, f"{name}."]
     return [f"{name}.", *searched] if libc == "glibc" else [f"{name}."]

@@ -18,7 +18,7 @@ from dnslab.errors import UsageError
 from dnslab.plan import CustomVariant
 from dnslab.remedies import ClusterDns, Remedy, Workload, pod_dns, pod_dns_before, remedy
 from dnslab.resolvconf import Libc
-from dnslab.variants import BUILT_IN, find
+from dnslab.variants import BUILT_IN, Variant, find
 
 CLUSTER_BIN = Path(os.environ.get("DNSLAB_CLUSTER_DIR", "~/.cache/dnslab-cluster")).expanduser() / "bin"
 ENV = {**os.environ, "PATH": f"{CLUSTER_BIN}:{os.environ['PATH']}"}
@@ -87,9 +87,21 @@ def test_a_variant_of_the_plan() -> None:
             "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}],
         },
     }
-    (script,) = re.findall(r"- (echo.*)", remedy(variant, WEB, DNS).forms[1].text)
-    lines = ("options edns0 ndots:2", "search shop.svc.cluster.local")
-    assert script == "; ".join(f"echo '{line}' >> /etc/resolv.conf" for line in lines)
+    hook = yaml.safe_load(remedy(variant, WEB, DNS).forms[1].text)["spec"]["template"]["spec"]["containers"][0]
+    command = hook["lifecycle"]["postStart"]["exec"]["command"]
+    assert command[3:] == ["sh", "options edns0 ndots:2", "search shop.svc.cluster.local"]
+    assert "shop" not in command[2]
+
+
+def test_the_hook_writes_its_lines_and_runs_none(tmp_path: Path) -> None:
+    """Even where the search list of a variant holds what a shell would run."""
+    evil = f"$(touch {tmp_path}/X)`touch {tmp_path}/X`';touch {tmp_path}/X;'"
+    patched = yaml.safe_load(remedy(Variant("evil", "", search=(evil,)), WEB, DNS).forms[1].text)
+    hook = patched["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["postStart"]["exec"]["command"]
+    file = tmp_path / "resolv.conf"
+    subprocess.run([word.replace("/etc/resolv.conf", str(file)) for word in hook], check=True)
+    assert file.read_text() == f"search {evil}\n"
+    assert not (tmp_path / "X").exists()
 
 
 @pytest.mark.parametrize("name", ["single-request", "single-request-reopen", "use-vc", "no-aaaa"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -169,7 +170,8 @@ def pod_security(client: Client) -> str:
             found = client.core().read_namespace(name, _request_timeout=TIMEOUT_S)
         except ApiException as error:
             if error.status == 404:
-                raise UsageError(f"there is no namespace {name}: `kubectl create namespace {name}`") from error
+                create = shlex.join(["kubectl", "create", "namespace", name])
+                raise UsageError(f"there is no namespace {name}: `{create}`") from error
             raise
     level = (found.metadata.labels or {}).get(ENFORCED)
     return f"{name} is there, pod security {level} enforced" if level else f"{name} is there, no pod security label"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 
 from dnslab.backends.kubernetes.look import RESOLV_CONF
-from dnslab.backends.kubernetes.shell import Shell
+from dnslab.backends.kubernetes.shell import Shell, octal
 from dnslab.errors import NotAble, ProbeFailed
 from dnslab.resolvconf import ResolverOptions, parse, render
 from dnslab.variants import Variant
@@ -65,7 +65,7 @@ def refuse_edited(shell: Shell) -> str:
     if restored(text) is not None:
         raise NotAble(
             f"{RESOLV_CONF} of pod {shell.pod} is still edited, by a run that was killed or one that goes on: "
-            f"`dnslab clean --in pod/{shell.pod}` puts the original back"
+            f"`dnslab clean --in {shlex.quote(f'pod/{shell.pod}')}` puts the original back"
         )
     return text
 
@@ -86,8 +86,10 @@ def begin(shell: Shell, original: str, variant: Variant) -> None:
     Raises
     ------
     NotAble
-        The file is no longer the ``original``: someone else edits it.
+        The file is no longer the ``original``, so someone else edits it, or its bytes could not be put back.
     """
+    if "\N{REPLACEMENT CHARACTER}" in original:
+        raise NotAble(f"{RESOLV_CONF} of pod {shell.pod} is not UTF-8, so it could not be put back: nothing was edited")
     if refuse_edited(shell) != original:
         raise NotAble(f"{RESOLV_CONF} of pod {shell.pod} is not what it was when the run began: nothing was edited")
     shell.on_leaving({"resolv.conf": _writing(original)})
@@ -109,4 +111,4 @@ def _write(shell: Shell, text: str) -> None:
 
 
 def _writing(text: str) -> str:
-    return f"printf %s {shlex.quote(text)} >{RESOLV_CONF}"
+    return f"printf '{octal(text.encode())}' >{RESOLV_CONF}"

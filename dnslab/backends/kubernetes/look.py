@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dnslab import counters, records
 from dnslab.backends.base import Channel, Expected
-from dnslab.errors import NotAble, ProbeFailed, UsageError
+from dnslab.errors import NotAble, ProbeFailed, StreamForeign, UsageError
 from dnslab.probe.job import Job, encode
 from dnslab.resolvconf import Libc, names_tried, parse
 
@@ -105,8 +105,9 @@ def pod_counters(run: Run, program: str) -> dict[str, int]:
 
 def n_ports(text: str | None) -> int:
     """Ephemeral ports of a ip_local_port_range text; Linux's default where it cannot be read."""
-    low, high = (text or "32768 60999").split()
-    return int(high) - int(low) + 1
+    match = re.fullmatch(r"\s*([0-9]{1,5})\s+([0-9]{1,5})\s*", text or "")
+    low, high = (int(match[1]), int(match[2])) if match else (32768, 60999)
+    return high - low + 1
 
 
 def resolve(start: Callable[[bytes], Channel], names: Sequence[str], resolv_conf: str) -> Mapping[str, Expected]:
@@ -165,5 +166,7 @@ def _answers(data: memoryview, names: Sequence[str]) -> dict[str, tuple[int, int
     """``name`` and ``answers`` (low half A, high half AAAA) of each record; format.h, struct record."""
     found = {}
     for _, _, _, _, _, name, _, answers in struct.iter_unpack("<QQQIhHII", data):
+        if name >= len(names):
+            raise StreamForeign(f"expected one of {len(names)} names, the probe's record has number {name}")
         found[names[name]] = (answers & 0xFFFF, answers >> 16)
     return found

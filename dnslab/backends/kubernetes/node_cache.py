@@ -21,7 +21,7 @@ from dnslab.backends.kubernetes.objects import listed, read
 from dnslab.errors import NotAble, UsageError
 from dnslab.plan import ClusterPlan, CustomVariant
 from dnslab.remedies import ClusterDns, Workload
-from dnslab.resolvconf import parse
+from dnslab.resolvconf import is_address, parse
 from dnslab.variants import DIRECT
 
 SYSTEM = "kube-system"
@@ -80,28 +80,29 @@ def direct(where: ClusterPlan) -> CustomVariant:
     Raises
     ------
     UsageError
-        There is no such Service.
+        There is no such Service, or it has no address.
     """
     client = connect(where.context, where.namespace)
     service = read(client, "Service", UPSTREAM, SYSTEM)
-    if service is None:
+    address = str(service["spec"].get("clusterIP")) if service else ""
+    if not is_address(address):
         raise UsageError(
             f"{DIRECT} asks the Service {SYSTEM}/{UPSTREAM}, which comes with a node-local cache, and there is none: "
             "the baseline asks CoreDNS itself"
         )
-    return CustomVariant(summary=f"nameserver {UPSTREAM}", nameservers=(service["spec"]["clusterIP"],))
+    return CustomVariant(summary=f"nameserver {UPSTREAM}", nameservers=(address,))
 
 
 def _cluster_ip(client: Client) -> str:
     service = read(client, "Service", "kube-dns", SYSTEM)
     services = [service] if service else listed(client, "Service", SYSTEM, "k8s-app=kube-dns")
     addresses = (one["spec"].get("clusterIP") for one in services if one["metadata"]["name"] != UPSTREAM)
-    return next((address for address in addresses if address and address != "None"), "")
+    return next((address for address in addresses if address and is_address(address)), "")
 
 
 def _zone(client: Client) -> str:
     corefile = ((read(client, "ConfigMap", "coredns", SYSTEM) or {}).get("data") or {}).get("Corefile", "")
-    match = re.search(r"^\s*kubernetes\s+([^\s{]+)", corefile, re.MULTILINE)
+    match = re.search(r"^\s*kubernetes\s+([A-Za-z0-9._-]+)(?=[\s{])", corefile, re.MULTILINE)
     return match[1].rstrip(".") if match and not match[1].endswith(".arpa") else ""
 
 
@@ -210,7 +211,7 @@ def listens_on(client: Client, daemon_set: Mapping[str, Any]) -> list[str]:
     words = [word for part in ("command", "args") for word in pod["containers"][0].get(part) or ()]
     match = re.search(r"(?:^| )--?localip[ =]([^\s]+)", " ".join(words))
     if match:
-        return [address for address in match[1].split(",") if address]
+        return [address for address in match[1].split(",") if is_address(address)]
     for volume in pod.get("volumes") or ():
         name = (volume.get("configMap") or {}).get("name")
         config = read(client, "ConfigMap", name, daemon_set["metadata"]["namespace"]) if name else None
@@ -220,10 +221,10 @@ def listens_on(client: Client, daemon_set: Mapping[str, Any]) -> list[str]:
 
 
 def bound_in(config: Mapping[str, Any]) -> list[str]:
-    """Addresses that the Corefile in a ConfigMap binds; none where they are filled in later."""
+    """Addresses that the Corefile in a ConfigMap binds; none where it names interfaces, or is filled in later."""
     lines = [line for text in (config.get("data") or {}).values() for line in re.findall(r"(?m)^\s*bind (.+)$", text)]
     words = dict.fromkeys(word for line in lines for word in line.split())
-    return [word for word in words if word not in ("0.0.0.0", "::") and not word.startswith("__")]
+    return [word for word in words if is_address(word) and word not in ("0.0.0.0", "::")]
 
 
 def _ready(client: Client, daemon_set: Mapping[str, Any], node: str | None) -> tuple[int, int]:

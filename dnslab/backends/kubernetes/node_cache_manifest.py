@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from string import Template
 
 from dnslab.errors import UsageError
+from dnslab.resolvconf import check_address, check_domain
 from dnslab.variants import NODE_LOCAL_ADDRESS
 
 #: newest release of kubernetes-sigs/node-local-dns known here (March 2026); its tags follow no Kubernetes version
@@ -44,12 +45,13 @@ def node_cache_manifest(image: str, addresses: Sequence[str], zone: str, upstrea
     Raises
     ------
     UsageError
-        Addresses that pods of a node could not ask.
+        Addresses that pods of a node could not ask, or a zone that is no domain name.
     """
-    try:
-        parsed = [ipaddress.ip_address(address) for address in addresses]
-    except ValueError as error:
-        raise UsageError(f"expected IP addresses to listen on, saw {','.join(addresses)!r}") from error
+    # All that is put into the text is checked first: some of it was read from the cluster.
+    for address in (*addresses, *([upstream] if upstream else [])):
+        check_address(address)
+    check_domain(zone)
+    parsed = [ipaddress.ip_address(address) for address in addresses]
     if not parsed or len({one.version for one in parsed}) > 1:
         raise UsageError(f"expected addresses of one IP version to listen on, saw {','.join(addresses)!r}")
     if any(one.is_loopback or one.is_unspecified or one.is_multicast for one in parsed):

@@ -107,7 +107,7 @@ class PlannedInOthers:
         if where.debug_image:
             yield f"sh  (as the ephemeral container of {where.debug_image} in each pod; all below run in it)"
         edits = f", edits {look.RESOLV_CONF} for each trial and puts it back" if where.edit_resolv_conf else ""
-        places = upload.candidates(["EMPTYDIR"])
+        places = " ".join(["EMPTYDIR", upload.candidates([])])
         yield f"sh  (in each pod, for the whole run: writes {upload.PREFIX}* in one of {places}{edits}, removes it)"
         yield "PROBE --version  (there; the one for glibc, for musl, the static one, until one starts)"
         yield "PROBE  (there, without a job: its checksum)"

@@ -2,6 +2,9 @@
 
 However the session ends, killed on our side included, the shell reads end of file and runs what ``Shell.on_leaving``
 was told. Needs of the image a POSIX shell and nothing else. Knows nothing of probes or variants.
+
+Commands are dnslab's own text. A value from a plan, a pod or a cluster goes into one as ``word``, or as ``octal`` in a
+format of printf: digits and backslashes only, which no shell can take for anything else.
 """
 
 from __future__ import annotations
@@ -19,6 +22,16 @@ from dnslab.errors import NotAble, ProbeFailed, StreamTruncated
 ANSWER_TIMEOUT_S = 20.0
 #: functions, so that each can be replaced by name while the trap stays; HUP and TERM come when a pod is deleted
 _PRELUDE = "dnslab_leave() { :; }; trap dnslab_leave EXIT; trap 'exit 1' HUP TERM"
+
+
+def octal(data: bytes) -> str:
+    """``data`` as a format of printf, for a command that stands between single quotes."""
+    return "".join(f"\\{byte:03o}" for byte in data)
+
+
+def word(text: str) -> str:
+    """One word of a shell command that has the value ``text``; the shell drops newlines at its end."""
+    return f"\"$(printf '{octal(text.encode())}')\""
 
 
 class Shell:

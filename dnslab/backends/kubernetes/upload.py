@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import shlex
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +18,7 @@ from dnslab.backends.kubernetes import look
 from dnslab.backends.kubernetes.channel import ExecChannel
 from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, answered
 from dnslab.backends.kubernetes.pods import MACHINES, run
-from dnslab.backends.kubernetes.shell import Shell
+from dnslab.backends.kubernetes.shell import Shell, octal, word
 from dnslab.errors import NotAble, ProbeFailed, StreamForeign
 from dnslab.probe import find_probe
 from dnslab.probe.job import Job, encode
@@ -101,9 +100,7 @@ def mounts(pod: Mapping[str, Any], container: str) -> list[str]:
 
 def candidates(own: Sequence[str]) -> str:
     """Directories to try, as words of a shell; ``own`` first."""
-    return " ".join(
-        [*(shlex.quote(place.rstrip("/") or "/") for place in [*own, *PLACES]), '"${HOME:-/tmp}"', '"$PWD"']
-    )
+    return " ".join([*(word(place.rstrip("/") or "/") for place in own), *PLACES, '"${HOME:-/tmp}"', '"$PWD"'])
 
 
 def find_place(shell: Shell, own: Sequence[str]) -> str:
@@ -128,21 +125,17 @@ def send(shell: Shell, path: str, data: bytes) -> None:
 
 def send_counted(shell: Shell, path: str, data: bytes) -> None:
     """By ``head -c``. The shell ends where it fails: it would take the bytes that are left for commands."""
-    code = shell.feed(f"head -c {len(data)} >{shlex.quote(path)} || exit 9; chmod 700 {shlex.quote(path)}", data)
+    code = shell.feed(f"head -c {len(data)} >{word(path)} || exit 9; chmod 700 {word(path)}", data)
     _hold(code, shell, path)
 
 
 def send_printed(shell: Shell, path: str, data: bytes) -> None:
     """By the shell's own ``printf``, four times the bytes: where the image has a shell and little else."""
-    file = shlex.quote(path)
+    file = word(path)
     parts = [data[at : at + PRINTF_BYTES] for at in range(0, len(data), PRINTF_BYTES)]
-    lines = [f"printf '{_octal(part)}' >>{file} || exit 9" for part in parts]
+    lines = [f"printf '{octal(part)}' >>{file} || exit 9" for part in parts]
     code, _ = shell.ask("\n".join([f": >{file} || exit 9", *lines, f"chmod 700 {file}"]))
     _hold(code, shell, path)
-
-
-def _octal(data: bytes) -> str:
-    return "".join(f"\\{byte:03o}" for byte in data)
 
 
 def _hold(code: int, shell: Shell, path: str) -> None:
@@ -187,6 +180,6 @@ def leftovers(shell: Shell, own: Sequence[str]) -> list[str]:
 
 def remove(shell: Shell, paths: Sequence[str]) -> None:
     """Remove files left behind."""
-    code, said = shell.ask(f"rm -f {' '.join(map(shlex.quote, paths))} 2>&1")
+    code, said = shell.ask(f"rm -f {' '.join(map(word, paths))} 2>&1")
     if code:
         raise NotAble(f"cannot remove {', '.join(paths)} in pod {shell.pod}: {' '.join(said.split())}")

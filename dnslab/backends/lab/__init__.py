@@ -175,7 +175,7 @@ class LabTarget:
         self._closed = False
         self._cache: subprocess.Popen[bytes] | None = None
         try:
-            lab.inside.run(self._links() + self._files())
+            lab.inside.run(self._files() + self._links(), data=render(variant.applied_to(BASELINE)))
             lab.inside.run(self._node_script(), self.node)
             if variant.node_local:
                 config = servers.cache_config(self.node, servers.rcvbuf(lab.fault, lab.values))
@@ -204,12 +204,11 @@ class LabTarget:
         )
 
     def _files(self) -> str:
+        """The client's files; resolv.conf, which a plan decides on, is read from stdin."""
         folder = f"/run/dnslab/{self.client}"
         return (
-            f"mkdir {folder}\n"
-            + servers.write_file(f"{folder}/resolv.conf", render(self._variant.applied_to(BASELINE)))
-            + servers.write_file(f"{folder}/nsswitch.conf", "hosts: files dns\n")
-            + servers.write_file(f"{folder}/hosts", "127.0.0.1 localhost\n")
+            f"mkdir {folder}\ncat >{folder}/resolv.conf\n"
+            f"echo 'hosts: files dns' >{folder}/nsswitch.conf\necho '127.0.0.1 localhost' >{folder}/hosts\n"
         )
 
     def _node_script(self) -> str:

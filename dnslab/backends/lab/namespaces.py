@@ -82,11 +82,15 @@ class Namespaces:
         inside = ["ip", "netns", "exec", namespace] if namespace else []
         return ["nsenter", "--target", self._pid, *user, "--mount", "--net", "--pid", "--", *inside, *argv]
 
-    def run(self, script: str, namespace: str | None = None) -> str:
-        """Run a shell script inside; its stdout. NotAble with its error when it fails."""
+    def run(self, script: str, namespace: str | None = None, data: str = "") -> str:
+        """Run a shell script inside; its stdout. NotAble with its error when it fails.
+
+        ``script`` is dnslab's own text. What comes from a plan or a run is ``data``: the script reads it from stdin, so
+        nothing in it can become a command.
+        """
         done = subprocess.run(
-            self.enter(["sh", "-es"], namespace),
-            input=script,
+            self.enter(["sh", "-ec", script], namespace),
+            input=data,
             capture_output=True,
             text=True,
             env=environment(),

@@ -87,15 +87,10 @@ def cache_config(name: str, rcvbuf: int) -> str:
     )
 
 
-def write_file(path: str, text: str) -> str:
-    """Shell that writes ``text`` to ``path`` inside."""
-    return f"cat >{path} <<'END_OF_FILE'\n{text}END_OF_FILE\n"
-
-
 def start_unbound(inside: Namespaces, namespace: str, name: str, config: str) -> subprocess.Popen[bytes]:
     """Start unbound with ``config`` in ``namespace``."""
     path = f"/run/dnslab/{name}.conf"
-    inside.run(write_file(path, config))
+    inside.run(f"cat >{path}", data=config)
     return inside.start(["unbound", "-d", "-c", path], namespace)
 
 
