@@ -148,6 +148,9 @@ def answered(doing: str) -> Iterator[None]:
         raise NotAble(f"cannot {doing}: {said(error)}") from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise NoAnswer(f"cannot {doing}: {_unreachable(error)}") from error
+    except ValueError as error:  # no JSON, or (pydantic, in the official client) an object without what it must have
+        what = " ".join(str(error).split())[:200]
+        raise NotAble(f"cannot {doing}: the API server's answer is not what Kubernetes defines ({what})") from error
 
 
 def said(error: ApiException) -> str:

@@ -27,6 +27,8 @@ from dnslab.variants import DIRECT
 SYSTEM = "kube-system"
 #: selects CoreDNS's pods as kube-dns does, at an address that no cache listens on
 UPSTREAM = "kube-dns-upstream"
+#: of kube-proxy on Linux (KubeProxyConfiguration, v1alpha1)
+PROXY_MODES = {"iptables", "ipvs", "nftables", "userspace"}
 #: k8s-app of the DaemonSets of Kubernetes and of kubespray
 LABELS = {"node-local-dns", "nodelocaldns"}
 #: resolvers of AWS and GCP, link-local too, and no cache on the node
@@ -110,8 +112,13 @@ def _proxy_mode(client: Client) -> str:
     config = read(client, "ConfigMap", "kube-proxy", SYSTEM)
     if config is None:
         return ""
-    text = next((value for key, value in config["data"].items() if key in ("config.conf", "config")), "{}")
-    return (yaml.safe_load(text) or {}).get("mode") or "iptables"
+    text = next((value for key, value in (config.get("data") or {}).items() if key in ("config.conf", "config")), "{}")
+    try:
+        found = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise NotAble("cannot read kube-proxy's mode: its ConfigMap does not hold YAML") from error
+    mode = (found.get("mode") or "iptables") if isinstance(found, dict) else ""
+    return mode if mode in PROXY_MODES else ""
 
 
 def read_workload(client: Client, reference: str) -> Workload:

@@ -317,13 +317,21 @@ def _left(run_there: look.Run, program: str, addresses: Sequence[str]) -> tuple[
     return found, 0 in (nft_code, save_code)
 
 
+def _words(line: str) -> list[str]:
+    """The words of a rule; none where its quotes do not close, which iptables-save never writes."""
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return []
+
+
 def iptables_rules(saved: str, addresses: Iterable[str]) -> list[list[str]]:
     """Of an iptables-save text, the arguments that delete each rule a node-cache made for ``addresses``."""
     rules, table = [], ""
     named = {f"{address}/32" for address in addresses}
     for line in saved.splitlines():
         table = line[1:] if line.startswith("*") else table
-        words = shlex.split(line) if line.startswith("-A ") else []
+        words = _words(line) if line.startswith("-A ") else []
         if not words or (table, words[1]) not in CHAINS or not named.intersection(words):
             continue
         if {"NOTRACK", "--notrack", "ACCEPT"}.intersection(words):
