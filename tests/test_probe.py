@@ -37,7 +37,9 @@ def patched(server: Nameserver, **changes: Any) -> ResolverPatch:
     return ResolverPatch(nameserver=("127.0.0.1", server.port), **changes)
 
 
-def talk(job: Job, program: Path | None = None, read: Any = None) -> tuple[Any, records.Trailer, records.Header]:
+def talk(
+    job: Job | bytes, program: Path | None = None, read: Any = None
+) -> tuple[Any, records.Trailer, records.Header]:
     """Records, trailer and header of one whole conversation with a child process."""
 
     def start(data: bytes) -> Channel:
@@ -49,10 +51,10 @@ def talk(job: Job, program: Path | None = None, read: Any = None) -> tuple[Any, 
 
 
 def talk_over(
-    start: Callable[[bytes], Channel], job: Job, read: Any = None
+    start: Callable[[bytes], Channel], job: Job | bytes, read: Any = None
 ) -> tuple[Any, records.Trailer, records.Header]:
     """The same with a probe that ``start`` starts."""
-    channel = start(encode(job))
+    channel = start(job if isinstance(job, bytes) else encode(job))
     try:
         received: list[bytes] = []
         conversation = Conversation(channel, received.append)

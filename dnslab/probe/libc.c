@@ -298,7 +298,7 @@ const char *libc_prepare(struct run *run)
 	n_workers_max = job->workers + job->max_replaced;
 	workers = calloc(n_workers_max, sizeof(*workers));
 	run->n_rings = n_workers_max + 1;
-	run->rings = calloc(run->n_rings, sizeof(*run->rings));
+	run->rings = rings_alloc(run->n_rings);
 	if (!workers || !run->rings)
 		return "out of memory";
 	uint32_t size = RING_RECORDS_MIN;

@@ -31,6 +31,10 @@
 #define DRAIN_INTERVAL_NS 50000000u
 #define BLOCK_BYTES (64u * 1024u)
 #define ACK_WAIT_S 5
+/* What a job may ask for. Sums of times stay far from the end of 64 bits, and the mean gap far over a nanosecond: a
+ * schedule that does not go forward has no end. */
+#define TIME_MAX_NS (1ull << 60)
+#define RATE_MAX_PER_1000S 1000000000u
 
 static struct run run;
 static uint32_t sequence;
@@ -108,6 +112,15 @@ static uint32_t crc32_of(uint32_t crc, const void *data, size_t size)
 	for (size_t i = 0; i < size; i++)
 		crc = crc_table[(crc ^ bytes[i]) & 0xff] ^ crc >> 8;
 	return ~crc;
+}
+
+struct ring *rings_alloc(uint32_t n)
+{
+	/* calloc knows nothing of the alignment that struct ring asks for. */
+	struct ring *rings = aligned_alloc(_Alignof(struct ring), n * sizeof(*rings));
+	if (rings)
+		memset(rings, 0, n * sizeof(*rings));
+	return rings;
 }
 
 bool ring_alloc(struct ring *ring, uint32_t size)
@@ -234,8 +247,13 @@ static void read_job(void)
 		refuse("the job names nothing to look up, or more than 65,535 names");
 	if (job->loop != LOOP_CLOSED && !job->rate_per_1000s)
 		refuse("an open loop needs a rate");
+	if (job->loop != LOOP_CLOSED && job->rate_per_1000s > RATE_MAX_PER_1000S)
+		refuse("an open loop has at most 1,000,000 arrivals a second");
 	if (!job->deadline_ns || !job->hard_deadline_ns)
 		refuse("the job has no deadline");
+	if (job->warmup_ns > TIME_MAX_NS || job->duration_ns > TIME_MAX_NS || job->deadline_ns > TIME_MAX_NS ||
+	    job->hard_deadline_ns > TIME_MAX_NS)
+		refuse("a time of the job is over 36 years");
 	read_entries(data, rest);
 	free(data);
 	run.warmup_end_ns = job->warmup_ns;

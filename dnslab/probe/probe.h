@@ -60,6 +60,7 @@ uint64_t next_arrival(const struct job *job, uint64_t last_ns);
 
 /* Put a record where the writer finds it; waits, and counts the wait, when the controller has not read for long. */
 void ring_put(struct run *run, struct ring *ring, const struct record *record);
+struct ring *rings_alloc(uint32_t n); /* empty ones without room; NULL: out of memory */
 bool ring_alloc(struct ring *ring, uint32_t size);
 
 /* An engine: prepare allocates and says why it cannot (static text) or NULL; run returns when the last lookup ended. */

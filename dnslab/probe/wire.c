@@ -26,6 +26,8 @@
 #define TCP_BUFFER 8192u
 #define FRESH_FLOWS_MAX 16384u
 #define EVENTS_MAX 64
+#define SLOTS_PER_FLOW_MAX 4096u
+#define SLOTS_MAX (1u << 23) /* of all sockets: half a GiB, of which only what is in flight is touched */
 #define NONE UINT32_MAX
 #define TIMER UINT32_MAX
 
@@ -65,6 +67,25 @@ static uint32_t per_arrival; /* queries an arrival sends: 1, or 2 for a pair */
 static struct sockaddr_storage server;
 static socklen_t server_size;
 
+/* Skips a name; 0 where it does not end within the message. */
+static uint32_t skip_name(const uint8_t *message, uint32_t size, uint32_t at)
+{
+	while (at < size) {
+		if ((message[at] & 0xc0) == 0xc0)
+			return at + 2 <= size ? at + 2 : 0;
+		if (!message[at])
+			return at + 1;
+		at += message[at] + 1u;
+	}
+	return 0;
+}
+
+static bool is_query(const uint8_t *query, uint32_t size)
+{
+	uint32_t end = size <= QUERY_MAX ? skip_name(query, size, 12) : 0;
+	return end && end + 4 <= size; /* type and class follow the name */
+}
+
 const char *wire_prepare(struct run *of)
 {
 	const struct job *job = &of->job;
@@ -72,14 +93,14 @@ const char *wire_prepare(struct run *of)
 	over_tcp = job->transport == TRANSPORT_TCP;
 	fresh = job->mode == MODE_FRESH;
 	per_arrival = job->arrangement == ARRANGE_SINGLE ? 1 : 2;
-	if (!job->nameserver_family || !job->nameserver_port)
+	if ((job->nameserver_family != 4 && job->nameserver_family != 6) || !job->nameserver_port)
 		return "engine wire needs a nameserver";
 	if (job->arrangement > ARRANGE_PAIR_TWO_SOCKETS || job->transport > TRANSPORT_TCP)
 		return "the job asks for an arrangement or transport that this probe does not have";
 	if (per_arrival == 2 && job->n_entries % 2)
 		return "a pair arrangement needs an even number of queries";
 	for (uint32_t i = 0; i < job->n_entries; i++)
-		if (of->entry_sizes[i] < 17 || of->entry_sizes[i] > QUERY_MAX)
+		if (!is_query((const uint8_t *)of->entries[i], of->entry_sizes[i]))
 			return "an entry of the job is no DNS query";
 	if (job->nameserver_family == 4) {
 		struct sockaddr_in *address = (struct sockaddr_in *)&server;
@@ -94,10 +115,12 @@ const char *wire_prepare(struct run *of)
 		memcpy(&address->sin6_addr, job->nameserver, 16);
 		server_size = sizeof(*address);
 	}
+	if (job->outstanding > SLOTS_PER_FLOW_MAX)
+		return "the job asks for more than 4,096 queries in flight on a socket";
 	uint32_t wanted = job->outstanding ? job->outstanding : 1;
 	if (job->loop != LOOP_CLOSED)
 		wanted = 256; /* sticky sockets of an open loop: more in flight on one are refused as "not started" */
-	for (slots_per_flow = 2; slots_per_flow < wanted && slots_per_flow < 4096;)
+	for (slots_per_flow = 2; slots_per_flow < wanted;)
 		slots_per_flow *= 2;
 	n_flows = job->workers;
 	if (fresh) {
@@ -106,10 +129,12 @@ const char *wire_prepare(struct run *of)
 		if (job->arrangement == ARRANGE_PAIR_TWO_SOCKETS && job->loop == LOOP_CLOSED)
 			n_flows *= 2;
 	}
+	if ((uint64_t)n_flows * slots_per_flow > SLOTS_MAX)
+		return "the job asks for too many queries in flight: fewer sockets, or fewer on each";
 	flows = calloc(n_flows, sizeof(*flows));
 	slots = calloc((size_t)n_flows * slots_per_flow, sizeof(*slots));
 	free_flows = calloc(n_flows, sizeof(*free_flows));
-	of->rings = calloc(1, sizeof(*of->rings));
+	of->rings = rings_alloc(1);
 	of->n_rings = 1;
 	atomic_store(&of->n_rings_used, 1);
 	if (!flows || !slots || !free_flows || !of->rings || !ring_alloc(of->rings, RING_RECORDS_TOTAL))
@@ -155,13 +180,15 @@ static bool open_flow(uint32_t number)
 	struct flow *flow = &flows[number];
 	const int on = 1;
 	int type = (over_tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
+	if (over_tcp && !flow->buffer)
+		flow->buffer = malloc(TCP_BUFFER);
+	if (over_tcp && !flow->buffer)
+		return false;
 	flow->fd = socket(server.ss_family, type, 0);
 	if (flow->fd < 0)
 		return false;
 	if (over_tcp) {
 		setsockopt(flow->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		if (!flow->buffer)
-			flow->buffer = malloc(TCP_BUFFER);
 	} else {
 		setsockopt(flow->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
 	}
@@ -190,10 +217,8 @@ static bool open_flow(uint32_t number)
 static uint16_t question_type(uint16_t entry)
 {
 	const uint8_t *query = (const uint8_t *)run->entries[entry];
-	uint32_t end = 12;
-	while (end + 5u < run->entry_sizes[entry] && query[end])
-		end += query[end] + 1u;
-	return (uint16_t)(query[end + 1] << 8 | query[end + 2]);
+	const uint8_t *type = query + skip_name(query, run->entry_sizes[entry], 12); /* it ends: see is_query */
+	return (uint16_t)(type[0] << 8 | type[1]);
 }
 
 static uint32_t take_slot(uint32_t flow_number, uint16_t entry, uint64_t intended_ns)
@@ -282,19 +307,6 @@ static void fail_flow(uint32_t number)
 		close_flow(&flows[number]);
 }
 
-/* Skips a name; 0 where it does not end within the message. */
-static uint32_t skip_name(const uint8_t *message, uint32_t size, uint32_t at)
-{
-	while (at < size) {
-		if ((message[at] & 0xc0) == 0xc0)
-			return at + 2 <= size ? at + 2 : 0;
-		if (!message[at])
-			return at + 1;
-		at += message[at] + 1u;
-	}
-	return 0;
-}
-
 static uint32_t count_answers(const uint8_t *message, uint32_t size, uint32_t at)
 {
 	uint32_t n_records = (uint32_t)message[6] << 8 | message[7], a = 0, aaaa = 0;
@@ -346,7 +358,7 @@ static uint64_t stamp_of(struct msghdr *header)
 static void receive_udp(uint32_t number)
 {
 	static uint8_t answers[BATCH][ANSWER_MAX];
-	static uint8_t controls[BATCH][CMSG_SPACE(sizeof(struct timespec))];
+	static _Alignas(struct cmsghdr) uint8_t controls[BATCH][CMSG_SPACE(sizeof(struct timespec))];
 	static struct mmsghdr messages[BATCH];
 	static struct iovec parts[BATCH];
 	for (uint32_t i = 0; i < BATCH; i++) {
@@ -392,14 +404,16 @@ static void receive_tcp(uint32_t number)
 	}
 }
 
-/* Sends the queries of n slots of one flow in one call. A slot whose query does not leave is recorded as failed. */
-static void send_slots(uint32_t flow_number, const uint32_t *numbers, uint32_t n)
+/* Sends the queries of n slots of one flow in one call. A slot whose query does not leave is recorded as failed.
+ * Queries that waited for their connection began with it. */
+static void send_slots(uint32_t flow_number, const uint32_t *numbers, uint32_t n, bool waited)
 {
 	static uint8_t queries[BATCH][QUERY_MAX + 2];
 	static struct mmsghdr messages[BATCH];
 	static struct iovec parts[BATCH];
 	struct flow *flow = &flows[flow_number];
 	const uint32_t prefix = over_tcp ? 2 : 0;
+	size_t total = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct slot *slot = &slots[numbers[i]];
 		uint32_t size = run->entry_sizes[slot->entry];
@@ -411,16 +425,22 @@ static void send_slots(uint32_t flow_number, const uint32_t *numbers, uint32_t n
 			queries[i][1] = (uint8_t)size;
 		}
 		parts[i] = (struct iovec){.iov_base = queries[i], .iov_len = size + prefix};
+		total += size + prefix;
 		messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
 	}
 	uint64_t now = clock_ns() - run->origin_ns;
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n && !waited; i++)
 		slots[numbers[i]].start_ns = now;
 	if (flow->connecting)
-		return; /* sent when the connection stands; the start is the connect */
+		return; /* sent when the connection stands */
 	int sent;
 	if (over_tcp) {
-		sent = writev(flow->fd, parts, (int)n) > 0 ? (int)n : -1;
+		ssize_t written = writev(flow->fd, parts, (int)n);
+		if (written > 0 && (size_t)written < total) {
+			fail_flow(flow_number); /* what comes next would be read as the rest of a query */
+			return;
+		}
+		sent = written > 0 ? (int)n : -1;
 	} else {
 		sent = sendmmsg(flow->fd, messages, n, MSG_NOSIGNAL);
 	}
@@ -440,19 +460,15 @@ static void connected(uint32_t number)
 	flow->connecting = false;
 	struct epoll_event event = {.events = EPOLLIN, .data.u32 = number};
 	epoll_ctl(poller, EPOLL_CTL_MOD, flow->fd, &event);
-	uint32_t numbers[BATCH], n = 0;
-	uint64_t starts[BATCH];
-	uint32_t first = number * slots_per_flow;
-	for (uint32_t i = first; i < first + slots_per_flow && n < BATCH; i++)
-		if (slots[i].used) {
-			starts[n] = slots[i].start_ns;
-			numbers[n++] = i;
-		}
-	if (!n)
-		return;
-	send_slots(number, numbers, n);
-	for (uint32_t i = 0; i < n; i++)
-		slots[numbers[i]].start_ns = starts[i];
+	const uint32_t end = (number + 1) * slots_per_flow;
+	for (uint32_t i = end - slots_per_flow; i < end && flow->fd >= 0;) {
+		uint32_t numbers[BATCH], n = 0;
+		for (; i < end && n < BATCH; i++)
+			if (slots[i].used)
+				numbers[n++] = i;
+		if (n)
+			send_slots(number, numbers, n, true);
+	}
 }
 
 static uint16_t next_entry(void)
@@ -501,15 +517,14 @@ static void send_arrival(uint64_t intended_ns)
 		if (i == 0 || apart)
 			flow = pick_flow();
 		uint32_t number = flow == NONE ? NONE : take_slot(flow, (uint16_t)(entry + i), intended_ns);
-		if (number == NONE) {
+		if (number == NONE)
 			put_unsent((uint16_t)(entry + i), intended_ns,
 				   flow == NONE && n_free_flows ? OUTCOME_SOCKET : OUTCOME_NOT_STARTED,
 				   flow == NONE && n_free_flows ? 0u : FLAG_WORKERS_EXHAUSTED);
-			continue;
-		}
-		numbers[n++] = number;
-		if (apart || i + 1u == per_arrival) {
-			send_slots(flow, numbers, n);
+		else
+			numbers[n++] = number;
+		if (n && (apart || i + 1u == per_arrival)) {
+			send_slots(flow, numbers, n, false);
 			n = 0;
 		}
 	}
@@ -525,7 +540,9 @@ static void expire(uint64_t now)
 static void refill(uint64_t now)
 {
 	if (fresh) {
-		while (n_free_flows >= (run->job.arrangement == ARRANGE_PAIR_TWO_SOCKETS ? 2u : 1u) && !capped())
+		const uint32_t n_needed = run->job.arrangement == ARRANGE_PAIR_TWO_SOCKETS ? 2u : 1u;
+		/* Each free socket once: one that fails at once is free again, and would be for ever. */
+		for (uint32_t n = n_free_flows / n_needed; n && n_free_flows >= n_needed && !capped(); n--)
 			send_arrival(now);
 		return;
 	}
@@ -545,7 +562,7 @@ static void refill(uint64_t now)
 			}
 		}
 		if (n)
-			send_slots(number, numbers, n);
+			send_slots(number, numbers, n, false);
 		for (uint32_t i = 0; i < n; i++)
 			slots[numbers[i]].intended_ns = slots[numbers[i]].start_ns;
 	}
@@ -593,7 +610,7 @@ void wire_run(struct run *of)
 				atomic_store(&of->lateness_ns, lateness);
 			send_arrival(next_ns);
 			next_ns = next_arrival(&of->job, next_ns);
-			ended = capped();
+			ended = atomic_load(&of->stopping) || capped();
 		}
 		const bool over = ended || now >= of->load_end_ns;
 		if (!open_loop && !over)

@@ -1,0 +1,125 @@
+"""Jobs that no plan makes, and servers that do not do what they should: the probe refuses or outlasts them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import socket
+import struct
+import threading
+import time
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dnslab import records
+from dnslab.errors import ProbeFailed
+from dnslab.probe.job import JOB as LAYOUT
+from dnslab.probe.job import Job, encode, wire_query
+from tests.nameserver import nameserver
+from tests.test_probe import SOURCES, build, talk
+
+pytestmark = pytest.mark.probe
+
+QUERY = wire_query("a.any.cluster.local.", "A")
+PAIR = (QUERY, wire_query("a.any.cluster.local.", "AAAA"))
+WIRE = Job(
+    entries=(QUERY,), engine="wire", workers=1, duration_s=0.3, deadline_s=0.5, hard_deadline_s=5.0,
+    nameserver=("127.0.0.1", 1),
+)  # fmt: skip
+#: fields of a job, in their order
+FIELDS = re.findall(
+    r"(\w+)(?:\[16\])?;", (SOURCES / "format.h").read_text().partition("struct job {")[2].partition("}")[0]
+)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The probe under address and undefined-behaviour sanitizers."""
+    flags = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    return build(tmp_path_factory.mktemp("sanitized"), *flags)
+
+
+def changed(job: Job, **values: int) -> bytes:
+    """The bytes of ``job`` with other values in its fields, and a checksum that is right."""
+    data = encode(job)
+    fields = list(LAYOUT.unpack_from(data))
+    for name, value in values.items():
+        fields[FIELDS.index(name)] = value
+    rest = LAYOUT.pack(*fields)[16:] + data[LAYOUT.size :]
+    return data[:12] + struct.pack("<I", zlib.crc32(rest)) + rest
+
+
+@pytest.mark.parametrize(
+    ("job", "values", "says"),
+    [
+        # The name's first label says that it is longer than the entry: its type would be read from beyond.
+        (dataclasses.replace(WIRE, entries=(bytes(12) + b"\x05" + bytes(5),)), {}, "no DNS query"),
+        (dataclasses.replace(WIRE, entries=(QUERY[:-1],)), {}, "no DNS query"),
+        (dataclasses.replace(WIRE, entries=(bytes(600),)), {}, "no DNS query"),
+        # Arrivals without a gap: the schedule stands still, and no load ever ends.
+        (dataclasses.replace(WIRE, loop="fixed", rate_per_s=1.0), {"rate_per_1000s": 2**62}, "1,000,000 arrivals"),
+        # More in flight than a socket has places: the loop that fills them never ends.
+        (dataclasses.replace(WIRE, mode="sticky"), {"outstanding": 2**32 - 1}, "4,096 queries"),
+        (dataclasses.replace(WIRE, mode="sticky", workers=20_000), {"outstanding": 4_096}, "too many queries"),
+        # Sums of times that come round to zero.
+        (WIRE, {"warmup_ns": 2**64 - 1, "duration_ns": 2}, "36 years"),
+        (WIRE, {"deadline_ns": 2**64 - 1}, "36 years"),
+        (WIRE, {"hard_deadline_ns": (2**32 - 1) * 10**9}, "36 years"),
+        (WIRE, {"nameserver_family": 7}, "needs a nameserver"),
+    ],
+)
+def test_a_job_that_cannot_be_done_is_refused(program: Path, job: Job, values: Any, says: str) -> None:
+    with pytest.raises(ProbeFailed, match=says):
+        talk(changed(job, **values), program)
+
+
+def test_a_closed_loop_of_sockets_that_fail_at_once_ends_in_time(program: Path) -> None:
+    """Each was free again at once, and filling them all had no end: the hard deadline ended it."""
+    job = dataclasses.replace(WIRE, nameserver=("255.255.255.255", 53))  # no socket connects to it without asking
+    rows, trailer, _ = talk(job, program)
+    assert trailer.status == "complete"
+    assert set(rows["outcome"]) == {records.OUTCOME_SOCKET}
+    assert trailer.elapsed_ns < 2_000_000_000
+
+
+def test_all_that_waited_for_a_connection_is_sent(program: Path) -> None:
+    """Only the first 32 were; the others were recorded as not answered."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, socket.socket() as first:
+        first.connect(server.getsockname())  # the queue is full: the next connection waits for a second try, 1 s later
+
+        def accept() -> None:
+            time.sleep(0.5)
+            server.accept()[0].close()
+            connection, _ = server.accept()
+            with connection, connection.makefile("rb") as stream:
+                while size := stream.read(2):
+                    query = stream.read(int.from_bytes(size))
+                    connection.sendall(size + query[:2] + b"\x85\x80" + query[4:])
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        job = dataclasses.replace(
+            WIRE, transport="tcp", mode="sticky", loop="fixed", rate_per_s=1000.0, duration_s=0.2, deadline_s=4.0,
+            hard_deadline_s=9.0, nameserver=("127.0.0.1", server.getsockname()[1]),
+        )  # fmt: skip
+        rows, _, _ = talk(job, program)
+        thread.join()
+    assert len(rows) == 199
+    assert set(rows["outcome"]) == {0}
+    assert (rows["end_ns"] - rows["start_ns"]).min() > 500_000_000  # they began with the connection
+
+
+def test_half_a_pair_that_finds_a_place_is_sent(program: Path) -> None:
+    """On a socket with one place left the A was recorded as unanswered since the load's start, and never sent."""
+    with nameserver(lambda rdtype, port, seen: rdtype == 1) as server:
+        job = dataclasses.replace(
+            WIRE, entries=PAIR, arrangement="pair-one-socket", mode="sticky", loop="fixed", rate_per_s=1000.0,
+            deadline_s=2.0, nameserver=("127.0.0.1", server.port),
+        )  # fmt: skip
+        rows, _, _ = talk(job, program)
+    assert Counter(rows["outcome"])[records.OUTCOME_NOT_STARTED] > 0
+    assert (rows["start_ns"] >= rows["intended_ns"]).all()
