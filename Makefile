@@ -17,6 +17,16 @@ export JUPYTER_RUNTIME_DIR := $(CURDIR)/$(CACHE)/jupyter/runtime
 # Nothing is written outside this folder.
 export TMPDIR := $(CURDIR)/$(CACHE)/tmp
 PYTEST := $(BIN)/pytest --basetemp=$(CACHE)/tests
+# tests MARKERS OPTIONS: most tests wait, for a stall of 5 s or for a server, so more of them run side by side than the
+# smallest machine has cores. Those that measure time have the marker `alone`: they run afterwards, one by one. With
+# --last-failed one of the two parts may have nothing to run, and pytest then ends with status 5.
+N_WORKERS := 4
+define tests
+status=0; \
+$(PYTEST) -n $(N_WORKERS) --dist loadgroup -m "$(1) and not alone" $(2) || status=$$?; \
+$(PYTEST) -m "$(1) and alone" $(2) || { part=$$?; test $$part = 5 || status=$$part; }; \
+test $$status = 5 || exit $$status
+endef
 PROBE := dnslab/probe/bin/.built
 
 .PHONY: demo test test-cluster verify-cluster verify bench check format setup system sample lock clean
@@ -32,17 +42,16 @@ test-cluster verify-cluster: export DNSLAB_TEST_PACKAGES := tcpdump containerd r
   busybox-static musl openssl
 
 test: setup  ## all tests but the long truth checks
-	$(PYTEST) -m "not verify"
+	@$(call tests,not verify)
 
 # On a cluster of their own, ended whatever they say; with KUBECONFIG set, on that one.
 ifdef KUBECONFIG
-on_cluster = DNSLAB_TEST_CLUSTER=1 $(PYTEST) -m "$(1)" -rP
+on_cluster = @export DNSLAB_TEST_CLUSTER=1; $(call tests,$(1),-rP)
 else
 define on_cluster
 $(BIN)/python -m tests.cluster up 3
-@kubeconfig=$${DNSLAB_CLUSTER_DIR:-$$HOME/.cache/dnslab-cluster}/kubeconfig; status=0; \
-DNSLAB_TEST_CLUSTER=1 KUBECONFIG=$$kubeconfig $(PYTEST) -m "$(1)" -rP || status=$$?; \
-$(BIN)/python -m tests.cluster down; exit $$status
+@export DNSLAB_TEST_CLUSTER=1 KUBECONFIG=$${DNSLAB_CLUSTER_DIR:-$$HOME/.cache/dnslab-cluster}/kubeconfig; \
+($(call tests,$(1),-rP)); status=$$?; $(BIN)/python -m tests.cluster down; exit $$status
 endef
 endif
 
@@ -53,7 +62,7 @@ verify-cluster: setup  ## the long truth checks there (under 20 minutes)
 	$(call on_cluster,cluster and verify)
 
 verify: setup  ## the long truth checks (under 30 minutes)
-	$(PYTEST) -m "verify and not cluster" -rP
+	@$(call tests,verify and not cluster,-rP)
 
 bench: setup  ## speed, as ratios in one run
 	$(BIN)/python -m bench

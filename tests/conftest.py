@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from dnslab.backends.lab.namespaces import Namespaces
@@ -47,6 +48,10 @@ def _no_cluster() -> str | None:
 
 # A shell ignores SIGINT for what it runs in the background, and processes inherit that; here Ctrl-C is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Examples may take long where other tests run beside them: Hypothesis is not to measure that.
+hypothesis.settings.register_profile("side by side", deadline=None)
+hypothesis.settings.load_profile("side by side")
 
 CHECKS = {"lab": _no_lab, "probe": _no_compiler, "notebook": _no_kernel, "cluster": _no_cluster}
 

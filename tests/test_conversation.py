@@ -38,6 +38,7 @@ class Delayed:
         self._inner.close()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("offset_s", [3, -3])
 @pytest.mark.parametrize(("there_ms", "back_ms"), [(0, 0), (20, 0), (0, 20), (5, 30)])
 def test_offset_is_within_its_stated_error(offset_s: int, there_ms: int, back_ms: int) -> None:

@@ -274,6 +274,7 @@ def test_stop_ends_early_and_says_so() -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.alone
 def test_a_reader_that_pauses_disturbs_nobody() -> None:
     with nameserver() as server:
         job = dataclasses.replace(

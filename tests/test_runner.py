@@ -92,6 +92,7 @@ def test_ctrl_c_keeps_what_was_measured(plan: Plan, tmp_path: Path) -> None:
     assert probes() == []
 
 
+@pytest.mark.alone
 def test_progress_names_all_that_one_waits_for(plan: Plan, tmp_path: Path) -> None:
     on_progress, lines = once(lambda: None, measuring)
     runner.run(plan, tmp_path / "run", on_progress=on_progress)
