@@ -32,6 +32,8 @@ from dnslab.variants import Means, Variant
 
 PLAN_VERSION = 1
 DEFAULT_RATE_PER_S = 200.0
+#: lookups a second that a plan may ask of one target; more than one machine sends
+MOST_PER_S = 1_000_000
 
 
 def _checked(check: Callable[[str], None]) -> AfterValidator:
@@ -92,7 +94,7 @@ class Load(_Model):
     loop: Literal["closed", "poisson", "fixed"] = "poisson"
     mode: Literal["fresh", "sticky"] = "fresh"
     workers: Annotated[int, Field(ge=1, le=20_000)] = 200
-    rate_per_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    rate_per_s: Annotated[float, Field(gt=0, le=MOST_PER_S)] | None = None
     duration_s: Annotated[float, Field(gt=0, le=86_400)] = 10.0
     warmup_s: Annotated[float, Field(ge=0, le=3_600)] = 0.5
     arrangement: Literal["single", "pair-one-socket", "pair-two-sockets"] = "single"
@@ -166,15 +168,19 @@ class FaultPlan(_Model):
     @classmethod
     def parse(cls, text: str) -> FaultPlan:
         """From ``name`` or ``name:key=value,key=value``; UsageError for any other form."""
-        name, _, rest = text.partition(":")
-        pairs = [part.split("=") for part in rest.split(",") if part]
-        number = r"[0-9]{1,12}([.][0-9]{1,12})?"
-        is_one = re.fullmatch(r"[a-z0-9-]+", name) and all(
-            len(pair) == 2 and re.fullmatch(r"[a-z_]+", pair[0]) and re.fullmatch(number, pair[1]) for pair in pairs
-        )
-        parameters = {key: float(value) for key, value in pairs} if is_one else {}
-        if not is_one or len(parameters) < len(pairs):
-            raise UsageError(f"expected a fault as name:key=number, as in race:p=0.05, saw {text[:80]!r}")
+        name, colon, rest = text.partition(":")
+        parameters: dict[str, float] = {}
+        for part in rest.split(",") if colon else ():
+            match = re.fullmatch(
+                r"([a-z_]+)=((?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:e[-+]?[0-9]{1,2})?)", part
+            )
+            if not match:
+                raise UsageError(f"the fault {text[:80]!r} is not of the form name:key=number, as in race:p=0.05")
+            if match[1] in parameters:
+                raise UsageError(f"the fault {text[:80]!r} gives {match[1]} twice")
+            parameters[match[1]] = float(match[2])
+        if not re.fullmatch(r"[a-z0-9-]+", name):
+            raise UsageError(f"expected a fault's name of a-z, 0-9 and -, saw {name[:80]!r}")
         return cls(name=name, parameters=parameters)
 
     def __str__(self) -> str:

@@ -20,12 +20,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dnslab import health, limits, records
+from dnslab import backends, health, limits, preflight, records
 from dnslab import plan as plans
 from dnslab.backends import completed, known_targets, open_backend
 from dnslab.backends.base import Arm, Backend, Expected, Target, TargetFacts
 from dnslab.conversation import Conversation
-from dnslab.errors import DnslabError, Interrupted, NotAble, RunInvalid, StorageFull, UsageError
+from dnslab.errors import DnslabError, Interrupted, RunInvalid, StorageFull
 from dnslab.pacing import CLOCKS_AT_ONCE, Pace, StartInstant
 from dnslab.plan import Plan, Trial
 from dnslab.probe.job import encode
@@ -88,15 +88,34 @@ def run(
         On Ctrl-C; likewise.
     """
     checked = completed((plan if isinstance(plan, Plan) else Plan.model_validate(dict(plan))).check())
-    base = Path(results or os.environ.get("DNSLAB_RESULTS", "results"))
-    path = Path(out) if out else new_run_path(base, checked.name)
+    path = new_path(checked, out, results)
+    check(checked, path)
+    preflight.check_targets(checked, known_targets(checked))
     with _opened_backend(checked) as backend:
-        _check_targets(checked, backend)
+        preflight.check_targets(checked, backend.targets())  # now that their libc is known, in a cluster too
         expected = _expected(checked, backend)
         before = health.before(checked, backend, expected)
         folder = RunFolder.create(path, checked, environment(checked, backend, before))
         _Runner(folder, backend, expected, before, on_progress).go()
     return path
+
+
+def check(plan: Plan, path: Path) -> None:
+    """Check what can be known of ``plan``, and of ``path`` for its run folder, before a backend is asked anything.
+
+    Raises
+    ------
+    UsageError, NotAble
+        As ``backends.check`` and ``preflight.check_new_folder`` do.
+    """
+    backends.check(plan)
+    preflight.check_new_folder(path)
+
+
+def new_path(plan: Plan, out: Path | str | None = None, results: Path | str | None = None) -> Path:
+    """Where ``run`` puts its run folder, which is not made yet."""
+    base = Path(results or os.environ.get("DNSLAB_RESULTS", "results"))
+    return new_run_path(base, plan.name) if out is None else Path(out)
 
 
 def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
@@ -105,6 +124,8 @@ def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
     To go on is to take DNS as it now is: whether it gets worse is judged against now.
     """
     folder = RunFolder(Path(path))
+    preflight.check_writable(folder.path)
+    limits.check_load(folder.plan, known_targets(folder.plan))
     with _opened_backend(folder.plan) as backend:
         expected = _expected(folder.plan, backend)
         before = health.before(folder.plan, backend, expected)
@@ -115,9 +136,7 @@ def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
 
 @contextlib.contextmanager
 def _opened_backend(plan: Plan) -> Iterator[Backend]:
-    """The backend; where it makes something in a cluster, the plan's load is known to be allowed before."""
-    if plan.backend == "kubernetes":
-        limits.check_load(plan, known_targets(plan))
+    """The backend, closed in any case."""
     backend = open_backend(plan)
     try:
         yield backend
@@ -137,17 +156,6 @@ def _expected(plan: Plan, backend: Backend) -> Mapping[str, Expected]:
     absolute = {name: one.absolute for name, one in expected.items()}
     limits.check_names(plan, absolute, str(backend.describe().get("resolv_conf", "")))
     return expected
-
-
-def _check_targets(plan: Plan, backend: Backend) -> None:
-    known = [target.name for target in backend.targets()]
-    for target in plan.targets:
-        if target.name == "musl" and "musl" not in known and plan.backend == "lab":
-            raise NotAble("no target 'musl' here: `apt-get install musl-tools`, then `python hatch_build.py`")
-        if target.name not in known:
-            raise UsageError(f"no target {target.name!r}: there are {', '.join(known)}")
-    if not plans.trials(plan, backend.targets()):
-        raise UsageError("nothing to measure: no variant of the plan applies to any of its targets")
 
 
 def environment(plan: Plan, backend: Backend, before: health.Tally) -> dict[str, Any]:

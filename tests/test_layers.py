@@ -42,8 +42,10 @@ ALLOWED = {
     "trial": {"errors", "resolvconf", "plan", "probe", "backends"},
     "health": {"errors", "plan", "records", "probe", "backends", "conversation", "trial"},
     "pacing": set(),
+    "preflight": {"errors", "plan", "limits"},
     "runner": {
         "errors",
+        "preflight",
         "plan",
         "limits",
         "records",

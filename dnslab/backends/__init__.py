@@ -14,14 +14,42 @@ if TYPE_CHECKING:
     from dnslab.plan import Plan, TargetInfo
 
 
+def check(plan: Plan) -> None:
+    """Check what a backend can know of ``plan`` without being opened: its fault, its nameserver, the lab's names.
+
+    Raises
+    ------
+    UsageError
+        The backend that ``plan`` names cannot do what the plan asks of it.
+    """
+    if plan.nameserver is not None and plan.backend != "local":
+        raise UsageError("--nameserver is for --backend local: the lab and a cluster have nameservers of their own")
+    if plan.backend == "lab":
+        from dnslab.backends.lab import expected, faults
+
+        faults.find(plan.fault)
+        expected(plan.names)
+        return
+    if str(plan.fault) != "none":
+        why = "nothing is injected into a cluster" if plan.backend == "kubernetes" else "the local backend injects none"
+        raise UsageError(f"the fault {str(plan.fault)!r} needs the lab: {why}")
+    if plan.nameserver is not None:
+        from dnslab.backends.local import parse_nameserver
+
+        parse_nameserver(plan.nameserver)
+
+
 def open_backend(plan: Plan) -> Backend:
     """The backend that ``plan`` names, ready to open targets.
 
     Raises
     ------
+    UsageError
+        As ``check`` does.
     NotAble
         This machine cannot do it; the message says what is missing.
     """
+    check(plan)
     if plan.backend == "lab":
         from dnslab.backends.lab import LabBackend
 
@@ -29,12 +57,8 @@ def open_backend(plan: Plan) -> Backend:
     if plan.backend == "local":
         from dnslab.backends.local import LocalBackend
 
-        if plan.fault.name != "none":
-            raise UsageError(f"the fault {plan.fault.name!r} needs the lab: the local backend injects nothing")
         return LocalBackend(plan.nameserver)
     if plan.backend == "kubernetes":
-        if plan.fault.name != "none":
-            raise UsageError(f"the fault {plan.fault.name!r} needs the lab: nothing is injected into a cluster")
         if plan.cluster.existing:
             from dnslab.backends.kubernetes.existing import ExistingPods
 

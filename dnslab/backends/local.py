@@ -6,7 +6,9 @@ made fresh here, and what it measures says so.
 
 from __future__ import annotations
 
+import ipaddress
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from dnslab.resolvconf import ResolverOptions, names_tried, parse, render
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 ASK_TIMEOUT_S = 5.0
+DNS_PORT = 53
 
 
 def known_targets() -> list[TargetInfo]:
@@ -32,10 +35,19 @@ def known_targets() -> list[TargetInfo]:
 
 def parse_nameserver(text: str) -> tuple[str, int]:
     """Address and port of ``ADDRESS[:PORT]``, IPv4; UsageError for any other form."""
-    address, colon, port = text.partition(":")
-    if not address.replace(".", "").isdigit() or (colon and not port.isdigit()):
-        raise UsageError(f"expected a nameserver as ADDRESS or ADDRESS:PORT (IPv4), saw {text!r}")
-    return address, int(port or 53)
+    match = re.fullmatch(r"([0-9.]+)(?::([0-9]{1,5}))?", text)
+    port = int(match[2] or DNS_PORT) if match else 0
+    if not match or not _is_ipv4(match[1]) or not 1 <= port <= 65_535:
+        raise UsageError(f"expected a nameserver as ADDRESS or ADDRESS:PORT (IPv4, port 1 to 65535), saw {text!r}")
+    return match[1], port
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class LocalBackend:

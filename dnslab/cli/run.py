@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,16 +69,19 @@ def run(
 
     PLAN_FILE is YAML as --dry-run prints it; options given beside it win.
     """
-    from dnslab import runner
+    from dnslab import preflight, runner
     from dnslab.progress import shown
 
+    if report:
+        preflight.check_report()
     if resume is not None:
-        if plan_file or out or any(asked.values()):
+        if plan_file or out or dry_run or any(given(value) for value in asked.values()):
             raise UsageError("--resume goes on with the plan in its folder: give no other option with it")
         with shown() as on_progress:
             path = runner.resume(resume, on_progress)
     else:
         plan = _plan(plan_file, asked)
+        runner.check(plan, runner.new_path(plan, out))
         if dry_run:
             _print_dry_run(plan, out)
             return
@@ -92,6 +96,11 @@ def run(
     click.echo(f"run: {path}")
     if report:
         write_report(path, None)
+
+
+def given(value: object) -> bool:
+    """Whether an option was given, be it with 0 or an empty text, which its own check is to refuse."""
+    return value is not None and value is not False and value != ()
 
 
 def _announced(plan: Any) -> Sequence[str]:
@@ -109,21 +118,25 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     from dnslab import plan as plans
     from dnslab.backends import completed
 
+    for option in run.params:
+        value = asked.get(option.name or "")
+        if value == "" or (isinstance(value, tuple) and "" in value):
+            raise UsageError(f"{option.opts[0]} was given an empty text")
     base = plans.load(plan_file.read_text(encoding="utf-8"), str(plan_file)) if plan_file else plans.Plan()
     data = base.model_dump()
     direct = ("backend", "nameserver", "rounds", "seed", "schedule", "limit_ms", "fault")
     data.update({key: asked[key] for key in direct if asked[key] is not None})
-    wanted = {key: asked[key] for key in _IN_CLUSTER if asked[key]}
+    wanted = {key: asked[key] for key in _IN_CLUSTER if given(asked[key])}
     if wanted and data["backend"] != "kubernetes":
         raise UsageError(f"{_IN_CLUSTER[next(iter(wanted))]} is for --backend kubernetes")
     data["cluster"] = {**data["cluster"], **wanted}
-    raised = {key: asked[key] for key in _LIMITS if asked[key]}
+    raised = {key: asked[key] for key in _LIMITS if given(asked[key])}
     if raised and data["backend"] != "kubernetes":
         raise UsageError(f"{_LIMITS[next(iter(raised))]} is for --backend kubernetes: nothing else has limits")
     data["limits"] = {**data["limits"], **raised}
-    if asked["run_name"]:
+    if asked["run_name"] is not None:
         data["name"] = asked["run_name"]
-    if asked["variants"]:
+    if asked["variants"] is not None:
         data["variants"] = [name for name in asked["variants"].split(",") if name]
     if asked["targets"]:
         data["targets"] = [_target(text) for text in asked["targets"]]
@@ -141,7 +154,10 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     try:
         return completed(plans.Plan.model_validate(data).check())
     except ValidationError as error:
-        raise InvalidPlan("; ".join(_spoken(one, asked) for one in error.errors())) from error
+        errors = error.errors()
+        # A load that does not hold is missing from the plan's loads then: that follows, and tells nothing more.
+        own = [one for one in errors if one["loc"] != ("loads",)] or errors
+        raise InvalidPlan("; ".join(_spoken(one, asked) for one in own)) from error
 
 
 _IN_CLUSTER = {
@@ -164,6 +180,7 @@ _LIMITS = {
     "allow_external": "--allow-external",
 }
 _OPTION = {
+    **_IN_CLUSTER,
     **_LIMITS,
     "workers": "-c",
     "rate_per_s": "--rate",
@@ -177,8 +194,9 @@ def _spoken(error: Any, asked: dict[str, Any]) -> str:
     """A validation error in the words of the command line."""
     key = next((part for part in reversed(error["loc"]) if isinstance(part, str)), "plan")
     option = _OPTION.get(key, f"--{key}" if key in asked else key)
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"{option}: should be {message}, is {error['input']!r}" if "ctx" in error else f"{option}: {message}"
+    message = re.sub(r"^(Value error, |\w+ (?=should ))", "", error["msg"])
+    shown = "ctx" in error and error["type"] != "value_error"
+    return f"{option}: {message}, is {error['input']!r}" if shown else f"{option}: {message}"
 
 
 def _target(text: str) -> dict[str, Any]:
@@ -189,7 +207,11 @@ def _target(text: str) -> dict[str, Any]:
 def _names_in(path: Path) -> list[str]:
     """Names of a file in dnsperf's form. The resolver always asks A and AAAA, so other types are refused."""
     names: list[str] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not a text in UTF-8: expected `name A` or `name AAAA` a line") from error
+    for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words or words[0].startswith((";", "#")):
             continue
@@ -203,8 +225,8 @@ def _names_in(path: Path) -> list[str]:
 
 
 def _print_dry_run(plan: Any, out: Path | None) -> None:
-    from dnslab import limits
     from dnslab import plan as plans
+    from dnslab import preflight
     from dnslab.backends import known_targets
 
     if plan.backend == "kubernetes":
@@ -213,9 +235,9 @@ def _print_dry_run(plan: Any, out: Path | None) -> None:
         in_cluster: Any = planned(plan)
         click.echo(f"# cluster: {in_cluster.client}")
         targets = in_cluster.targets()
-        limits.check_load(plan, targets)
     else:
         in_cluster, targets = None, known_targets(plan)
+    preflight.check_targets(plan, targets)
     described = plans.describe(plan, targets)
     click.echo(f"# The plan; give it back with `dnslab run FILE`.\n{plan.to_yaml()}")
     click.echo("# trial  round  variant                            targets")
@@ -273,14 +295,17 @@ class Share(click.ParamType):  # type: ignore[type-arg]
 @click.option("--power", type=Share(), default="90%", show_default=True, help="How often it is to be seen.")
 @click.option("--rate", type=float, default=200.0, show_default=True, help="Lookups a second of each variant.")
 @click.option(
-    "--variants", "n_variants", type=click.IntRange(2), help="Compared, with baseline; default the usual six."
+    "--variants", "n_variants", type=click.IntRange(2, 1000), help="Compared, with baseline; default the usual six."
 )
 @click.option("--pilot", metavar="RUN", help="A run (path, or latest) that says how much rounds differ there.")
 def plan_(detect: float, power: float, rate: float, n_variants: int | None, pilot: str | None) -> None:
     """Say how many rounds of what length show a share of stalls, or a difference by it."""
+    from dnslab.plan import MOST_PER_S
     from dnslab.power import sizes_needed
     from dnslab.variants import USUAL
 
+    if not 0 < rate <= MOST_PER_S:
+        raise UsageError(f"--rate should be above 0 and at most {MOST_PER_S:,} lookups a second, is {rate:g}")
     spread = None
     if pilot:
         from dnslab.dataset import open_run

@@ -76,6 +76,20 @@ def _musl_version() -> str:
     return next((line.removeprefix("Version ") for line in said.splitlines() if line.startswith("Version ")), "")
 
 
+def expected(names: Sequence[str]) -> Mapping[str, Expected]:
+    """What the lab's zone has of ``names``; UsageError for a name that no candidate of it resolves."""
+    found = {}
+    for name in names:
+        absolute = next((tried for tried in names_tried(name, BASELINE) if servers.has(tried)), None)
+        if absolute is None:
+            raise UsageError(
+                f"the lab's zone does not have {name!r}; it has {', '.join(servers.ZONE)} and any name under "
+                f"{servers.ANY}"
+            )
+        found[name] = Expected(absolute, 1, 1)
+    return found
+
+
 class LabBackend:
     """A lab with one fault. NotAble where namespaces or tools are missing."""
 
@@ -133,17 +147,8 @@ class LabBackend:
         return self._targets
 
     def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
-        """From the zone by construction; UsageError for a name that no candidate of it resolves."""
-        found = {}
-        for name in names:
-            absolute = next((tried for tried in names_tried(name, BASELINE) if servers.has(tried)), None)
-            if absolute is None:
-                raise UsageError(
-                    f"the lab's zone does not have {name!r}; it has {', '.join(servers.ZONE)} and any name under "
-                    f"{servers.ANY}"
-                )
-            found[name] = Expected(absolute, 1, 1)
-        return found
+        """As ``expected`` of this module."""
+        return expected(names)
 
     def open(self, arm: Arm) -> LabTarget:
         """A client behind a node of its own, both new."""
@@ -326,6 +331,9 @@ def node_rules(fault: str) -> str:
 
 def shell(fault: FaultPlan, variant: Variant, target: str, command: Sequence[str]) -> int:
     """A shell, or ``command``, in a fresh client of a fresh lab; its exit status."""
+    known = [one.name for one in known_targets()]
+    if target not in known:
+        raise UsageError(f"the lab has no target {target!r}; it has {', '.join(known)}")
     backend = LabBackend(fault)
     try:
         client = backend.open(Arm("shell", target, variant, Load(), ()))
