@@ -27,7 +27,15 @@ from pydantic import (
 
 from dnslab import variants
 from dnslab.errors import InvalidPlan, UsageError
-from dnslab.resolvconf import Libc, ResolverOptions, apply_option, check_address, check_domain, check_name
+from dnslab.resolvconf import (
+    Libc,
+    ResolverOptions,
+    apply_option,
+    check_address,
+    check_domain,
+    check_name,
+    parse_endpoint,
+)
 from dnslab.variants import Means, Variant
 
 PLAN_VERSION = 1
@@ -36,7 +44,7 @@ DEFAULT_RATE_PER_S = 200.0
 MOST_PER_S = 1_000_000
 
 
-def _checked(check: Callable[[str], None]) -> AfterValidator:
+def _checked(check: Callable[[str], object]) -> AfterValidator:
     """``check`` as pydantic takes it, so that its message comes with the line of the plan."""
 
     def validated(text: str) -> str:
@@ -59,18 +67,11 @@ def _check_image(text: str) -> None:
         raise UsageError(f"expected an image as NAME, NAME:TAG or NAME@DIGEST, saw {text[:80]!r}")
 
 
-def _check_endpoint(text: str) -> None:
-    address, port = text.split(":") if text.count(":") == 1 else (text, "53")
-    check_address(address)
-    if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65_536:
-        raise UsageError(f"expected a port from 1 to 65535 after the address, saw {text[:80]!r}")
-
-
 # A plan may be a stranger's, and its texts reach shells, files, objects and pages: each is checked as what it is.
 Line = Annotated[str, StringConstraints(max_length=1_000), _checked(_check_line)]
 Domain = Annotated[str, _checked(check_domain)]
 Address = Annotated[str, _checked(check_address)]
-Endpoint = Annotated[str, _checked(_check_endpoint)]
+Endpoint = Annotated[str, _checked(parse_endpoint)]
 Image = Annotated[str, _checked(_check_image)]
 #: RFC 1123, as Kubernetes asks of namespaces and containers
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]

@@ -40,6 +40,7 @@ FLAG_OPTIONS = frozenset(
 GLIBC_LIMITS = {"timeout": 30, "attempts": 5, "ndots": 15}
 #: musl src/network/resolvconf.c, __get_resolv_conf
 MUSL_LIMITS = {"timeout": 60, "attempts": 10, "ndots": 15}
+DNS_PORT = 53
 MAX_NAMESERVERS = 3
 MAX_NAME_BYTES = 253
 MAX_LABEL_BYTES = 63
@@ -137,7 +138,7 @@ def check_name(name: str) -> None:
         raise InvalidName(f"the name {name[:40]!r}... has {len(body.encode())} bytes, {MAX_NAME_BYTES} are allowed")
     if not re.fullmatch(r"[!-~]+", name):
         raise InvalidName(
-            f"the name {name!r} has a space, a control character or a letter outside ASCII: "
+            f"the name {name[:80]!r} has a space or control character, or a letter outside ASCII: "
             "write an international name in its xn-- form"
         )
 
@@ -168,6 +169,15 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return not percent or (version == 6 and re.fullmatch(r"[A-Za-z0-9._-]{1,15}", zone) is not None)
+
+
+def parse_endpoint(text: str) -> tuple[str, int]:
+    """Address and port of ``ADDRESS[:PORT]``, IPv4; UsageError for any other form."""
+    match = re.fullmatch(r"([0-9.]+)(?::([0-9]{1,5}))?", text)
+    port = int(match[2] or DNS_PORT) if match else 0
+    if not match or not is_address(match[1]) or not 1 <= port <= 65_535:
+        raise UsageError(f"expected a nameserver as ADDRESS or ADDRESS:PORT (IPv4, port 1 to 65535), saw {text[:80]!r}")
+    return match[1], port
 
 
 def names_tried(name: str, options: ResolverOptions, libc: Libc = "glibc") -> list[str]:

@@ -6,9 +6,7 @@ made fresh here, and what it measures says so.
 
 from __future__ import annotations
 
-import ipaddress
 import platform
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,33 +19,15 @@ from dnslab.backends.base import Arm, Channel, Expected, ProcessChannel, TargetF
 from dnslab.errors import UsageError
 from dnslab.plan import TargetInfo
 from dnslab.probe import find_probe
-from dnslab.resolvconf import ResolverOptions, names_tried, parse, render
+from dnslab.resolvconf import ResolverOptions, names_tried, parse, parse_endpoint, render
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 ASK_TIMEOUT_S = 5.0
-DNS_PORT = 53
 
 
 def known_targets() -> list[TargetInfo]:
     """This machine: variants are applied inside the probe's process, no file is touched."""
     return [TargetInfo("here", "glibc", glibc_version(), "_res")]
-
-
-def parse_nameserver(text: str) -> tuple[str, int]:
-    """Address and port of ``ADDRESS[:PORT]``, IPv4; UsageError for any other form."""
-    match = re.fullmatch(r"([0-9.]+)(?::([0-9]{1,5}))?", text)
-    port = int(match[2] or DNS_PORT) if match else 0
-    if not match or not _is_ipv4(match[1]) or not 1 <= port <= 65_535:
-        raise UsageError(f"expected a nameserver as ADDRESS or ADDRESS:PORT (IPv4, port 1 to 65535), saw {text!r}")
-    return match[1], port
-
-
-def _is_ipv4(text: str) -> bool:
-    try:
-        ipaddress.IPv4Address(text)
-    except ValueError:
-        return False
-    return True
 
 
 class LocalBackend:
@@ -58,7 +38,7 @@ class LocalBackend:
 
     def __init__(self, nameserver: str | None = None) -> None:
         self._probe = find_probe("glibc")
-        self._server = parse_nameserver(nameserver) if nameserver else None
+        self._server = parse_endpoint(nameserver) if nameserver else None
         text = RESOLV_CONF.read_text(encoding="utf-8", errors="replace") if RESOLV_CONF.exists() else ""
         seen = parse(text)
         if self._server:
