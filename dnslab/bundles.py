@@ -18,12 +18,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dnslab.errors import NotAble, RunExists, RunInvalid, RunNotFound
-from dnslab.store import RunFolder
+from dnslab.files import MIB, open_regular
+from dnslab.store import RunFolder, largest
 
 SUFFIX = ".dnslab.zip"
 #: what a bundle may unpack to; a run of 50 million lookups is 2 GB
 MAX_BYTES = 4 << 30
 MAX_FILES = 500_000
+#: by how much more than it takes: a run shrinks to a fourth, its JSON alone to a tenth, repeated bytes to a thousandth
+MAX_RATIO = 100
+#: what any bundle may unpack to, however small it is
+FREE_BYTES = 64 * MIB
 #: zip knows no earlier time; the run's own times are in its files
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 _SEGMENT = r"[^./\\:\0-\x1f][^/\\:\0-\x1f]*"
@@ -51,9 +56,10 @@ def pack(folder: RunFolder, out: Path, name: str | None = None) -> Path:
             for path in folder.files():
                 member = zipfile.ZipInfo(f"{name or folder.path.resolve().name}/{path.as_posix()}", _NO_TIME)
                 member.compress_type, member.external_attr = zipfile.ZIP_DEFLATED, (stat.S_IFREG | 0o644) << 16
-                member.file_size = (folder.path / path).stat().st_size
-                with (folder.path / path).open("rb") as source, archive.open(member, "w") as target:
-                    shutil.copyfileobj(source, target, 1 << 20)
+                with open_regular(folder.path / path) as source:
+                    member.file_size = os.fstat(source.fileno()).st_size
+                    with archive.open(member, "w") as target:
+                        shutil.copyfileobj(source, target, 1 << 20)
         os.link(temporary, out)  # unlike rename, refuses to replace
     except FileExistsError as error:
         raise RunExists(f"{out} is there already: name another place with --out") from error
@@ -122,5 +128,12 @@ def _checked(path: Path, members: Sequence[zipfile.ZipInfo]) -> str:
         raise RunInvalid(
             f"the bundle {path} is refused: it unpacks to over {MAX_BYTES >> 30} GiB or {MAX_FILES:,} files; "
             "unzip it yourself if you trust it, and open the folder"
+        )
+    for member in members:
+        if member.file_size > largest(member.filename):
+            raise RunInvalid(f"the bundle {path} is refused: {member.filename!r} is larger than any (docs/limits.md)")
+    if sum(member.file_size for member in members) > max(FREE_BYTES, MAX_RATIO * path.stat().st_size):
+        raise RunInvalid(
+            f"the bundle {path} is refused: it unpacks to over {MAX_RATIO} times its size, which no run does"
         )
     return roots.pop()

@@ -22,7 +22,8 @@ import pandas as pd
 
 from dnslab import records
 from dnslab.bundles import open_bundle
-from dnslab.errors import ProbeFailed, RunInvalid, StreamError, StreamTruncated, StreamVersion
+from dnslab.errors import ProbeFailed, RunInvalid, StreamError, StreamForeign, StreamTruncated, StreamVersion
+from dnslab.files import open_regular
 from dnslab.plan import Plan, TargetInfo, trials
 from dnslab.store import ArmRecord, RunFolder, latest_run_path
 
@@ -36,6 +37,8 @@ SLOW_MS = 1_000.0
 PARQUET = "lookups.parquet"
 #: of decoded trials that a run keeps: about eight million lookups
 KEPT_BYTES = 512 * 2**20
+#: no trial lasts so long: a plan's longest warm-up and load, and the longest deadline twice, are 97,200 s
+LONGEST_S = 100_000.0
 #: trials decoded at a time, beside the one that is worked on
 N_AT_ONCE = 2
 
@@ -108,7 +111,7 @@ def read_stream(path: Path) -> tuple[npt.NDArray[Any], RunInvalid | None]:
     decoder = records.StreamDecoder()
     problem: RunInvalid | None = None
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             data: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
             try:
@@ -153,8 +156,25 @@ def decode(arm: ArmRecord) -> Lookups:
     if problem and (arm.status == "complete" or isinstance(problem, StreamVersion)):
         raise problem
     warmup, raw = _split(raw)
-    response_ms, service_ms = _elapsed_ms(raw, "intended_ns"), _elapsed_ms(raw, "start_ns")
-    return Lookups(arm, raw["intended_ns"] / 1e9, response_ms, service_ms, _outcomes(arm, raw), raw, warmup)
+    intended_s, response_ms, service_ms = raw["intended_ns"] / 1e9, *(_elapsed_ms(raw, at) for at in _SINCE)
+    try:
+        outcome = _outcomes(arm, raw)
+    except IndexError:
+        raise StreamForeign(f"{arm.stream}: a lookup is of a name that the trial's start.json does not have") from None
+    _check_times(arm, intended_s, response_ms, service_ms)
+    return Lookups(arm, intended_s, response_ms, service_ms, outcome, raw, warmup)
+
+
+def _check_times(arm: ArmRecord, intended_s: npt.NDArray[np.float64], *elapsed_ms: npt.NDArray[np.float64]) -> None:
+    """StreamForeign where a time is longer than any trial: a chart of it would have as many places."""
+    latest_s = max(
+        intended_s.max(initial=0.0), *(max(one.max(initial=0.0), -one.min(initial=0.0)) / 1e3 for one in elapsed_ms)
+    )
+    if latest_s > LONGEST_S:
+        raise StreamForeign(f"{arm.stream}: a time of {latest_s:,.0f} s in it is longer than any trial lasts")
+
+
+_SINCE = ("intended_ns", "start_ns")
 
 
 def _split(raw: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

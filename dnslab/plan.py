@@ -11,6 +11,8 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -25,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from dnslab import variants
+from dnslab import files, variants
 from dnslab.errors import InvalidPlan, UsageError
 from dnslab.resolvconf import (
     Libc,
@@ -37,6 +39,7 @@ from dnslab.resolvconf import (
     parse_endpoint,
 )
 from dnslab.variants import Means, Variant
+from dnslab.yamltext import read_yaml
 
 PLAN_VERSION = 1
 DEFAULT_RATE_PER_S = 200.0
@@ -310,7 +313,14 @@ class Plan(_Model):
 
     def variant(self, name: str) -> Variant:
         """The variant called ``name``, the plan's own first."""
-        return variants.find(name, {key: value.variant(key) for key, value in self.custom_variants.items()})
+        known = self._known_variants
+        return known[name] if name in known else variants.find(name, known)
+
+    @cached_property
+    def _known_variants(self) -> Mapping[str, Variant]:
+        """Made once: a run asks for variants trial by trial."""
+        own = {name: variant.variant(name) for name, variant in self.custom_variants.items()}
+        return {**variants.BUILT_IN, **own}
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(self.to_yaml())}</pre>"
@@ -332,7 +342,7 @@ class Plan(_Model):
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
-def load(text: str, source: str = "plan") -> Plan:
+def load(text: str | bytes, source: str = "plan") -> Plan:
     """A plan from YAML text.
 
     Raises
@@ -340,13 +350,9 @@ def load(text: str, source: str = "plan") -> Plan:
     InvalidPlan
         With the line of the offending key.
     """
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        raise InvalidPlan(f"{source}{line}: not YAML: {getattr(error, 'problem', error)}") from error
+    if isinstance(text, bytes):
+        text = files.text(text, Path(source), InvalidPlan)
+    node, data = read_yaml(text, source)
     if not isinstance(data, dict):
         raise InvalidPlan(f"{source}: expected keys and values, as `dnslab run --dry-run` prints them")
     version = data.get("version", PLAN_VERSION)

@@ -19,11 +19,12 @@ from pathlib import Path
 
 import yaml
 
-from dnslab import bundles, records
+from dnslab import bundles, files, records
 from dnslab.errors import NotAble, ProbeFailed, RunExists, RunInvalid, StreamError
 from dnslab.redaction import REDACTED, Redactor, StandIns
 from dnslab.report import render
 from dnslab.store import RunFolder
+from dnslab.yamltext import read_yaml
 
 _STARTED = re.compile(r"\d{8}T\d{6}Z(?=-)")
 _SUFFIXES = (".start.json", ".end.json", ".ground-truth.json", ".dnsr")
@@ -143,13 +144,15 @@ def _rewritten(folder: RunFolder, redactor: Redactor) -> Iterator[tuple[Path, by
     """Each file as the copy has it, by its path there."""
     for path in folder.files():
         if path.name == "plan.yaml":
-            data = redactor.data(yaml.safe_load((folder.path / path).read_text(encoding="utf-8")), "plan")
+            _, plan = read_yaml(files.text(folder.read_bytes(folder.path / path), path), path.name)
+            data = redactor.data(plan, "plan")
             yield path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode()
         elif path.suffix == ".json":
             content = redactor.data(folder.read(folder.path / path), "file")
             yield _renamed(path, redactor), (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
         elif redactor.stand_ins.given_out:  # there is nothing to note in a stream
-            yield _renamed(path, redactor), _nameless((folder.path / path).read_bytes())
+            with files.open_regular(folder.path / path) as stream:
+                yield _renamed(path, redactor), _nameless(stream.read())
 
 
 def _renamed(path: Path, redactor: Redactor) -> Path:

@@ -10,7 +10,9 @@
       trials/0007/<target>.ground-truth.json   what an injected fault did; nothing on the reading side opens it
       trials/0007.2/                    the same trial, measured again by a resume
 
-Each of these is written once, whole or not at all. All else in the folder is derived.
+Each of these is written once, whole or not at all. All else in the folder is derived. A run folder may come from
+anyone: it holds regular files in folders, and is refused where there is a link, a pipe or the like among them. What is
+read back of a file is checked in ``contents``.
 """
 
 from __future__ import annotations
@@ -20,16 +22,22 @@ import errno
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
+from dnslab import contents, files
 from dnslab import plan as plans
-from dnslab.errors import RunExists, RunInvalid, RunNotFound, StorageFull
+from dnslab.contents import RUN_VERSION
+from dnslab.errors import InvalidPlan, RunExists, RunInvalid, RunNotFound, StorageFull
 
-RUN_VERSION = 1
+_TRIAL = re.compile(r"(\d{4,9})(?:\.(\d{1,4}))?", re.ASCII)
+_ENVIRONMENT = re.compile(r"environment(?:\.(\d{1,4}))?\.json", re.ASCII)
+_ARM_SUFFIXES = (".start.json", ".end.json", ".ground-truth.json", ".dnsr")
 
 
 @contextlib.contextmanager
@@ -140,10 +148,19 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.plan = self._read_plan()
+        self.files()  # refuses a folder that holds anything but regular files
+
+    def _read_plan(self) -> plans.Plan:
+        path = self.path / "plan.yaml"
         try:
-            self.plan = plans.load((path / "plan.yaml").read_text(encoding="utf-8"), str(path / "plan.yaml"))
+            data = files.read_regular(path, files.PLAN_BYTES)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise RunNotFound(f"{path} is not a run folder: it has no plan.yaml") from error
+            raise RunNotFound(f"{self.path} is not a run folder: it has no plan.yaml") from error
+        try:
+            return plans.load(data, str(path))
+        except InvalidPlan as error:
+            raise RunInvalid(str(error)) from error
 
     @classmethod
     def create(cls, path: Path, plan: plans.Plan, environment: Mapping[str, Any]) -> RunFolder:
@@ -178,10 +195,23 @@ class RunFolder:
         return cls(path)
 
     def files(self) -> list[Path]:
-        """What was written once, relative to the folder, in order; nothing that is derived."""
-        patterns = ("plan.yaml", "environment*.json", "trials/*/*.json", "trials/*/*.dnsr")
-        found = [path for pattern in patterns for path in self.path.glob(pattern)]
-        return sorted(path.relative_to(self.path) for path in found if not path.name.startswith("."))
+        """What was written once, relative to the folder, in order; nothing that is derived.
+
+        Raises
+        ------
+        RunInvalid
+            There is something in the folder that is neither a regular file nor a folder of such.
+        """
+        found = [Path(name) for name in _names(self.path) if name == "plan.yaml" or _ENVIRONMENT.fullmatch(name)]
+        for trial in self._trials():
+            names = [name for name in _names(self.path / "trials" / trial) if _target(name)]
+            found += [Path("trials", trial, name) for name in names]
+        return sorted(found)
+
+    def _trials(self) -> list[str]:
+        """Names of the folders that hold a trial."""
+        trials = self.path / "trials"
+        return [name for name in _names(trials, folders=True) if _TRIAL.fullmatch(name)] if _is_folder(trials) else []
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -189,17 +219,11 @@ class RunFolder:
         return self._environments()[0]
 
     def _environments(self) -> list[dict[str, Any]]:
-        paths = sorted(self.path.glob("environment*.json"), key=lambda path: len(path.name))
-        if not paths:
+        numbers = [int(found[1] or 1) for name in _names(self.path) if (found := _ENVIRONMENT.fullmatch(name))]
+        if not numbers:
             raise RunInvalid(f"{self.path} has no environment.json: it was not written by dnslab, or was changed")
-        return [self._of_known_version(path) for path in paths]
-
-    def _of_known_version(self, path: Path) -> dict[str, Any]:
-        data = self.read(path)
-        version = data.get("version", RUN_VERSION)
-        if version != RUN_VERSION:
-            raise RunInvalid(f"{path}: a run of version {version}, this dnslab reads {RUN_VERSION}")
-        return data
+        paths = [self.path / _environment_name(number) for number in sorted(numbers)]
+        return [contents.read_environment(files.read_regular(path, files.ENVIRONMENT_BYTES), path) for path in paths]
 
     def add_environment(self, environment: Mapping[str, Any]) -> None:
         """Note a resume: writes ``environment.N.json``; RunInvalid when kernel or libc differ from the first."""
@@ -208,57 +232,116 @@ class RunFolder:
             if first.get(key) != environment.get(key):
                 raise RunInvalid(f"cannot resume: {key} was {first.get(key)!r}, is now {environment.get(key)!r}")
         number = len(self._environments()) + 1
-        write_once(self.path / f"environment.{number}.json", _json({"version": RUN_VERSION, **environment}))
+        write_once(self.path / _environment_name(number), _json({"version": RUN_VERSION, **environment}))
 
     def writer(self, number: int, target: str) -> ArmWriter:
         """Where trial ``number`` on ``target`` is to be written: a new attempt where an earlier one is there."""
-        attempt = 1 + max(
-            (arm.attempt for arm in self.arms() if (arm.number, arm.target) == (number, target)), default=0
-        )
-        # A start.json may be missing where the run died before it: such a folder holds nothing of this target.
-        while (self._trial(number, attempt) / f"{target}.dnsr").exists():
-            attempt += 1
-        return ArmWriter(self._trial(number, attempt), target)
+        last = self._attempts.get(number, 0)
+        while self._trial(number, last + 1).exists():
+            last += 1
+        earlier = (attempt for attempt in range(last, 0, -1) if self._was_begun(number, attempt, target))
+        return ArmWriter(self._trial(number, next(earlier, 0) + 1), target)
+
+    @cached_property
+    def _attempts(self) -> dict[int, int]:
+        """The last attempt of each trial that was there when this run went on."""
+        found: dict[int, int] = {}
+        for name in self._trials():
+            if match := _TRIAL.fullmatch(name):
+                found[int(match[1])] = max(found.get(int(match[1]), 0), int(match[2] or 1))
+        return found
+
+    def _was_begun(self, number: int, attempt: int, target: str) -> bool:
+        """A start.json may be missing where the run died before it."""
+        folder = self._trial(number, attempt)
+        return any((folder / f"{target}{suffix}").exists() for suffix in (".start.json", ".dnsr"))
 
     def _trial(self, number: int, attempt: int) -> Path:
         return self.path / "trials" / (f"{number:04d}" + (f".{attempt}" if attempt > 1 else ""))
 
     def arms(self) -> list[ArmRecord]:
-        """Every trial on every target that was started, in order of number, target, attempt."""
+        """Every trial on every target that was started, in order of number, target, attempt.
+
+        Raises
+        ------
+        RunInvalid
+            Names the file, and the key in it, that does not hold what dnslab writes there.
+        """
         found = []
-        for path in self.path.glob("trials/*/*.start.json"):
-            match = re.fullmatch(r"(\d{4,})(?:\.(\d+))?", path.parent.name)
-            if not match:
-                continue
-            target = path.name.removesuffix(".start.json")
-            end = path.with_name(f"{target}.end.json")
-            found.append(
-                ArmRecord(
-                    int(match[1]),
-                    int(match[2] or 1),
-                    target,
-                    self.read(path),
-                    self.read(end) if end.exists() else None,
-                    path.with_name(f"{target}.dnsr"),
-                )
-            )
+        for trial in self._trials():
+            match = _TRIAL.fullmatch(trial)
+            folder = self.path / "trials" / trial
+            names = set(_names(folder))
+            for target in sorted(name.removesuffix(".start.json") for name in names if name.endswith(".start.json")):
+                if match and target:
+                    end = self._end(folder / f"{target}.end.json") if f"{target}.end.json" in names else None
+                    number, attempt = int(match[1]), int(match[2] or 1)
+                    start = self._start(folder / f"{target}.start.json", number, target)
+                    found.append(ArmRecord(number, attempt, target, start, end, folder / f"{target}.dnsr"))
         return sorted(found, key=lambda arm: (arm.number, arm.target, arm.attempt))
+
+    def _start(self, path: Path, number: int, target: str) -> dict[str, Any]:
+        """What a start.json holds, once it is known to be of that trial and target, and to fit the plan."""
+        start = contents.read_model(contents.Start, files.read_regular(path, files.START_BYTES), path)
+        if (start["trial"], start["target"]) != (number, target):
+            raise RunInvalid(f"{path} is that of trial {start['trial']} on another target, or of another trial")
+        if start["variant"] not in self.plan.variants or start["load"] >= len(self.plan.loads):
+            raise RunInvalid(f"{path}: its variant or its load is none of the plan's: it was changed, or is damaged")
+        return start
+
+    def _end(self, path: Path) -> dict[str, Any]:
+        return contents.read_model(contents.End, files.read_regular(path, files.END_BYTES), path)
 
     def last_arms(self) -> list[ArmRecord]:
         """The last attempt of every trial on every target. Only it counts: a group is measured again as a whole, so
         that trials which are compared side by side share their minute."""
         return list({(arm.number, arm.target): arm for arm in self.arms()}.values())
 
-    @staticmethod
-    def read(path: Path) -> dict[str, Any]:
-        """What a JSON file of a run holds; RunInvalid where it is none."""
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise RunInvalid(f"{path} is not JSON: it was not written by dnslab, or was changed") from error
-        if not isinstance(data, dict):
-            raise RunInvalid(f"{path} does not hold what dnslab writes there")
-        return data
+    def read(self, path: Path) -> dict[str, Any]:
+        """All that a JSON file of the run holds, unchecked; RunInvalid where it is none."""
+        return contents.read_object(self.read_bytes(path), path)
+
+    def read_bytes(self, path: Path) -> bytes:
+        """A file of the run but its raw bytes; RunInvalid where it is larger than dnslab writes it."""
+        return files.read_regular(path, largest(path.name))
+
+
+def _names(folder: Path, folders: bool = False) -> list[str]:
+    """What is in ``folder``; RunInvalid unless all of it is regular, and with ``folders`` a folder each."""
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink() or not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+                files.check_regular(Path(entry.path), entry.stat(follow_symlinks=False).st_mode)
+            if entry.is_dir(follow_symlinks=False) == folders:
+                found.append(entry.name)
+    return found
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _target(name: str) -> str:
+    """The target that a file of a trial is of; ``""`` where it is none."""
+    suffix = next((suffix for suffix in _ARM_SUFFIXES if name.endswith(suffix)), None)
+    return "" if suffix is None or name.startswith(".") else name.removesuffix(suffix)
+
+
+def _environment_name(number: int) -> str:
+    return "environment.json" if number == 1 else f"environment.{number}.json"
+
+
+def largest(name: str) -> int:
+    """The most bytes that a file of a run may have, by its name; raw bytes are as many as the load made."""
+    base = name.rpartition("/")[2]
+    if base == "plan.yaml":
+        return files.PLAN_BYTES
+    if _ENVIRONMENT.fullmatch(base):
+        return files.ENVIRONMENT_BYTES
+    if base.endswith(".dnsr"):
+        return sys.maxsize
+    return files.START_BYTES if base.endswith(".start.json") else files.END_BYTES
 
 
 def new_run_path(results: Path, name: str) -> Path:

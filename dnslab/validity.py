@@ -187,7 +187,9 @@ def _baseline(run: Run) -> Iterator[Veto]:
     """What is called baseline may not be what its name says."""
     cache = run.environment.get("backend", {}).get("node_cache") or {}
     if cache.get("owns_cluster_ip"):
-        seen = f"a node-local cache owns the cluster IP ({cache['evidence'][0]})"
+        seen = (
+            f"a node-local cache owns the cluster IP ({', '.join(cache.get('evidence', [])[:1]) or 'as it was seen'})"
+        )
         compared = f"{DIRECT} asks CoreDNS past it" + ("" if DIRECT in run.plan.variants else ": add it to --variants")
         yield Veto("baseline is node-local already", "note", seen, compared)
 

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from dnslab.errors import RunExists, RunInvalid, RunNotFound, StorageFull
-from dnslab.plan import Plan
+from dnslab.plan import Plan, TargetInfo, Trial
 from dnslab.store import RunFolder, Stream, latest_run_path, new_run_path, write_once
+from tests import runs
 
 ENVIRONMENT = {"kernel": "Linux 6.1", "targets": [{"name": "glibc", "libc": "glibc"}]}
+
+
+def start(number: int, target: str) -> dict[str, object]:
+    return runs.start(Trial(number, 1, 1, "baseline", 0, (target,)), TargetInfo(target, "glibc", "2.36"))
 
 
 def make(path: Path) -> RunFolder:
@@ -41,7 +46,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 def test_a_trial_without_an_end_is_interrupted(tmp_path: Path) -> None:
     run = make(tmp_path / "run")
     writer = run.writer(7, "glibc")
-    writer.start({"variant": "baseline"})
+    writer.start(start(7, "glibc"))
     stream = writer.stream()
     stream.append(b"abc")
     (arm,) = run.arms()
@@ -54,9 +59,9 @@ def test_a_trial_without_an_end_is_interrupted(tmp_path: Path) -> None:
 
 def test_a_resume_writes_beside_the_broken_attempt(tmp_path: Path) -> None:
     run = make(tmp_path / "run")
-    run.writer(7, "glibc").start({"variant": "baseline"})
-    run.writer(7, "musl").start({"variant": "baseline"})
-    run.writer(7, "glibc").start({"variant": "baseline"})
+    run.writer(7, "glibc").start(start(7, "glibc"))
+    run.writer(7, "musl").start(start(7, "musl"))
+    run.writer(7, "glibc").start(start(7, "glibc"))
     assert [(arm.target, arm.attempt) for arm in run.arms()] == [("glibc", 1), ("glibc", 2), ("musl", 1)]
     assert (run.path / "trials" / "0007.2" / "glibc.start.json").exists()
 
@@ -93,9 +98,9 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
 
 def test_foreign_json_is_named(tmp_path: Path) -> None:
     run = make(tmp_path / "run")
-    run.writer(1, "glibc").start({"variant": "baseline"})
+    run.writer(1, "glibc").start(start(1, "glibc"))
     (run.path / "trials" / "0001" / "glibc.start.json").write_text("{")
-    with pytest.raises(RunInvalid, match=r"glibc\.start\.json is not JSON"):
+    with pytest.raises(RunInvalid, match=r"glibc\.start\.json is not JSON that dnslab writes"):
         run.arms()
 
 

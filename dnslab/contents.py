@@ -1,0 +1,215 @@
+"""What the files of a run hold: the keys that are read back, checked at one place for each file.
+
+A start.json or end.json gives no key that does not stand here, so nothing unchecked is read. An environment.json
+keeps its other keys, which are only shown.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from dnslab.errors import RunInvalid
+from dnslab.files import JSON_CONTAINERS
+
+RUN_VERSION = 1
+#: the plan's own limit
+MAX_NAMES = 65_535
+MAX_TARGETS = 10_000
+MAX_COUNTERS = 100_000
+
+Number = Annotated[int | float, Field(ge=-(2**64), le=2**64, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=2**64)]
+Milliseconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Counters = Annotated[dict[str, Number], Field(max_length=MAX_COUNTERS)]
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class Start(_Checked):
+    """start.json: what ``trial.describe`` gives, and the counters before the load."""
+
+    trial: Annotated[int, Field(ge=1)]
+    round: Annotated[int, Field(ge=1, le=1_000)]
+    group: Annotated[int, Field(ge=1, le=2**31)]
+    variant: str
+    load: Annotated[int, Field(ge=0, le=2**15)]
+    target: str
+    engine: Literal["libc", "wire"]
+    arrangement: Literal["single", "pair-one-socket", "pair-two-sockets"] = "single"
+    libc: str
+    libc_version: str
+    means: str = "file"
+    resolv_conf: str
+    kernel: str = ""
+    node: str | None = None
+    extra: dict[str, Any] = {}
+    names: Annotated[list[str], Field(max_length=MAX_NAMES)]
+    expected: Annotated[list[tuple[Count, Count]], Field(max_length=MAX_NAMES)]
+    asks_aaaa: bool
+    n_candidates: Annotated[int, Field(ge=1, le=1_000)] = 1
+    attempt_timeout_s: Seconds | None = None
+    stall_ms: Milliseconds
+    deadline_s: Seconds
+    started_realtime_ns: Annotated[int, Field(ge=0, lt=2**63)]
+    counters: Counters
+
+    @model_validator(mode="after")
+    def _one_expectation_a_name(self) -> Self:
+        if len(self.names) != len(self.expected):
+            raise ValueError(f"{len(self.names):,} names and {len(self.expected):,} in expected do not fit")
+        return self
+
+
+class Clock(_Checked):
+    """How far the probe's clock is off, and how sure that is."""
+
+    offset_ns: Annotated[int, Field(ge=-(2**64), le=2**64)] = 0
+    error_ns: Count = 0
+
+
+class Trailer(_Checked):
+    """The probe's own totals."""
+
+    n_records: Count = 0
+    n_abandoned: Count = 0
+    n_replaced: Count = 0
+    blocked_ns: Count = 0
+
+
+class End(_Checked):
+    """end.json: how the trial ended, and the counters after it."""
+
+    status: str
+    error: str | None = None
+    trailer: Trailer | None = None
+    clock: Clock | None = None
+    counters: Counters | None = None
+    exposed_counted: Count | None = None
+
+
+class _Open(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class Target(BaseModel):
+    """What ``plan.TargetInfo`` takes."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    name: Annotated[str, Field(min_length=1, max_length=255)]
+    libc: str
+    libc_version: str = ""
+    means: Literal["file", "_res"] = "file"
+
+
+class Place(_Open):
+    """Where a target of a cluster is."""
+
+    target: str
+    node: str | None = None
+
+
+class NodeCache(_Open):
+    """What is known of a node-local cache."""
+
+    owns_cluster_ip: bool | None = None
+    evidence: list[str] = []
+
+
+class Dns(_Open):
+    """The cluster's DNS."""
+
+    pods: list[dict[str, Any]] | None = None
+    deployments: list[dict[str, Any]] | None = None
+
+
+class Surroundings(_Open):
+    """The cluster that was measured in."""
+
+    nodes: list[dict[str, Any]] | None = None
+    dns: Dns | None = None
+
+
+class Backend(_Open):
+    """What the backend said of itself."""
+
+    name: str = ""
+    fresh_clients: bool = True
+    n_ports: Annotated[int, Field(ge=0, le=2**16)] | None = None
+    udp_timeout_s: Seconds | None = None
+    places: list[Place] | None = None
+    node_cache: NodeCache | None = None
+    surroundings: Surroundings | None = None
+
+
+class Environment(_Open):
+    """environment.json: what the run was measured on."""
+
+    targets: Annotated[list[Target], Field(max_length=MAX_TARGETS)]
+    backend: Backend = Backend()
+
+
+Model = TypeVar("Model", bound=BaseModel)
+_OBJECT = TypeAdapter(dict[str, Any])
+
+
+def read_object(data: bytes, path: Path) -> dict[str, Any]:
+    """What a JSON file holds; RunInvalid where it is none, or is deeper or fuller than any that dnslab writes."""
+    _check_size(data, path)
+    try:
+        return _OBJECT.validate_json(data)
+    except ValidationError as error:
+        raise RunInvalid(_message(error, path)) from None
+
+
+def read_model(model: type[Model], data: bytes, path: Path) -> dict[str, Any]:
+    """The keys of ``model`` that a JSON file has; RunInvalid with file and key where one is missing or mistyped."""
+    _check_size(data, path)
+    try:
+        return model.model_validate_json(data).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        raise RunInvalid(_message(error, path)) from None
+
+
+def read_environment(data: bytes, path: Path) -> dict[str, Any]:
+    """What an environment.json holds; RunInvalid where that is of another version, or does not hold."""
+    found = read_object(data, path)
+    version = found.get("version", RUN_VERSION)
+    if version != RUN_VERSION:
+        raise RunInvalid(f"{path}: a run of version {_short(version)}, this dnslab reads {RUN_VERSION}")
+    try:
+        return Environment.model_validate(found).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        raise RunInvalid(_message(error, path)) from None
+
+
+def _check_size(data: bytes, path: Path) -> None:
+    # Brackets inside texts count, too: there are few of these.
+    if data.count(b"[") + data.count(b"{") > JSON_CONTAINERS:
+        raise RunInvalid(f"{path} holds more than {JSON_CONTAINERS:,} lists and objects (docs/limits.md)")
+
+
+def _message(error: ValidationError, path: Path) -> str:
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        return f"{path} is not JSON that dnslab writes ({first['ctx']['error']}): it was changed, or is damaged"
+    if not first["loc"] and first["type"] != "value_error":
+        return f"{path} does not hold what dnslab writes there: expected an object, saw {_short(first['input'])}"
+    key = ".".join(str(part)[:60] for part in first["loc"])
+    if first["type"] == "missing":
+        return f"{path}: the key {key!r} is missing: it was changed, or is damaged"
+    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    saw = "" if first["type"] == "value_error" else f", saw {_short(first['input'])}"
+    return f"{path}: {key}{': ' if key else ''}{reason}{saw}"
+
+
+def _short(value: object) -> str:
+    written = json.dumps(value, default=str) if isinstance(value, (str, int, float, bool, type(None))) else ""
+    written = written or f"a {type(value).__name__}"
+    return written if len(written) <= 60 else f"{written[:60]}..."

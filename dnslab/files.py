@@ -1,0 +1,148 @@
+"""Reads files that may come from anyone: bounded, regular where it matters, and text only where it is text.
+
+The limits of all files that dnslab reads stand here, each with its reason; docs/limits.md lists them for readers.
+Knows nothing of what is in a file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from dnslab.errors import DnslabError, RunInvalid, UsageError
+
+MIB = 1 << 20
+#: plan.yaml, and a file of names: 65,535 names of 128 bytes each, and no plan has more names
+PLAN_BYTES = 8 * MIB
+#: values in it: the names, and as much again of all else
+PLAN_NODES = 150_000
+#: keys side by side: a thousand variants of one's own
+PLAN_KEYS = 1_000
+#: how deep YAML may be nested: the deepest place of a plan is 5 deep
+PLAN_DEPTH = 20
+#: environment*.json: about 20,000 targets, each with its node
+ENVIRONMENT_BYTES = 16 * MIB
+#: start.json: 65,535 names of 255 bytes as they are asked, what each should resolve to, and the counters
+START_BYTES = 24 * MIB
+#: end.json: about 80,000 counters
+END_BYTES = 4 * MIB
+#: lists and objects in one JSON file: a start.json has one for each name, an environment.json five for each target
+JSON_CONTAINERS = 500_000
+#: one file to import: about 10 million rows of a CSV
+IMPORT_BYTES = 256 * MIB
+#: one line of a file to import
+IMPORT_LINE_BYTES = 64 * 1024
+#: of an imported CSV
+IMPORT_COLUMNS = 1_000
+#: of an import in all; the comparison is for people to read
+IMPORT_VARIANTS = 1_000
+#: rounds of all variants of an import
+IMPORT_ROUNDS = 100_000
+
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+# Windows has no such flags, and none of the files that they are for.
+_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+
+
+def check_regular(path: Path, mode: int) -> None:
+    """RunInvalid unless ``mode``, as ``stat`` gives it, is that of a regular file."""
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "no file")
+        raise RunInvalid(f"{path} is {kind}: a run folder holds regular files only; move it away")
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a file of a run for reading.
+
+    Follows no symbolic link, and waits for nobody at the other end of a pipe.
+
+    Raises
+    ------
+    RunInvalid
+        It is no regular file.
+    OSError
+    """
+    check_regular(path, os.lstat(path).st_mode)
+    try:
+        # Somebody may have put another file there since.
+        opened = os.open(path, os.O_RDONLY | _SAFELY | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise RunInvalid(f"{path} is no regular file: a run folder holds regular files only") from error
+        raise
+    file = os.fdopen(opened, "rb")
+    try:
+        check_regular(path, os.fstat(opened).st_mode)
+    except RunInvalid:
+        file.close()
+        raise
+    return file
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """All bytes of a file of a run; RunInvalid where it is no regular file, or has more than ``limit`` bytes."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(min(size, limit) + 1)
+    _check_size(path, max(size, len(data)), limit, RunInvalid)
+    return data
+
+
+def read_given(path: Path, limit: int) -> bytes:
+    """All bytes of a file that the user names, which may be a pipe; UsageError above ``limit`` bytes."""
+    with named(path), path.open("rb") as file:
+        data = file.read(limit + 1)
+    _check_size(path, len(data), limit, UsageError)
+    return data
+
+
+def lines_given(path: Path, limit: int, line_limit: int) -> Iterator[str]:
+    """The lines of a text that the user names; UsageError above ``limit`` bytes, or for a line over ``line_limit``."""
+    n_read = 0
+    with named(path), path.open("rb") as file:
+        for number in range(1, limit + 2):
+            line = file.readline(line_limit + 1)
+            if not line:
+                return
+            n_read += len(line)
+            _check_size(path, n_read, limit, UsageError)
+            if len(line) > line_limit:
+                raise UsageError(f"{path} line {number}: expected a line of at most {line_limit:,} bytes")
+            yield text(line if number > 1 else line.removeprefix(b"\xef\xbb\xbf"), path)
+
+
+def text(data: bytes, path: Path, refused: type[DnslabError] = UsageError) -> str:
+    """``data`` as UTF-8 text without a byte order mark; an error of kind ``refused`` where it is no such text."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise refused(f"{path} is no UTF-8 text (byte {error.start + 1:,} cannot be read): save it as UTF-8") from None
+
+
+class named:  # noqa: N801
+    """Context in which an OSError of reading ``path`` becomes a UsageError that names it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, OSError):
+            raise UsageError(f"{self._path}: {(error.strerror or 'cannot be read').lower()}") from error
+
+
+def _check_size(path: Path, size: int, limit: int, refused: type[DnslabError]) -> None:
+    if size > limit:
+        raise refused(f"{path} is too large: expected at most {limit // MIB} MiB (docs/limits.md)")

@@ -1,0 +1,93 @@
+"""YAML from anyone as plain data, read once: bounded in size, depth and number of values, each key once, no aliases.
+
+Knows nothing of plans. What YAML has beyond plain data (tags, anchors) is refused: dnslab writes none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from dnslab.errors import InvalidPlan
+from dnslab.files import MIB, PLAN_BYTES, PLAN_DEPTH, PLAN_KEYS, PLAN_NODES
+
+# The parser in C is some ten times as fast; PyYAML's packages have it on every usual platform.
+_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(yaml.composer.Composer, _Parser):  # type: ignore[misc]
+    """Composes nodes one by one, so that what goes too far ends the reading there."""
+
+    def __init__(self, text: str) -> None:
+        _Parser.__init__(self, text)
+        yaml.composer.Composer.__init__(self)
+        self._depth = self._n_nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise _Refused("expected the value itself, saw an alias or its anchor (& or *)", event)
+        if isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)) and event.tag not in (None, "!"):
+            raise _Refused("expected a value, saw a tag (!)", event)
+        self._n_nodes += 1
+        self._depth += 1
+        if self._depth > PLAN_DEPTH:
+            raise _Refused(f"nested deeper than {PLAN_DEPTH}", event)
+        if self._n_nodes > PLAN_NODES:
+            raise _Refused(f"more than {PLAN_NODES:,} values", event)
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        if len(node.value) > PLAN_KEYS:
+            raise _Refused(f"more than {PLAN_KEYS:,} keys side by side", node)
+        seen: dict[object, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen or key.value == "<<":
+                    there = f"is there twice, first in line {seen[key.value]}" if key.value in seen else "is not read"
+                    raise _Refused(f"the key {key.value[:60]!r} {there}", key)
+                seen[key.value] = key.start_mark.line + 1
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError:  # a number of too many digits, or a date that no calendar has
+            raise _Refused(f"expected a number, a date or a text, saw {str(node.value)[:40]!r}", node) from None
+
+
+class _Refused(yaml.MarkedYAMLError):
+    """YAML that is well formed, and not read."""
+
+    def __init__(self, problem: str, where: Any) -> None:
+        super().__init__(problem=problem, problem_mark=where.start_mark)
+
+
+def read_yaml(text: str, source: str) -> tuple[yaml.Node | None, Any]:
+    """The node of a text, which knows its lines, and the plain data that it means.
+
+    Raises
+    ------
+    InvalidPlan
+        With the line where there is one.
+    """
+    if len(text) > PLAN_BYTES:
+        raise InvalidPlan(f"{source} is too large: expected at most {PLAN_BYTES // MIB} MiB (docs/limits.md)")
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            return node, None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        kind = "" if isinstance(error, _Refused) else "not YAML: "
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise InvalidPlan(f"{source}{line}: {kind}{problem}") from None

@@ -1,0 +1,260 @@
+"""Runs from anyone: a damaged or hostile one is named in one line, and costs no more than it is worth."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dnslab import runner, share
+from dnslab.dataset import open_run
+from dnslab.errors import InvalidPlan, RunInvalid, StreamForeign
+from dnslab.findings import conclude
+from dnslab.plan import Plan, load
+from dnslab.stats import sketches, stalls_per_second, summarise
+from dnslab.store import RunFolder
+from dnslab.validity import find_vetoes
+from tests.runs import rows, stream, write_run
+
+TRIAL = "trials/0001/glibc"
+PLAN = Plan(variants=("baseline", "use-vc"), rounds=2)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    lookups = {(v, "glibc", r): rows([1.0] * 50 + [5_000.0]) for v in PLAN.variants for r in (1, 2)}
+    return write_run(tmp_path / "run", PLAN, lookups)
+
+
+def read(run: Path) -> None:
+    """All that ``summary``, ``gate`` and a report read of a run."""
+    opened = open_run(run)
+    figures = summarise(opened)
+    conclude(figures, find_vetoes(opened, figures))
+    opened.lookups()
+    opened.trials()
+    sketches(opened)
+    stalls_per_second(opened)
+    _ = opened.problems
+
+
+def change(path: Path, **changes: Any) -> None:
+    data = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        if value is MISSING:
+            data.pop(key)
+        else:
+            data[key] = value
+    path.write_text(json.dumps(data), encoding="utf-8")
+
+
+MISSING = object()
+WRONG: list[Any] = [None, True, -1, 10**300, float("nan"), float("inf"), 1e308, "x", "", [], [1], {}, {"x": []}]
+#: what the reading side needs
+START_KEYS = (
+    *("round", "group", "variant", "load", "target", "engine", "libc", "libc_version", "resolv_conf", "names"),
+    *("expected", "asks_aaaa", "stall_ms", "deadline_s", "started_realtime_ns", "counters"),
+)
+END_KEYS = ("status", "error", "counters", "exposed_counted", "trailer", "clock")
+BACKEND_KEYS = ("name", "fresh_clients", "n_ports", "udp_timeout_s", "node_cache", "surroundings", "places")
+
+
+@contextlib.contextmanager
+def costing(cpu_s: float) -> Iterator[None]:
+    before = time.process_time()
+    yield
+    assert time.process_time() - before < cpu_s
+
+
+@pytest.mark.parametrize("key", START_KEYS)
+def test_a_missing_key_of_start_is_named(run: Path, key: str) -> None:
+    change(run / f"{TRIAL}.start.json", **{key: MISSING})
+    with pytest.raises(RunInvalid, match=rf"0001/glibc\.start\.json: the key '{key}' is missing"):
+        read(run)
+
+
+@pytest.mark.parametrize(
+    ("file", "key"),
+    [
+        *((f"{TRIAL}.start.json", key) for key in (*START_KEYS, "arrangement", "n_candidates", "attempt_timeout_s")),
+        *((f"{TRIAL}.end.json", key) for key in END_KEYS),
+        *(("environment.json", key) for key in ("version", "targets", "backend", "kernel", "fault")),
+        *(("environment.json", f"backend.{key}") for key in BACKEND_KEYS),
+    ],
+    ids=lambda value: str(value).rpartition("/")[2],
+)
+def test_a_mistyped_key_is_read_or_named(run: Path, file: str, key: str) -> None:
+    """Some wrong values are right ones by chance; none ends in anything but an error of dnslab's own."""
+    original = (run / file).read_text(encoding="utf-8")
+    for wrong in WRONG:
+        (run / file).write_text(original, encoding="utf-8")
+        outer, _, inner = key.partition(".")
+        change(run / file, **{outer: {**json.loads(original)[outer], inner: wrong} if inner else wrong})
+        try:
+            read(run)
+        except RunInvalid as error:
+            assert file in str(error), (wrong, str(error))  # noqa: PT017
+            assert "\n" not in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" * 200_000,
+        b'{"a": ' * 200_000,
+        b'{"round": ' + b"1" * 5_001 + b"}",
+        b'{"x": ' + b"1" * 3_000_000 + b"}",
+        b"null",
+        b"[]",
+        b'"x"',
+        b"1",
+        b"",
+        b"{",
+        b"\xff\xfe{\x00}\x00",
+        '{"variant": "ä"}'.encode("latin-1"),
+        b'{"variant": "\\ud800"}',
+        bytes(range(256)),
+        b"\0" * 1_000,
+        b'{"x": [' + b"[]," * 4_000_000 + b"1]}",
+    ],
+    ids=lambda text: repr(text[:20]),
+)
+@pytest.mark.parametrize("file", ["environment.json", f"{TRIAL}.start.json", f"{TRIAL}.end.json"])
+def test_what_is_no_json_of_dnslab_is_named(run: Path, file: str, text: bytes) -> None:
+    (run / file).write_bytes(text)
+    with costing(1.0), pytest.raises(RunInvalid, match=file.rpartition("/")[2]):
+        read(run)
+
+
+def plans() -> Iterator[tuple[str, bytes, str]]:
+    yield "sequences 200,000 deep", b"rounds: " + b"[" * 200_000, "line 1"
+    yield "mappings 200,000 deep", b"{a: " * 200_000, "line 1"
+    yield "blocks 1,500 deep", b"".join(b" " * i + b"a:\n" for i in range(1_500)), "line 20: nested deeper than 20"
+    yield "a number of 5,001 digits", b"rounds: " + b"1" * 5_001, "line 1: expected a number"
+    yield "a number without digits", b"rounds: 3\nseed: 0x_\n", "line 2: expected a number"
+    yield "a day that is none", b"rounds: 2001-13-45\n", "line 1: expected a number, a date"
+    yield "UTF-16", "rounds: 3\n".encode("utf-16"), "no UTF-8 text"
+    yield "Latin-1", "name: ä\n".encode("latin-1"), "no UTF-8 text"
+    yield "binary", bytes(range(256)), "no UTF-8 text"
+    yield "NUL", b"name: \0\n", "not YAML"
+    yield "a key twice", b"rounds: 3\nseed: 1\nrounds: 4\n", "line 3: the key 'rounds' is there twice, first in line 1"
+    yield "a key twice in a line", b"{rounds: 3, rounds: 4}", "the key 'rounds' is there twice"
+    yield "a key twice inside", b"custom_variants:\n a: {summary: x}\n a: {summary: y}\n", "line 3: the key 'a'"
+    yield "a billion laughs", b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "line 1: expected the value itself"
+    yield "a merge", b"<<: {rounds: 3}\nrounds: 4\n", "line 1: the key '<<' is not read"
+    yield "a tag", b"rounds: !!python/object/apply:os.system [true]\n", "line 1: expected a value, saw a tag"
+    yield "a tag that does not fit", b"seed: 1\nrounds: !!int abc\n", "line 2: expected a value, saw a tag"
+    yield "a key that is a list", b"? [a]\n: b\n", "unhashable"
+    yield "not finite", b"limit_ms: .inf\n", "limit_ms: "
+    yield "too large", b"#" + b"x\n#" * 3_000_000, "at most 8 MiB"
+    yield "too many values", b"names: [" + b"[]," * 1_000_000, "more than 150,000 values"
+    yield "too many keys", b"{" + b"".join(b"k%d: 1," % i for i in range(2_000)) + b"}", "more than 1,000 keys"
+
+
+@pytest.mark.parametrize(("text", "says"), [(text, says) for _, text, says in plans()], ids=[one[0] for one in plans()])
+def test_a_plan_that_is_none_is_named(run: Path, text: bytes, says: str) -> None:
+    with costing(3.0), pytest.raises(InvalidPlan, match=says):
+        load(text)
+    (run / "plan.yaml").write_bytes(text)
+    with costing(3.0), pytest.raises(RunInvalid, match=f"plan.yaml.*{says}"):
+        read(run)
+
+
+def test_a_plan_as_large_as_any_is_read_in_seconds() -> None:
+    names = tuple(f"service-{i}.namespace.svc.cluster.local." for i in range(65_535))
+    text = Plan(names=names).to_yaml()
+    with costing(5.0):
+        assert load(text).names == names
+
+
+@pytest.mark.parametrize("column", ["name", "intended_ns", "start_ns", "end_ns"])
+def test_a_record_that_no_probe_writes_is_named(run: Path, column: str) -> None:
+    """All its checksums are right."""
+    made = rows([1.0] * 50)
+    made[column][7] = 0xFFFF if column == "name" else 1 << 62
+    (run / f"{TRIAL}.dnsr").write_bytes(stream(made))
+    with costing(2.0), pytest.raises(StreamForeign, match=r"0001/glibc\.dnsr: a (lookup|time)"):
+        read(run)
+
+
+def link(path: Path) -> None:
+    path.symlink_to("/etc/passwd")
+
+
+def dangle(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def listen(path: Path) -> None:
+    here = os.getcwd()
+    os.chdir(path.parent)  # the path of a socket is short
+    try:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+def device(path: Path) -> None:
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    except PermissionError:
+        pytest.skip("only root makes devices")
+
+
+def other_folder(path: Path) -> None:
+    folder = path.parent.parent / "elsewhere"
+    folder.mkdir()
+    path.symlink_to(folder)
+
+
+PLACES = (
+    *("plan.yaml", "environment.json", "environment.2.json", "trials", "trials/0001", "anything"),
+    *(f"{TRIAL}{suffix}" for suffix in (".start.json", ".end.json", ".ground-truth.json", ".dnsr")),
+)
+KINDS: tuple[Callable[[Path], None], ...] = (link, dangle, pipe, listen, device, other_folder)
+
+
+def reads(run: Path, out: Path) -> Iterator[tuple[str, Callable[[], object]]]:
+    yield "open", lambda: read(run)
+    yield "bundle", lambda: share.bundle(run, out / "x.dnslab.zip")
+    yield "redacted bundle", lambda: share.bundle(run, out / "y.dnslab.zip", redact=True)
+    yield "resume", lambda: runner.resume(run)
+    yield "folder", lambda: RunFolder(run)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("place", PLACES)
+def test_what_is_no_regular_file_is_named_and_refused(
+    run: Path, tmp_path: Path, place: str, kind: Callable[[Path], None]
+) -> None:
+    path, out = run / place, tmp_path / "out"
+    out.mkdir()
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    kind(path)
+    with costing(1.0):
+        for name, attempt in reads(run, out):
+            with pytest.raises(RunInvalid, match=f"{place} is (a|no) [a-z ]+: a run folder holds regular files only"):
+                attempt()
+            assert not any(out.iterdir()), name
+
+
+def test_the_run_itself_may_be_behind_a_link(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "latest").symlink_to(run)
+    read(tmp_path / "latest")
+    assert share.bundle(tmp_path / "latest", tmp_path / "x.zip").exists()
