@@ -12,10 +12,15 @@ DnslabError
 │   └── StorageFull              the disk is full
 └── Interrupted (130)            the user ended it; what was measured is kept
 
+Status 1 is no error: a gate's limit is broken. Any other exception is a defect of dnslab, and ends with status 5.
+
 Messages are one line: what was expected, what was seen, what can be done.
 """
 
 from __future__ import annotations
+
+#: exit status of the command line after an exception that nobody foresaw
+DEFECT = 5
 
 
 class DnslabError(Exception):

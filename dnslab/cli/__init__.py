@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
+import stat
 import sys
 import traceback
+from typing import Any
 
 import click
 
@@ -13,9 +17,14 @@ from dnslab.cli.cluster import clean, fix, manifests, node_cache
 from dnslab.cli.machine import doctor, lab, variants
 from dnslab.cli.results import bundle, compare_, export, gate, import_, report_, summary
 from dnslab.cli.run import plan_, run
-from dnslab.errors import DnslabError, Interrupted
+from dnslab.errors import DEFECT, DnslabError, Interrupted, NotAble, UsageError
 
-EPILOG = "Exit status: 0 done, 1 a verdict is bad, 2 usage, 3 this machine is not able, 4 run invalid, incomplete or undecided, 130 interrupted."  # noqa: E501
+EPILOG = "Exit status: 0 done, 1 a verdict is bad, 2 usage, 3 this machine is not able, 4 run invalid, incomplete or undecided, 5 a defect of dnslab, 130 interrupted."  # noqa: E501
+#: the operating system refused, and dnslab cannot help it
+_REFUSALS = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+    | {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENAMETOOLONG}
+)
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -33,41 +42,81 @@ for command in (
 
 
 def main() -> None:
-    """Entry point: every error of ours is one line on stderr and its stated status."""
+    """Entry point: every error is one line on stderr, with the status that is stated for it."""
     debug = "--debug" in sys.argv
     signal.signal(signal.SIGTERM, _terminated)
     # A thread for each target: by default each that waits for the interpreter asks for it every 5 ms, and a thousand do
     # nothing else (docs/many-targets.md).
     sys.setswitchinterval(0.05)
+    sys.stdout, sys.stderr = _forgiving(sys.stdout), _forgiving(sys.stderr)
     try:
         status = cli(standalone_mode=False)
-    except Interrupted as error:
-        _fail(str(error), error.status, debug)
-    except DnslabError as error:
-        _fail(f"error: {error}", error.status, debug)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", 130, debug)
-    except click.ClickException as error:
-        _fail(f"error: {error.format_message()}", 2, debug)
-    except ModuleNotFoundError as error:
-        if error.name and error.name.startswith("dnslab"):
-            raise
-        _fail(f"error: {error.name} is missing: `pip install 'dnslab[notebooks]'`", 3, debug)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    else:
-        sys.exit(status if isinstance(status, int) else 0)
+    except (Exception, KeyboardInterrupt) as error:
+        message, status = _told(error)
+        if debug:
+            traceback.print_exc()
+        click.echo(message, err=True)
+        sys.exit(status)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
 def _terminated(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _fail(message: str, status: int, debug: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    click.echo(message, err=True)
-    sys.exit(status)
+def _told(error: BaseException) -> tuple[str, int]:
+    """An error as one line, and the exit status it ends with."""
+    match error:
+        case Interrupted():
+            told = (str(error), error.status)
+        case DnslabError():
+            told = (f"error: {error}", error.status)
+        case click.Abort() | KeyboardInterrupt():
+            told = ("interrupted", Interrupted.status)
+        case click.ClickException():
+            told = (f"error: {error.format_message()}", UsageError.status)
+        case ModuleNotFoundError() if error.name and not error.name.startswith("dnslab"):
+            told = (f"error: {error.name} is missing: `pip install 'dnslab[notebooks]'`", NotAble.status)
+        case MemoryError():
+            told = (
+                "error: there is too little free memory for that: free some of it",
+                NotAble.status,
+            )
+        case OSError() if error.errno in _REFUSALS:
+            where = f"{error.filename}: " if error.filename else ""
+            told = (f"error: {where}{(error.strerror or 'refused').lower()}", NotAble.status)
+        case _:
+            said = " ".join([type(error).__name__, *str(error).split()])[:300]
+            told = (f"error: a defect of dnslab, please report it with what `dnslab --debug` shows: {said}", DEFECT)
+    return told
+
+
+class _Forgiving(io.FileIO):
+    """What is written once the reader has gone goes nowhere: a closed pipe changes neither work nor status."""
+
+    def write(self, data: Any) -> int:
+        """As a file does."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return memoryview(data).nbytes
+
+
+def _forgiving(stream: Any) -> Any:
+    """``stream``, or one like it that forgives a closed pipe where it is a pipe."""
+    try:
+        is_pipe = stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode) or stat.S_ISSOCK(os.fstat(stream.fileno()).st_mode)
+    except (AttributeError, OSError, ValueError):  # there is none, or it is no file
+        return stream
+    if not is_pipe:
+        return stream
+    stream.flush()
+    buffer = io.BufferedWriter(_Forgiving(stream.fileno(), "w", closefd=False))
+    return io.TextIOWrapper(
+        buffer, encoding=stream.encoding, errors=stream.errors, line_buffering=stream.line_buffering, write_through=True
+    )
