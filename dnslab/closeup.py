@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import pandas as pd
 from dnslab import records, tables
 from dnslab.dataset import ERRORS, OUTCOMES, Lookups, Run
 from dnslab.errors import RunInvalid
+from dnslab.text import as_html
 
 #: what a flag tells
 FLAGS = {
@@ -34,7 +34,7 @@ class Closeup:
     counters: tables.Table
 
     def _repr_html_(self) -> str:
-        lines = "".join(f"<li>{html.escape(line)}</li>" for line in self.told)
+        lines = "".join(f"<li>{as_html(line)}</li>" for line in self.told)
         return f"<ol class='told'>{lines}</ol>{self.counters._repr_html_()}"
 
 

@@ -6,7 +6,6 @@ is known to differ besides is said next to them, or forbids the comparison.
 
 from __future__ import annotations
 
-import html
 import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from dnslab import intervals, tables
 from dnslab.dataset import Run
 from dnslab.intervals import Interval
 from dnslab.stats import SHARES, TIMES, Summary, judge, summarise
+from dnslab.text import as_html, as_markdown, visible
 from dnslab.validity import find_vetoes
 
 Row = Mapping[str, Any]
@@ -69,24 +69,24 @@ class Comparison:
     def to_text(self, width: int | None = None) -> str:
         """For a terminal of ``width`` columns."""
         hung = textwrap.TextWrapper(min(width or 100, 100), initial_indent="- ", subsequent_indent="  ")
-        parts = ["\n".join(self._headings)]
+        parts = ["\n".join(map(visible, self._headings))]
         for heading, lines in self._lists:
             if lines:
-                parts.append("\n".join([f"{heading}:", *(hung.fill(line) for line in lines)]))
+                parts.append("\n".join([f"{heading}:", *(hung.fill(visible(line)) for line in lines)]))
         parts.append(self.changes.to_text(width) if len(self.changes.frame) else "Nothing was compared.")
         return "\n\n".join(parts)
 
     def to_markdown(self) -> str:
         """For what pipelines show."""
-        parts = ["## Comparison", "\n".join(f"- {line}" for line in self._headings)]
+        parts = ["## Comparison", "\n".join(f"- {as_markdown(line)}" for line in self._headings)]
         parts.append(self.changes.to_markdown() if len(self.changes.frame) else "Nothing was compared.")
         for heading, lines in self._lists:
             if lines:
-                parts.append("\n".join([f"{heading}:", "", *(f"- {line}" for line in lines)]))
+                parts.append("\n".join([f"{heading}:", "", *(f"- {as_markdown(line)}" for line in lines)]))
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
-        said = "".join(f"<p class='headline'>{html.escape(line)}</p>" for line in self.void)
+        said = "".join(f"<p class='headline'>{as_html(line)}</p>" for line in self.void)
         return said + self.changes._repr_html_()
 
 

@@ -5,7 +5,6 @@ Units are converted here, once: nanoseconds to milliseconds and seconds. Opens n
 
 from __future__ import annotations
 
-import html
 import mmap
 import os
 from collections import deque
@@ -26,6 +25,7 @@ from dnslab.errors import ProbeFailed, RunInvalid, StreamError, StreamForeign, S
 from dnslab.files import open_regular
 from dnslab.plan import Plan, TargetInfo, trials
 from dnslab.store import ArmRecord, RunFolder, latest_run_path
+from dnslab.text import as_html
 
 T = TypeVar("T")
 
@@ -374,7 +374,7 @@ class Run:
             "rounds": f"{plan.rounds}, {plan.order}",
             "trials": f"{int((listed['status'] == 'complete').sum()) if len(listed) else 0} complete of {len(listed)}",
         }
-        rows = "".join(f"<tr><th scope='row'>{k}</th><td>{html.escape(str(v))}</td></tr>" for k, v in facts.items())
+        rows = "".join(f"<tr><th scope='row'>{k}</th><td>{as_html(v)}</td></tr>" for k, v in facts.items())
         return f"<table class='facts'>{rows}</table>"
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from dnslab.dataset import PARQUET, Run
 from dnslab.errors import UsageError
+from dnslab.text import as_csv_cell
 
 Form = Literal["csv", "parquet"]
 #: lookups of a row group: what is in memory at once, beside a trial
@@ -76,10 +77,25 @@ def _groups(run: Run) -> Iterator[pd.DataFrame]:
         yield pd.concat(waiting, ignore_index=True) if waiting else run.lookups()
 
 
+def csv_text(frame: pd.DataFrame) -> str:
+    """A frame as CSV in which no text is a formula, and all of it is visible: see ``text.as_csv_cell``."""
+    return str(_with_safe_text(frame).to_csv(index=False))
+
+
+def _with_safe_text(frame: pd.DataFrame) -> pd.DataFrame:
+    texts = frame.select_dtypes(exclude=["number", "bool"])
+    return frame.assign(
+        **{
+            str(name): column.map(lambda cell: as_csv_cell(cell) if isinstance(cell, str) else cell)
+            for name, column in texts.items()
+        }
+    )
+
+
 def _write_csv(run: Run, file: IO[bytes]) -> int:
     n_rows = 0
     for i, frame in enumerate(_groups(run)):
-        frame.to_csv(file, index=False, header=i == 0)
+        _with_safe_text(frame).to_csv(file, index=False, header=i == 0)
         n_rows += len(frame)
     return n_rows
 

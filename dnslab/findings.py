@@ -6,7 +6,6 @@ A cause is named only by its evidence in the measurements. What was injected is 
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from dnslab import power
 from dnslab.answers import answers, listed, told
 from dnslab.stats import STEP_TOLERANCE, Summary
 from dnslab.tables import percent
+from dnslab.text import as_html
 from dnslab.validity import Veto
 
 #: share of stalls with the half-lost flag from which on "one of two answers was lost" is the pattern: under race
@@ -42,7 +42,7 @@ class Sentences(tuple[str, ...]):
     """Sentences that show themselves in a notebook as a list."""
 
     def _repr_html_(self) -> str:
-        return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in self)}</ul>" if self else ""
+        return f"<ul>{''.join(f'<li>{as_html(line)}</li>' for line in self)}</ul>" if self else ""
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class Findings:
 
     def _repr_html_(self) -> str:
         marks = "".join(
-            f"<li><strong>{html.escape(veto.name)}</strong>: {html.escape(veto.seen)}. "
-            f"{html.escape(veto.advice[0].upper() + veto.advice[1:])}.</li>"
+            f"<li><strong>{as_html(veto.name)}</strong>: {as_html(veto.seen)}. "
+            f"{as_html(veto.advice[0].upper() + veto.advice[1:])}.</li>"
             for veto in self.vetoes
         )
         lines = "".join(
-            f"<div><dt>{question}</dt><dd>{html.escape(answer)}</dd></div>" for question, answer in self.answers.items()
+            f"<div><dt>{question}</dt><dd>{as_html(answer)}</dd></div>" for question, answer in self.answers.items()
         )
         return (
             (f"<dl class='answers'>{lines}</dl>" if lines else f"<p class='headline'>{VOID}</p>")

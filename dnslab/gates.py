@@ -14,6 +14,7 @@ from dnslab import intervals, tables
 from dnslab.errors import UsageError
 from dnslab.intervals import MIN_ROUNDS, Interval, upper_bound_when_none
 from dnslab.stats import LEVELS, SHARES, TIMES, Summary
+from dnslab.text import as_markdown, visible
 from dnslab.validity import Veto
 
 MEASURES = (*(f"{name}_share" for name in SHARES), "p50", "p99", "p999")
@@ -113,11 +114,11 @@ class Gated:
 
     def to_text(self, width: int | None = None) -> str:
         """For a terminal of ``width`` columns."""
-        return "\n\n".join([*self._headings, self.table.to_text(width)])
+        return "\n\n".join([*map(visible, self._headings), self.table.to_text(width)])
 
     def to_markdown(self) -> str:
         """For what pipelines show."""
-        return "\n\n".join(["## Gates", *self._headings, self.table.to_markdown()])
+        return "\n\n".join(["## Gates", *map(as_markdown, self._headings), self.table.to_markdown()])
 
 
 def _told(measure: str, value: float) -> str:

@@ -19,6 +19,7 @@ import pandas as pd
 from dnslab import intervals, tables
 from dnslab.intervals import MIN_ROUNDS, Interval, Verdict, upper_bound_when_none, wilson
 from dnslab.stats import judge, quantiles
+from dnslab.text import visible
 
 VERSION = 1
 MEASURES = ("over_limit", "failed")
@@ -144,10 +145,10 @@ class ImportedSummary:
         parts = [self.figures.to_text(width)]
         if self.comparisons:
             how = "paired by round, t" if self.imported.paired else "of the rounds' mean shares, Welch's"
-            head = f"Against {self.base} (95 % intervals: {how}; in words after Holm's correction for all):"
-            parts.append("\n".join([head, *(f"  {line}" for line in self.comparisons)]))
+            head = f"Against {visible(self.base)} (95 % intervals: {how}; in words after Holm's correction for all):"
+            parts.append("\n".join([head, *(f"  {visible(line)}" for line in self.comparisons)]))
         hung = textwrap.TextWrapper(min(width or 100, 100), initial_indent="- ", subsequent_indent="  ")
-        parts.append("\n".join(["What this data cannot show:", *(hung.fill(note) for note in self.notes)]))
+        parts.append("\n".join(["What this data cannot show:", *(hung.fill(visible(note)) for note in self.notes)]))
         return "\n\n".join(parts)
 
     def to_frame(self) -> pd.DataFrame:

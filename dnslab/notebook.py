@@ -19,6 +19,7 @@ from dnslab.errors import NotAble, RunNotFound, UsageError
 from dnslab.plan import Plan
 from dnslab.progress import shown
 from dnslab.store import RunFolder, run_paths
+from dnslab.text import echo
 
 #: a small run measured in the lab, shown where no lab can be had
 SAMPLE = Path(__file__).parent / "sample"
@@ -125,7 +126,7 @@ def obtain_run(run: str = "latest", plan: Mapping[str, Any] | None = None) -> Ru
     except (NotAble, RunNotFound) as error:
         if parameters.run not in ("new", "latest") or not SAMPLE.exists():
             raise
-        print(f"{error}. What follows is the sample run that comes with dnslab, measured elsewhere.")
+        echo(f"{error}. What follows is the sample run that comes with dnslab, measured elsewhere.")
         return Run(RunFolder(SAMPLE))
 
 
@@ -137,7 +138,7 @@ def obtain_runs(runs: Sequence[str] = ()) -> list[Run]:
     named: Sequence[str | Path] = BeforeAfterParameters.check(runs=list(runs)).runs
     found = list(named or run_paths(results_folder())[-2:])
     if len(found) < 2:
-        print("There are not two runs yet. What follows is the sample run that comes with dnslab, beside itself.")
+        echo("There are not two runs yet. What follows is the sample run that comes with dnslab, beside itself.")
         found = [SAMPLE, SAMPLE]
     return [open_run(one, results_folder()) for one in found]
 

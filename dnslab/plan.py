@@ -6,7 +6,6 @@ Nothing in here knows how a trial is run.
 
 from __future__ import annotations
 
-import html
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +37,7 @@ from dnslab.resolvconf import (
     check_name,
     parse_endpoint,
 )
+from dnslab.text import as_html_lines
 from dnslab.variants import Means, Variant
 from dnslab.yamltext import read_yaml
 
@@ -323,7 +323,7 @@ class Plan(_Model):
         return {**variants.BUILT_IN, **own}
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.to_yaml())}</pre>"
+        return f"<pre>{as_html_lines(self.to_yaml())}</pre>"
 
     @property
     def order(self) -> Literal["side-by-side", "in-turn"]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import html
 import shutil
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from dnslab.text import as_html, echo, echo_text, visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -67,7 +68,7 @@ def shown() -> Iterator[OnProgress]:
             nonlocal last
             if time.monotonic() - last >= PLAIN_INTERVAL_S:
                 last = time.monotonic()
-                print(line(progress), file=sys.stderr, flush=True)
+                echo(line(progress), err=True)
 
         yield plain
 
@@ -85,7 +86,7 @@ def _in_cell() -> Iterator[OnProgress]:
 
     handle = display(HTML(""), display_id=True)  # type: ignore[no-untyped-call]
     try:
-        yield lambda progress: handle.update(HTML(f"<p>{html.escape(line(progress))}</p>"))  # type: ignore[no-untyped-call]
+        yield lambda progress: handle.update(HTML(f"<p>{as_html(line(progress))}</p>"))  # type: ignore[no-untyped-call]
     finally:
         handle.update(HTML(""))  # type: ignore[no-untyped-call]
 
@@ -115,18 +116,19 @@ def _table(progress: Progress) -> RenderableType:
         if beat:
             rate = beat.n_done / max(1e-9, beat.elapsed_ns / 1e9)
             figures = tuple(f"{n:,.0f}" for n in (beat.n_done, rate, beat.n_failed, beat.n_stalls, beat.n_in_flight))  # type: ignore[assignment]
-        table.add_row(arm.trial.variant, arm.target, *figures)
-    return Group(Text(line(progress)), table)
+        # Text, or rich would take [words in brackets] for styles.
+        table.add_row(Text(visible(arm.trial.variant)), Text(visible(arm.target)), *figures)
+    return Group(Text(visible(line(progress))), table)
 
 
 def print_summary(summary: Summary, findings: Findings) -> None:
     """The answer, what limits it, and the tables, on stdout; on a terminal no wider than that."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    print(textwrap.fill(findings.headline, min(width or 100, 100)))
+    echo_text(textwrap.fill(visible(findings.headline), min(width or 100, 100)))
     for veto in findings.vetoes:
         text = f"{veto.name}: {veto.seen}. {veto.advice[0].upper()}{veto.advice[1:]}."
-        print(textwrap.fill(text, min(width or 100, 100), initial_indent="- ", subsequent_indent="  "))
-    print(f"\n{summary.figures.to_text(width)}")
+        echo_text(textwrap.fill(visible(text), min(width or 100, 100), initial_indent="- ", subsequent_indent="  "))
+    echo_text(f"\n{summary.figures.to_text(width)}")
     if len(summary.effects.frame):
-        print("\nAgainst baseline, paired by round (95 % intervals; verdicts corrected for their number):")
-        print(f"\n{summary.effects.to_text(width)}")
+        echo_text("\nAgainst baseline, paired by round (95 % intervals; verdicts corrected for their number):")
+        echo_text(f"\n{summary.effects.to_text(width)}")

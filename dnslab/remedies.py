@@ -16,6 +16,7 @@ import yaml
 
 from dnslab.errors import UsageError
 from dnslab.resolvconf import Libc
+from dnslab.text import visible
 from dnslab.variants import NODE_LOCAL_ADDRESS, Variant, not_applicable
 
 #: what the kubelet writes into a pod that asks the cluster's DNS (kubelet/network/dns, defaultDNSOptions)
@@ -280,7 +281,8 @@ def _caveats(variant: Variant, workload: Workload, libc: Libc | None, useless: b
         known = "" if libc else f"musl (Alpine) ignores {' and '.join(variant.options)}: nothing changes there. "
         yield f"{known}For musl what helps is a node-local cache: {better}."
         if not libc and "alpine" in workload.image:
-            yield f"The image is called {workload.image}: Alpine's libc is musl; --libc musl says what holds then."
+            called = f"The image is called {visible(workload.image)}"
+            yield f"{called}: Alpine's libc is musl; --libc musl says what holds then."
     if useless:
         return
     if variant.options and libc != "musl":

@@ -5,7 +5,6 @@ Knows files and processes; figures and words are made elsewhere.
 
 from __future__ import annotations
 
-import html
 import json
 import os
 import re
@@ -17,8 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from dnslab.dataset import Run
 from dnslab.errors import NotAble, RunInvalid
+from dnslab.text import as_html, as_html_lines
 
 NOTEBOOK = "compare.ipynb"
 EXECUTE_TIMEOUT_S = 300
@@ -48,9 +50,7 @@ def measured_on(run: Run) -> str:
         "dnslab": environment.get("dnslab"),
     }
     body = "".join(
-        f"<tr><th scope='row'>{html.escape(key)}</th><td>{html.escape(str(value))}</td></tr>"
-        for key, value in rows.items()
-        if value
+        f"<tr><th scope='row'>{as_html(key)}</th><td>{as_html(value)}</td></tr>" for key, value in rows.items() if value
     )
     return f"<table class='facts'><tbody>{body}</tbody></table>"
 
@@ -106,16 +106,17 @@ def _execute(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> s
         kernel.mkdir(parents=True)
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         (kernel / "kernel.json").write_text(json.dumps({**_KERNEL, "argv": argv}), encoding="utf-8")
-        (Path(scratch) / "parameters.json").write_text(json.dumps(dict(parameters)), encoding="utf-8")
+        # YAML: papermill reads JSON as if it were, and then half of a character beyond U+FFFF is none.
+        (Path(scratch) / "parameters.yaml").write_text(yaml.safe_dump(dict(parameters)), encoding="utf-8")
         paths = [scratch, *filter(None, [os.environ.get("JUPYTER_PATH")])]
         environment = {**os.environ, "JUPYTER_PATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"}
         environment |= {"MPLBACKEND": "agg", "IPYTHONDIR": str(Path(scratch) / "ipython")}
         environment |= {"JUPYTER_RUNTIME_DIR": str(Path(scratch) / "runtime")}
         made = Path(scratch) / "executed.ipynb"  # not in its place at once: papermill fills in what {stands} in a path
         command = [sys.executable, "-m", "papermill", str(notebook), str(made), "--no-progress-bar", "-k", "dnslab"]
-        command += ["-f", str(Path(scratch) / "parameters.json"), "--log-level", "ERROR"]
+        command += ["-f", str(Path(scratch) / "parameters.yaml"), "--log-level", "ERROR"]
         problem = _problem(command, environment)
-        if not made.exists():
+        if not made.exists() or not made.stat().st_size:
             raise NotAble(f"papermill could not run the notebook: {problem}")
         shutil.copyfile(made, executed)
     return problem
@@ -155,11 +156,11 @@ def _export(executed: Path, title: str, problem: str) -> str:
         for output in cell.get("outputs", []):
             parts.append(_output(output))
     body = "\n".join(part for part in parts if part)
-    return _PAGE.format(title=html.escape(f"dnslab: {title}"), style=_STYLE, body=body)
+    return _PAGE.format(title=as_html(f"dnslab: {title}"), style=_STYLE, body=body)
 
 
 def _failure(problem: str) -> str:
-    return f"<p class='headline failed'>The report failed: {html.escape(problem)}. What follows is incomplete.</p>"
+    return f"<p class='headline failed'>The report failed: {as_html(problem)}. What follows is incomplete.</p>"
 
 
 def _output(output: Any) -> str:
@@ -167,11 +168,11 @@ def _output(output: Any) -> str:
         data = output.data
         if "text/html" in data:
             return str(data["text/html"])
-        return f"<pre>{html.escape(str(data.get('text/plain', '')))}</pre>"
+        return f"<pre>{as_html_lines(str(data.get('text/plain', '')))}</pre>"
     if output.output_type == "stream" and output.name == "stdout":
-        return f"<p class='said'>{html.escape(output.text.strip())}</p>"
+        return f"<p class='said'>{as_html_lines(output.text.strip())}</p>"
     if output.output_type == "error":
-        return f"<pre class='failed'>{html.escape(output.ename)}: {html.escape(output.evalue)}</pre>"
+        return f"<pre class='failed'>{as_html(output.ename)}: {as_html_lines(output.evalue)}</pre>"
     return ""
 
 

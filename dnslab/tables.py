@@ -5,13 +5,14 @@ Pure: rows of ``stats.Summary`` in, text or a frame of text out.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+
+from dnslab.text import as_html, as_markdown, visible
 
 NOT_APPLICABLE = "not applicable"
 #: points or ms under which a difference is the arithmetic's rounding: a clock tells 1e-6 ms, a share 1 of 1e9 lookups
@@ -65,13 +66,14 @@ class Table:
 
     def to_text(self, width: int | None = None) -> str:
         """For a terminal of ``width`` columns: what does not fit follows below, with the names again."""
-        names = [name for name in self.frame.columns if name in NAMES]
-        return self.frame.set_index(names).to_string(line_width=width, sparsify=False)
+        shown = self.frame.map(lambda cell: visible(str(cell))).rename(columns=visible)
+        names = [name for name in shown.columns if name in NAMES]
+        return shown.set_index(names).to_string(line_width=width, sparsify=False)
 
     def to_markdown(self) -> str:
         """As a pipe table, for what pipelines show."""
         lines = [list(self.frame.columns), ["---"] * len(self.frame.columns), *self.frame.to_numpy().tolist()]
-        return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+        return "\n".join("| " + " | ".join(map(as_markdown, line)) + " |" for line in lines)
 
     def _repr_html_(self) -> str:
         return _html(self.frame, self.name) if len(self.frame) else ""
@@ -209,11 +211,11 @@ def _signed(value: float) -> str:
 
 def _html(frame: pd.DataFrame, name: str) -> str:
     """An accessible table that scrolls inside its own box."""
-    head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in frame.columns)
+    head = "".join(f"<th scope='col'>{as_html(name)}</th>" for name in frame.columns)
     body = []
     n_names = sum(column in NAMES for column in frame.columns)
     for _, values in frame.iterrows():
-        first, *rest = [html.escape(str(value)) for value in values]
+        first, *rest = [as_html(value) for value in values]
         reason = ""
         if NOT_APPLICABLE in rest[-1]:  # the reason takes the place of all figures
             reason = f"<td class='reason' colspan='{len(frame.columns) - n_names}' {_SENTENCE}>{rest[-1]}</td>"
@@ -222,4 +224,4 @@ def _html(frame: pd.DataFrame, name: str) -> str:
         cells = "".join(f"{tag}{value}</td>" for tag, value in zip(opened, rest, strict=False)) + reason
         body.append(f"<tr><th scope='row'>{first}</th>{cells}</tr>")
     inner = f"<table class='figures'><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-    return f"<div class='scroll' tabindex='0' role='region' aria-label='{html.escape(name)}'>{inner}</div>"
+    return f"<div class='scroll' tabindex='0' role='region' aria-label='{as_html(name)}'>{inner}</div>"

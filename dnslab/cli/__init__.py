@@ -18,6 +18,7 @@ from dnslab.cli.machine import doctor, lab, variants
 from dnslab.cli.results import bundle, compare_, export, gate, import_, report_, summary
 from dnslab.cli.run import plan_, run
 from dnslab.errors import DEFECT, DnslabError, Interrupted, NotAble, UsageError
+from dnslab.text import echo, echo_text
 
 EPILOG = "Exit status: 0 done, 1 a verdict is bad, 2 usage, 3 this machine is not able, 4 run invalid, incomplete or undecided, 5 a defect of dnslab, 130 interrupted."  # noqa: E501
 #: the operating system refused, and dnslab cannot help it
@@ -56,8 +57,8 @@ def main() -> None:
     except (Exception, KeyboardInterrupt) as error:
         message, status = _told(error)
         if debug:
-            traceback.print_exc()
-        click.echo(message, err=True)
+            echo_text(traceback.format_exc(), err=True)
+        echo(message, err=True)
         sys.exit(status)
     sys.exit(status if isinstance(status, int) else 0)
 

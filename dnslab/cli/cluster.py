@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dnslab.errors import Interrupted, UsageError
+from dnslab.text import echo, echo_text
 
 
 @click.group()
@@ -21,9 +22,10 @@ def rbac(namespace: str) -> None:
     """Print the rights dnslab needs in a namespace and, apart, those of each optional part."""
     from dnslab.backends.kubernetes import access
 
-    click.echo(f"# Needed: all of it in namespace {namespace}.\n{access.role_yaml(namespace)}---")
-    click.echo("# From here on optional: take the parts that you use, leave out the others.")
-    click.echo(access.cluster_role_yaml(namespace), nl=False)
+    echo(f"# Needed: all of it in namespace {namespace}.")
+    echo_text(f"{access.role_yaml(namespace)}---")
+    echo("# From here on optional: take the parts that you use, leave out the others.")
+    echo_text(access.cluster_role_yaml(namespace))
 
 
 @click.command()
@@ -40,16 +42,17 @@ def fix(variant_name: str, reference: str | None, context: str | None, namespace
     variant = find(variant_name)
     if reference is None:
         unread = Workload(context=context, namespace=namespace or Workload.namespace)
-        click.echo(remedy(variant, unread, libc=libc))
+        echo_text(str(remedy(variant, unread, libc=libc)))
         return
     from dnslab.backends.kubernetes import node_cache as caches
     from dnslab.backends.kubernetes.client import connect
 
     client = connect(context, namespace)
     dns, cache = caches.seen(client)
-    click.echo(remedy(variant, caches.read_workload(client, reference), dns, libc))
-    for line in (*dns.denied, *([str(cache)] if variant.node_local else [])):
-        click.echo(f"- {line}")
+    echo_text(str(remedy(variant, caches.read_workload(client, reference), dns, libc)))
+    head, *evidence = cache.lines
+    for line in (*(f"- {one}" for one in dns.denied), *([f"- {head}", *evidence] if variant.node_local else [])):
+        echo(line)
 
 
 @click.group(name="node-cache")
@@ -73,9 +76,9 @@ def status(context: str | None) -> None:
 
     client = connected(context)
     dns, cache = caches.seen(client)
-    click.echo(f"kube-dns: {dns.address}, zone {dns.zone}, kube-proxy mode {dns.proxy_mode}\n{cache}")
-    for line in dns.denied:
-        click.echo(f"  not seen: {line}")
+    echo(f"kube-dns: {dns.address}, zone {dns.zone}, kube-proxy mode {dns.proxy_mode}")
+    for line in (*cache.lines, *(f"  not seen: {one}" for one in dns.denied)):
+        echo(line)
 
 
 @node_cache.command()
@@ -87,7 +90,7 @@ def render(context: str | None, image: str | None, address: str | None) -> None:
     from dnslab.backends.kubernetes import node_cache_install
     from dnslab.backends.kubernetes.client import connect
 
-    click.echo(node_cache_install.render(connect(context), image, _addresses(address)), nl=False)
+    echo_text(node_cache_install.render(connect(context), image, _addresses(address)))
 
 
 @node_cache.command()
@@ -102,10 +105,10 @@ def install(context: str | None, image: str | None, address: str | None, yes: bo
     client = connected(context)
     manifest = node_cache_install.render(client, image, _addresses(address))
     changes = node_cache_install.diff(client, manifest)
-    click.echo(changes or "nothing to change")
+    echo_text(changes or "nothing to change")
     _confirm(yes or not changes, "apply this to kube-system")
     for line in node_cache_install.install(client, manifest):
-        click.echo(line)
+        echo(line)
 
 
 @node_cache.command()
@@ -120,16 +123,18 @@ def remove(context: str | None, image: str | None, address: str | None, yes: boo
     client = connected(context)
     there = node_cache_install.removable(client)
     if not there and not image:
-        click.echo("no node-local cache of dnslab's is there")
+        echo("no node-local cache of dnslab's is there")
         return
-    click.echo("\n".join(["will be deleted, and looked for on each node:", *(f"  {one}" for one in there)]))
+    echo("will be deleted, and looked for on each node:")
+    for one in there:
+        echo(f"  {one}")
     asking = node_cache_install.asking(client)
     if asking:
         more = f" and {len(asking) - 5} more" if len(asking) > 5 else ""
-        click.echo(f"pods whose dnsConfig names it, and which will have no DNS: {', '.join(asking[:5])}{more}")
+        echo(f"pods whose dnsConfig names it, and which will have no DNS: {', '.join(asking[:5])}{more}")
     _confirm(yes, "delete them")
     for line in node_cache_install.remove(client, image, _addresses(address) if address else ()):
-        click.echo(line)
+        echo(line)
 
 
 @click.command()
@@ -152,16 +157,16 @@ def clean(run_id: str | None, existing: str | None, container: str | None, yes: 
     left = leftovers.find(client, run_id)
     inside = leftovers.find_inside(client, existing, container) if existing else []
     if not left and not inside:
-        click.echo("nothing to remove")
+        echo("nothing to remove")
         return
     for one in (*left, *inside):
-        click.echo(f"  {f'run {one.run}: ' if isinstance(one, leftovers.Left) else ''}{one}")
+        echo(f"  {f'run {one.run}: ' if isinstance(one, leftovers.Left) else ''}{one}")
     for young in leftovers.may_go_on(left):
-        click.echo(f"run {young} may be going on: it has young pods that run")
+        echo(f"run {young} may be going on: it has young pods that run")
     _confirm(yes, "remove this")
     leftovers.remove(client, left)
     leftovers.remove_inside(client, inside)
-    click.echo(f"removed: {len(left)} objects" + (f", and from {len(inside)} pods what was in them" if inside else ""))
+    echo(f"removed: {len(left)} objects" + (f", and from {len(inside)} pods what was in them" if inside else ""))
 
 
 def connected(context: str | None, namespace: str | None = None) -> Any:
@@ -169,7 +174,7 @@ def connected(context: str | None, namespace: str | None = None) -> Any:
     from dnslab.backends.kubernetes.client import connect
 
     client = connect(context, namespace)
-    click.echo(f"cluster: {client}")
+    echo(f"cluster: {client}")
     return client
 
 
@@ -187,7 +192,7 @@ def _confirm(yes: bool, doing: str) -> None:
     try:
         agreed = click.confirm(f"{doing}?")
     except click.Abort:  # Ctrl-C or end of file leaves the cursor behind the question
-        click.echo()
+        echo()
         agreed = False
     if not agreed:
         raise Interrupted("nothing was changed")

@@ -9,6 +9,7 @@ import click
 
 from dnslab.cli.cluster import connected
 from dnslab.errors import NotAble, UsageError
+from dnslab.text import echo, echo_text
 
 
 @click.command()
@@ -21,7 +22,7 @@ def variants(libc: str | None) -> None:
         reason = not_applicable(variant, libc) if libc else None  # type: ignore[arg-type]
         honoured = f"not applicable: {reason}" if reason else f"({', '.join(sorted(variant.libcs))})"
         since = f", glibc {variant.since[0]}.{variant.since[1]} or later" if variant.options else ""
-        click.echo(f"{variant.name:34} {variant.summary}{'' if reason else since} {honoured}")
+        echo(f"{variant.name:34} {variant.summary}{'' if reason else since} {honoured}")
 
 
 @click.command()
@@ -50,8 +51,8 @@ def _doctor_of_cluster(context: str | None, namespace: str | None) -> None:
     ok = _print_checks(checks.cluster_checks(client, rights))
     missing = [one for one in rights if one.rule.needed and not one.ok]
     if missing:
-        click.echo("# What is missing; whoever may applies it with `kubectl apply -f`.\n---")
-        click.echo(access.missing_yaml(client, missing), nl=False)
+        echo_text("# What is missing; whoever may applies it with `kubectl apply -f`.\n---")
+        echo_text(access.missing_yaml(client, missing))
     if not ok:
         raise NotAble(f"not able to measure in namespace {client.namespace}: see MISSING above")
 
@@ -60,7 +61,7 @@ def _print_checks(checks: Iterable[Any]) -> bool:
     """Print each; whether nothing needed is missing."""
     ok = True
     for line in checks:
-        click.echo(f"{'ok     ' if line.ok else 'MISSING' if line.needed else 'no     '}  {line.what}: {line.detail}")
+        echo(f"{'ok     ' if line.ok else 'MISSING' if line.needed else 'no     '}  {line.what}: {line.detail}")
         ok = ok and (line.ok or not line.needed)
     return ok
 
@@ -90,4 +91,4 @@ def faults() -> None:
     from dnslab.backends.lab.faults import describe_all
 
     for line in describe_all():
-        click.echo(line)
+        echo(line)

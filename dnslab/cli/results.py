@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from dnslab.errors import NotAble, RunInvalid, UsageError
+from dnslab.text import echo, echo_text
 
 
 @click.command()
@@ -20,6 +21,7 @@ from dnslab.errors import NotAble, RunInvalid, UsageError
 def summary(run_folder: str, form: str) -> None:
     """Figures of a run, variant by variant (RUN_FOLDER: a path, a bundle, or latest)."""
     from dnslab.dataset import open_run
+    from dnslab.exports import csv_text
     from dnslab.findings import conclude
     from dnslab.stats import summarise
     from dnslab.validity import find_vetoes
@@ -28,9 +30,9 @@ def summary(run_folder: str, form: str) -> None:
     figures = summarise(opened)
     found = conclude(figures, find_vetoes(opened, figures))
     if form == "json":
-        click.echo(json.dumps({**figures.to_dict(), "findings": found.to_dict()}, indent=1, allow_nan=False))
+        echo_text(json.dumps({**figures.to_dict(), "findings": found.to_dict()}, indent=1, allow_nan=False))
     elif form == "csv":
-        click.echo(figures.to_frame().to_csv(index=False), nl=False)
+        echo_text(csv_text(figures.to_frame()))
     else:
         from dnslab.progress import print_summary
 
@@ -53,7 +55,7 @@ def compare_(before: str, after: Sequence[str], form: str) -> int:
     from dnslab.dataset import open_run
 
     found = compare(open_run(before), *(open_run(one) for one in after))
-    click.echo(found.to_markdown() if form == "markdown" else found.to_text(_width()))
+    echo_text(found.to_markdown() if form == "markdown" else found.to_text(_width()))
     return 0 if len(found.changes.frame) else RunInvalid.status
 
 
@@ -76,7 +78,7 @@ def gate(run_folder: str, asked: Sequence[str], variant: str, form: str) -> int:
     opened = open_run(run_folder)
     figures = summarise(opened)
     found = gates.decide(figures, find_vetoes(opened, figures), wanted, variant)
-    click.echo(found.to_markdown() if form == "markdown" else found.to_text(_width()))
+    echo_text(found.to_markdown() if form == "markdown" else found.to_text(_width()))
     return found.status
 
 
@@ -97,16 +99,17 @@ def import_(kind: str, files: Sequence[str], form: str, columns: str | None, **h
     A file is a round of VARIANT, by default of its name; give several of one as its rounds.
     """
     from dnslab import imports
+    from dnslab.exports import csv_text
     from dnslab.imported import summarise_imported
 
     mapped = dict(_pair(one) for one in columns.split(",")) if columns else None
     found = summarise_imported(imports.load(kind, [imports.named(one) for one in files], columns=mapped, **how))
     if form == "json":
-        click.echo(json.dumps(found.to_dict(), indent=1, allow_nan=False))
+        echo_text(json.dumps(found.to_dict(), indent=1, allow_nan=False))
     elif form == "csv":
-        click.echo(found.to_frame().to_csv(index=False), nl=False)
+        echo_text(csv_text(found.to_frame()))
     else:
-        click.echo(found.to_text(_width()))
+        echo_text(found.to_text(_width()))
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -126,9 +129,9 @@ def export(run_folder: str, form: Any, out: Path) -> None:
     from dnslab.exports import export as write
 
     opened = open_run(run_folder)
-    click.echo(f"export: {write(opened, out, form):,} lookups in {out}")
+    echo(f"export: {write(opened, out, form):,} lookups in {out}")
     for problem in opened.problems:
-        click.echo(f"not whole: {problem}", err=True)
+        echo(f"not whole: {problem}", err=True)
 
 
 @click.command(name="report")
@@ -145,7 +148,7 @@ def report_(run_folder: str, out: Path | None, redact: bool) -> None:
 
     opened = open_run(run_folder)  # what a bundle is unpacked to lasts as long as this
     if redact:
-        click.echo(f"report: {_share().page(opened.path, out)}, redacted: read it before you share it")
+        echo(f"report: {_share().page(opened.path, out)}, redacted: read it before you share it")
     elif Path(run_folder).is_file():
         write_report(opened.path, out or Path(f"{opened.path.name}.html"), parquet=False)
     else:
@@ -162,7 +165,7 @@ def bundle(run_folder: str, out: Path | None, redact: bool) -> None:
 
     opened = open_run(run_folder)
     made = _share().bundle(opened.path, out, redact)
-    click.echo(f"bundle: {made}" + (", redacted: look at its report before you share it" if redact else ""))
+    echo(f"bundle: {made}" + (", redacted: look at its report before you share it" if redact else ""))
 
 
 def _share() -> Any:
@@ -184,7 +187,7 @@ def write_report(path: Path, out: Path | None, parquet: bool = True) -> None:
 
     page = render(path, out)
     if not parquet:
-        click.echo(f"report: {page}")
+        echo(f"report: {page}")
         return
     lookups = keep_parquet(open_run(path), page.parent)
-    click.echo(f"report: {page}, with every lookup in {lookups.name} beside it")
+    echo(f"report: {page}, with every lookup in {lookups.name} beside it")

@@ -12,6 +12,7 @@ import click
 
 from dnslab.cli.results import write_report
 from dnslab.errors import InvalidPlan, UsageError
+from dnslab.text import echo, echo_text
 
 
 @click.command()
@@ -88,12 +89,12 @@ def run(
         if plan.backend == "kubernetes":
             from dnslab.backends.kubernetes.client import connect
 
-            click.echo(f"cluster: {connect(plan.cluster.context, plan.cluster.namespace)}")
+            echo(f"cluster: {connect(plan.cluster.context, plan.cluster.namespace)}")
             for line in _announced(plan):
-                click.echo(line)
+                echo(line)
         with shown() as on_progress:
             path = runner.run(plan, out, on_progress=on_progress)
-    click.echo(f"run: {path}")
+    echo(f"run: {path}")
     if report:
         write_report(path, None)
 
@@ -233,27 +234,26 @@ def _print_dry_run(plan: Any, out: Path | None) -> None:
         from dnslab.backends.kubernetes.planned import planned
 
         in_cluster: Any = planned(plan)
-        click.echo(f"# cluster: {in_cluster.client}")
+        echo(f"# cluster: {in_cluster.client}")
         targets = in_cluster.targets()
     else:
         in_cluster, targets = None, known_targets(plan)
     preflight.check_targets(plan, targets)
     described = plans.describe(plan, targets)
-    click.echo(f"# The plan; give it back with `dnslab run FILE`.\n{plan.to_yaml()}")
-    click.echo("# trial  round  variant                            targets")
+    echo_text(f"# The plan; give it back with `dnslab run FILE`.\n{plan.to_yaml()}")
+    echo()
+    echo("# trial  round  variant                            targets")
     for trial in described["trials"]:
-        click.echo(f"# {trial.number:5}  {trial.round:5}  {trial.variant:33}  {', '.join(trial.targets)}")
+        echo(f"# {trial.number:5}  {trial.round:5}  {trial.variant:33}  {', '.join(trial.targets)}")
     for (variant, target), reason in described["not_applicable"].items():
-        click.echo(f"# not applicable: {variant} on {target}: {reason}")
+        echo(f"# not applicable: {variant} on {target}: {reason}")
     peak, workers = described["peak_lookups_per_s"], described["peak_workers"]
     rate = f"at most {peak:g} lookups/s in all" if peak else f"as fast as {workers} workers go"
-    click.echo(
-        f"# load: {described['n_groups']} groups one after another, {described['load_s']:.0f} s at least, {rate}"
-    )
+    echo(f"# load: {described['n_groups']} groups one after another, {described['load_s']:.0f} s at least, {rate}")
     place = "cluster" if in_cluster else plan.backend
-    click.echo(f"# makes: {out or 'results/<UTC time>-' + plan.name}, and in the {place} what it removes again")
+    echo(f"# makes: {out or 'results/<UTC time>-' + plan.name}, and in the {place} what it removes again")
     for line in _announced(plan):
-        click.echo(f"# {line}")
+        echo(f"# {line}")
     if in_cluster:
         _print_in_cluster(plan, in_cluster, described["trials"])
 
@@ -263,15 +263,15 @@ def _print_in_cluster(plan: Any, in_cluster: Any, trials: Sequence[Any]) -> None
     from dnslab import health
     from dnslab.backends.kubernetes.planned import as_yaml
 
-    click.echo("# libc: not known before the probe runs there; variants that it ignores will be left out")
+    echo("# libc: not known before the probe runs there; variants that it ignores will be left out")
     objects = in_cluster.objects(health.control_trial(plan, in_cluster.targets()))
     n_later = sum(len(trial.targets) for trial in trials if trial.round > 1) if objects else 0
-    click.echo(f"# objects: {len(objects)} up to the end of the first round, {len(objects) + n_later} in all")
+    echo(f"# objects: {len(objects)} up to the end of the first round, {len(objects) + n_later} in all")
     for one in objects:
-        click.echo("# ---\n" + "".join(f"# {line}\n" for line in as_yaml(one).splitlines()), nl=False)
-    click.echo("# commands, each an exec:")
+        echo_text("# ---\n" + "".join(f"# {line}\n" for line in as_yaml(one).splitlines()))
+    echo("# commands, each an exec:")
     for line in in_cluster.commands():
-        click.echo(f"#   {line}")
+        echo(f"#   {line}")
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]
@@ -313,4 +313,4 @@ def plan_(detect: float, power: float, rate: float, n_variants: int | None, pilo
 
         spread = summarise(open_run(pilot)).spread
     for line in sizes_needed(detect, power, rate, (n_variants or len(USUAL)) - 1, spread):
-        click.echo(line)
+        echo(line)

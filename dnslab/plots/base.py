@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import base64
-import html
+import contextlib
 import io
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from dnslab.stats import Summary
 from dnslab.tables import Table
+from dnslab.text import as_escapes, as_html, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure as MatplotlibFigure
 
 #: told apart without colour as well
@@ -28,6 +31,8 @@ STYLES: Sequence[Any] = (
 )
 #: a line over time: each value seen, and which belong together
 DOTTED: Mapping[str, Any] = {"linewidth": 2.2, "marker": "o", "markersize": 4}
+#: of one name: more of them would leave a picture no room
+MAX_LINES = 5
 #: curves that the eye tells apart in one picture
 MAX_CURVES = len(STYLES)
 #: of a host that is not an address: what follows its own name
@@ -48,8 +53,8 @@ class Figure:
     def _repr_html_(self) -> str:
         data = base64.b64encode(self.png).decode("ascii")
         return (
-            f'<figure><img alt="{html.escape(self.alt, quote=True)}" src="data:image/png;base64,{data}">'
-            f"<figcaption><p>{html.escape(self.caption)}</p><details><summary>The figure's numbers</summary>"
+            f'<figure><img alt="{as_html(self.alt)}" src="data:image/png;base64,{data}">'
+            f"<figcaption><p>{as_html(self.caption)}</p><details><summary>The figure's numbers</summary>"
             f"{self.table._repr_html_()}</details></figcaption></figure>"
         )
 
@@ -61,7 +66,7 @@ class Remark:
     text: str
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.text)}</p>"
+        return f"<p>{as_html(self.text)}</p>"
 
 
 def numbers(rows: Sequence[Mapping[str, str]], name: str) -> Table:
@@ -74,7 +79,8 @@ def new_figure(height: float) -> MatplotlibFigure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as MatplotlibFigure
 
-    sns.set_theme(style="whitegrid", context="talk", font_scale=0.8)
+    # A name with two dollars in it is no formula.
+    sns.set_theme(style="whitegrid", context="talk", font_scale=0.8, rc={"text.parse_math": False})
     figure = MatplotlibFigure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -90,16 +96,38 @@ def label(row: Mapping[str, Any] | pd.Series[Any], several: bool) -> str:
     return f"{row['variant']} ({row['target']})" if several else str(row["variant"])
 
 
+@cache
+def _glyphs() -> frozenset[int]:
+    """Code points that the fonts of a picture have."""
+    from matplotlib import rcParams
+    from matplotlib.font_manager import fontManager, get_font
+
+    found: set[int] = set()
+    for family in rcParams["font.sans-serif"]:
+        with contextlib.suppress(ValueError):  # not installed
+            found.update(get_font(fontManager.findfont(family, fallback_to_default=False)).get_charmap())
+    return frozenset(found)
+
+
+def drawable(name: str) -> str:
+    """A name for a picture: visible, and with escapes for what no font here has, where a box would tell nothing."""
+    glyphs = _glyphs()
+    return "".join(one if ord(one) in glyphs else as_escapes(one) for one in visible(name))
+
+
 def wrapped(name: str, width: int) -> str:
     """A name for a picture, in lines of at most ``width`` characters: after a plus, before a bracket, at blanks.
 
-    What does not fit in one line loses its host's domain, then its middle; tables have it whole.
+    What does not fit in one line loses its host's domain, then its middle, and what is over ``MAX_LINES`` its end;
+    tables have it whole.
 
     >>> wrapped("node-local+use-vc (web@ip-10-0-0-17.compute.internal)", 22)
     'node-local+\\nuse-vc\\n(web@ip-10-0-0-17)'
     """
+    name = drawable(name)
     parts = name.replace("+", "+\n").replace(" (", "\n(").split("\n") if len(name) > width else [name]
-    return "\n".join(line for part in parts for line in _fitting(part, width))
+    lines = [line for part in parts for line in _fitting(part, width)]
+    return "\n".join(lines if len(lines) <= MAX_LINES else [*lines[: MAX_LINES - 1], "…"])
 
 
 def _fitting(part: str, width: int) -> list[str]:
@@ -154,4 +182,12 @@ def whole_decades(panels: Iterable[Axes], values: pd.Series[float]) -> None:
     for axes in panels:
         axes.set_yscale("log")
         axes.set_ylim(10.0**low * 0.8, 10.0 ** max(high, low + 1) * 1.25)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+        plain_numbers(axes.yaxis, lambda value: f"{value:,g}")
+
+
+def plain_numbers(axis: Axis, told: Callable[[float], str]) -> None:
+    """Ticks of a log axis as text: by default those within a decade are formulas, and these are off."""
+    from matplotlib.ticker import LogFormatter
+
+    axis.set_major_formatter(lambda value, _: told(value))
+    axis.set_minor_formatter(LogFormatter())

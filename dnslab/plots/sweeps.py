@@ -11,10 +11,12 @@ import pandas as pd
 
 from dnslab.plots.base import (
     DOTTED,
+    MAX_LINES,
     STYLES,
     Figure,
     Remark,
     colours,
+    drawable,
     new_figure,
     numbers,
     to_png,
@@ -27,6 +29,9 @@ from dnslab.tables import milliseconds, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+#: characters above two panels, and of a name in a legend of two columns
+TITLE_WIDTH, LEGEND_WIDTH = 60, 30
 
 
 def sweep(summary: Summary) -> Figure | Remark:
@@ -41,7 +46,7 @@ def sweep(summary: Summary) -> Figure | Remark:
     panels = figure.subplots(len(variants), 2, sharex=True, sharey="col", squeeze=False)
     for (left, right), variant in zip(panels, variants, strict=True):
         _swept_panels(left, right, frame[frame["variant"] == variant], palette[variant], joined=found.scale)
-        left.set_title(variant, fontsize="small", loc="left")
+        left.set_title(wrapped(variant, TITLE_WIDTH), fontsize="small", loc="left")
     _swept_axes(panels[-1], found)
     panels[0, 0].set_ylim(bottom=0)  # of all; only now, as it ends the scaling to what is drawn
     whole_decades(panels[:, 1], frame["p99_ms"][frame["p99_ms"] < math.inf])
@@ -81,10 +86,15 @@ def _swept_panels(left: Axes, right: Axes, rows: pd.DataFrame, colour: Any, join
         look = {**DOTTED, "color": colour, "linestyle": STYLES[i % len(STYLES)] if joined else "none"}
         share = points["stalls_share"] * 100
         left.vlines(points["value"], points["low"] * 100, points["high"] * 100, color=colour, linewidth=2, alpha=0.6)
-        left.plot(points["value"], share, label=target, clip_on=False, zorder=3, **look)
+        left.plot(points["value"], share, label=wrapped(str(target), LEGEND_WIDTH), clip_on=False, zorder=3, **look)
         failed = points[points["failed_share"] > 0]
         left.plot(failed["value"], failed["failed_share"] * 100, "x", color=colour, markersize=9, markeredgewidth=2.5)
-        right.plot(points["value"], points["p99_ms"].where(points["p99_ms"] < math.inf), label=target, **look)
+        right.plot(
+            points["value"],
+            points["p99_ms"].where(points["p99_ms"] < math.inf),
+            label=wrapped(str(target), LEGEND_WIDTH),
+            **look,
+        )
     left.set_ylabel("stalled, %", fontsize="small")
     right.set_ylabel("p99, ms", fontsize="small")
 
@@ -102,7 +112,8 @@ def _swept_axes(bottom: Iterable[Axes], found: Sweep) -> None:
         if found.scale and high >= 8 * low > 0:
             axes.set_xscale("log")
         if _upright(found):
-            axes.set_xticks(ticks["value"], [textwrap.fill(name, 12) for name in ticks["label"]])
+            names = [textwrap.fill(drawable(name), 12, max_lines=MAX_LINES, placeholder="…") for name in ticks["label"]]
+            axes.set_xticks(ticks["value"], names)
         else:
             names = [wrapped(name, 24).replace("\n", "") for name in ticks["label"]]
             axes.set_xticks(ticks["value"], names, rotation=90, fontsize="small")

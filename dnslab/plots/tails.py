@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.plots.base import Figure, curves, new_figure, numbers, palette_of, to_png, worst
+from dnslab.plots.base import Figure, curves, new_figure, numbers, palette_of, plain_numbers, to_png, worst
 from dnslab.plots.names import name_curves
 from dnslab.stats import NAMED_LEVELS, Summary
 from dnslab.tables import milliseconds, percent
@@ -44,8 +44,8 @@ def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
     axes.set_ylim(floor * 0.8, 1.3)
     axes.set_xlabel("response time, ms (log)")
     axes.set_ylabel("share not answered yet (log)")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value * 100:g} %")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    plain_numbers(axes.yaxis, lambda value: f"{value * 100:g} %")
+    plain_numbers(axes.xaxis, lambda value: f"{value:,g}")
     name_curves(figure, axes, drawn)
     alt = "Share of lookups not yet answered against response time. " + _numbers(summary, load)
     caption = (

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.plots.base import DOTTED, Figure, colours, curves, label, new_figure, numbers, palette_of, to_png, worst
+from dnslab.plots.base import (
+    DOTTED,
+    Figure,
+    colours,
+    curves,
+    drawable,
+    label,
+    new_figure,
+    numbers,
+    palette_of,
+    to_png,
+    worst,
+)
 from dnslab.plots.names import name_curves
 from dnslab.stats import Summary
 from dnslab.tables import Table, percent
@@ -64,7 +76,7 @@ def _lines(axes: Axes, frame: pd.DataFrame, palette: Mapping[str, Any]) -> list[
     if len(frame):
         axes.plot(frame["at"], frame["at"] * 0, linewidth=0)  # time is time without a line, too
     if quiet:
-        text = textwrap.fill(f"None with {', '.join(quiet)}.", 58, break_on_hyphens=False)
+        text = textwrap.fill(f"None with {drawable(', '.join(quiet))}.", 58, break_on_hyphens=False)
         axes.set_title(text, loc="left", fontsize="small")
     axes.set_ylim(0, None if drawn else 1)
     return drawn

@@ -49,17 +49,17 @@ class Detection:
     evidence: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[str]:
+        """The state, then a line for each piece of evidence and for each thing that was not seen."""
         owned = {
             True: " and owns the cluster IP: the baseline is node-local already",
             False: ", not on the cluster IP",
             None: "; whether it owns the cluster IP is not known",
         }[self.owns_cluster_ip]
         where = f" on {', '.join(self.addresses) or 'an unknown address'}{owned}" if self.state == "detected" else ""
-        lines = [f"node-local cache: {self.state}{where}"]
-        return "\n".join(
-            [*lines, *(f"  {line}" for line in self.evidence), *(f"  not seen: {one}" for one in self.unknown)]
-        )
+        head = f"node-local cache: {self.state}{where}"
+        return [head, *(f"  {line}" for line in self.evidence), *(f"  not seen: {one}" for one in self.unknown)]
 
 
 def find_dns(client: Client) -> ClusterDns:
