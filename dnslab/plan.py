@@ -10,7 +10,6 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -313,14 +312,8 @@ class Plan(_Model):
 
     def variant(self, name: str) -> Variant:
         """The variant called ``name``, the plan's own first."""
-        known = self._known_variants
-        return known[name] if name in known else variants.find(name, known)
-
-    @cached_property
-    def _known_variants(self) -> Mapping[str, Variant]:
-        """Made once: a run asks for variants trial by trial."""
-        own = {name: variant.variant(name) for name, variant in self.custom_variants.items()}
-        return {**variants.BUILT_IN, **own}
+        own = self.custom_variants.get(name)
+        return variants.find(name, self.custom_variants) if own is None else own.variant(name)
 
     def _repr_html_(self) -> str:
         return f"<pre>{as_html_lines(self.to_yaml())}</pre>"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -116,17 +116,17 @@ USUAL = (
 )
 
 
-def find(name: str, custom: Mapping[str, Variant] | None = None) -> Variant:
-    """The variant called ``name``, from ``custom`` or the built-in ones.
+def find(name: str, others: Iterable[str] = ()) -> Variant:
+    """The built-in variant called ``name``; ``others`` are names that are known beside the built-in ones.
 
     Raises
     ------
     UnknownVariant
         With the nearest known name.
     """
-    known = {**BUILT_IN, **(custom or {})}
-    if name in known:
-        return known[name]
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    known = [*BUILT_IN, *others]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f": did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
     raise UnknownVariant(f"unknown variant {name!r}{hint}")

@@ -22,7 +22,7 @@ HOSTILE = (
 )
 #: keys of a run's files whose text is compared with, or read as a number, a libc or a configuration
 _KEPT = {
-    "version", "variant", "target", "name", "libc", "engine", "arrangement", "loop", "status", "fault",
+    "version", "variant", "target", "name", "libc", "means", "engine", "arrangement", "loop", "status", "fault",
 }  # fmt: skip
 
 
