@@ -6,12 +6,11 @@ not tell stays None or NaN, ``notes`` say what its kind cannot show; what is cut
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dnslab.csvfile import read_numbers, read_rows
 from dnslab.errors import UsageError
+from dnslab.files import (
+    IMPORT_BYTES,
+    IMPORT_LINE_BYTES,
+    IMPORT_ROUNDS,
+    IMPORT_VARIANTS,
+    blocks_given,
+    text,
+)
 from dnslab.imported import Imported, Round
 
 #: as of ``dnslab run -l``: a 5 s stall ends some 0.1 ms under 5,000 ms
@@ -73,7 +81,7 @@ def load(
         raise UsageError(f"--columns and --unit are for csv: {kind} has a form of its own")
     if limit_ms is None and kind in ("stress-client", "counts"):
         raise UsageError(f"{kind} holds counts over a limit, and not which: give it with -l (ms)")
-    if limit_ms is not None and not limit_ms > 0:
+    if limit_ms is not None and not 0 < limit_ms < math.inf:
         raise UsageError(f"-l: should be over 0, is {limit_ms:g}")
     limit = DEFAULT_LIMIT_MS if limit_ms is None else limit_ms
     if kind == "csv":
@@ -84,19 +92,11 @@ def load(
     return readers[kind](files, limit)
 
 
-@contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is no UTF-8 text") from error
-
-
-def _lines(path: Path) -> list[str]:
-    with _readable(path):
-        return path.read_text(encoding="utf-8-sig").splitlines()
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines of a text with their numbers, one at a time."""
+    for first, lines in blocks_given(path, IMPORT_BYTES, IMPORT_LINE_BYTES):
+        for number, line in enumerate(lines, first):
+            yield number, text(line, path).strip()
 
 
 def _in_order(files: Sequence[File], outputs: Callable[[Path], Iterator[dict[str, Any]]]) -> tuple[Round, ...]:
@@ -109,9 +109,19 @@ def _in_order(files: Sequence[File], outputs: Callable[[Path], Iterator[dict[str
             variant = counted.pop("variant", None) or named_variant or path.stem
             numbers[variant] += 1
             rounds.append(Round(variant, numbers[variant], **counted))
+            _check_number(path, len(rounds), len(numbers))
         if len(rounds) == before:
             raise UsageError(f"{path} holds no output of that kind, or is empty")
     return tuple(rounds)
+
+
+def _check_number(path: Path, n_rounds: int, n_variants: int) -> None:
+    """UsageError where there are more rounds or variants than anybody compares."""
+    if n_rounds > IMPORT_ROUNDS or n_variants > IMPORT_VARIANTS:
+        raise UsageError(
+            f"{path}: expected at most {IMPORT_VARIANTS:,} variants and {IMPORT_ROUNDS:,} rounds in all: "
+            "does --columns name the right ones?"
+        )
 
 
 def _check(where: str, limit_ms: float, *, n: int, failed: int, over_limit: int, max_ms: float) -> None:
@@ -125,11 +135,14 @@ def _check(where: str, limit_ms: float, *, n: int, failed: int, over_limit: int,
 
 
 _STRESS_LINES = (
-    ("request count", re.compile(r"request count[:\uff1a]\s*(\d+)$")),
-    ("error count", re.compile(r"error count[:\uff1a]\s*(\d+)$")),
+    ("request count", re.compile(r"request count[:\uff1a]\s*(\d{1,15})$")),
+    ("error count", re.compile(r"error count[:\uff1a]\s*(\d{1,15})$")),
     (
         "request time",
-        re.compile(r"request time[:\uff1a]\s*min\((\d+)ms\)\s*max\((\d+)ms\)\s*avg\((\d+)ms\)\s*timeout\((\d+)n\)$"),
+        re.compile(
+            r"request time[:\uff1a]\s*min\((\d{1,15})ms\)\s*max\((\d{1,15})ms\)\s*avg\((\d{1,15})ms\)"
+            r"\s*timeout\((\d{1,15})n\)$"
+        ),
     ),
 )
 
@@ -139,14 +152,13 @@ def read_stress_client(files: Sequence[File], limit_ms: float) -> Imported:
 
     def outputs(path: Path) -> Iterator[dict[str, Any]]:
         found: list[tuple[str, ...]] = []
-        for number, text in enumerate(_lines(path), 1):
-            line = text.strip()
+        for number, line in _lines(path):
             if not line.startswith(tuple(start for start, _ in _STRESS_LINES)):
                 continue  # the client prints each error, and shells their prompt
             start, pattern = _STRESS_LINES[len(found)]
             match = pattern.match(line)
             if not match:
-                raise UsageError(f"{path} line {number}: expected a whole line `{start}: ...`, saw {line!r}")
+                raise UsageError(f"{path} line {number}: expected a whole line `{start}: ...`, saw {line[:80]!r}")
             found.append(match.groups())
             if len(found) == len(_STRESS_LINES):
                 n, failed, least, most, average, over = (int(value) for values in found for value in values)
@@ -173,21 +185,26 @@ def read_counts(files: Sequence[File], limit_ms: float) -> Imported:
     """A published table as CSV, a row a round: ``variant,n,over_limit`` and any of ``failed,min_ms,avg_ms,max_ms``."""
 
     def outputs(path: Path) -> Iterator[dict[str, Any]]:
-        frame = _csv(path)
-        known = ("variant", "n", "over_limit", "failed", "min_ms", "avg_ms", "max_ms")
-        if not set(known[:3]) <= set(frame) <= set(known):
-            raise UsageError(f"{path} line 1: expected columns {','.join(known)}, the first three at least")
-        values = {name: _numbers(path, name, frame[name]) for name in known[1:] if name in frame}
-        for place, (line, variant) in enumerate(frame["variant"].items()):
-            told = {name: float(column[place]) for name, column in values.items()}
-            if any(told.get(name, 0.0) % 1 for name in ("n", "failed", "over_limit")):
-                raise UsageError(f"{path} line {line}: n, failed and over_limit should be whole numbers")
-            counts = {name: int(told.pop(name, 0)) for name in ("n", "failed", "over_limit")}
-            _check(f"{path} line {line}", limit_ms, **counts, max_ms=told.get("max_ms", math.nan))
-            yield {"variant": variant, **counts, **told, "n_timed": counts["n"] if "avg_ms" in told else 0}
+        for frame in read_rows(path):
+            yield from _counted(path, frame, limit_ms)
 
     notes = ("How it was measured, and what was left out, the table does not tell.", _COUNTS_ONLY)
     return Imported("requests", _in_order(files, outputs), limit_ms, notes)
+
+
+def _counted(path: Path, frame: pd.DataFrame, limit_ms: float) -> Iterator[dict[str, Any]]:
+    """Rows of a published table, each as a round."""
+    known = ("variant", "n", "over_limit", "failed", "min_ms", "avg_ms", "max_ms")
+    if not set(known[:3]) <= set(frame) <= set(known):
+        raise UsageError(f"{path} line 1: expected columns {','.join(known)}, the first three at least")
+    values = {name: read_numbers(path, name, frame[name]) for name in known[1:] if name in frame}
+    for place, (line, variant) in enumerate(frame["variant"].items()):
+        told = {name: float(column[place]) for name, column in values.items()}
+        if any(told.get(name, 0.0) % 1 for name in ("n", "failed", "over_limit")):
+            raise UsageError(f"{path} line {line}: n, failed and over_limit should be whole numbers")
+        counts = {name: int(told.pop(name, 0)) for name in ("n", "failed", "over_limit")}
+        _check(f"{path} line {line}", limit_ms, **counts, max_ms=told.get("max_ms", math.nan))
+        yield {"variant": variant, **counts, **told, "n_timed": counts["n"] if "avg_ms" in told else 0}
 
 
 def _measured(
@@ -209,14 +226,15 @@ def _measured(
 
 _DNSPERF_STARTS = "DNS Performance Testing Tool"
 _CLOSING = {
-    "completed": re.compile(r"Queries completed:\s+(\d+)"),
-    "lost": re.compile(r"Queries lost:\s+(\d+)"),
-    "interrupted": re.compile(r"Queries interrupted:\s+(\d+)"),
-    "per_s": re.compile(r"Queries per second:\s+([\d.]+)"),
+    "completed": re.compile(r"Queries completed:\s+(\d{1,15})\b"),
+    "lost": re.compile(r"Queries lost:\s+(\d{1,15})\b"),
+    "interrupted": re.compile(r"Queries interrupted:\s+(\d{1,15})\b"),
+    "per_s": re.compile(r"Queries per second:\s+(\d{1,15}(?:\.\d{1,15})?)$"),
     "codes": re.compile(r"Response codes:\s+(.*)"),
     "times": re.compile(r"Average Latency \(s\):\s+(.*)"),
 }
 _ANSWERS = ("NOERROR", "NXDOMAIN")
+_CODE, _SECONDS = re.compile(r"[A-Z]{1,20}\d{0,5}"), re.compile(r"\d{1,9}\.\d{1,9}")
 
 
 def read_dnsperf(files: Sequence[File], limit_ms: float) -> Imported:
@@ -243,22 +261,32 @@ def read_dnsperf(files: Sequence[File], limit_ms: float) -> Imported:
 
 
 def _dnsperf(path: Path, limit_ms: float, seen: Counter[str]) -> Iterator[dict[str, Any]]:
-    lines = [(number, line.strip()) for number, line in enumerate(_lines(path), 1)]
-    starts = [place for place, (_, line) in enumerate(lines) if line == _DNSPERF_STARTS]
-    for start, end in itertools.pairwise([*starts, len(lines)]):
-        counted, codes = _dnsperf_output(path, lines[start:end], limit_ms)
-        seen.update(codes)
-        yield counted
+    starts = itertools.count(1)
+    n_before = 0
+
+    def output(numbered: tuple[int, str]) -> int:
+        """Which output a line is of, from 1 on; 0 before the first."""
+        nonlocal n_before
+        if numbered[1] == _DNSPERF_STARTS:
+            n_before = next(starts)
+        return n_before
+
+    for number, lines in itertools.groupby(_lines(path), output):
+        if number:
+            counted, codes = _dnsperf_output(path, lines, limit_ms)
+            seen.update(codes)
+            yield counted
 
 
 def _dnsperf_output(
-    path: Path, lines: Sequence[tuple[int, str]], limit_ms: float
+    path: Path, lines: Iterable[tuple[int, str]], limit_ms: float
 ) -> tuple[dict[str, Any], Counter[str]]:
     """One output as a round, and how many queries had which code, were lost, or interrupted."""
     durations_ms: list[float] = []
     failed: list[bool] = []
     told: Counter[str] = Counter()
     closing: dict[str, str] = {}
+    number = 0
     for number, line in lines:
         if line.startswith("> "):
             code, duration_ms = _dnsperf_query(f"{path} line {number}", line)
@@ -271,12 +299,12 @@ def _dnsperf_output(
             if match:  # the first: statistics of connections come after those of queries
                 closing.setdefault(name, match[1])
     if not {"completed", "lost"} <= set(closing):
-        raise UsageError(f"{path} line {lines[-1][0]}: dnsperf's statistics do not follow: is the file cut short?")
+        raise UsageError(f"{path} line {number}: dnsperf's statistics do not follow: is the file cut short?")
     completed, lost, interrupted = (int(closing.get(name, 0)) for name in ("completed", "lost", "interrupted"))
     per_s = float(closing.get("per_s", "nan"))
     n = completed + lost
     if not n:
-        raise UsageError(f"{path} line {lines[-1][0]}: no query was answered or lost up to here: nothing to count")
+        raise UsageError(f"{path} line {number}: no query was answered or lost up to here: nothing to count")
     if told:
         answered = told.total() - told["lost"] - told["interrupted"]
         if (answered, told["lost"], told["interrupted"]) != (completed, lost, interrupted):
@@ -285,10 +313,13 @@ def _dnsperf_output(
                 f"interrupted, its statistics of {completed}, {lost}, {interrupted}: lines are missing"
             )
         return _measured(np.asarray(durations_ms), np.asarray(failed), limit_ms, per_s), told
-    codes = Counter({code: int(count) for code, count in re.findall(r"([A-Z]+\d*) (\d+)", closing.get("codes", ""))})
-    if codes.total() != completed or "times" not in closing:
-        raise UsageError(f"{path} line {lines[-1][0]}: dnsperf's statistics are not whole: is the file cut short?")
-    average, least, most = (float(value) * 1e3 for value in re.findall(r"\d+\.\d+", closing["times"])[:3])
+    codes = Counter(
+        {code: int(count) for code, count in re.findall(r"([A-Z]+\d*) (\d{1,15})\b", closing.get("codes", ""))}
+    )
+    times_s = re.findall(r"\d{1,9}\.\d{1,9}", closing.get("times", ""))
+    if codes.total() != completed or len(times_s) < 3:
+        raise UsageError(f"{path} line {number}: dnsperf's statistics are not whole: is the file cut short?")
+    average, least, most = (float(value) * 1e3 for value in times_s[:3])
     times = {"min_ms": least, "avg_ms": average, "max_ms": most, "n_timed": completed} if completed else {}
     counted = {
         "n": n,
@@ -305,8 +336,10 @@ def _dnsperf_query(where: str, line: str) -> tuple[str, float]:
     _, code, *rest = line.split()
     if code in ("T", "I") and rest:
         return {"T": "lost", "I": "interrupted"}[code], math.inf
-    if len(rest) < 2 or not re.fullmatch(r"[A-Z]+\d*", code) or not re.fullmatch(r"\d+\.\d+", rest[-1]):
-        raise UsageError(f"{where}: expected `> RCODE name type seconds`, `> T name type` or `> I ...`, saw {line!r}")
+    if len(rest) < 2 or not _CODE.fullmatch(code) or not _SECONDS.fullmatch(rest[-1]):
+        raise UsageError(
+            f"{where}: expected `> RCODE name type seconds`, `> T name type` or `> I ...`, saw {line[:80]!r}"
+        )
     return code, float(rest[-1]) * 1e3
 
 
@@ -327,14 +360,15 @@ def read_csv(files: Sequence[File], columns: Mapping[str, str], limit_ms: float,
     if unit not in UNITS_MS:
         raise UsageError(f"--unit: should be one of {', '.join(UNITS_MS)}, is {unit!r}")
     rounds: list[Round] = []
+    last: Counter[str] = Counter()
     for given, path in files:
         if given and "variant" in columns:
             raise UsageError(f"{path}: a column says the variant, so {given}= cannot")
-        before: Counter[str] = Counter()
-        for one in rounds:
-            before[one.variant] = max(before[one.variant], one.round)
+        before = Counter(last)
         for variant, number, counted in _csv_rounds(given or path.stem, path, columns, limit_ms, UNITS_MS[unit]):
             rounds.append(Round(variant, before[variant] + number, **counted))
+            last[variant] = max(last[variant], rounds[-1].round)
+        _check_number(path, len(rounds), len(last))
     paired = len(files) == 1 and "round" in columns and _same_rounds(rounds)
     notes = ["Whether a row is a lookup or a single query, and who resolved it, the file does not tell.", _SERVICE]
     if "outcome" not in columns:
@@ -350,55 +384,42 @@ def _csv_rounds(
     variant: str, path: Path, columns: Mapping[str, str], limit_ms: float, factor: float
 ) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """Variant, number and figures of each round in a file; ``variant`` where no column has it."""
-    frame = _csv(path)
-    missing = sorted(set(columns.values()) - set(frame))
-    if missing:
-        raise UsageError(f"{path} line 1: no column {missing[0]!r}, there are {', '.join(frame.columns)}")
-    mapped = {name: frame[column] for name, column in columns.items()}
-    durations_ms, failed = _durations(path, mapped, factor)
-    times_s = _numbers(path, columns["time_s"], mapped["time_s"]) if "time_s" in mapped else np.zeros(len(frame))
-    numbers = pd.factorize(mapped["round"])[0] + 1 if "round" in mapped else np.ones(len(frame), int)
-    keys = pd.MultiIndex.from_arrays([mapped["variant"] if "variant" in mapped else [variant] * len(frame), numbers])
-    groups, found = keys.factorize()
-    for group, (name, number) in enumerate(found):
-        places = np.flatnonzero(groups == group)
-        span_s = float(np.ptp(times_s[places]))
+    known: dict[str, dict[str, int]] = {"round": {}, "variant": {}}
+    parts = [_csv_rows(path, frame, columns, factor, known) for frame in read_rows(path, [*columns.values()])]
+    durations_ms, failed, times_s, variants, rounds = (np.concatenate(column) for column in zip(*parts, strict=True))
+    del parts
+    _check_unit(path, durations_ms[~failed])
+    groups, found = pd.factorize(variants.astype(np.int64) * (int(rounds.max()) + 1) + rounds)
+    _check_number(path, len(found), len(known["variant"]))
+    names = list(known["variant"]) or [variant]
+    for places in np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1]):
+        span_s = float(np.ptp(times_s[places])) if len(times_s) else 0.0
         per_s = len(places) / span_s if span_s else math.nan
-        yield str(name), int(number), _measured(durations_ms[places], failed[places], limit_ms, per_s)
+        counted = _measured(durations_ms[places], failed[places], limit_ms, per_s)
+        yield names[variants[places[0]]], int(rounds[places[0]]) + 1, counted
+
+
+def _csv_rows(
+    path: Path, frame: pd.DataFrame, columns: Mapping[str, str], factor: float, known: Mapping[str, dict[str, int]]
+) -> tuple[npt.NDArray[Any], ...]:
+    """Of some rows: durations, which failed, times, and the places of variant and round among those ``known``."""
+    mapped = {name: frame[column] for name, column in columns.items()}
+    times_s = read_numbers(path, columns["time_s"], mapped["time_s"]) if "time_s" in mapped else np.empty(0)
+    places = [np.zeros(len(frame), np.int32), np.zeros(len(frame), np.int32)]
+    for i, name in enumerate(("variant", "round")):
+        if name in mapped:
+            codes, texts = pd.factorize(mapped[name])
+            of_text = [known[name].setdefault(str(one), len(known[name])) for one in texts]
+            places[i] = np.asarray(of_text, np.int32)[codes]
+    _check_number(path, len(known["round"]), len(known["variant"]))
+    return (*_durations(path, mapped, factor), times_s, *places)
 
 
 def _same_rounds(rounds: Sequence[Round]) -> bool:
-    numbers = {one.variant: {other.round for other in rounds if other.variant == one.variant} for one in rounds}
+    numbers: dict[str, set[int]] = {}
+    for one in rounds:
+        numbers.setdefault(one.variant, set()).add(one.round)
     return len({frozenset(of_variant) for of_variant in numbers.values()}) == 1
-
-
-def _csv(path: Path) -> pd.DataFrame:
-    """Cells as text; the index is the line in the file."""
-    with _readable(path):
-        try:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, encoding="utf-8-sig")
-        except pd.errors.EmptyDataError:
-            raise UsageError(f"{path} is empty") from None
-        except pd.errors.ParserError as error:
-            raise UsageError(f"{path}: {str(error).split('C error: ')[-1].strip()}") from None
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas would take the first column for names of rows
-        raise UsageError(f"{path} line 2: more cells than the header names")
-    frame = frame.fillna("")
-    frame.index = pd.RangeIndex(2, len(frame) + 2)
-    frame = frame[(frame != "").any(axis=1)]
-    if not len(frame):
-        raise UsageError(f"{path} has a header and no rows")
-    return frame
-
-
-def _numbers(path: Path, column: str, cells: pd.Series, may_lack: npt.NDArray[np.bool_] | bool = False) -> Any:
-    """Numbers of a column, none negative; NaN where ``may_lack`` and the cell is empty."""
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(float)
-    bad = (~np.isfinite(numbers) | (numbers < 0)) & ~((cells == "").to_numpy() & may_lack)
-    if bad.any():
-        place = int(np.argmax(bad))
-        raise UsageError(f"{path} line {cells.index[place]}: {column} should be a number, is {cells.iloc[place]!r}")
-    return numbers
 
 
 def _durations(
@@ -413,15 +434,18 @@ def _durations(
         unknown = ~(failed | words.isin(_OK).to_numpy())
         if unknown.any():
             place = int(np.argmax(unknown))
-            saw = mapped["outcome"].iloc[place]
+            saw = mapped["outcome"].iloc[place][:80]
             raise UsageError(
                 f"{path} line {cells.index[place]}: outcome {saw!r} is none of {', '.join((*_OK, *_FAILED))}"
             )
-    durations_ms = _numbers(path, str(cells.name), cells, failed) * factor
-    answered = durations_ms[~failed]
+    durations_ms = read_numbers(path, str(cells.name), cells, failed) * factor
+    return np.where(np.isnan(durations_ms), np.inf, durations_ms), failed
+
+
+def _check_unit(path: Path, answered: npt.NDArray[np.float64]) -> None:
+    """UsageError where durations of lookups that were answered, ms, are those of another unit."""
     if len(answered) and not (np.median(answered) >= _QUICKEST_MS and answered.max() <= _LONGEST_MS):
         raise UsageError(
             f"{path}: a median of {np.median(answered):g} ms and a maximum of {answered.max():g} ms: no lookups. "
             "Say the column's unit with --unit"
         )
-    return np.where(np.isnan(durations_ms), np.inf, durations_ms), failed

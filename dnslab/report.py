@@ -20,6 +20,7 @@ import yaml
 
 from dnslab.dataset import Run
 from dnslab.errors import NotAble, RunInvalid
+from dnslab.store import RunFolder
 from dnslab.text import as_html, as_html_lines
 
 NOTEBOOK = "compare.ipynb"
@@ -71,8 +72,11 @@ def render(run: Path | str, out: Path | None = None) -> Path:
         After writing the page, which then says what failed.
     NotAble
         The place cannot be written to; name another with ``out``.
+    RunInvalid
+        The run's folder holds anything but regular files.
     """
     folder = Path(run).resolve()
+    RunFolder(folder)  # nothing is written through a link that stands in it
     target = (out or folder / "report.html").resolve()
     if not os.access(target.parent, os.W_OK):
         raise NotAble(f"{target.parent} cannot be written to: name another place with --out")

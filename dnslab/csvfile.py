@@ -1,0 +1,103 @@
+"""Reads a CSV from anyone: cells as text, some rows at a time, within the limits that ``files`` states."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dnslab.errors import UsageError
+from dnslab.files import IMPORT_BYTES, IMPORT_COLUMNS, IMPORT_LINE_BYTES, IMPORT_ROWS, blocks_given, text
+
+#: no count and no time is larger
+_LARGEST = 1e15
+#: a line of nothing else is blank
+_NOTHING = b', \t\r\n"'
+
+
+def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[pd.DataFrame]:
+    """Cells of ``columns`` (default all) as text, some rows at a time; the index is the line in the file.
+
+    Raises
+    ------
+    UsageError
+        Names file and line. A cell ends in its line, also in quotes.
+    """
+    header: _Header | None = None
+    n_rows = 0
+    for number, lines in blocks_given(path, IMPORT_BYTES, IMPORT_LINE_BYTES):
+        header = header or _Header.read(path, lines.pop(0), columns)
+        first = max(number, 2)
+        for i, line in enumerate(lines):
+            if line.count(b'"') % 2:
+                raise UsageError(f"{path} line {first + i}: a cell in quotes should end in its line")
+        frame = _cells(path, header, lines, first)
+        n_rows += len(frame)
+        if n_rows > IMPORT_ROWS:
+            raise UsageError(f"{path}: expected at most {IMPORT_ROWS:,} rows (docs/limits.md)")
+        yield frame
+    if not header:
+        raise UsageError(f"{path} is empty")
+    if not n_rows:
+        raise UsageError(f"{path} has a header and no rows")
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The first line, and the places of the columns that are read; None for all."""
+
+    line: bytes
+    places: tuple[int, ...] | None
+
+    @classmethod
+    def read(cls, path: Path, line: bytes, columns: Sequence[str]) -> _Header:
+        names = next(csv.reader([text(line, path)]), [])
+        if len(names) > IMPORT_COLUMNS:
+            raise UsageError(f"{path} line 1: expected at most {IMPORT_COLUMNS:,} columns, saw {len(names):,}")
+        missing = sorted(set(columns) - set(names))
+        if missing:
+            raise UsageError(f"{path} line 1: no column {missing[0]!r}, there are {', '.join(names)[:1_000]}")
+        places = tuple(sorted({names.index(name) for name in columns})) if columns else None
+        return cls(line.rstrip(b"\r\n") + b"\n", places)
+
+
+def _cells(path: Path, header: _Header, lines: Sequence[bytes], first: int) -> pd.DataFrame:
+    """Some rows, of which the first is line ``first`` of the file; those that are blank are left out."""
+    data = io.BytesIO(header.line + b"".join(lines))
+    try:
+        frame = pd.read_csv(data, dtype=str, keep_default_na=False, skip_blank_lines=False, usecols=header.places)
+    except pd.errors.EmptyDataError:
+        raise UsageError(f"{path} is empty") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no UTF-8 text (line {first} or later): save it as UTF-8") from None
+    except pd.errors.ParserError as error:
+        cells = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+        where = (
+            f" line {first + int(cells[2]) - 2}: expected {cells[1]} cells, saw {cells[3]}" if cells else f": {error}"
+        )
+        raise UsageError(f"{path}{where}") from None
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas would take the first column for names of rows
+        raise UsageError(f"{path} line {first}: more cells than the header names")
+    frame = frame.fillna("")
+    frame.index = pd.RangeIndex(first, first + len(frame))
+    return frame[np.fromiter((bool(line.strip(_NOTHING)) for line in lines), bool, len(lines))]
+
+
+def read_numbers(path: Path, column: str, cells: pd.Series, may_lack: npt.NDArray[np.bool_] | bool = False) -> Any:
+    """Numbers of a column, none negative; NaN where ``may_lack`` and the cell is empty."""
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(float)
+    bad = ~((numbers >= 0) & (numbers <= _LARGEST)) & ~((cells == "").to_numpy() & may_lack)
+    if bad.any():
+        place = int(np.argmax(bad))
+        raise UsageError(
+            f"{path} line {cells.index[place]}: {column} should be a number, is {cells.iloc[place][:80]!r}"
+        )
+    return numbers
