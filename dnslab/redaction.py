@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dnslab.plan import DEFAULT_IMAGE
+from dnslab.text import visible
 from dnslab.variants import BUILT_IN, NODE_LOCAL_ADDRESS
 
 #: what a redacted run is called
@@ -36,19 +37,20 @@ sequential serve_stale servfail success terminated ttl verified
 """
 
 Kind = Literal[
-    "ipv4", "ipv6", "node", "pod", "namespace", "context", "image", "container", "zone", "workload", "variant"
-] | Literal["target", "path", "run", "name", "word"]  # fmt: skip
+    "ipv4", "ipv6", "mac", "node", "pod", "namespace", "context", "image", "container", "zone", "workload", "variant"
+] | Literal["target", "path", "run", "name", "number", "word"]  # fmt: skip
 #: what is called the same twice has the stand-in of the first of these
 _KINDS: Sequence[Kind] = (
-    "ipv4", "ipv6", "node", "pod", "namespace", "context", "image", "container", "zone", "workload", "variant",
-    "target", "path", "run", "name", "word",
+    "ipv4", "ipv6", "mac", "node", "pod", "namespace", "context", "image", "container", "zone", "workload", "variant",
+    "target", "path", "run", "name", "number", "word",
 )  # fmt: skip
 #: what a key holds, where it is not text; ``parent.key`` before ``key``. ``keep``: no name, whatever it says.
 _HOLDS: Mapping[str, str] = {
     "plan.name": "title", "run_id": "run", "context": "context", "namespace": "namespace", "server": "strict",
     "nameserver": "strict", "nameservers": "strict", "address": "strict", "addresses": "strict",
     "cluster_ips": "strict", "zones": "strict", "images": "image", "image": "image", "image_id": "image",
-    "debug_image": "image", "container": "container", "pod": "pod", "pods.name": "pod", "node_local_pods.name": "pod",
+    "debug_image": "image", "debug_image_id": "image", "container": "container", "pod": "pod", "pods.name": "pod",
+    "node_local_pods.name": "pod",
     "node": "node", "nodes": "node", "nodes.name": "node", "zone": "zone", "dns.zone": "domain", "names": "domain",
     "search": "domain", "like": "reference", "existing": "reference", "deployments.name": "workload",
     "service.name": "workload", "targets.name": "target", "target": "target", "variant": "variant",
@@ -62,7 +64,14 @@ _HOLDS: Mapping[str, str] = {
 }  # fmt: skip
 
 _TOKEN = re.compile(r"[^\s\"'`,;()\[\]{}<>|=]+")
-_NUMBER = re.compile(r"[-+~]?v?\d+(\.\d+){0,2}(ns|us|ms|s|m|h|d|%|[kKMG]i?B?|B|st|nd|rd|th)?")
+#: a longer row of digits is a serial number, an account or an address as a decimal, rather than a count
+_MOST_DIGITS = 6
+_DIGITS = rf"\d{{1,{_MOST_DIGITS}}}"
+_NUMBER = re.compile(rf"[-+~]?v?{_DIGITS}(\.{_DIGITS}){{0,2}}(ns|us|ms|s|m|h|d|%|[kKMG]i?B?|B|st|nd|rd|th)?")
+#: a MAC address with colons; one of eight bytes is an IPv6 address as well, one with hyphens or dots a word or a name
+_MAC = re.compile(r"[0-9a-fA-F]{1,2}(:[0-9a-fA-F]{1,2}){5}")
+#: an address as it is asked for to get its name (RFC 1035 and RFC 3596)
+_REVERSED = re.compile(r"((?:\d{1,3}\.){4})in-addr\.arpa|((?:[0-9a-f]\.){32})ip6\.arpa", re.IGNORECASE)
 _ALNUM = re.compile(r"[^\W_]+")
 
 
@@ -119,8 +128,9 @@ class StandIns:
         for key, stand_in in self._given.items():
             stripped = re.sub(r"^[\W_]+|[\W_]+$", "", key)
             # A number, a letter or a word of dnslab's own may stand anywhere without being this name.
-            if len(stripped) > 2 and not stripped.isdigit() and stripped not in own_words():
+            if len(stripped) > 2 and not _is_count(stripped) and stripped not in own_words():
                 self._sought[stripped] = stand_in
+                self._sought[visible(stripped)] = stand_in  # as a page has it
         self._lengths = sorted({len(_ALNUM.findall(one)) for one in self._sought}, reverse=True)
 
     def found_in(self, text: str) -> Iterator[tuple[int, int, str]]:
@@ -146,12 +156,33 @@ class StandIns:
         return "".join([*parts, text[position:]])
 
 
+def _is_count(text: str) -> bool:
+    return text.isdigit() and len(text) <= _MOST_DIGITS
+
+
+def _is_address(word: str) -> bool:
+    try:
+        ipaddress.ip_address(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _separator(word: str) -> str | None:
+    """What is between the parts of a word that names several things; of a range of addresses the hyphen, too."""
+    found = next((one for one in ("://", "/", "@", "#", ":") if one in word), None)
+    return found or ("-" if any(map(_is_address, word.split("-"))) else None)
+
+
 def _made_up(kind: Kind, n: int) -> Iterator[str]:
-    """Stand-ins without end. Addresses are of ranges that nobody has: RFC 1112's class E, RFC 3849's documentation."""
+    """Stand-ins without end. Addresses are of ranges that nobody has: RFC 1112's class E, RFC 3849's documentation, and
+    locally administered MAC addresses."""
     if kind == "ipv4":
         return (str(ipaddress.IPv4Address(0xF0000000 + i)) for i in itertools.count(1))
     if kind == "ipv6":
         return (str(ipaddress.IPv6Address((0x20010DB8 << 96) + i)) for i in itertools.count(1))
+    if kind == "mac":
+        return ((0x02 << 40 | i).to_bytes(6).hex(":") for i in itertools.count(1))
     return (f"{kind}-{i:0{len(str(n))}d}" for i in itertools.count(1))
 
 
@@ -203,7 +234,7 @@ class Redactor:
         }  # fmt: skip
         if kind in own:
             return own[kind](value)
-        return value if value.isdigit() else self.stand_ins.of(kind, value)  # type: ignore[arg-type]
+        return value if _is_count(value) else self.stand_ins.of(kind, value)  # type: ignore[arg-type]
 
     def variant(self, name: str) -> str:
         """A variant's name; those of dnslab stay."""
@@ -223,9 +254,10 @@ class Redactor:
 
     def domain(self, name: str) -> str:
         """A domain name, label by label: dots, their number and a trailing one stay."""
-        literal = self._address(name.rstrip("."))
+        bare = name.rstrip(".")
+        literal = self._address(bare)
         if literal is not None:
-            return literal + name[len(name.rstrip(".")) :]
+            return literal + name[len(bare) :]
         return ".".join(self.stand_ins.of("name", label) for label in name.split("."))
 
     def text(self, value: str, words: frozenset[str] | None = None) -> str:
@@ -250,23 +282,38 @@ class Redactor:
             return word
         if word.startswith(("/", "~")):
             return self.stand_ins.of("path", word)
-        for separator in ("://", "/", "@", ":"):
-            if separator in word:
-                return separator.join(self._word(part, words) for part in word.split(separator))
-        return self.domain(word) if "." in word else self.stand_ins.of("word", word)
+        separator = _separator(word)
+        if separator:
+            return separator.join(self._word(part, words) for part in word.split(separator))
+        kind: Kind = "number" if word.isdigit() else "word"
+        return self.domain(word) if "." in word else self.stand_ins.of(kind, word)
 
     def _address(self, word: str) -> str | None:
         """The stand-in where ``word`` is an address, in whatever spelling; None where it is none."""
-        try:
-            address = ipaddress.ip_address(word)
-        except ValueError:
-            return None
+        if _MAC.fullmatch(word):
+            return self.stand_ins.of("mac", word)
+        if not _is_address(word):
+            return self._reversed(word)
+        address = ipaddress.ip_address(word)
         if str(address) in KEPT_ADDRESSES:
             return word
         kind: Kind = "ipv4" if address.version == 4 else "ipv6"
         if word.casefold() != str(address):
             self.stand_ins.note(kind, word)  # this spelling is not to be left either
         return self.stand_ins.of(kind, str(address))
+
+    def _reversed(self, name: str) -> str | None:
+        """The stand-in where ``name`` is an address as it is asked for backwards, all of it; None where it is none."""
+        found = _REVERSED.fullmatch(name)
+        if not found:
+            return None
+        labels = (found[1] or found[2]).rstrip(".").split(".")[::-1]
+        address = ".".join(labels) if found[1] else bytes.fromhex("".join(labels)).hex(":", 2)
+        stand_in = self._address(address) if _is_address(address) else None  # a byte over 255
+        if stand_in is None:
+            return None
+        self.stand_ins.note("name", name)  # this spelling is not to be left either
+        return ipaddress.ip_address(stand_in).reverse_pointer if self.stand_ins.given_out else name
 
     def _reference(self, value: str) -> str:
         kind, slash, name = value.partition("/")

@@ -16,6 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -125,8 +126,7 @@ def _redact(folder: RunFolder, to: Path) -> tuple[Path, StandIns]:
         for path, data in _rewritten(folder, redactor):
             (temporary / path).parent.mkdir(parents=True, exist_ok=True)
             (temporary / path).write_bytes(data)
-            content = data if path.suffix == ".dnsr" else _plain(data)
-            _sweep(redactor.stand_ins, path, path.as_posix(), content)
+            _sweep(redactor.stand_ins, path, path.as_posix(), *_contents(path, data))
         RunFolder(temporary)  # a name of very many labels may have become too long to be one
         temporary.rename(copy)
     finally:
@@ -149,7 +149,7 @@ def _rewritten(folder: RunFolder, redactor: Redactor) -> Iterator[tuple[Path, by
             yield path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode()
         elif path.suffix == ".json":
             content = redactor.data(folder.read(folder.path / path), "file")
-            yield _renamed(path, redactor), (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+            yield _renamed(path, redactor), (json.dumps(content, indent=1) + "\n").encode()
         elif redactor.stand_ins.given_out:  # there is nothing to note in a stream
             with files.open_regular(folder.path / path) as stream:
                 yield _renamed(path, redactor), _nameless(stream.read())
@@ -182,9 +182,25 @@ def _nameless(stream: bytes) -> bytes:
     return b"".join(kept)
 
 
-def _plain(data: bytes) -> str:
-    """JSON or YAML with no escapes that a name could hide behind."""
-    return re.sub(r"\\.", " ", data.decode("utf-8"))
+def _contents(path: Path, data: bytes) -> Iterator[str | bytes]:
+    """What a file of the copy says: bytes that are no text, or each text by itself."""
+    if path.suffix == ".dnsr":
+        yield data
+    else:
+        yield from _texts(json.loads(data) if path.suffix == ".json" else yaml.safe_load(data))
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """Every key and every text of JSON or YAML, without the escapes that a name could hide behind."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield str(key)
+            yield from _texts(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _texts(value)
+    elif isinstance(data, str):
+        yield data
 
 
 def _sweep(stand_ins: StandIns, path: Path, *contents: str | bytes) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from pyarrow.parquet import ParquetFile
 
 from dnslab import bundles, share
 from dnslab.dataset import open_run
@@ -36,9 +37,18 @@ ORIGINALS = (
     "harbor.acme.example", "pay/runner", "2.1-rc4", "sha256:feedbeef", "payments-eu", "billing.ledger", "ledger",
     "dnslab-5c0ffee5-1", "5c0ffee5", "coredns-7d9f-xq2zt", "europe-west9-b", "k8s.acme.example", "corp-forwarders",
     "checkout-worker", "jdoe", "/home/jdoe/results", "/opt/acme/probe", "quarterly-audit", "stray-pod-q7",
-    "system:serviceaccount:payments-eu", "acme.example/fpga", "10.77.0.0/16", "acme",
+    "system:serviceaccount:payments-eu", "acme.example/fpga", "10.77.0.0/16", "acme", "3232235777", "8812345678901",
+    "02:42:ac:11:00:0f", "21.7.3.10.in-addr.arpa", "10.3.7.30", "fe80::42:acff%ens5", "40071234", "zebra",
 )  # fmt: skip
-NAMES = ("billing.ledger.payments-eu", "kubernetes.default", "www.acme.example.", "10.3.7.21")
+NAMES = (
+    "billing.ledger.payments-eu", "kubernetes.default", "www.acme.example.", "10.3.7.21", "3232235777.acme.example",
+    "21.7.3.10.in-addr.arpa.",
+)  # fmt: skip
+#: numbers and addresses as kernels, switches and resolvers write them
+SEEN = (
+    "serial 8812345678901, lladdr 02:42:ac:11:00:0f via fe80::42:acff%ens5 to 10.77.0.10#53, "
+    "range 10.3.7.21-10.3.7.30, address 3232235777, zone 21.7.3.10.in-addr.arpa, after 137 of 65535: \x1bzebra"
+)
 
 ENVIRONMENT = {
     "context": "acme-prod", "namespace": "payments-eu", "server": "https://k8s.acme.example:6443",
@@ -56,13 +66,15 @@ ENVIRONMENT = {
             "corefile": [{"zones": [".:53", "ledger.:5353"], "plugins": ["cache", "forward"],
                           "settings": {"cache": ["30"], "forward": [". 172.31.9.9 /home/jdoe/results"]}}],
         },
-        "denied": ['cannot list nodes: User "system:serviceaccount:payments-eu:jdoe" cannot list resource "nodes"'],
+        "denied": [
+            'cannot list nodes: User "system:serviceaccount:payments-eu:jdoe" cannot list resource "nodes"', SEEN
+        ],
     },
     "node_cache": {"state": "detected", "addresses": ["169.254.20.10", "10.77.0.10"], "owns_cluster_ip": True,
                    "evidence": [f"DaemonSet kube-system/node-local-dns ({IMAGE}) on 10.77.0.10: ready, 2 of 2 nodes"]},
     "resolv_conf": "search payments-eu.svc.k8s.acme.example acme\nnameserver 10.77.0.10\noptions ndots:5\n",
     "places": [{"target": node, "image": IMAGE, "node": node, "machine": "x86_64"} for node in NODES]
-    + [{"target": "checkout-worker", "container": "jdoe", "node": NODES[1], "probe": "/opt/acme/probe"}],
+    + [{"target": "checkout-worker", "container": "40071234", "node": NODES[1], "probe": "/opt/acme/probe"}],
 }  # fmt: skip
 
 
@@ -94,7 +106,7 @@ def run(tmp_path: Path) -> Path:
     extra = {"pod": "dnslab-5c0ffee5-1", "address": "10.3.7.21", "image": f"{IMAGE}@sha256:feedbeef", "probe": "static"}
     start = {
         "names": list(NAMES),
-        "expected": [[1, 1]] * 4,
+        "expected": [[1, 1]] * len(NAMES),
         "node": NODES[0],
         "resolv_conf": ENVIRONMENT["resolv_conf"],
         "extra": {**extra, "fresh": True, "zone": "europe-west9-b"},
@@ -126,6 +138,14 @@ def left_in(text: str) -> list[str]:
     return [original for original in ORIGINALS if original.casefold() in text]
 
 
+def told(parquet: Path) -> str:
+    """Every text of a parquet file: cells, categories that no cell has, and what is written about the file."""
+    frame = pd.read_parquet(parquet)
+    categories = [list(frame[name].cat.categories) for name in frame.select_dtypes("category")]
+    file = ParquetFile(parquet)
+    return re_escaped(f"{frame.to_csv()} {categories} {file.metadata.metadata} {file.schema_arrow}")
+
+
 def figures(path: Path) -> dict[str, Any]:
     opened = open_run(path)
     summary = summarise(opened)
@@ -142,10 +162,11 @@ def test_no_original_is_left_in_any_byte(run: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(share.bundle(run, tmp_path / "out.zip", redact=True)) as archive:
         archive.extractall(tmp_path / "unzipped")
     assert left_in(texts(tmp_path / "unzipped")) == []
-    parquet = pd.read_parquet(keep_parquet(open_run(copy)))
+    kept = keep_parquet(open_run(copy))
+    parquet = pd.read_parquet(kept)
     assert len(parquet) == 1700
-    assert left_in(re_escaped(parquet.to_csv())) == []
-    assert left_in(re_escaped(open_run(run).lookups().to_csv())) != []
+    assert left_in(told(kept)) == []
+    assert left_in(told(keep_parquet(open_run(run), tmp_path))) != []
 
 
 def test_figures_are_those_of_the_run(run: Path, tmp_path: Path) -> None:
@@ -170,7 +191,7 @@ def test_the_sample_says_the_same_redacted(tmp_path: Path) -> None:
 def test_equal_originals_get_equal_stand_ins_of_equal_shape(run: Path, tmp_path: Path) -> None:
     copy = share.redacted(run, tmp_path)
     plan, start = open_run(copy).plan, open_run(copy).arms()[0].start
-    billing, default, www, address = plan.names
+    billing, default, www, address, _, reverse = plan.names
     assert billing.endswith(".namespace-1")
     assert billing.count(".") == 2
     assert default == "kubernetes.default"
@@ -178,6 +199,7 @@ def test_equal_originals_get_equal_stand_ins_of_equal_shape(run: Path, tmp_path:
     assert www.endswith(".")
     assert start["names"] == list(plan.names)
     assert address == start["extra"]["address"]
+    assert reverse == ".".join(reversed(address.split("."))) + ".in-addr.arpa."
     assert plan.cluster.namespace == "namespace-1"
     assert "search namespace-1.svc." in start["resolv_conf"]
     assert start["resolv_conf"].endswith("options ndots:5\n")
@@ -202,6 +224,43 @@ def test_a_text_keeps_only_numbers_and_words_of_dnslabs_own() -> None:
     assert "exit code 137 after 4.5 s" in said
     for name in ("zebra", "xylophone", "10.1.2.3", "fe80", "q.zz", "quagga"):
         assert name not in said.casefold()
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("3232235777", "number-1"),
+        ("exit code 137, port 65535, 123456 lookups", "exit code 137, port 65535, 123456 lookups"),
+        ("02:42:ac:11:00:0F", "02:00:00:00:00:01"),
+        ("00:00:5e:ff:fe:00:53:01", "2001:db8::2"),
+        ("10.0.0.1 to 10.0.0.1:53", "240.0.0.1 to 240.0.0.1:53"),
+        ("10.0.0.1#5335", "240.0.0.1#5335"),
+        ("10.0.0.1-10.0.0.9", "240.0.0.1-240.0.0.2"),
+        ("fe80::1%eth0", "2001:db8::1"),
+        ("::ffff:10.0.0.1", "2001:db8::2"),
+        ("1.0.0.10.in-addr.arpa", "1.0.0.240.in-addr.arpa"),
+        (f"{'1.' * 32}ip6.arpa.", f"{'1.' + '0.' * 23}8.b.d.0.1.0.0.2.ip6.arpa."),
+        ("in-addr.arpa ip6.arpa 127.0.0.1", "in-addr.arpa ip6.arpa 127.0.0.1"),
+        ("0x0a030715 and 0A030715:0035", "word-2 and word-1:0035"),
+        ("01020304:0035", "number-1:0035"),
+        ("02-42-ac-11-00-0f 0242.ac11.000f", "word-1 name-2.name-3.name-1"),
+    ],
+)
+def test_addresses_and_numbers_in_text(text: str, redacted: str) -> None:
+    redactor = Redactor({})
+    redactor.texts = True
+    redactor.text(text)
+    redactor.stand_ins.give_out()
+    assert redactor.text(text) == redacted
+
+
+def test_a_name_behind_an_escape_is_found(run: Path, tmp_path: Path) -> None:
+    path = next(run.glob("trials/*/*.start.json"))
+    start = json.loads(path.read_text())
+    start["counters"]["x.\x1bpayments-eu.y"] = 1  # no version writes such a one
+    path.write_text(json.dumps(start))
+    with pytest.raises(share.NotRedacted, match="would still hold 'payments-eu'"):
+        share.redacted(run, tmp_path)
 
 
 def test_what_would_still_hold_an_original_is_not_handed_out(run: Path, tmp_path: Path) -> None:
