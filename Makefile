@@ -29,7 +29,7 @@ test $$status = 5 || exit $$status
 endef
 PROBE := dnslab/probe/bin/.built
 
-.PHONY: demo test test-cluster verify-cluster verify bench check format setup system sample lock clean
+.PHONY: demo test test-cluster verify-cluster verify fuzz bench check format setup system sample lock clean
 
 demo: setup  ## compare the usual configurations in the lab, with an emulated race; leaves results/<run>/report.html
 	$(BIN)/dnslab run demo.yaml --report
@@ -63,6 +63,9 @@ verify-cluster: setup  ## the long truth checks there (under 20 minutes)
 
 verify: setup  ## the long truth checks (under 30 minutes)
 	@$(call tests,verify and not cluster,-rP)
+
+fuzz: setup  ## damaged and hostile input for all that is read, and for the probe (5 minutes)
+	$(BIN)/python -m tests.fuzz
 
 bench: setup  ## speed, as ratios in one run
 	$(BIN)/python -m bench

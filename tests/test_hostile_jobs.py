@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import socket
-import struct
 import threading
 import time
-import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,10 +14,10 @@ import pytest
 
 from dnslab import records
 from dnslab.errors import ProbeFailed
-from dnslab.probe.job import JOB as LAYOUT
 from dnslab.probe.job import Job, encode, wire_query
+from tests.fuzz import jobs
 from tests.nameserver import nameserver
-from tests.test_probe import SOURCES, build, talk
+from tests.test_probe import talk
 
 pytestmark = pytest.mark.probe
 
@@ -30,27 +27,12 @@ WIRE = Job(
     entries=(QUERY,), engine="wire", workers=1, duration_s=0.3, deadline_s=0.5, hard_deadline_s=5.0,
     nameserver=("127.0.0.1", 1),
 )  # fmt: skip
-#: fields of a job, in their order
-FIELDS = re.findall(
-    r"(\w+)(?:\[16\])?;", (SOURCES / "format.h").read_text().partition("struct job {")[2].partition("}")[0]
-)
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program() -> Path:
     """The probe under address and undefined-behaviour sanitizers."""
-    flags = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    return build(tmp_path_factory.mktemp("sanitized"), *flags)
-
-
-def changed(job: Job, **values: int) -> bytes:
-    """The bytes of ``job`` with other values in its fields, and a checksum that is right."""
-    data = encode(job)
-    fields = list(LAYOUT.unpack_from(data))
-    for name, value in values.items():
-        fields[FIELDS.index(name)] = value
-    rest = LAYOUT.pack(*fields)[16:] + data[LAYOUT.size :]
-    return data[:12] + struct.pack("<I", zlib.crc32(rest)) + rest
+    return jobs.program("glibc")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +56,7 @@ def changed(job: Job, **values: int) -> bytes:
 )
 def test_a_job_that_cannot_be_done_is_refused(program: Path, job: Job, values: Any, says: str) -> None:
     with pytest.raises(ProbeFailed, match=says):
-        talk(changed(job, **values), program)
+        talk(jobs.with_fields(encode(job), **values), program)
 
 
 def test_a_closed_loop_of_sockets_that_fail_at_once_ends_in_time(program: Path) -> None:

@@ -1,0 +1,1 @@
+"""Fuzzers: damaged and hostile input for all that dnslab reads from others. `python -m tests.fuzz --help`."""
