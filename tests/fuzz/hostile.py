@@ -1,4 +1,4 @@
-"""A nameserver that answers as none should, over UDP and TCP, on 127.0.0.1 port 53. Run as a program.
+"""A nameserver that answers as none should, over UDP and TCP, on port 53 of loopback. Run as a program.
 
 What it does follows from the seed and the question alone, so that a job which is repeated meets the same answers. It
 ends when its stdin does.
@@ -135,8 +135,9 @@ async def _connection(seed: str, reader: asyncio.StreamReader, writer: asyncio.S
 
 async def main(seed: str) -> None:
     loop = asyncio.get_running_loop()
-    await loop.create_datagram_endpoint(lambda: _Udp(seed), local_addr=("127.0.0.1", 53))
-    await asyncio.start_server(lambda r, w: _connection(seed, r, w), "127.0.0.1", 53, backlog=1000)
+    for address in ("127.0.0.1", "::1"):
+        await loop.create_datagram_endpoint(lambda: _Udp(seed), local_addr=(address, 53))
+        await asyncio.start_server(lambda r, w: _connection(seed, r, w), address, 53, backlog=1000)
     print("ready", flush=True)
     ended = asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), ended.set)

@@ -47,7 +47,7 @@ BUILDS = {
     "musl": ("musl-gcc", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"),
 }
 PER_CASE = 400
-AT_ONCE = 48
+AT_ONCE = 96
 SANITIZER_STATUS = 99
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -56,8 +56,10 @@ ENVIRONMENT = {
 }
 #: how much longer than it may a probe takes on a machine that others use, too
 PATIENCE_S = 10.0
+#: how long the controller waits for a probe to take its job, and for all
+JOB_MAX_S, TALK_MAX_S = 2.0, 6.0
 #: from its start instant on, a load of this fuzzer is over in this time
-LOAD_MAX_S = 1.5
+LOAD_MAX_S = 1.0
 
 #: name of a field of a job, in their order
 FIELDS = re.findall(
@@ -109,25 +111,25 @@ def nameserver(seed: str) -> subprocess.Popen[bytes]:
     return server
 
 
-def _name(rng: random.Random) -> bytes:
-    """Mostly a name of its own, to which the nameserver has an answer of its own."""
+def _name(rng: random.Random, odd: bool) -> bytes:
+    """A name of its own, to which the nameserver has an answer of its own, or one that is none."""
     usual = b"h%d.any.cluster.local." % rng.randrange(10**9)
-    if rng.random() < 0.8:
+    if not odd or rng.random() < 0.5:
         return usual
-    odd = (
+    names = (
         b"h%d" % rng.randrange(10**9), usual[:-1], b"localhost", b"1.2.3.4", b"::1", b"fe80::1%lo", b"0x7f.1", b".",
         b"..", b"-", b" ", b"a\0b", b"\\000.b", b"xn--a.", b"a." * 120, b"a" * 63 + b".b.", b"a" * 64 + b".",
         b"a" * 65_535, b".".join([b"a" * 63] * 5), b"\xff" * 40, mutate.raw(rng, usual)[:60_000] or b"x",
     )  # fmt: skip
-    return rng.choice(odd)
+    return rng.choice(names)
 
 
-def _query(rng: random.Random) -> bytes:
+def _query(rng: random.Random, odd: bool) -> bytes:
     name = b"".join(
         bytes((len(label),)) + label for label in (b"h%d" % rng.randrange(10**9), b"any", b"cluster", b"local")
     )
     query = b"\0\0\1\0\0\1\0\0\0\0\0\0" + name + b"\0\0" + rng.choice((b"\1", b"\x1c", b"\x41")) + b"\0\1"
-    if rng.random() < 0.7:
+    if not odd or rng.random() < 0.5:
         return query
     if rng.random() < 0.5:  # a label of another length, the last one too, or bytes after the end
         query = query[: rng.choice((len(query), 17, 18, 30))]
@@ -139,7 +141,7 @@ def _query(rng: random.Random) -> bytes:
 def job(rng: random.Random, libc: str) -> bytes:
     """A job of a few milliseconds, most often with something in it that no plan asks for."""
     engine = rng.choice(ENGINES)
-    entry = _query if engine == "wire" else _name
+    entry, odd = (_query if engine == "wire" else _name), rng.random() < 0.2
     patch = None
     if libc == "glibc" and engine == "libc" and rng.random() < 0.8:
         options = frozenset(rng.sample(sorted(RES_OPTIONS), rng.choice((0, 0, 1, 3))))
@@ -166,11 +168,11 @@ def job(rng: random.Random, libc: str) -> bytes:
             patch=patch,
             arrangement=rng.choice(ARRANGEMENTS),
             transport=rng.choice(TRANSPORTS),
-            nameserver=None if patch and patch.nameserver else ("127.0.0.1", 53),
+            nameserver=None if patch and patch.nameserver else (rng.choice(("127.0.0.1", "127.0.0.1", "::1")), 53),
         )
     )
     n_entries = JOB.unpack_from(data)[FIELDS.index("n_entries")]
-    body = b"".join(struct.pack("<H", len(one)) + one for one in (entry(rng) for _ in range(n_entries)))
+    body = b"".join(struct.pack("<H", len(one)) + one for one in (entry(rng, odd) for _ in range(n_entries)))
     data = data[: JOB.size] + body
     data = with_fields(data, size=len(data))
     if rng.random() < 0.6:
@@ -269,9 +271,10 @@ class _Talk:
         if self.went_s and not self.stopped_s and now_s > self.went_s + LOAD_MAX_S:
             self.stopped_s = now_s
             self.send(records.command("STOP"))
-        if now_s > self.began_s + 6.0:
+        # A job that says to be longer than it is: the rest is waited for as long as the controller is there.
+        if now_s > self.began_s + (TALK_MAX_S if self.went_s else JOB_MAX_S):
             self.hang_up()
-        if now_s > self.began_s + 6.0 + PATIENCE_S:
+        if now_s > self.began_s + TALK_MAX_S + PATIENCE_S:
             os.kill(self.pid, 9)
             raise Defect("a probe that does not end when its controller has gone")
 

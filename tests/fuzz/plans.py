@@ -58,9 +58,10 @@ def text(rng: random.Random) -> bytes:
     if rng.random() < 0.4 and "\\ud8" not in written:
         written = yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=rng.random() < 0.5)
         written = rng.choice((_same, _same, _doubled, _with_anchors, _with_tag))(rng, written)
-    data = written.encode(
-        rng.choice(_ENCODINGS) if rng.random() < 0.03 else "utf-8", "surrogatepass" if rng.random() < 0.5 else "replace"
-    )
+    if rng.random() < 0.03:
+        data = written.encode(rng.choice(_ENCODINGS), "replace")
+    else:
+        data = written.encode("utf-8", rng.choice(("replace", "surrogatepass")))
     return mutate.raw(rng, data) if rng.random() < 0.3 else data
 
 
