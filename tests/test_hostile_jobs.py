@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ import pytest
 
 from dnslab import records
 from dnslab.errors import ProbeFailed
+from dnslab.probe import find_probe
 from dnslab.probe.job import Job, encode, wire_query
 from tests.fuzz import jobs
 from tests.nameserver import nameserver
@@ -59,9 +61,11 @@ def test_a_job_that_cannot_be_done_is_refused(program: Path, job: Job, values: A
         talk(jobs.with_fields(encode(job), **values), program)
 
 
-def test_a_closed_loop_of_sockets_that_fail_at_once_ends_in_time(program: Path) -> None:
-    """Each was free again at once, and filling them all had no end: the hard deadline ended it."""
-    job = dataclasses.replace(WIRE, nameserver=("255.255.255.255", 53))  # no socket connects to it without asking
+@pytest.mark.parametrize("mode", ["fresh", "sticky"])
+def test_a_closed_loop_of_sockets_that_fail_at_once_ends_in_time(program: Path, mode: str) -> None:
+    """Each fresh one was free again at once, and filling them had no end; those that are kept left no record."""
+    # No socket connects to this address without asking for it.
+    job = dataclasses.replace(WIRE, mode=mode, nameserver=("255.255.255.255", 53))
     rows, trailer, _ = talk(job, program)
     assert trailer.status == "complete"
     assert set(rows["outcome"]) == {records.OUTCOME_SOCKET}
@@ -105,3 +109,46 @@ def test_half_a_pair_that_finds_a_place_is_sent(program: Path) -> None:
         rows, _, _ = talk(job, program)
     assert Counter(rows["outcome"])[records.OUTCOME_NOT_STARTED] > 0
     assert (rows["start_ns"] >= rows["intended_ns"]).all()
+
+
+STEPPED = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+int clock_gettime(clockid_t which, struct timespec *now)
+{
+	static int (*real)(clockid_t, struct timespec *);
+	static time_t first;
+	if (!real)
+		real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+	int error = real(which, now);
+	if (which == CLOCK_REALTIME && !first)
+		first = now->tv_sec;
+	if (which == CLOCK_REALTIME && now->tv_sec >= first + 1)
+		now->tv_sec += STEP_S;
+	return error;
+}
+"""
+
+
+@pytest.mark.parametrize("step_s", [3600, -3600])
+def test_a_wall_clock_that_is_set_makes_no_latency(tmp_path: Path, step_s: int) -> None:
+    """Kernel stamps are of the wall clock: answers came an hour late, or an hour before their query."""
+    library, program = tmp_path / "stepped.so", tmp_path / "probe"
+    command = ["cc", "-shared", "-fPIC", f"-DSTEP_S=({step_s})", "-x", "c", "-", "-o", str(library)]
+    subprocess.run(command, input=STEPPED, text=True, check=True)
+    program.write_text(f"#!/bin/sh\nLD_PRELOAD={library} exec {find_probe('glibc')}\n")
+    program.chmod(0o755)
+    with nameserver() as server:
+        job = dataclasses.replace(
+            WIRE,
+            loop="fixed",
+            rate_per_s=100.0,
+            duration_s=2.5,
+            hard_deadline_s=9.0,
+            nameserver=("127.0.0.1", server.port),
+        )
+        rows, _, _ = talk(job, program)
+    assert len(rows) == 249
+    took_ns = rows["end_ns"].astype("i8") - rows["start_ns"].astype("i8")
+    assert 0 <= took_ns.min() <= took_ns.max() < 500_000_000

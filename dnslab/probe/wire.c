@@ -339,10 +339,14 @@ static void take_answer(uint32_t flow_number, const uint8_t *message, uint32_t s
 	if (size < 12 + question || memcmp(message + 12, run->entries[slot->entry] + 12, question))
 		return;
 	uint32_t flags = message[2] & 0x02 ? FLAG_TRUNCATED : 0u;
+	if (end_ns < slot->start_ns)
+		end_ns = clock_ns() - run->origin_ns; /* the stamp is of a wall clock that was set back */
 	finish(number, end_ns, message[3] & 0x0f, flags, count_answers(message, size, 12 + question));
 }
 
-static uint64_t stamp_of(struct msghdr *header)
+/* When the kernel took the datagram in; now_ns where it does not tell, or tells a time to come: its stamps are of the wall
+ * clock, and that may be set. */
+static uint64_t stamp_of(struct msghdr *header, uint64_t now_ns)
 {
 	/* One control message at most was asked for; CMSG_NXTHDR of musl does not compile without warnings. */
 	const struct cmsghdr *part = CMSG_FIRSTHDR(header);
@@ -350,9 +354,10 @@ static uint64_t stamp_of(struct msghdr *header)
 		struct timespec stamp;
 		memcpy(&stamp, CMSG_DATA(part), sizeof(stamp));
 		uint64_t real = (uint64_t)stamp.tv_sec * 1000000000u + (uint64_t)stamp.tv_nsec;
-		return real - realtime_minus_monotonic - run->origin_ns;
+		uint64_t stamp_ns = real - realtime_minus_monotonic - run->origin_ns;
+		return stamp_ns < now_ns ? stamp_ns : now_ns;
 	}
-	return clock_ns() - run->origin_ns;
+	return now_ns;
 }
 
 static void receive_udp(uint32_t number)
@@ -371,8 +376,9 @@ static void receive_udp(uint32_t number)
 	int got = recvmmsg(flows[number].fd, messages, BATCH, 0, NULL);
 	if (got < 0 && errno != EAGAIN && errno != EINTR)
 		fail_flow(number);
+	uint64_t now = clock_ns() - run->origin_ns;
 	for (int i = 0; i < got && flows[number].fd >= 0; i++)
-		take_answer(number, answers[i], messages[i].msg_len, stamp_of(&messages[i].msg_hdr));
+		take_answer(number, answers[i], messages[i].msg_len, stamp_of(&messages[i].msg_hdr, now));
 }
 
 static void receive_tcp(uint32_t number)
@@ -550,8 +556,14 @@ static void refill(uint64_t now)
 		struct flow *flow = &flows[number];
 		uint32_t outstanding = run->job.outstanding ? run->job.outstanding : 1;
 		/* Half of them at a time: one call then carries several queries. */
-		if (flow->n_in_flight > outstanding / 2 || (flow->fd < 0 && !open_flow(number)))
+		if (flow->n_in_flight > outstanding / 2 || capped())
 			continue;
+		if (flow->fd < 0 && !open_flow(number)) {
+			uint16_t entry = next_entry();
+			for (uint16_t i = 0; i < per_arrival; i++)
+				put_unsent((uint16_t)(entry + i), now, OUTCOME_SOCKET, 0);
+			continue;
+		}
 		uint32_t numbers[BATCH], n = 0;
 		while (n < BATCH && flow->n_in_flight + per_arrival <= outstanding + (per_arrival - 1) && !capped()) {
 			uint16_t entry = next_entry();
