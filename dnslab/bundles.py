@@ -51,10 +51,12 @@ def pack(folder: RunFolder, out: Path, name: str | None = None) -> Path:
     if out.exists():
         raise RunExists(f"{out} is there already: name another place with --out")
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
+    # A folder may be called what no archive can be opened with.
+    root = re.sub(r"[/\\:\0-\x1f]|^\.+", "_", name or folder.path.resolve().name)
     try:
         with zipfile.ZipFile(temporary, "x", zipfile.ZIP_DEFLATED) as archive:
             for path in folder.files():
-                member = zipfile.ZipInfo(f"{name or folder.path.resolve().name}/{path.as_posix()}", _NO_TIME)
+                member = zipfile.ZipInfo(f"{root}/{path.as_posix()}", _NO_TIME)
                 member.compress_type, member.external_attr = zipfile.ZIP_DEFLATED, (stat.S_IFREG | 0o644) << 16
                 with open_regular(folder.path / path) as source:
                     member.file_size = os.fstat(source.fileno()).st_size

@@ -12,6 +12,7 @@ from dnslab.notebook import SAMPLE
 from dnslab.plan import FaultPlan, Load, Plan, TargetInfo
 from dnslab.report import render
 from tests.browser import Browser, screenshots
+from tests.hostile import HOSTILE, hostile_run
 from tests.runs import rows, write_run
 
 pytestmark = [pytest.mark.verify, pytest.mark.notebook]
@@ -68,6 +69,16 @@ def test_nothing_is_wrong_at_any_width(browser: Browser, pages: dict[str, Path],
     for width, height, dark in VIEWS:
         assert look(browser, pages[name], width, height, dark) == []
         browser.screenshot(screenshots(tmp_path) / f"{name}-{width}{'-dark' if dark else ''}.png")
+
+
+def test_a_page_full_of_hostile_text_is_silent(browser: Browser, tmp_path: Path) -> None:
+    """No script runs, nothing is asked for, and a line that a name would forge is not there."""
+    page = render(hostile_run(tmp_path / f"run {HOSTILE}"), tmp_path / "page.html")
+    for dark in (False, True):
+        assert look(browser, page, 390, 844, dark) == []
+        browser.screenshot(screenshots(tmp_path) / f"hostile-390{'-dark' if dark else ''}.png")
+    lines = browser.run("return document.body.innerText").splitlines()
+    assert not [line for line in lines if line.strip() == "Is it happening? No"]
 
 
 def test_the_same_look_finds_what_is_wrong(browser: Browser, tmp_path: Path) -> None:
