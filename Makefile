@@ -18,12 +18,15 @@ export JUPYTER_RUNTIME_DIR := $(CURDIR)/$(CACHE)/jupyter/runtime
 export TMPDIR := $(CURDIR)/$(CACHE)/tmp
 PYTEST := $(BIN)/pytest --basetemp=$(CACHE)/tests
 # tests MARKERS OPTIONS: most tests wait, for a stall of 5 s or for a server, so more of them run side by side than the
-# smallest machine has cores. Those that measure time have the marker `alone`: they run afterwards, one by one. With
-# --last-failed one of the two parts may have nothing to run, and pytest then ends with status 5.
+# smallest machine has cores. Those that have the marker `alone` run afterwards, one by one. With --last-failed one of the
+# two parts may have nothing to run, and pytest then ends with status 5.
 N_WORKERS := 4
+# The long tiers keep the tests of a file together, as they share what is costly to make.
+DIST := loadfile
+test: DIST := worksteal
 define tests
 status=0; \
-$(PYTEST) -n $(N_WORKERS) --dist loadgroup -m "$(1) and not alone" $(2) || status=$$?; \
+$(PYTEST) -n $(N_WORKERS) --dist $(DIST) -m "$(1) and not alone" $(2) || status=$$?; \
 $(PYTEST) -m "$(1) and alone" $(2) || { part=$$?; test $$part = 5 || status=$$part; }; \
 test $$status = 5 || exit $$status
 endef

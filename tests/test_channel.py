@@ -200,6 +200,7 @@ def test_a_cut_stream_is_always_caught(proxied: tuple[CuttingProxy, Client], pod
     assert len(caught) == 100
 
 
+@pytest.mark.alone
 def test_a_paused_reader_does_not_change_latencies(pod: OwnPod) -> None:
     job = dataclasses.replace(JOB, loop="fixed", rate_per_s=400.0, workers=50, duration_s=8.0)
 
@@ -243,6 +244,7 @@ def bare(client: Client, script: str) -> int:
 
 
 @pytest.mark.verify
+@pytest.mark.alone
 def test_reading_keeps_up_with_a_bare_reader(client: Client, pod: OwnPod) -> None:
     size = 50 * MEGABYTE
     ratios = []

@@ -19,7 +19,7 @@ from tests.cluster import cluster
 from tests.cluster.cluster import in_node, kubectl
 from tests.test_cli import DNSLAB, dnslab
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 SMALL = """
 apiVersion: apps/v1

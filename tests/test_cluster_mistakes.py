@@ -216,6 +216,7 @@ def test_a_policy_that_forbids_exec(no_exec: str, tmp_path: Path) -> None:
     refused(no_exec, tmp_path, GLIBC, status=3, says="cannot exec in pod .*no exec here: ask the platform team")
 
 
+@pytest.mark.alone
 def test_a_cordoned_node(namespace: str, tmp_path: Path) -> None:
     kubectl("cordon", "dlc-n3")
     try:
@@ -226,6 +227,7 @@ def test_a_cordoned_node(namespace: str, tmp_path: Path) -> None:
         kubectl("uncordon", "dlc-n3")
 
 
+@pytest.mark.alone
 def test_a_node_of_another_machine(namespace: str, tmp_path: Path) -> None:
     """A node without a kubelet, which tells of itself what it is: cordoned, so that nobody else takes it for one."""
     name = f"other-{namespace}"

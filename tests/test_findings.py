@@ -422,6 +422,7 @@ def test_one_round_with_a_cold_cache_is_chance(tmp_path: Path) -> None:
 
 
 @pytest.mark.verify
+@pytest.mark.alone
 @pytest.mark.lab
 @pytest.mark.parametrize(("warmup_s", "noted"), [(0.0, True), (0.6, False)])
 def test_a_node_local_cache_has_to_be_warm(tmp_path: Path, warmup_s: float, noted: bool) -> None:

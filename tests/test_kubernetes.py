@@ -41,6 +41,7 @@ def words(page: Path) -> str:
 
 
 @pytest.mark.verify
+@pytest.mark.alone
 def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path) -> None:
     where = {"namespace": namespace, "images": (GLIBC, MUSL), "nodes": "2"}
     variants = ("baseline", "single-request", "single-request-reopen")
@@ -86,6 +87,7 @@ def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path)
 
 
 @pytest.mark.verify
+@pytest.mark.alone
 def test_an_overflow_at_coredns_is_not_called_a_race(namespace: str, tmp_path: Path) -> None:
     where = {"namespace": namespace, "images": (GLIBC,), "nodes": "2"}
     before = [nodes.rcvbuf_errors(pid) for pid in nodes.coredns_pids()]
@@ -106,6 +108,7 @@ def test_an_overflow_at_coredns_is_not_called_a_race(namespace: str, tmp_path: P
 
 
 @pytest.mark.verify
+@pytest.mark.alone
 def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> None:
     where = {"namespace": namespace, "images": (GLIBC,), "nodes": "3", "pods_per_node": 34}
     # Bare queries: a first getaddrinfo takes milliseconds of two busy CPUs, a hundred times.

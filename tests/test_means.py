@@ -69,6 +69,7 @@ def shape(group: list[Packet], address: str) -> Shape:
 
 
 @pytest.mark.verify
+@pytest.mark.alone
 def test_the_same_packets_by_any_means(namespace: str, tmp_path: Path) -> None:
     assert nodes.apply(namespace, yaml.safe_dump(POD)).returncode == 0
     kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/web", "--timeout=60s")

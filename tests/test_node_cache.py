@@ -154,6 +154,7 @@ def no_cache_after(client: Client) -> Iterator[None]:
 
 @pytest.mark.cluster
 @pytest.mark.usefixtures("no_cache_after")
+@pytest.mark.alone
 def test_install_status_remove(client: Client, namespace: str) -> None:
     """The whole way, by the commands; the killed stand-in leaves interface and rules, which remove takes away."""
     if not NETNS:
@@ -195,6 +196,7 @@ def test_install_status_remove(client: Client, namespace: str) -> None:
 @pytest.mark.cluster
 @pytest.mark.usefixtures("no_cache_after")
 @pytest.mark.verify
+@pytest.mark.alone
 def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str, tmp_path: Path) -> None:
     done = dnslab("install", "--image", IMAGE, "--yes")
     assert done.returncode == 0, done.stderr
@@ -231,6 +233,7 @@ def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str
 @pytest.mark.cluster
 @pytest.mark.usefixtures("no_cache_after")
 @pytest.mark.verify
+@pytest.mark.alone
 def test_an_image_that_is_not_to_be_had(client: Client) -> None:
     done = dnslab("install", "--image", "dnslab.test/nothing:1", "--yes")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
@@ -264,6 +267,7 @@ def daemon_set(name: str, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.cluster
+@pytest.mark.alone
 def test_a_cache_of_others_is_told_and_left_alone(client: Client, namespace: str) -> None:
     """One that owns the cluster IP makes the baseline node-local."""
     wait_for(client, "absent")
@@ -279,6 +283,7 @@ def test_a_cache_of_others_is_told_and_left_alone(client: Client, namespace: str
 
 
 @pytest.mark.cluster
+@pytest.mark.alone
 def test_a_baseline_that_is_node_local_is_labelled(client: Client, namespace: str, tmp_path: Path) -> None:
     """And compared with what asks CoreDNS past the cache, by the Service that the cache asks."""
     wait_for(client, "absent")

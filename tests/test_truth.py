@@ -24,7 +24,7 @@ from dnslab.plan import FaultPlan, Limits, Load, Plan, TargetPlan
 from dnslab.stats import Summary, summarise
 from dnslab.validity import find_vetoes
 
-pytestmark = [pytest.mark.verify, pytest.mark.lab]
+pytestmark = [pytest.mark.verify, pytest.mark.lab, pytest.mark.alone]
 
 N_RUNS = 10
 #: 6,750 measured lookups of each configuration. An idle machine answers one query before the other is sent: a third of

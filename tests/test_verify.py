@@ -41,6 +41,7 @@ def measured(tmp_path: Path, **plan: Any) -> Run:
     return open_run(runner.run(Plan(**{"names": (NAME,), "targets": BOTH, **plan}), tmp_path / "run"))
 
 
+@pytest.mark.alone
 def test_race_stalls_are_exactly_the_dropped_packets(tmp_path: Path) -> None:
     run = measured(tmp_path, fault=FaultPlan.parse("race:p=0.05"), rounds=3, loads=(Load(duration_s=9.5),))
     dropped = exposed = 0
@@ -73,6 +74,7 @@ def test_race_stalls_are_exactly_the_dropped_packets(tmp_path: Path) -> None:
     assert "pattern of the conntrack race" in conclude(summary, find_vetoes(run, summary)).headline
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("workers", [50, 200])
 def test_without_a_fault_nothing_stalls(tmp_path: Path, workers: int) -> None:
     """In 100,000 lookups of each variant, however many rounds a machine needs for them. Trials end before use-vc runs
@@ -92,6 +94,7 @@ def test_without_a_fault_nothing_stalls(tmp_path: Path, workers: int) -> None:
     assert min(counts.values()) >= 100_000
 
 
+@pytest.mark.alone
 def test_a_full_receive_buffer_is_not_called_a_race(tmp_path: Path) -> None:
     names = ("baseline", "node-local", "single-request", "single-request-reopen")
     load = Load(loop="closed", workers=200, duration_s=12)
@@ -151,10 +154,12 @@ def trials_agree(fresh: bool) -> bool:
 
 
 # A neighbour on the machine may slow one trial of three; what is carried over shows each time.
+@pytest.mark.alone
 def test_trials_carry_nothing_over() -> None:
     assert any(trials_agree(fresh=True) for _ in range(3))
 
 
+@pytest.mark.alone
 def test_without_a_new_client_the_same_check_fails() -> None:
     assert not any(trials_agree(fresh=False) for _ in range(3))
 
@@ -211,6 +216,7 @@ def bare_errors_us(backend: LabBackend, program: Path) -> list[float]:
     return errors
 
 
+@pytest.mark.alone
 def test_wire_engine_against_a_capture(tmp_path: Path) -> None:
     """12,000 queries at 500/s, matched by port and id, those of pairs that a race drops included. The error of single
     queries, which leave in a call of their own, against that of a bare loop, in turn within the same minute."""
@@ -239,6 +245,7 @@ def test_wire_engine_against_a_capture(tmp_path: Path) -> None:
     assert p99 <= 1.2 * bare_p99
 
 
+@pytest.mark.alone
 def test_libc_engine_against_a_capture() -> None:
     """10,000 queries and more of 5,000 lookups at 500/s, each of a name of its own, stalls included."""
     names = tuple(f"q{i}.any.cluster.local.".encode() for i in range(5000))
