@@ -64,7 +64,7 @@ test-cluster: setup  ## tests against a real Kubernetes, which is built and star
 verify-cluster: setup  ## the long truth checks there (under 20 minutes)
 	$(call on_cluster,cluster and verify)
 
-verify: setup  ## the long truth checks (under 30 minutes)
+verify: setup  ## the long truth checks (about 20 minutes)
 	@$(call tests,verify and not cluster,-rP)
 
 fuzz: setup  ## damaged and hostile input for all that is read, and for the probe (5 minutes)

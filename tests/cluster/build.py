@@ -15,7 +15,7 @@ COMMANDS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube
 
 
 def build(root: Path) -> Path:
-    """The folder with all programs, compiling those that are missing (about nine minutes on two cores)."""
+    """The folder with all programs, compiling those that are missing (about six minutes on two cores)."""
     programs, work = root / "bin", root / "build"
     work.mkdir(parents=True, exist_ok=True)
     programs.mkdir(exist_ok=True)
@@ -23,8 +23,8 @@ def build(root: Path) -> Path:
         _kubernetes(work, programs)
     if not (programs / "coredns").exists():
         began = time.monotonic()
-        target = f"github.com/coredns/coredns@{COREDNS}"
-        _go(root, programs, "install", "-trimpath", "-ldflags=-s -w", target)
+        flags = ("-trimpath", "-gcflags=all=-dwarf=false", "-ldflags=-s -w")
+        _go(root, programs, "install", *flags, f"github.com/coredns/coredns@{COREDNS}")
         _said("coredns", began)
     return programs
 
@@ -46,22 +46,16 @@ def _kubernetes(work: Path, programs: Path) -> None:
     major, minor, _ = KUBERNETES[1:].split(".")
     version = "-X k8s.io/component-base/version.git"
     flags = f"-s -w {version}Version={KUBERNETES} {version}Major={major} {version}Minor={minor}"
+    began = time.monotonic()
+    made = work / "made"  # a build that is cut short leaves no program
+    made.mkdir(exist_ok=True)
+    # All in one build: linking a program takes one core, and the next program is compiled on the other. Debugging
+    # information is not made, as the linker would only strip it.
+    targets = [f"k8s.io/kubernetes/cmd/{command}" for command in COMMANDS]
+    _go(work, programs, "build", "-trimpath", "-gcflags=all=-dwarf=false", f"-ldflags={flags}", "-o", made, *targets)
     for command in COMMANDS:
-        if not (programs / command).exists():
-            began = time.monotonic()
-            made = programs / f".{command}"  # a build that is cut short leaves no program
-            _go(
-                work,
-                programs,
-                "build",
-                "-trimpath",
-                f"-ldflags={flags}",
-                "-o",
-                made,
-                f"k8s.io/kubernetes/cmd/{command}",
-            )
-            made.replace(programs / command)
-            _said(command, began)
+        (made / command).replace(programs / command)
+    _said("Kubernetes", began)
 
 
 def _go(folder: Path, programs: Path, *arguments: str | Path) -> str:
