@@ -288,6 +288,7 @@ def conditions(run: Run) -> dict[str, Any]:
         "CPUs": environment.get("n_cpus"),
         "CPU model": environment.get("cpu"),
         "backend": backend.get("name"),
+        "images": run.images or None,
         "context": backend.get("context"),
         "API server": backend.get("server"),
         "nameserver": backend.get("nameserver"),

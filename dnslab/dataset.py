@@ -212,6 +212,20 @@ class Run:
         """The targets there were."""
         return [TargetInfo(**target) for target in self.environment["targets"]]
 
+    @property
+    def images(self) -> list[str]:
+        """What the containers ran that lookups were made in: image and digest; none where they were no containers."""
+        places = (self.environment.get("backend") or {}).get("places") or []
+        called = {place.get("target"): place.get("image") for place in places}
+        found = set()
+        for arm in self._arms:
+            extra = arm.start.get("extra") or {}
+            digest = extra.get("debug_image_id") or extra.get("image")
+            name = extra.get("debug_image") or called.get(arm.target)
+            if digest:
+                found.add(f"{name} ({digest})" if name else str(digest))
+        return sorted(found)
+
     @cached_property
     def _arms(self) -> list[ArmRecord]:
         return self.folder.last_arms()

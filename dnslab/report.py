@@ -40,6 +40,7 @@ def measured_on(run: Run) -> str:
         "machine": f"{environment.get('cpu') or environment.get('machine')}, {environment.get('n_cpus')} CPUs",
         "C libraries": ", ".join(f"{t.libc} {t.libc_version}" for t in run.targets),
         "measured in": backend.get("name"),
+        "images": ", ".join(run.images),
         "servers": backend.get("unbound", ""),
         "fault injected": f"{environment.get('fault')} ({backend.get('fault_summary', 'none')})",
         "names": ", ".join(run.plan.names[:5]) + (" ..." if len(run.plan.names) > 5 else ""),

@@ -29,7 +29,7 @@ from dnslab.backends.kubernetes.cluster import (
     zone,
 )
 from dnslab.backends.kubernetes.look import show
-from dnslab.backends.kubernetes.pods import PodSpec
+from dnslab.backends.kubernetes.pods import PodSpec, image_id
 from tests.cluster.cluster import DNS, ROOT, in_node
 from tests.pods import own_pod
 
@@ -116,6 +116,28 @@ def test_a_node_and_a_pod() -> None:
 
 def around(pods: Any, nodes: Any) -> Surroundings:
     return Surroundings({"nodes": nodes, "dns": {"pods": pods}})
+
+
+@pytest.mark.parametrize(
+    ("container", "image"),
+    [
+        ("probe", "docker.io/library/debian@sha256:abc"),
+        ("dnslab-1f", "docker.io/library/busybox@sha256:def"),
+        ("gone", ""),
+        ("starting", ""),
+    ],
+)
+def test_an_image_is_known_by_its_digest(container: str, image: str) -> None:
+    """A mesh has put its own container first, as the API server then lists it."""
+    statuses = [
+        {"name": "istio-proxy", "imageID": "docker.io/istio/proxyv2@sha256:123"},
+        {"name": "starting"},
+        {"name": "probe", "imageID": "docker.io/library/debian@sha256:abc"},
+    ]
+    beside = [{"name": "dnslab-1f", "imageID": "docker.io/library/busybox@sha256:def"}]
+    pod = {"status": {"containerStatuses": statuses, "ephemeralContainerStatuses": beside}}
+    assert image_id(pod, container) == image
+    assert image_id({"status": {}}, container) == ""
 
 
 def test_what_is_unknown_of_a_node_is_not_guessed() -> None:

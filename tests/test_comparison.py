@@ -16,7 +16,8 @@ import scipy.stats
 from dnslab.comparison import Comparison, compare, match_targets
 from dnslab.dataset import open_run
 from dnslab.intervals import newcombe
-from dnslab.plan import Load, Plan, TargetInfo
+from dnslab.plan import DEFAULT_IMAGE, Load, Plan, TargetInfo
+from dnslab.report import measured_on
 from tests.runs import GLIBC, MUSL, rows, write_run
 
 N = 100
@@ -59,6 +60,27 @@ def compared(*paths: Path) -> Comparison:
 
 
 BEFORE = {"baseline": (20, 25, 30), "use-vc": (0, 0, 0)}
+
+
+def test_images_are_told_and_compared_by_digest(tmp_path: Path) -> None:
+    """A tag, as that of the default image, is moved to another image without a word."""
+    plan = Plan(variants=("baseline",), rounds=1, loads=(Load(duration_s=1),))
+    runs = []
+    for digest in ("sha256:abc", "sha256:def"):
+        extra = {"extra": {"image": f"docker.io/library/debian@{digest}"}}
+        path = write_run(
+            tmp_path / digest[-3:], plan, {("baseline", "glibc", 1): rows([1.0] * 10)}, start_changes=extra
+        )
+        environment = json.loads((path / "environment.json").read_text())
+        environment["backend"]["places"] = [{"target": "glibc", "image": DEFAULT_IMAGE}]
+        (path / "environment.json").write_text(json.dumps(environment))
+        runs.append(open_run(path))
+    assert runs[0].images == ["debian:stable-slim (docker.io/library/debian@sha256:abc)"]
+    assert "debian:stable-slim (docker.io/library/debian@sha256:abc)" in measured_on(runs[0])
+    told = [line for line in compare(*runs).differences if line.startswith("images: ")]
+    assert len(told) == 1
+    assert "sha256:abc) before" in told[0]
+    assert "sha256:def) after" in told[0]
 
 
 def test_changes_are_welchs_of_unpaired_rounds(tmp_path: Path) -> None:

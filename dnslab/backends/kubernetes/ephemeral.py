@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, answered
-from dnslab.backends.kubernetes.pods import HOPELESS, READY_TIMEOUT_S
+from dnslab.backends.kubernetes.pods import HOPELESS, READY_TIMEOUT_S, image_id
 from dnslab.errors import NotAble
 
 NAME_PREFIX = "dnslab-"
@@ -48,8 +48,8 @@ def may_be_ended(pod: Mapping[str, Any]) -> bool:
     return not (pod["spec"].get("shareProcessNamespace") or pod["spec"].get("hostPID"))
 
 
-def attach(client: Client, pod: str, image: str, lifetime_s: int) -> str:
-    """Add the container to the pod and give its name once it runs.
+def attach(client: Client, pod: str, image: str, lifetime_s: int) -> tuple[str, str]:
+    """Add the container to the pod and give its name, once it runs, and its image with the digest.
 
     Raises
     ------
@@ -65,9 +65,11 @@ def attach(client: Client, pod: str, image: str, lifetime_s: int) -> str:
         _ = answer.data  # read to its end, or the connection stays open
     deadline_s = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline_s:
-        state = _state(client, pod, name)
+        status = _status(client, pod)
+        listed = status.get("ephemeralContainerStatuses") or []
+        state: dict[str, Any] = next((one["state"] for one in listed if one["name"] == name), {})
         if "running" in state:
-            return name
+            return name, image_id({"status": status}, name)
         waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
         if ended or waiting.get("reason") in HOPELESS:
             said = ended or waiting
@@ -77,10 +79,9 @@ def attach(client: Client, pod: str, image: str, lifetime_s: int) -> str:
     raise NotAble(f"the ephemeral container ({image}) in pod {pod} does not run after {READY_TIMEOUT_S:g} s")
 
 
-def _state(client: Client, pod: str, name: str) -> dict[str, Any]:
+def _status(client: Client, pod: str) -> dict[str, Any]:
     with answered(f"read pod {pod}"):
         answer = client.core().read_namespaced_pod(
             pod, client.namespace, _preload_content=False, _request_timeout=TIMEOUT_S
         )
-    listed = json.loads(answer.data)["status"].get("ephemeralContainerStatuses") or []
-    return next((dict(one["state"]) for one in listed if one["name"] == name), {})
+    return dict(json.loads(answer.data)["status"])

@@ -23,7 +23,7 @@ from dnslab.backends.kubernetes.client import TIMEOUT_S, Client, answered, conne
 from dnslab.backends.kubernetes.node_cache import status
 from dnslab.backends.kubernetes.objects import WORKLOADS, read_workload
 from dnslab.backends.kubernetes.own import PodChannel
-from dnslab.backends.kubernetes.pods import Pods, gone_wrong, hopeless, list_raw
+from dnslab.backends.kubernetes.pods import Pods, gone_wrong, hopeless, image_id, list_raw
 from dnslab.backends.kubernetes.upload import Upload
 from dnslab.errors import DnslabError, NotAble, UsageError
 from dnslab.plan import Plan, TargetInfo
@@ -67,10 +67,10 @@ class Site:
         self.name: str = pod["metadata"]["name"]
         self._where = plan.cluster
         self._bringing = threading.Lock()
-        self.measured_in = container
+        self.measured_in, self.debug_image_id = container, ""
         if self._where.debug_image:
             image = self._where.debug_image
-            self.measured_in = ephemeral.attach(pods.client, self.name, image, lifetime_s(plan))
+            self.measured_in, self.debug_image_id = ephemeral.attach(pods.client, self.name, image, lifetime_s(plan))
         self.upload = self._bring()
         try:
             self.original = edit.refuse_edited(self.upload.shell)
@@ -121,18 +121,17 @@ class ExistingPod:
         """As seen inside the container."""
         site, found = self._site, self._site.upload.found
         seen = site.show(look.RESOLV_CONF, look.KERNEL)
-        statuses = site.pod["status"].get("containerStatuses") or []
-        image = next((one.get("imageID", "") for one in statuses if one["name"] == site.container), "")
         extra = {
             "pod": site.name,
             "container": site.container,
             "address": site.pod["status"].get("podIP", ""),
-            "image": image,
+            "image": image_id(site.pod, site.container),
             "probe": found.kind,
             "fresh": False,
         }
         if self._debug_image:
-            extra |= {"debug_image": self._debug_image, "measured": "the pod's network with the debug image's libc"}
+            extra |= {"debug_image": self._debug_image, "debug_image_id": site.debug_image_id}
+            extra["measured"] = "the pod's network with the debug image's libc"
         return TargetFacts(
             libc=found.libc,
             libc_version=found.version,

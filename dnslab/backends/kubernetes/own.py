@@ -9,7 +9,7 @@ from typing import Any
 from dnslab.backends.base import Channel, TargetFacts
 from dnslab.backends.kubernetes import look
 from dnslab.backends.kubernetes.channel import ExecChannel
-from dnslab.backends.kubernetes.pods import CONTAINER, Pods, run
+from dnslab.backends.kubernetes.pods import CONTAINER, Pods, image_id, run
 from dnslab.errors import DnslabError, StreamTruncated
 
 
@@ -67,7 +67,6 @@ class OwnPod:
     def facts(self) -> TargetFacts:
         """As seen inside the pod."""
         seen = look.show(self.run, self._found.program, [look.RESOLV_CONF, look.KERNEL])
-        status = self._pod["status"]
         return TargetFacts(
             libc=self._found.libc,
             libc_version=self._found.version,
@@ -77,8 +76,8 @@ class OwnPod:
             node=self._pod["spec"]["nodeName"],
             extra={
                 "pod": self.name,
-                "address": status.get("podIP", ""),
-                "image": (status.get("containerStatuses") or [{}])[0].get("imageID", ""),
+                "address": self._pod["status"].get("podIP", ""),
+                "image": image_id(self._pod, CONTAINER),
                 "probe": self._found.kind,
                 **self._extra,
             },

@@ -360,6 +360,16 @@ def _problem(pod: Mapping[str, Any], waited_s: float) -> str:
     return ""
 
 
+def image_id(pod: Mapping[str, Any], container: str) -> str:
+    """The image that a container runs, with its digest, in the kubelet's words; ``""`` where it says none.
+
+    By the container's name: a mesh may have put containers of its own before it.
+    """
+    status = pod["status"]
+    statuses = [*(status.get("containerStatuses") or []), *(status.get("ephemeralContainerStatuses") or [])]
+    return next((str(one.get("imageID") or "") for one in statuses if one["name"] == container), "")
+
+
 def hopeless(pod: Mapping[str, Any]) -> str:
     """Why a container of a pod will not start, in the kubelet's words and one line; ``""`` where one still may."""
     for one in pod["status"].get("containerStatuses") or []:
