@@ -33,8 +33,6 @@ RECORD = np.dtype(list(records.RECORD_FIELDS))
 OUTCOMES = ("answered", "partial", "negative", "failed")
 ANSWERED, PARTIAL, NEGATIVE, FAILED = range(4)
 SLOW_MS = 1_000.0
-#: every lookup as a frame, made with a report
-PARQUET = "lookups.parquet"
 #: of decoded trials that a run keeps: about eight million lookups
 KEPT_BYTES = 512 * 2**20
 #: no trial lasts so long: a plan's longest warm-up and load, and the longest deadline twice, are 97,200 s
@@ -308,9 +306,6 @@ class Run:
             ``slow``, ``over_limit``, ``half_lost``, ``workers_exhausted`` bool; ``n_a``, ``n_aaaa`` uint16. For
             engine wire a row is a query, and ``worker`` holds its port and id: low and high 16 bits.
         """
-        cached = self._parquet(columns)
-        if cached is not None:
-            return cached
         frames = [frame[list(columns)] if columns else frame for frame in self.frames()]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns or ()))
 
@@ -366,17 +361,6 @@ class Run:
                 "n_aaaa": (raw["answers"] >> 16).astype(np.uint16),
             }
         )
-
-    def _parquet(self, columns: Sequence[str] | None) -> pd.DataFrame | None:
-        """What the parquet file holds, where it is at least as new as every raw file and whole."""
-        path = self.path / PARQUET
-        try:
-            made = path.stat().st_mtime_ns
-            if made < max((arm.stream.stat().st_mtime_ns for arm in self._arms), default=0):
-                return None
-            return pd.read_parquet(path, columns=list(columns) if columns else None, page_checksum_verification=True)
-        except (OSError, ValueError):  # ArrowInvalid is the second; what is derived can be made again
-            return None
 
     def _repr_html_(self) -> str:
         plan, listed = self.plan, self.trials()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,11 +14,16 @@ from typing import IO, Literal
 
 import pandas as pd
 
-from dnslab.dataset import PARQUET, Run
+from dnslab.dataset import Run
 from dnslab.errors import UsageError
+from dnslab.files import open_regular
 from dnslab.text import as_csv_cell
 
 Form = Literal["csv", "parquet"]
+#: every lookup, made with a report; dnslab itself never reads it, so that a foreign one changes no figure
+PARQUET = "lookups.parquet"
+#: key in a parquet file's metadata: JSON with size and SHA-256 of the raw bytes of each trial that it was made of
+MADE_OF = b"dnslab.raw"
 #: lookups of a row group: what is in memory at once, beside a trial
 GROUP_ROWS = 1_000_000
 
@@ -48,8 +55,7 @@ def export(run: Run, path: Path, form: Form = "csv") -> int:
 
 
 def keep_parquet(run: Run, folder: Path | None = None) -> Path:
-    """Write the file that ``Run.lookups`` reads while it is not older than the raw bytes, or the same into ``folder``
-    where the run is read-only."""
+    """Write ``lookups.parquet`` into ``folder``, by default the run's own, in place of an earlier one."""
     path = (folder or run.path) / PARQUET
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -107,6 +113,7 @@ def _write_parquet(run: Run, file: IO[bytes]) -> int:
     groups = _groups(run)
     first = next(groups)
     schema = pa.Schema.from_pandas(first, preserve_index=False)
+    schema = schema.with_metadata({**(schema.metadata or {}), MADE_OF: json.dumps(_raw_checksums(run))})
     n_rows = 0
     with (
         ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
@@ -122,3 +129,14 @@ def _write_parquet(run: Run, file: IO[bytes]) -> int:
         if written:
             written.result()
     return n_rows
+
+
+def _raw_checksums(run: Run) -> dict[str, dict[str, int | str]]:
+    """Size and SHA-256 of the raw bytes of each trial, by their place in the run's folder."""
+    found: dict[str, dict[str, int | str]] = {}
+    for arm in run.arms():
+        with contextlib.suppress(FileNotFoundError), open_regular(arm.stream) as raw:
+            size = os.fstat(raw.fileno()).st_size
+            digest = hashlib.file_digest(raw, "sha256").hexdigest()  # type: ignore[arg-type]
+            found[arm.stream.relative_to(run.path).as_posix()] = {"bytes": size, "sha256": digest}
+    return found

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from pyarrow.parquet import ParquetFile
 
 from dnslab import dataset, records
 from dnslab.dataset import Run, open_run, read_stream
 from dnslab.errors import RunNotFound, StreamForeign, StreamTruncated, StreamVersion
-from dnslab.exports import keep_parquet
+from dnslab.exports import MADE_OF, PARQUET, keep_parquet
 from dnslab.plan import Load, Plan
 from dnslab.records import frame
 from tests.runs import rows, stream, write_run
@@ -83,24 +85,35 @@ def test_a_negative_that_was_expected(tmp_path: Path) -> None:
 def test_parquet_gives_the_same_and_is_renewed(run: Run) -> None:
     before = run.lookups()
     path = keep_parquet(run)
-    pd.testing.assert_frame_equal(run.lookups(), before)
-    assert run.lookups(["stall"]).columns.tolist() == ["stall"]
-    raw = run.arms()[0].stream
+    pd.testing.assert_frame_equal(pd.read_parquet(path), before)
     path.write_bytes(b"stale")
-    os.utime(raw, ns=(0, path.stat().st_mtime_ns + 1))
-    pd.testing.assert_frame_equal(run.lookups(), before)
+    pd.testing.assert_frame_equal(pd.read_parquet(keep_parquet(run)), before)
 
 
-def test_a_damaged_parquet_is_made_again(run: Run) -> None:
+def test_a_foreign_parquet_changes_nothing(run: Run, tmp_path: Path) -> None:
+    """Whatever stands beside the raw bytes, however new it is: they alone are read."""
     before = run.lookups()
-    path = keep_parquet(run)
-    whole = path.read_bytes()
-    flipped = [whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :] for at in range(4, 1000, 20)]
-    for damaged in (b"", b"PAR1", whole[: len(whole) // 2], *flipped):
-        path.write_bytes(damaged)
-        pd.testing.assert_frame_equal(run.lookups(), before)
-        assert run.lookups(["stall"]).columns.tolist() == ["stall"]
-    assert len(pd.read_parquet(keep_parquet(run))) == len(before)
+    foreign = write_run(tmp_path / "foreign", PLAN, {("baseline", "glibc", 1): rows([7.0] * 9)})
+    shutil.copyfile(keep_parquet(open_run(foreign)), run.path / PARQUET)
+    for content in (None, b"", b"PAR1", b"\0" * 100):
+        if content is not None:
+            (run.path / PARQUET).write_bytes(content)
+        pd.testing.assert_frame_equal(open_run(run.path).lookups(), before)
+        assert open_run(run.path).lookups(["stall"]).columns.tolist() == ["stall"]
+
+
+def test_a_parquet_tells_what_it_was_made_of(run: Run) -> None:
+    kept = pd.read_parquet(keep_parquet(run))
+    told = json.loads(ParquetFile(run.path / PARQUET).schema_arrow.metadata[MADE_OF])
+    raw = [arm.stream for arm in run.arms()]
+    assert told == {
+        str(path.relative_to(run.path)): {
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        for path in raw
+    }
+    assert len(kept) == len(run.lookups())
 
 
 def test_a_broken_stream_is_read_up_to_its_last_whole_block(tmp_path: Path) -> None:

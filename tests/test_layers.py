@@ -67,7 +67,7 @@ ALLOWED = {
     "intervals": set(),
     "power": {"intervals"},
     "stats": {"dataset", "errors", "intervals", "plan", "power", "records", "resolvconf", "tables"},
-    "exports": {"dataset", "errors", "text"},
+    "exports": {"dataset", "errors", "files", "text"},
     "imported": {"intervals", "stats", "tables", "text"},
     "csvfile": {"errors", "files"},
     "imports": {"csvfile", "errors", "files", "imported"},
