@@ -23,7 +23,7 @@ from dnslab import records
 from dnslab.bundles import open_bundle
 from dnslab.errors import ProbeFailed, RunInvalid, StreamError, StreamForeign, StreamTruncated, StreamVersion
 from dnslab.files import open_regular
-from dnslab.plan import Plan, TargetInfo, trials
+from dnslab.plan import MAX_ARMS, Plan, TargetInfo, trials
 from dnslab.store import ArmRecord, RunFolder, latest_run_path
 from dnslab.text import as_html
 
@@ -208,7 +208,10 @@ class Run:
     @cached_property
     def targets(self) -> list[TargetInfo]:
         """The targets there were."""
-        return [TargetInfo(**target) for target in self.environment["targets"]]
+        found = [TargetInfo(**target) for target in self.environment["targets"]]
+        if self.plan.n_trials * len(found) > MAX_ARMS:
+            raise RunInvalid(f"{self.path}: its plan has more than {MAX_ARMS:,} trials on its targets (docs/limits.md)")
+        return found
 
     @property
     def images(self) -> list[str]:

@@ -42,6 +42,13 @@ from dnslab.yamltext import read_yaml
 
 PLAN_VERSION = 1
 DEFAULT_RATE_PER_S = 200.0
+
+# Far above what anybody compares or reads (docs/limits.md): the cost of a plan stays in proportion to its size.
+MAX_VARIANTS = 1_000
+MAX_LOADS = 100
+MAX_TARGETS = 10_000
+#: trials of a run, counted on each target: a thousand targets, six variants and nine rounds are 54,000
+MAX_ARMS = 200_000
 #: lookups a second that a plan may ask of one target; more than one machine sends
 MOST_PER_S = 1_000_000
 
@@ -258,10 +265,10 @@ class Plan(_Model):
     cluster: ClusterPlan = ClusterPlan()
     nameserver: Endpoint | None = None
     fault: FaultPlan = FaultPlan(name="none")
-    targets: tuple[TargetPlan, ...] = ()
-    variants: tuple[Name, ...] = variants.USUAL
-    custom_variants: dict[Name, CustomVariant] = {}
-    loads: Annotated[tuple[Load, ...], Field(min_length=1)] = (Load(),)
+    targets: Annotated[tuple[TargetPlan, ...], Field(max_length=MAX_TARGETS)] = ()
+    variants: Annotated[tuple[Name, ...], Field(max_length=MAX_VARIANTS)] = variants.USUAL
+    custom_variants: Annotated[dict[Name, CustomVariant], Field(max_length=MAX_VARIANTS)] = {}
+    loads: Annotated[tuple[Load, ...], Field(min_length=1, max_length=MAX_LOADS)] = (Load(),)
     names: Annotated[tuple[str, ...], Field(min_length=1, max_length=65_535)] = ("kubernetes.default",)
     rounds: Annotated[int, Field(ge=1, le=1_000)] = 9
     schedule: Literal["side-by-side", "in-turn"] | None = None
@@ -291,6 +298,8 @@ class Plan(_Model):
             raise ValueError("variants are to be named once each, at least one")
         if len({target.name for target in self.targets}) != len(self.targets):
             raise ValueError("targets are to be named once each")
+        if self.n_trials > MAX_ARMS:
+            raise ValueError(f"variants, loads and rounds make {self.n_trials:,} trials: expected at most {MAX_ARMS:,}")
         return self
 
     def check(self) -> Plan:
@@ -302,11 +311,12 @@ class Plan(_Model):
         """
         for name in self.names:
             check_name(name)
-        for name in [*self.variants, *(v for target in self.targets for v in target.variants or ())]:
+        known = set(self.variants)
+        for name in dict.fromkeys([*self.variants, *(v for target in self.targets for v in target.variants or ())]):
             self.variant(name)
         for target in self.targets:
             for name in target.variants or ():
-                if name not in self.variants:
+                if name not in known:
                     raise InvalidPlan(f"target {target.name!r} names the variant {name!r}, the plan's variants do not")
         return self
 
@@ -317,6 +327,11 @@ class Plan(_Model):
 
     def _repr_html_(self) -> str:
         return f"<pre>{as_html_lines(self.to_yaml())}</pre>"
+
+    @property
+    def n_trials(self) -> int:
+        """Trials on one target that honours all variants."""
+        return len(self.variants) * len(self.loads) * self.rounds
 
     @property
     def order(self) -> Literal["side-by-side", "in-turn"]:
@@ -403,24 +418,38 @@ class Trial:
     targets: tuple[str, ...]
 
 
-def applicable_targets(plan: Plan, variant: Variant, targets: Sequence[TargetInfo]) -> tuple[str, ...]:
-    """Targets on which ``variant`` is wanted and honoured; a plan that names no target wants all of them."""
-    wanted = {target.name: target.variants for target in plan.targets}
-    return tuple(
-        target.name
-        for target in targets
-        if not wanted or target.name in wanted
-        if (chosen := wanted.get(target.name)) is None or variant.name in chosen
-        if variants.not_applicable(variant, target.libc, target.libc_version, target.means) is None
-    )
+def wanted(plan: Plan) -> Callable[[str, str], bool]:
+    """Tell of a target and a variant whether the plan asks for them; a plan that names no target asks for all."""
+    chosen = {one.name: None if one.variants is None else frozenset(one.variants) for one in plan.targets}
+
+    def is_wanted(target: str, variant: str) -> bool:
+        only = chosen.get(target)
+        return not chosen or (target in chosen and (only is None or variant in only))
+
+    return is_wanted
+
+
+def applicable_targets(plan: Plan, targets: Sequence[TargetInfo]) -> Mapping[str, tuple[str, ...]]:
+    """By variant, the targets on which it is wanted and honoured."""
+    is_wanted = wanted(plan)
+    found = {}
+    for variant in map(plan.variant, plan.variants):
+        found[variant.name] = tuple(
+            target.name
+            for target in targets
+            if is_wanted(target.name, variant.name)
+            if variants.not_applicable(variant, target.libc, target.libc_version, target.means) is None
+        )
+    return found
 
 
 def not_applicable(plan: Plan, targets: Sequence[TargetInfo]) -> Mapping[tuple[str, str], str]:
     """Reason by (variant, target) for each pair that is left out because the target's libc ignores the variant."""
     reasons = {}
     for name in plan.variants:
+        variant = plan.variant(name)
         for target in targets:
-            reason = variants.not_applicable(plan.variant(name), target.libc, target.libc_version, target.means)
+            reason = variants.not_applicable(variant, target.libc, target.libc_version, target.means)
             if reason:
                 reasons[name, target.name] = reason
     return reasons
@@ -432,13 +461,17 @@ def trials(plan: Plan, targets: Sequence[TargetInfo]) -> list[Trial]:
     Side by side: a group is all variants of one load in one round. In turn: each trial is a group; within a block of
     as many rounds as there are pairs, each pair stands once in each place (a cyclic Latin square with rows and
     columns shuffled by the seed), so that a drift cannot favour one variant.
+
+    Raises
+    ------
+    InvalidPlan
+        On so many targets these are more than ``MAX_ARMS``.
     """
-    pairs = [
-        (name, index, chosen)
-        for index in range(len(plan.loads))
-        for name in plan.variants
-        if (chosen := applicable_targets(plan, plan.variant(name), targets))
-    ]
+    n_arms = plan.n_trials * len(targets)
+    if n_arms > MAX_ARMS:
+        raise InvalidPlan(f"expected at most {MAX_ARMS:,} trials, counted on each target, saw {n_arms:,}: ask for less")
+    chosen = applicable_targets(plan, targets)
+    pairs = [(name, i, chosen[name]) for i in range(len(plan.loads)) for name in plan.variants if chosen[name]]
     rows = _side_by_side(plan, pairs) if plan.order == "side-by-side" else _in_turn(plan, pairs)
     return [
         Trial(number, round_, group, variant, load_, chosen)

@@ -20,7 +20,7 @@ import pandas as pd
 from dnslab import intervals, power, records, tables
 from dnslab.dataset import FAILED, PARTIAL, SLOW_MS, Lookups, Run
 from dnslab.intervals import Interval, Verdict, upper_bound_when_none
-from dnslab.plan import Load, not_applicable
+from dnslab.plan import Load, not_applicable, wanted
 from dnslab.resolvconf import parse, retry_step_s
 
 SUMMARY_VERSION = 1
@@ -395,7 +395,7 @@ def summarise(run: Run) -> Summary:
     """All figures of ``run``, in one pass over its raw bytes."""
     cells, arms = _gather(run)
     closed = frozenset(i for i, load in enumerate(run.plan.loads) if load.loop == "closed")
-    left_out = not_applicable(run.plan, run.targets)
+    left_out, is_wanted = not_applicable(run.plan, run.targets), wanted(run.plan)
     rows: list[dict[str, Any]] = []
     for load in range(len(run.plan.loads)):
         for target in run.targets:
@@ -408,7 +408,7 @@ def summarise(run: Run) -> Summary:
                     compared = load not in closed and variant != "baseline"
                     effects = _effects(cell, baseline) if compared and baseline else None
                     rows.append(_row(key, cells, effects, run))
-                elif (variant, target.name) in left_out and _wanted(run, target.name, variant):
+                elif (variant, target.name) in left_out and is_wanted(target.name, variant):
                     rows.append(_empty_row(key, target.libc, left_out[variant, target.name]))
     judge(rows)
     return Summary(
@@ -438,12 +438,6 @@ def judge(rows: Sequence[dict[str, Any]]) -> None:
             found = intervals.verdicts([row["effects"][name] for row in family])
             for row, verdict in zip(family, found, strict=True):
                 row["verdicts"][name] = verdict
-
-
-def _wanted(run: Run, target: str, variant: str) -> bool:
-    """Whether the plan asks for ``variant`` on ``target``; a plan that names no target asks for all on all."""
-    chosen = {one.name: one.variants for one in run.plan.targets}
-    return not chosen or (target in chosen and (chosen[target] is None or variant in (chosen[target] or ())))
 
 
 def _row(key: _Key, cells: Mapping[_Key, _Cell], effects: Mapping[str, Interval] | None, run: Run) -> dict[str, Any]:

@@ -173,6 +173,9 @@ class RunFolder:
         RunExists
             There is something at ``path``.
         """
+        written = plan.to_yaml()
+        if len(written.encode()) > files.PLAN_BYTES:
+            raise InvalidPlan(f"the plan is larger than {files.PLAN_BYTES // files.MIB} MiB: ask for fewer names")
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         with _full_disk_is_named(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +183,7 @@ class RunFolder:
                 raise RunExists(f"{path} is there already: give another --out, or go on with --resume {path}")
             temporary.mkdir()
             try:
-                write_once(temporary / "plan.yaml", plan.to_yaml())
+                write_once(temporary / "plan.yaml", written)
                 write_once(temporary / "environment.json", _json({"version": RUN_VERSION, **environment}))
                 (temporary / "trials").mkdir()
                 temporary.rename(path)

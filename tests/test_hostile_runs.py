@@ -9,21 +9,24 @@ import shutil
 import socket
 import stat
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from dnslab import runner, share
+from dnslab import bundles, runner, share
 from dnslab.dataset import open_run
 from dnslab.errors import InvalidPlan, RunInvalid, StreamForeign
 from dnslab.findings import conclude
-from dnslab.plan import Plan, load
+from dnslab.plan import Plan, TargetInfo, load, trials
 from dnslab.stats import sketches, stalls_per_second, summarise
 from dnslab.store import RunFolder
 from dnslab.validity import find_vetoes
 from tests.runs import rows, stream, write_run
+from tests.test_cli import dnslab
 
 TRIAL = "trials/0001/glibc"
 PLAN = Plan(variants=("baseline", "use-vc"), rounds=2)
@@ -258,3 +261,84 @@ def test_the_run_itself_may_be_behind_a_link(run: Path, tmp_path: Path) -> None:
     (tmp_path / "latest").symlink_to(run)
     read(tmp_path / "latest")
     assert share.bundle(tmp_path / "latest", tmp_path / "x.zip").exists()
+
+
+def with_variants(n: int, rounds: int = 1) -> str:
+    names = [f"own-{i}" for i in range(n)]
+    own = {name: {"options": [f"timeout:{1 + i % 30}"]} for i, name in enumerate(names)}
+    loads = [{"rate_per_s": 1, "duration_s": 1}]
+    return yaml.safe_dump({"variants": names, "custom_variants": own, "rounds": rounds, "loads": loads})
+
+
+def test_a_thousand_variants_are_read_in_seconds(tmp_path: Path) -> None:
+    """Each made all others anew whenever it was asked for: 5,000 were not done after 40 s."""
+    with costing(8.0):
+        plan = load(with_variants(1_000, rounds=3))
+        lookups = {(name, "glibc", 1): rows([1.0] * 5) for name in plan.variants[::50]}
+        run = write_run(tmp_path / "run", plan, lookups)
+    with costing(8.0):
+        read(run)
+
+
+@pytest.mark.lab
+def test_a_thousand_variants_are_shown_in_seconds(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(with_variants(1_000))
+    done = dnslab("run", "plan.yaml", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("own-999") >= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (with_variants(5_000), "more than 1,000 keys"),
+        ("variants: [" + ",".join(f"v{i}" for i in range(1_001)) + "]", "variants: .* at most 1000 items"),
+        ("loads: [" + "{rate_per_s: 1}," * 101 + "]", "loads: .* at most 100 items"),
+        ("targets: [" + ",".join(f"t{i}" for i in range(10_001)) + "]", "targets: .* at most 10000 items"),
+        (with_variants(201, rounds=1_000), "201,000 trials: expected at most 200,000"),
+    ],
+)
+def test_a_plan_beyond_all_use_is_refused(text: str, says: str) -> None:
+    with costing(4.0), pytest.raises(InvalidPlan, match=says):
+        load(text)
+
+
+def test_trials_are_counted_on_each_target(run: Path) -> None:
+    plan = Plan(variants=PLAN.variants, rounds=100)
+    targets = [TargetInfo(f"t{i}", "glibc") for i in range(1_001)]
+    with pytest.raises(InvalidPlan, match="saw 200,200"):
+        trials(plan, targets)
+    (run / "plan.yaml").write_text(plan.to_yaml())
+    environment = json.loads((run / "environment.json").read_text())
+    environment["targets"] = [{"name": one.name, "libc": "glibc"} for one in targets]
+    (run / "environment.json").write_text(json.dumps(environment))
+    with costing(2.0), pytest.raises(RunInvalid, match="more than 200,000 trials"):
+        read(run)
+
+
+def packed(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_bundle_costs_no_more_than_it_is_worth(run: Path, tmp_path: Path) -> None:
+    """300 MB of comments made a bundle of 308 KB, which took over a minute and 718 MB to read."""
+    whole = {f"run/{path.relative_to(run)}": path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    comments = packed(tmp_path / "comments.zip", {**whole, "run/plan.yaml": b"#" + b"x" * 300_000_000})
+    with costing(1.0), pytest.raises(RunInvalid, match=r"'run/plan\.yaml' is larger than any"):
+        open_run(comments)
+    zeros = {f"run/{TRIAL}.dnsr": b"\0" * 100_000_000}
+    with costing(1.0), pytest.raises(RunInvalid, match="unpacks to over 100 times its size"):
+        open_run(packed(tmp_path / "zeros.zip", {**whole, **zeros}))
+    assert open_run(packed(tmp_path / "whole.zip", whole)).arms()
+
+
+def test_an_honest_bundle_is_far_from_the_limit(tmp_path: Path) -> None:
+    """Even of quick lookups of one name, which shrink most."""
+    lookups = {(v, "glibc", r): rows([1.0] * 20_000) for v in PLAN.variants for r in (1, 2)}
+    run = write_run(tmp_path / "run", PLAN, lookups)
+    made = share.bundle(run, tmp_path / "x.zip")
+    size = sum(path.stat().st_size for path in run.rglob("*") if path.is_file())
+    assert size < bundles.MAX_RATIO / 2 * made.stat().st_size

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from dnslab import files
 from dnslab.cli.results import write_report
 from dnslab.errors import InvalidPlan, UsageError
 from dnslab.text import echo, echo_text
@@ -123,7 +124,7 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
         value = asked.get(option.name or "")
         if value == "" or (isinstance(value, tuple) and "" in value):
             raise UsageError(f"{option.opts[0]} was given an empty text")
-    base = plans.load(plan_file.read_text(encoding="utf-8"), str(plan_file)) if plan_file else plans.Plan()
+    base = plans.load(files.read_given(plan_file, files.PLAN_BYTES), str(plan_file)) if plan_file else plans.Plan()
     data = base.model_dump()
     direct = ("backend", "nameserver", "rounds", "seed", "schedule", "limit_ms", "fault")
     data.update({key: asked[key] for key in direct if asked[key] is not None})
@@ -207,22 +208,18 @@ def _target(text: str) -> dict[str, Any]:
 
 def _names_in(path: Path) -> list[str]:
     """Names of a file in dnsperf's form. The resolver always asks A and AAAA, so other types are refused."""
-    names: list[str] = []
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not a text in UTF-8: expected `name A` or `name AAAA` a line") from error
+    names: dict[str, None] = {}
+    text = files.text(files.read_given(path, files.PLAN_BYTES), path)
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words or words[0].startswith((";", "#")):
             continue
         if len(words) > 2 or (len(words) == 2 and words[1].upper() not in ("A", "AAAA")):
-            raise UsageError(f"{path} line {number}: expected `name A` or `name AAAA`, saw {line.strip()!r}")
-        if words[0] not in names:
-            names.append(words[0])
+            raise UsageError(f"{path} line {number}: expected `name A` or `name AAAA`, saw {line.strip()[:80]!r}")
+        names[words[0]] = None
     if not names:
         raise UsageError(f"{path} names nothing to look up")
-    return names
+    return list(names)
 
 
 def _print_dry_run(plan: Any, out: Path | None) -> None:
