@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dnslab import closeup, comparison, costs, exports, gates, overview, sweeps, timeline
+from dnslab import closeup, comparison, costs, exports, gates, overview, share, sweeps, timeline
 from dnslab.dataset import Run, open_run
 from dnslab.findings import Findings, conclude
 from dnslab.plan import Plan
 from dnslab.progress import print_summary
 from dnslab.stats import Summary, summarise
 from dnslab.validity import find_vetoes
-from tests.fuzz import mutate
+from tests.fuzz import mutate, streams
 from tests.fuzz.harness import reading
 from tests.runs import rows, write_run
 
@@ -53,6 +53,12 @@ def _changed(rng: random.Random, data: bytes) -> bytes:
     return mutate.raw(rng, made) if rng.random() < 0.1 else made
 
 
+def _stream(rng: random.Random) -> bytes:
+    """Records that no probe writes, in a stream that is whole, or not."""
+    made = streams.with_totals(streams.frames(rng))
+    return streams.joined(made) if rng.random() < 0.8 else streams.damaged(rng, made)
+
+
 Reader = Callable[[Run, Summary, Findings, Path], object]
 
 #: what else is made of a run, one of them a case
@@ -72,28 +78,34 @@ READERS: tuple[Reader, ...] = (
     lambda run, summary, found, scratch: closeup.follow(run),
     lambda run, summary, found, scratch: (overview.headlines([run]).to_text(80), sweeps.swept(summary)),
     lambda run, summary, found, scratch: exports.export(run, scratch / "out.csv"),
+    lambda run, summary, found, scratch: share.redacted(run.path, scratch / "redacted"),
 )
 
 
 def case(rng: random.Random, folder: Path, counts: Counter[str]) -> None:
     changed = dict(files())
-    names = [name for name in changed if name.endswith(".json")]
-    chosen = (
-        {name for name in names if name == "environment.json"}
-        if rng.random() < 0.3
-        else set(rng.sample(names, rng.choice((1, 1, 3))))
-    )
-    for name in chosen:
-        changed[name] = _changed(rng, changed[name])
-        counts["files changed"] += 1
+    for name in _chosen(rng):
+        changed[name] = _stream(rng) if name.endswith(".dnsr") else _changed(rng, changed[name])
+        counts["streams changed" if name.endswith(".dnsr") else "JSON changed"] += 1
     _write(folder, changed)
-    (folder / "out.csv").unlink(missing_ok=True)
-    with reading(counts, "runs"), contextlib.redirect_stdout(io.StringIO()):
+    with (
+        tempfile.TemporaryDirectory(dir=folder.parent) as scratch,
+        contextlib.redirect_stdout(io.StringIO()),
+        reading(counts, "runs"),
+    ):
         run = open_run(folder)
         summary = summarise(run)
         found = conclude(summary, find_vetoes(run, summary))
-        rng.choice(READERS)(run, summary, found, folder)
+        rng.choice(READERS)(run, summary, found, Path(scratch))
         counts["runs read"] += 1
+
+
+def _chosen(rng: random.Random) -> list[str]:
+    """Files to change: some of one kind, or the environment alone."""
+    if rng.random() < 0.3:
+        return ["environment.json"]
+    ending = rng.choice((".json", ".json", ".dnsr"))
+    return rng.sample([name for name in files() if name.endswith(ending)], rng.choice((1, 1, 3)))
 
 
 def _write(folder: Path, changed: dict[str, bytes]) -> None:

@@ -13,6 +13,7 @@ import shutil
 import signal
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -97,7 +98,7 @@ def run(
     """
     result = Result(name, seed)
     began = time.monotonic()
-    with _no_hang():
+    with _no_hang(), warnings.catch_warnings(action="error"):  # a warning of Python's would stand on a user's terminal
         number = first
         while not (n_cases is not None and number >= first + n_cases):
             if seconds is not None and time.monotonic() - began >= seconds:
