@@ -205,7 +205,7 @@ def _settling(lookups: Lookups) -> dict[str, float]:
     if not len(when):
         return {"early_ms": math.nan, "late_ms": math.nan}
     first_s, span_s = float(when.min()), float(when.max() - when.min())
-    early, late = when < first_s + span_s / 5, when >= first_s + span_s / 2
+    early, late = when <= first_s + span_s / 5, when >= first_s + span_s / 2  # both, of a single lookup
     return {
         name: float(np.median(lookups.response_ms[chosen])) for name, chosen in (("early_ms", early), ("late_ms", late))
     }

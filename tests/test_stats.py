@@ -258,3 +258,11 @@ def test_shares_by_target_worst_first(tmp_path: Path) -> None:
     assert frame["low"].tolist() == pytest.approx([0, 0, max(0, low), 0, 0, 0])
     assert frame["high"].tolist() == pytest.approx([none, none, high, none, none, none])
     assert len(summary.by_target(load=1)) == 0
+
+
+def test_a_trial_of_a_single_lookup_is_summarised_without_a_warning(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline",), rounds=1)
+    summary = summarise(open_run(write_run(tmp_path / "run", plan, {("baseline", "glibc", 1): rows([3.0])})))
+    row = summary.row("baseline", "glibc")
+    assert row
+    assert (row["n"], row["p50_ms"]) == (1, 3.0)
