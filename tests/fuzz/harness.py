@@ -48,9 +48,11 @@ class Result:
     failures: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        counted = ", ".join(f"{n:,} {what} ({n / max(self.spent_s, 1e-9):,.0f}/s)" for what, n in self.counts.items())
+        counted = ", ".join(f"{n:,} {what}" for what, n in self.counts.items())
+        per_s = next(iter(self.counts.values()), 0) / max(self.spent_s, 1e-9)
         return (
-            f"{self.name}: {counted}; {self.n_cases:,} cases of seed {self.seed} in {self.spent_s:.0f} s, "
+            f"{self.name}: {counted}; {self.n_cases:,} cases of seed {self.seed} in {self.spent_s:.0f} s "
+            f"({per_s:,.0f}/s), "
             f"peak memory {peak_bytes() >> 20} MiB, {len(self.failures)} different failures"
         )
 

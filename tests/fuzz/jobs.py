@@ -359,6 +359,7 @@ def _reap(selector: selectors.BaseSelector, talks: dict[int, _Talk], talk: _Talk
     started = bool(talk.went_s) and (talk.n_records or talk.decoder.trailer)
     counts[f"{talk.libc} engines started"] += bool(started)
     counts["lookups"] += talk.n_records
+    counts["MiB of the largest probe"] = max(counts["MiB of the largest probe"], usage.ru_maxrss >> 10)
     counts["refused"] += talk.decoder.header is None
     counts["ended by their deadline or ours"] += bool(talk.went_s) and talk.decoder.trailer is None
     try:

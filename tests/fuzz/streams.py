@@ -114,10 +114,10 @@ def read(data: bytes, rng: random.Random) -> None:
 def case(rng: random.Random, folder: Path, counts: Counter[str]) -> None:
     made = with_totals(frames(rng))
     path = folder / "glibc.dnsr"
+    counts["streams"] += PER_CASE
     with reading(counts, "batches"):
         for i in range(PER_CASE):
             data = joined(with_totals(frames(rng))) if i % 20 == 0 else damaged(rng, made)
-            counts["streams"] += 1
             try:
                 read(data, rng)
             except DnslabError:
