@@ -330,7 +330,7 @@ def case(rng: random.Random, folder: Path, counts: Counter[str]) -> None:
 
 def _drawn(rng: random.Random) -> list[tuple[int, str]]:
     libcs = list(BUILDS)
-    return [(rng.getrandbits(60), libcs[rng.random() < 0.3]) for _ in range(PER_CASE)]
+    return [(rng.getrandbits(60), libcs[rng.random() < 0.5]) for _ in range(PER_CASE)]
 
 
 def _hear(selector: selectors.BaseSelector, talk: _Talk, defects: list[Defect]) -> None:
