@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import struct
 import sys
 from collections.abc import Callable
@@ -145,4 +146,5 @@ async def main(seed: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started it
     asyncio.run(main(sys.argv[1]))
