@@ -24,6 +24,7 @@ from dnslab.bundles import open_bundle
 from dnslab.errors import ProbeFailed, RunInvalid, StreamError, StreamForeign, StreamTruncated, StreamVersion
 from dnslab.files import open_regular
 from dnslab.plan import MAX_ARMS, Plan, TargetInfo, trials
+from dnslab.standstill import standstill_s
 from dnslab.store import ArmRecord, RunFolder, latest_run_path
 from dnslab.text import as_html
 
@@ -62,7 +63,8 @@ def _error(code: int) -> str:
 class Lookups:
     """Columns of one trial on one target, as arrays of equal length, warm-up excluded; see ``Run.lookups``.
 
-    ``warmup`` are the raw records of the warm-up, which what is counted on the path includes.
+    ``warmup`` are the raw records of the warm-up, which what is counted on the path includes. ``standstill_s`` is how
+    long the probe was stopped, see ``standstill``.
     """
 
     arm: ArmRecord
@@ -72,6 +74,7 @@ class Lookups:
     outcome: npt.NDArray[np.int8]
     raw: npt.NDArray[Any]
     warmup: npt.NDArray[Any]
+    standstill_s: float = 0.0
 
     @property
     def n_bytes(self) -> int:
@@ -105,7 +108,13 @@ class Lookups:
 
 def read_stream(path: Path) -> tuple[npt.NDArray[Any], RunInvalid | None]:
     """Records of a raw file up to its last whole block, and what is wrong with it (None when it is whole)."""
-    blocks = []
+    raw, _, problem = _read_stream(path)
+    return raw, problem
+
+
+def _read_stream(path: Path) -> tuple[npt.NDArray[Any], list[int], RunInvalid | None]:
+    """As ``read_stream``; in the middle, when each heartbeat was sent."""
+    blocks, beats_ns = [], []
     decoder = records.StreamDecoder()
     problem: RunInvalid | None = None
     try:
@@ -116,12 +125,14 @@ def read_stream(path: Path) -> tuple[npt.NDArray[Any], RunInvalid | None]:
                 for message in decoder.feed(data):
                     if isinstance(message, records.Records):
                         blocks.append(message.data)
+                    elif isinstance(message, records.Heartbeat):
+                        beats_ns.append(message.elapsed_ns)
                 decoder.close()
             except (StreamError, ProbeFailed) as error:
                 problem = type(error)(f"{path}: {error}")
-            return np.frombuffer(b"".join(blocks), dtype=RECORD), problem
+            return np.frombuffer(b"".join(blocks), dtype=RECORD), beats_ns, problem
     except FileNotFoundError:
-        return np.empty(0, RECORD), StreamTruncated(f"{path}: there are no raw bytes")
+        return np.empty(0, RECORD), [], StreamTruncated(f"{path}: there are no raw bytes")
 
 
 def _outcomes(arm: ArmRecord, raw: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
@@ -150,9 +161,10 @@ def decode(arm: ArmRecord) -> Lookups:
     StreamTruncated, StreamForeign, StreamVersion
         The trial ended well, but its raw bytes are not whole any more, or not a probe's.
     """
-    raw, problem = read_stream(arm.stream)
+    raw, beats_ns, problem = _read_stream(arm.stream)
     if problem and (arm.status == "complete" or isinstance(problem, StreamVersion)):
         raise problem
+    standstill = standstill_s(beats_ns, raw)
     warmup, raw = _split(raw)
     intended_s, response_ms, service_ms = raw["intended_ns"] / 1e9, *(_elapsed_ms(raw, at) for at in _SINCE)
     try:
@@ -160,7 +172,7 @@ def decode(arm: ArmRecord) -> Lookups:
     except IndexError:
         raise StreamForeign(f"{arm.stream}: a lookup is of a name that the trial's start.json does not have") from None
     _check_times(arm, intended_s, response_ms, service_ms)
-    return Lookups(arm, intended_s, response_ms, service_ms, outcome, raw, warmup)
+    return Lookups(arm, intended_s, response_ms, service_ms, outcome, raw, warmup, standstill)
 
 
 def _check_times(arm: ArmRecord, intended_s: npt.NDArray[np.float64], *elapsed_ms: npt.NDArray[np.float64]) -> None:

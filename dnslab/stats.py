@@ -183,6 +183,7 @@ def _count(lookups: Lookups, limit_ms: float) -> dict[str, float]:
         "clock_error_ms": ((lookups.arm.end or {}).get("clock") or {}).get("error_ns", 0) / 1e6,
         **_settling(lookups),
         **_warmth(lookups),
+        "standstill_s": lookups.standstill_s,
         "complete": int(lookups.arm.status == "complete"),
     }
 

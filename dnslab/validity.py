@@ -52,6 +52,7 @@ def find_vetoes(run: Run, summary: Summary) -> list[Veto]:
     """All that hold, gravest first."""
     found = [
         *_missing(run),
+        *_stood_still(summary),
         *_generator(summary),
         *_exhausted(summary),
         *_exposure(run, summary),
@@ -96,6 +97,15 @@ def _measured(summary: Summary, worst: str = "") -> list[Mapping[str, Any]]:
     """Rows that were measured, those with the highest share of ``worst`` first."""
     rows = [row for row in summary.rows if row["not_applicable"] is None]
     return sorted(rows, key=lambda row: -_share(row, worst)) if worst else rows
+
+
+def _stood_still(summary: Summary) -> Iterator[Veto]:
+    for arm in sorted(summary.arms, key=lambda arm: -arm["standstill_s"]):
+        if arm["standstill_s"]:
+            who = f"{arm['variant']} on {arm['target']}, round {arm['round']}"
+            seen = f"{who}: the probe was stopped for {arm['standstill_s']:.1f} s, or its machine was"
+            advice = "what was in flight took that long without DNS being at fault: measure again"
+            yield Veto("probe stood still", "void", seen, advice)
 
 
 def _generator(summary: Summary) -> Iterator[Veto]:
