@@ -25,6 +25,8 @@ Number = Annotated[int | float, Field(ge=-(2**64), le=2**64, allow_inf_nan=False
 Count = Annotated[int, Field(ge=0, le=2**64)]
 Milliseconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+#: nanoseconds since the run began: a hundred years at most
+Elapsed = Annotated[int, Field(ge=0, lt=2**62)]
 Counters = Annotated[dict[str, Number], Field(max_length=MAX_COUNTERS)]
 
 
@@ -58,6 +60,7 @@ class Start(_Checked):
     stall_ms: Milliseconds
     deadline_s: Seconds
     started_realtime_ns: Annotated[int, Field(ge=0, lt=2**63)]
+    started_elapsed_ns: Elapsed | None = None
     counters: Counters
 
     @model_validator(mode="after")
@@ -92,6 +95,8 @@ class End(_Checked):
     clock: Clock | None = None
     counters: Counters | None = None
     exposed_counted: Count | None = None
+    finished_realtime_ns: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    finished_elapsed_ns: Elapsed | None = None
 
 
 class _Open(BaseModel):

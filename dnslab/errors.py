@@ -9,7 +9,8 @@ DnslabError
 │   │   ├── StreamForeign        they are not, or no longer, a probe's
 │   │   └── StreamVersion        they are of a newer or older format
 │   ├── ProbeFailed              the probe refused its job or died
-│   └── StorageFull              the disk is full
+│   └── StorageFailed            the run's files cannot be written any more
+│       └── StorageFull          the disk is full
 └── Interrupted (130)            the user ended it; what was measured is kept
 
 Status 1 is no error: a gate's limit is broken. Any other exception is a defect of dnslab, and ends with status 5.
@@ -18,6 +19,8 @@ Messages are one line: what was expected, what was seen, what can be done.
 """
 
 from __future__ import annotations
+
+import errno
 
 #: exit status of the command line after an exception that nobody foresaw
 DEFECT = 5
@@ -87,8 +90,37 @@ class ProbeFailed(RunInvalid):
     """The probe refused its job, or ended without a word."""
 
 
-class StorageFull(RunInvalid):
-    """The disk is full: the run stopped and keeps what it has."""
+class StorageFailed(RunInvalid):
+    """The run's files cannot be written any more: the run stopped and keeps what it has."""
+
+
+class StorageFull(StorageFailed):
+    """The disk is full."""
+
+
+#: the operating system refused, and dnslab cannot help it
+_REFUSALS = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+    | {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENAMETOOLONG}
+)
+_NO_MEMORY = "there is too little free memory for that: free some of it"
+
+
+def refusal(error: BaseException) -> str:
+    """What the operating system refused, in words; ``""`` where that is not what ``error`` says."""
+    match error:
+        case MemoryError():
+            return _NO_MEMORY
+        case ImportError() if "failed to map segment" in str(error) or "annot allocate memory" in str(error):
+            return _NO_MEMORY
+        case RuntimeError() if "can't start new thread" in str(error):
+            return "no more threads can be had: raise the limit of processes (`ulimit -u`, or that of the container)"
+        case FileNotFoundError() if "temporary directory" in str(error):
+            return "there is no folder for temporary files: set TMPDIR to one that can be written to"
+        case OSError() if error.errno in _REFUSALS:
+            where = f"{error.filename}: " if error.filename else ""
+            return f"{where}{(error.strerror or 'refused').lower()}"
+    return ""
 
 
 class Interrupted(DnslabError):

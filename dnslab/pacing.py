@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
+
+from dnslab.store import ArmRecord
 
 #: between the last target's readiness and the start instant: every probe must have its GO by then. Sent all at once
 #: to 100 pods through one API server, the last came a second after the first.
@@ -33,6 +36,22 @@ class Pace:
         factor = self._spent_s / self._planned_s if self._planned_s else 1.0
         elapsed_s = time.monotonic() - self._began_s
         return max(0.0, factor * self._this_s - elapsed_s) + factor * self._later_s
+
+
+class RunClock:
+    """Nanoseconds since a run began, by the monotonic clock, so that nobody who sets the time moves trials.
+
+    That clock means nothing in another process: a resume goes on where the last trial ended, plus what has passed on
+    the wall clock since. ``arms`` are those that are there already.
+    """
+
+    def __init__(self, arms: Sequence[ArmRecord]) -> None:
+        elapsed_ns, wall_ns = max((pair for arm in arms for pair in arm.clocks_ns), default=(0, time.time_ns()))
+        self._offset_ns = elapsed_ns + max(0, time.time_ns() - wall_ns) - time.monotonic_ns()
+
+    def elapsed_ns(self) -> int:
+        """Now."""
+        return time.monotonic_ns() + self._offset_ns
 
 
 class StartInstant:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,14 @@ REPORT_NEEDS = (
     *("numpy", "pandas", "scipy", "matplotlib", "seaborn", "pyarrow"),
     *("papermill", "nbconvert", "nbformat", "nbclient", "ipykernel"),
 )
+#: files that dnslab, or a probe, has open beside those that the next two count: pipes, libraries, files of the run
+OWN_FILES = 40
+#: of each client that is measured at the same time: pipes, its raw file, what starts and ends it
+FILES_PER_CLIENT = 8
+#: what the lab's unbound asks for at least, for 2,000 connections
+LAB_FILES = 2_048
+#: more is of no use, and some systems allow a billion
+MOST_FILES = 65_536
 #: the longest path inside a run folder, for a target of a usual name
 LONGEST_INSIDE = "trials/0001.10/some-deployment-0123456789-abcde.ground-truth.json"
 
@@ -43,6 +52,37 @@ def check_targets(plan: Plan, targets: Sequence[TargetInfo]) -> None:
     if not plans.trials(plan, targets):
         raise UsageError("nothing to measure: no variant of the plan applies to any of its targets")
     limits.check_load(plan, targets)
+
+
+def allow_open_files(plan: Plan, targets: Sequence[TargetInfo]) -> None:
+    """Raise the limit of open files for this process and the probes that it starts, as far as the system lets it.
+
+    A lookup for which no socket can be had fails, and counts as a failure of DNS.
+
+    Raises
+    ------
+    NotAble
+        The plan needs more than this process may have.
+    """
+    import resource
+
+    n_clients = Counter({trial.group: 0 for trial in plans.trials(plan, targets)})
+    for trial in plans.trials(plan, targets):
+        n_clients[trial.group] += len(trial.targets)
+    needed = OWN_FILES + FILES_PER_CLIENT * max(n_clients.values(), default=0)
+    if plan.backend != "kubernetes":  # there a probe has the limit of its container
+        needed = max(needed, OWN_FILES + max(load.workers for load in plan.loads))
+    if plan.backend == "lab":
+        needed = max(needed, LAB_FILES)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        wanted = max(soft, needed, min(hard, MOST_FILES))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+    except (OSError, ValueError) as error:
+        raise NotAble(
+            f"the plan needs {needed:,} open files, {hard:,} are allowed here: raise the limit (`ulimit -n {needed}`), "
+            "or ask for fewer workers (-c)"
+        ) from error
 
 
 def check_new_folder(path: Path) -> None:

@@ -54,7 +54,7 @@ def line(progress: Progress) -> str:
 
 @contextlib.contextmanager
 def shown() -> Iterator[OnProgress]:
-    """Give what ``runner.run`` takes as ``on_progress``."""
+    """Give what ``runner.run`` takes as ``on_progress``. Where it cannot be written, a run goes on without."""
     if _in_notebook():
         with _in_cell() as on_progress:
             yield on_progress
@@ -68,7 +68,8 @@ def shown() -> Iterator[OnProgress]:
             nonlocal last
             if time.monotonic() - last >= PLAIN_INTERVAL_S:
                 last = time.monotonic()
-                echo(line(progress), err=True)
+                with contextlib.suppress(OSError):
+                    echo(line(progress), err=True)
 
         yield plain
 
@@ -96,8 +97,19 @@ def _live() -> Iterator[OnProgress]:
     from rich.console import Console
     from rich.live import Live
 
-    with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
-        yield lambda progress: live.update(_table(progress))
+    # It is drawn here alone: a thread of its own would end with a traceback when the terminal has gone.
+    live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+
+    def update(progress: Progress) -> None:
+        with contextlib.suppress(OSError):
+            live.update(_table(progress), refresh=True)
+
+    live.start()
+    try:
+        yield update
+    finally:
+        with contextlib.suppress(OSError):
+            live.stop()
 
 
 def _table(progress: Progress) -> RenderableType:

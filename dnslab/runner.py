@@ -25,12 +25,15 @@ from dnslab import plan as plans
 from dnslab.backends import completed, known_targets, open_backend
 from dnslab.backends.base import Arm, Backend, Expected, Target, TargetFacts
 from dnslab.conversation import Conversation
-from dnslab.errors import DnslabError, Interrupted, RunInvalid, StorageFull
-from dnslab.pacing import CLOCKS_AT_ONCE, Pace, StartInstant
+from dnslab.errors import DnslabError, Interrupted, NotAble, RunInvalid, StorageFailed, refusal
+from dnslab.pacing import CLOCKS_AT_ONCE, Pace, RunClock, StartInstant
 from dnslab.plan import Plan, Trial
 from dnslab.probe.job import encode
-from dnslab.store import ArmWriter, RunFolder, new_run_path
+from dnslab.store import ArmWriter, RunFolder, resume_command
 from dnslab.trial import describe, make_job
+
+#: a probe that is told to start this long after the start instant has missed too much of its load
+LATE_START_S = 2.0
 
 
 @dataclass
@@ -88,20 +91,28 @@ def run(
         On Ctrl-C; likewise.
     """
     checked = completed((plan if isinstance(plan, Plan) else Plan.model_validate(dict(plan))).check())
-    path = new_path(checked, out, results)
-    check(checked, path)
-    preflight.check_targets(checked, known_targets(checked))
+    check(checked, out, results)
+    targets = known_targets(checked)
+    preflight.check_targets(checked, targets)
+    preflight.allow_open_files(checked, targets)
     with _opened_backend(checked) as backend:
         preflight.check_targets(checked, backend.targets())  # now that their libc is known, in a cluster too
         expected = _expected(checked, backend)
         before = health.before(checked, backend, expected)
-        folder = RunFolder.create(path, checked, environment(checked, backend, before))
-        _Runner(folder, backend, expected, before, on_progress).go()
-    return path
+        described = environment(checked, backend, before)
+        if out is None:
+            folder = RunFolder.create_in(_results(results), checked, described)
+        else:
+            folder = RunFolder.create(Path(out), checked, described)
+        with folder.claimed():
+            _Runner(folder, backend, expected, before, on_progress).go()
+    return folder.path
 
 
-def check(plan: Plan, path: Path) -> None:
-    """Check what can be known of ``plan``, and of ``path`` for its run folder, before a backend is asked anything.
+def check(plan: Plan, out: Path | str | None = None, results: Path | str | None = None) -> None:
+    """Check ``plan``, and the place of its run folder, as far as that can be done before a backend is asked anything.
+
+    Parameters are those of ``run``.
 
     Raises
     ------
@@ -109,13 +120,11 @@ def check(plan: Plan, path: Path) -> None:
         As ``backends.check`` and ``preflight.check_new_folder`` do.
     """
     backends.check(plan)
-    preflight.check_new_folder(path)
+    preflight.check_new_folder(_results(results) / f"<UTC time>-{plan.name}" if out is None else Path(out))
 
 
-def new_path(plan: Plan, out: Path | str | None = None, results: Path | str | None = None) -> Path:
-    """Where ``run`` puts its run folder, which is not made yet."""
-    base = Path(results or os.environ.get("DNSLAB_RESULTS", "results"))
-    return new_run_path(base, plan.name) if out is None else Path(out)
+def _results(results: Path | str | None) -> Path:
+    return Path(results or os.environ.get("DNSLAB_RESULTS", "results"))
 
 
 def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
@@ -125,8 +134,10 @@ def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
     """
     folder = RunFolder(Path(path))
     preflight.check_writable(folder.path)
-    limits.check_load(folder.plan, known_targets(folder.plan))
-    with _opened_backend(folder.plan) as backend:
+    targets = known_targets(folder.plan)
+    limits.check_load(folder.plan, targets)
+    preflight.allow_open_files(folder.plan, targets)
+    with folder.claimed(), _opened_backend(folder.plan) as backend:
         expected = _expected(folder.plan, backend)
         before = health.before(folder.plan, backend, expected)
         folder.add_environment(environment(folder.plan, backend, before))
@@ -215,6 +226,7 @@ class _Runner:
         self._stopped_by = "the user"
         self._failures: list[str] = []
         self._pace = Pace()
+        self._clock = RunClock(folder.last_arms())
         self._clocks = threading.Semaphore(CLOCKS_AT_ONCE)
 
         control = health.control_trial(self._plan, backend.targets()).variant
@@ -227,25 +239,21 @@ class _Runner:
         try:
             self._run_groups(groups)
         except KeyboardInterrupt:
-            raise Interrupted(
-                f"interrupted after {self._progress.n_done} of {len(trials)} trials, all kept: "
-                f"`dnslab run --resume {self._folder.path}` goes on"
-            ) from None
+            n_done = f"{self._progress.n_done} of {len(trials)} trials"
+            raise Interrupted(f"interrupted after {n_done}, {self._goes_on}") from None
         except _Worse as worse:
-            raise RunInvalid(
-                f"{worse}: aborted with {self._n_whole(trials)} of {len(trials)} trials whole, all kept: "
-                f"`dnslab run --resume {self._folder.path}` goes on"
-            ) from None
+            raise RunInvalid(f"{worse}: aborted with {self._whole_of(trials)} whole, {self._goes_on}") from None
         except DnslabError as error:
             kind = type(error) if isinstance(error, RunInvalid) else RunInvalid
-            raise kind(
-                f"{error}: {self._n_whole(trials)} of {len(trials)} trials are whole, all kept: "
-                f"`dnslab run --resume {self._folder.path}` goes on"
-            ) from error
+            raise kind(f"{error}: {self._whole_of(trials)} are whole, {self._goes_on}") from error
+        except (OSError, MemoryError, RuntimeError) as error:
+            if not (refused := refusal(error)):
+                raise
+            raise NotAble(f"{refused}: {self._whole_of(trials)} are whole, {self._goes_on}") from error
         if self._failures:
             raise RunInvalid(
                 f"{len(self._failures)} of {len(trials)} trials are not whole ({self._failures[0]}): "
-                f"`dnslab run --resume {self._folder.path}` measures them again"
+                f"{resume_command(self._folder.path)} measures them again"
             )
 
     def _run_groups(self, groups: Sequence[Sequence[Trial]]) -> None:
@@ -268,8 +276,18 @@ class _Runner:
         incomplete = {t.group for t in trials if any((t.number, name) not in complete for name in t.targets)}
         return [trial for trial in trials if trial.group in incomplete]
 
-    def _n_whole(self, trials: Sequence[Trial]) -> int:
-        return len(trials) - len(self._missing(trials))
+    @property
+    def _goes_on(self) -> str:
+        if not self._folder.path.exists():
+            return "and the run folder has gone"
+        return f"all kept: {resume_command(self._folder.path)} goes on"
+
+    def _whole_of(self, trials: Sequence[Trial]) -> str:
+        try:
+            n_missing = len(self._missing(trials))
+        except (DnslabError, OSError):  # the folder has gone, or was changed
+            n_missing = len(trials)
+        return f"{len(trials) - n_missing} of {len(trials)} trials"
 
     def _group_s(self, group: Sequence[Trial]) -> float:
         loads = [self._plan.loads[trial.load] for trial in group]
@@ -283,11 +301,20 @@ class _Runner:
             self._measure(clients, then)
         finally:
             self._stopping.set()
-            for _ in self._pool.map(lambda client: client.target.close(), clients):
-                pass
+            self._close_all(clients)
             self._stopping.clear()
         self._progress.n_done += len(group)
         self._progress.running = ()
+
+    def _close_all(self, clients: Sequence[_Client]) -> None:
+        try:
+            closing = [self._pool.submit(client.target.close) for client in clients]
+        except RuntimeError:  # no more threads can be had
+            for client in clients:
+                client.target.close()
+            raise
+        for future in closing:
+            future.result()
 
     def _open_all(self, group: Sequence[Trial]) -> list[Future[_Client]]:
         return [self._pool.submit(self._open, trial, name) for trial in group for name in trial.targets]
@@ -315,7 +342,7 @@ class _Runner:
         """
         start = StartInstant(len(clients))
         ready = StartInstant(len(clients))
-        futures = [self._pool.submit(self._measure_one, client, ready, start) for client in clients]
+        futures = self._submit_all(clients, ready, start)
         self._progress.running = [client.progress for client in clients]
         load_s = self._group_s([client.trial for client in clients])
         interrupted, worse = False, ""
@@ -350,6 +377,14 @@ class _Runner:
         if worse and (self._stopping.is_set() or then):
             raise _Worse(worse)
 
+    def _submit_all(self, clients: Sequence[_Client], ready: StartInstant, start: StartInstant) -> list[Future[None]]:
+        """Where no more threads can be had, those that were started do not wait for the others."""
+        try:
+            return [self._pool.submit(self._measure_one, client, ready, start) for client in clients]
+        except BaseException:
+            self._stop(clients, ready, start)
+            raise
+
     def _worse(self, clients: Sequence[_Client], over: bool = False) -> str:
         beats: dict[str, list[records.Heartbeat]] = {}
         for client in clients:
@@ -367,25 +402,26 @@ class _Runner:
                 client.conversation.stop()
 
     def _measure_one(self, client: _Client, ready: StartInstant, start: StartInstant) -> None:
-        """One trial on one target, from job to end.json. Only a full disk ends the run; all else ends this trial."""
+        """One trial on one target, from job to end.json. All but files that cannot be written ends this trial only."""
         end: dict[str, Any] = {"status": "failed", "error": None, "trailer": None}
         begun = False
         try:
             described = describe(self._plan, client.trial, client.progress.target, client.facts, self._expected)
             writer = self._folder.writer(client.trial.number, client.progress.target)
-            writer.start({**described, "counters": dict(client.target.counters())})
+            began_ns = self._clock.elapsed_ns()
+            writer.start({**described, "started_elapsed_ns": began_ns, "counters": dict(client.target.counters())})
             begun = True
             with contextlib.closing(writer.stream()) as stream:
                 trailer, clock = self._talk(client, described, ready, start, stream.append)
             end.update(status=trailer.status, trailer=asdict(trailer), clock=clock)
-        except StorageFull:
+        except StorageFailed:
             raise
         except DnslabError as error:
             end["error"] = str(error)
         finally:
             ready.leave(client.key)
             start.leave(client.key)
-            if begun and not isinstance(sys.exception(), StorageFull):
+            if begun and not isinstance(sys.exception(), StorageFailed):
                 self._finish(client, writer, end)
             elif end["error"]:
                 self._fail(client, end["error"])
@@ -406,6 +442,7 @@ class _Runner:
             exposed_counted=counters.get("node.exposed"),
             heartbeat_lateness_ms_max=client.progress.lateness_ns / 1e6,
             finished_realtime_ns=time.time_ns(),
+            finished_elapsed_ns=self._clock.elapsed_ns(),
         )
         writer.end(end)
         if end["status"] != "complete":
@@ -431,7 +468,11 @@ class _Runner:
             with self._clocks:
                 clock = conversation.measure_clock()
             client.conversation = conversation
-            conversation.go(start.wait(client.key) + clock.offset_ns)
+            instant_ns = start.wait(client.key)
+            conversation.go(instant_ns + clock.offset_ns)
+            late_s = (time.monotonic_ns() - instant_ns) / 1e9
+            if late_s > LATE_START_S:
+                raise RunInvalid(f"the probe was started {late_s:.1f} s late: dnslab was stopped, or is too slow here")
             if self._stopping.is_set():
                 conversation.stop()
             return conversation.follow(lambda beat: _note(client.progress, beat)), asdict(clock)

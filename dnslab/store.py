@@ -22,7 +22,10 @@ import errno
 import json
 import os
 import re
+import secrets
+import shlex
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,7 +36,7 @@ from typing import IO, Any
 from dnslab import contents, files
 from dnslab import plan as plans
 from dnslab.contents import RUN_VERSION
-from dnslab.errors import InvalidPlan, RunExists, RunInvalid, RunNotFound, StorageFull
+from dnslab.errors import InvalidPlan, RunExists, RunInvalid, RunNotFound, StorageFailed, StorageFull
 
 _TRIAL = re.compile(r"(\d{4,9})(?:\.(\d{1,4}))?", re.ASCII)
 _ENVIRONMENT = re.compile(r"environment(?:\.(\d{1,4}))?\.json", re.ASCII)
@@ -41,22 +44,41 @@ _ARM_SUFFIXES = (".start.json", ".end.json", ".ground-truth.json", ".dnsr")
 
 
 @contextlib.contextmanager
-def _full_disk_is_named(path: Path) -> Iterator[None]:
+def _failures_are_named(path: Path) -> Iterator[None]:
     try:
         yield
+    except FileExistsError:
+        raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(
-                f"the disk is full at {path}: the run stopped and keeps what it has; "
-                "free some space and go on with `dnslab run --resume`"
-            ) from error
-        raise
+            raise StorageFull(f"the disk is full at {path}: free some space") from error
+        raise StorageFailed(f"{path} cannot be written ({error.strerror or error})") from error
+
+
+def resume_command(path: Path) -> str:
+    """The command that goes on with the run at ``path``, as a shell takes it, on one line."""
+    text = str(path)
+    if text.isprintable():
+        return f"`dnslab run --resume {shlex.quote(text)}`"
+    # In quotes a line end would end the message; $'...' is of POSIX.1-2024, and of older shells in use.
+    return f"`dnslab run --resume $'{''.join(map(_escaped, text))}'`"
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable() and character not in "'\\":
+        return character
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))
+
+
+def _temporary(path: Path) -> Path:
+    """A name beside ``path`` that nobody has, and that is not longer than any name may be."""
+    return path.with_name(f".{secrets.token_hex(8)}")
 
 
 def write_once(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` whole or not at all; RunExists when it is there, StorageFull on a full disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with _full_disk_is_named(path.parent):
+    temporary = _temporary(path)
+    with _failures_are_named(path.parent):
         try:
             with temporary.open("x", encoding="utf-8") as file:
                 file.write(text)
@@ -78,13 +100,13 @@ class Stream:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with _full_disk_is_named(path):
+        with _failures_are_named(path):
             self._file: IO[bytes] = path.open("xb", buffering=0)
 
     def append(self, data: bytes) -> None:
         """Write all of ``data``."""
         view = memoryview(data)
-        with _full_disk_is_named(self._path):
+        with _failures_are_named(self._path):
             while view:
                 view = view[self._file.write(view) or 0 :]
 
@@ -92,7 +114,7 @@ class Stream:
         """Flush to the disk and close; may be called twice."""
         if not self._file.closed:
             try:
-                with _full_disk_is_named(self._path):
+                with _failures_are_named(self._path):
                     os.fsync(self._file.fileno())
             finally:
                 self._file.close()
@@ -110,6 +132,16 @@ class ArmRecord:
     stream: Path
 
     @property
+    def clocks_ns(self) -> list[tuple[int, int]]:
+        """The run's clock and the wall clock, as read together at the trial's start and at its end."""
+        pairs = [(self.start.get("started_elapsed_ns"), self.start["started_realtime_ns"])]
+        end = self.end or {}
+        pairs.append((end.get("finished_elapsed_ns"), end.get("finished_realtime_ns")))
+        return [
+            (elapsed_ns, wall_ns) for elapsed_ns, wall_ns in pairs if elapsed_ns is not None and wall_ns is not None
+        ]
+
+    @property
     def status(self) -> str:
         """``"complete"``, ``"stopped"``, ``"failed"``, or ``"interrupted"`` where the end was never written."""
         return "interrupted" if self.end is None else str(self.end["status"])
@@ -120,7 +152,7 @@ class ArmWriter:
 
     def __init__(self, folder: Path, target: str) -> None:
         self._folder, self._target = folder, target
-        with _full_disk_is_named(folder):
+        with _failures_are_named(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
     def _path(self, suffix: str) -> Path:
@@ -176,11 +208,11 @@ class RunFolder:
         written = plan.to_yaml()
         if len(written.encode()) > files.PLAN_BYTES:
             raise InvalidPlan(f"the plan is larger than {files.PLAN_BYTES // files.MIB} MiB: ask for fewer names")
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        with _full_disk_is_named(path.parent):
+        temporary = _temporary(path)
+        with _failures_are_named(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists():
-                raise RunExists(f"{path} is there already: give another --out, or go on with --resume {path}")
+                raise RunExists(f"{path} is there already: give another --out, or go on with {resume_command(path)}")
             temporary.mkdir()
             try:
                 write_once(temporary / "plan.yaml", written)
@@ -196,6 +228,39 @@ class RunFolder:
                     with contextlib.suppress(OSError):
                         folder.rmdir()
         return cls(path)
+
+    @classmethod
+    def create_in(cls, results: Path, plan: plans.Plan, environment: Mapping[str, Any]) -> RunFolder:
+        """A new run folder in ``results``, named by the second; where another run has this second, by a later one.
+
+        So two runs that begin at once have a folder each, and the latest is the last by name.
+        """
+        while True:
+            path = new_run_path(results, plan.name)
+            if not any(results.glob(f"{path.name.partition('-')[0]}-*")):
+                with contextlib.suppress(RunExists):
+                    return cls.create(path, plan, environment)
+            time.sleep(0.1)
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep other processes from measuring into this folder meanwhile; RunExists where one does already.
+
+        The kernel frees the folder when this process ends, however it ends.
+        """
+        import fcntl
+
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunExists(f"another dnslab measures into {self.path}: wait until it has ended") from None
+            except OSError:
+                pass  # some network file systems know no locks
+            yield
+        finally:
+            os.close(descriptor)
 
     def files(self) -> list[Path]:
         """What was written once, relative to the folder, in order; nothing that is derived.

@@ -1,6 +1,6 @@
 """Lookups gone bad against the clock of the run: what happened in its middle, when, and to which configuration.
 
-Times are the controller's wall clock, so trials that ran side by side share them.
+Times are those of the run's own clock, which nobody sets, so trials that ran side by side share them.
 """
 
 from __future__ import annotations
@@ -110,10 +110,15 @@ def _group(arm: ArmRecord) -> tuple[int, int]:
 
 
 def _group_starts(arms: Sequence[ArmRecord]) -> dict[tuple[int, int], int]:
-    """When each group began, ns. The start instant comes right after the last of its trials was described."""
+    """When each group began, ns. The start instant comes right after the last of its trials was described.
+
+    Runs of earlier versions have only the wall clock for it, which may have been set meanwhile.
+    """
+    own = all(arm.start.get("started_elapsed_ns") is not None for arm in arms)
+    clock = "started_elapsed_ns" if own else "started_realtime_ns"
     starts: dict[tuple[int, int], int] = {}
     for arm in arms:
-        starts[_group(arm)] = max(starts.get(_group(arm), 0), int(arm.start["started_realtime_ns"]))
+        starts[_group(arm)] = max(starts.get(_group(arm), 0), int(arm.start[clock]))
     return starts
 
 

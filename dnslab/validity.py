@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ PORTS_USED = 0.4
 TIME_WAIT_S = 60
 #: trials side by side may start this far apart, and no further, for a round to be one minute of one network
 CLOCK_ERROR_MS = 50.0
+#: by which the wall clock may part from the run's own: adjtime steers both, only a step or a sleep parts them
+WALL_CLOCK_S = 1.0
 #: from which ratio on, or change over the run, something happened that the eye sees, and by chance how seldom
 RATIO, CHANGE, BY_CHANCE = 1.5, 0.5, 0.01
 #: share of first lookups from which on the median is theirs
@@ -63,6 +66,7 @@ def find_vetoes(run: Run, summary: Summary) -> list[Veto]:
         *_baseline(run),
         *_mixed(run),
         *_clocks(run, summary),
+        *_wall_clock(run),
         *_workers_lost(summary),
         *_abandoned(summary),
         *_settled(summary),
@@ -221,6 +225,21 @@ def _clocks(run: Run, summary: Summary) -> Iterator[Veto]:
     if worst > CLOCK_ERROR_MS and run.plan.order == "side-by-side":
         seen = f"a clock is known to {worst:.0f} ms only, so trials side by side may have started that far apart"
         yield Veto("clocks uncertain", "note", seen, "run where the API server answers sooner")
+
+
+def _wall_clock(run: Run) -> Iterator[Veto]:
+    """Whether somebody set the clock, or the machine slept: then the run's own clock and the wall clock part."""
+    pairs = sorted(pair for arm in run.arms() for pair in arm.clocks_ns)
+    ahead_s = [(wall_ns - elapsed_ns) / 1e9 for elapsed_ns, wall_ns in pairs]
+    steps = [(later - earlier, place) for place, (earlier, later) in enumerate(itertools.pairwise(ahead_s))]
+    step_s, place = max(steps, key=lambda step: abs(step[0]), default=(0.0, 0))
+    if abs(step_s) <= WALL_CLOCK_S:
+        return
+    way, at_s = "forward" if step_s > 0 else "back", pairs[place][0] / 1e9
+    seen = f"the wall clock went {way} by {abs(step_s):,.0f} s, {at_s:,.0f} s into the run or later"
+    wire = any(load.engine == "wire" for load in run.plan.loads)  # which takes the kernel's time stamps
+    advice = "times are those of a clock that nobody sets; where the machine slept, measure again"
+    yield Veto("wall clock moved", "void" if wire else "note", seen, "measure again" if wire else advice)
 
 
 def _workers_lost(summary: Summary) -> Iterator[Veto]:

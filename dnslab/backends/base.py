@@ -128,7 +128,9 @@ class ProcessChannel:
     """
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> None:
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
+        # In memory where the system can: there may be no folder for temporary files.
+        in_memory = hasattr(os, "memfd_create")
+        self._stderr = open(os.memfd_create("stderr"), "w+b") if in_memory else tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
                 argv,
@@ -155,8 +157,9 @@ class ProcessChannel:
             raise ProbeFailed(f"the probe has gone: {self.errors() or 'it said nothing'}") from error
 
     def read(self, timeout_s: float) -> bytes:
-        ready, _, _ = select.select([self._stdout], [], [], timeout_s)
-        if not ready:
+        waiting = select.poll()  # unlike select, for descriptors over 1,023 too
+        waiting.register(self._stdout, select.POLLIN)
+        if not waiting.poll(timeout_s * 1e3):
             raise TimeoutError(f"nothing came from the probe for {timeout_s:g} s")
         return os.read(self._stdout.fileno(), 1 << 18)
 
@@ -166,6 +169,11 @@ class ProcessChannel:
         end = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, end - 4096))
         return self._stderr.read().decode("utf-8", "replace").strip()
+
+    def hang_up(self) -> None:
+        """Close the probe's stdin: it ends at once, whatever it is doing, and its reader sees the end."""
+        with contextlib.suppress(OSError):
+            self._stdin.close()
 
     def close(self) -> None:
         if self._stderr.closed:

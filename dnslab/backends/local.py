@@ -82,6 +82,7 @@ class LocalTarget:
 
     def __init__(self, probe: Path, options: ResolverOptions, server: tuple[str, int] | None) -> None:
         self._probe, self._options, self._server = probe, options, server
+        self._channels: list[ProcessChannel] = []
 
     def facts(self) -> TargetFacts:
         """The resolv.conf in force, with the nameserver asked for."""
@@ -94,6 +95,7 @@ class LocalTarget:
     def start(self, job: bytes) -> Channel:
         """Start the probe."""
         channel = ProcessChannel([str(self._probe)])
+        self._channels.append(channel)
         channel.write(job)
         return channel
 
@@ -114,7 +116,9 @@ class LocalTarget:
         return None
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """End a probe that still runs."""
+        for channel in self._channels:
+            channel.hang_up()
 
 
 def _n_ports() -> int:

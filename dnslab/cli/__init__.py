@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import io
 import os
 import signal
@@ -17,15 +17,10 @@ from dnslab.cli.cluster import clean, fix, manifests, node_cache
 from dnslab.cli.machine import doctor, lab, variants
 from dnslab.cli.results import bundle, compare_, export, gate, import_, report_, summary
 from dnslab.cli.run import plan_, run
-from dnslab.errors import DEFECT, DnslabError, Interrupted, NotAble, UsageError
+from dnslab.errors import DEFECT, DnslabError, Interrupted, NotAble, UsageError, refusal
 from dnslab.text import echo, echo_text
 
 EPILOG = "Exit status: 0 done, 1 a verdict is bad, 2 usage, 3 this machine is not able, 4 run invalid, incomplete or undecided, 5 a defect of dnslab, 130 interrupted."  # noqa: E501
-#: the operating system refused, and dnslab cannot help it
-_REFUSALS = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
-    | {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENAMETOOLONG}
-)
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -45,7 +40,10 @@ for command in (
 def main() -> None:
     """Entry point: every error is one line on stderr, with the status that is stated for it."""
     debug = "--debug" in sys.argv
+    _open_standard_files()
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup asks for that
+        signal.signal(signal.SIGHUP, _terminated)
     # A thread for each target: by default each that waits for the interpreter asks for it every 5 ms, and a thousand do
     # nothing else (docs/many-targets.md).
     sys.setswitchinterval(0.05)
@@ -58,9 +56,24 @@ def main() -> None:
         message, status = _told(error)
         if debug:
             echo_text(traceback.format_exc(), err=True)
-        echo(message, err=True)
+        with contextlib.suppress(OSError):  # the terminal may have gone
+            echo(message, err=True)
         sys.exit(status)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _open_standard_files() -> None:
+    """Open what is closed of stdin, stdout and stderr: a file of the run would take its number, and what others write
+    there would go into it. A stream that knows ASCII only writes escapes for all else."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+        if number and isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _terminated(number: int, frame: object) -> None:
@@ -80,14 +93,8 @@ def _told(error: BaseException) -> tuple[str, int]:
             told = (f"error: {error.format_message()}", UsageError.status)
         case ModuleNotFoundError() if error.name and not error.name.startswith("dnslab"):
             told = (f"error: {error.name} is missing: `pip install 'dnslab[notebooks]'`", NotAble.status)
-        case MemoryError():
-            told = (
-                "error: there is too little free memory for that: free some of it",
-                NotAble.status,
-            )
-        case OSError() if error.errno in _REFUSALS:
-            where = f"{error.filename}: " if error.filename else ""
-            told = (f"error: {where}{(error.strerror or 'refused').lower()}", NotAble.status)
+        case _ if refused := refusal(error):
+            told = (f"error: {refused}", NotAble.status)
         case _:
             said = " ".join([type(error).__name__, *str(error).split()])[:300]
             told = (f"error: a defect of dnslab, please report it with what `dnslab --debug` shows: {said}", DEFECT)

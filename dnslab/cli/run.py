@@ -83,7 +83,7 @@ def run(
             path = runner.resume(resume, on_progress)
     else:
         plan = _plan(plan_file, asked)
-        runner.check(plan, runner.new_path(plan, out))
+        runner.check(plan, out)
         if dry_run:
             _print_dry_run(plan, out)
             return
@@ -236,6 +236,7 @@ def _print_dry_run(plan: Any, out: Path | None) -> None:
     else:
         in_cluster, targets = None, known_targets(plan)
     preflight.check_targets(plan, targets)
+    preflight.allow_open_files(plan, targets)
     described = plans.describe(plan, targets)
     echo_text(f"# The plan; give it back with `dnslab run FILE`.\n{plan.to_yaml()}")
     echo()

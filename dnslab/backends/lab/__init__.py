@@ -178,6 +178,7 @@ class LabTarget:
         high, low = divmod(number, 250)
         self.client_address, self._uplink = f"10.201.{high}.{low + 1}", f"10.200.{high}.{low + 1}"
         self._closed = False
+        self._channels: list[ProcessChannel] = []
         self._cache: subprocess.Popen[bytes] | None = None
         try:
             lab.inside.run(self._files() + self._links(), data=render(variant.applied_to(BASELINE)))
@@ -246,6 +247,7 @@ class LabTarget:
     def start(self, job: bytes) -> Channel:
         """Start the probe for the target's libc."""
         channel = ProcessChannel(self.command([str(find_probe(self._info.libc))]), environment())
+        self._channels.append(channel)
         channel.write(job)
         return channel
 
@@ -294,6 +296,8 @@ class LabTarget:
         if self._closed:
             return
         self._closed = True
+        for channel in self._channels:
+            channel.hang_up()
         pidfile = f"/run/dnslab/{self.node}.pid"
         routes = "".join(f"ip -n {s} route del {self.client_address}/32 || true\n" for s in servers.ADDRESSES)
         with contextlib.suppress(NotAble, subprocess.TimeoutExpired):  # the lab may have gone, and all that was inside
