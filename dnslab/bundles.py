@@ -19,7 +19,7 @@ from pathlib import Path
 
 from dnslab.errors import NotAble, RunExists, RunInvalid, RunNotFound
 from dnslab.files import MIB, open_regular
-from dnslab.store import RunFolder, largest
+from dnslab.store import SCRATCH_PREFIX, RunFolder, largest
 
 SUFFIX = ".dnslab.zip"
 #: what a bundle may unpack to; a run of 50 million lookups is 2 GB
@@ -84,7 +84,7 @@ def open_bundle(path: Path) -> RunFolder:
     NotAble
         There is no room to unpack it.
     """
-    scratch = Path(tempfile.mkdtemp(prefix="dnslab-"))
+    scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
     try:
         folder = RunFolder(_unpack(path, scratch))
     except BaseException:

@@ -24,7 +24,7 @@ from dnslab import bundles, files, records
 from dnslab.errors import NotAble, ProbeFailed, RunExists, RunInvalid, StreamError
 from dnslab.redaction import REDACTED, Redactor, StandIns
 from dnslab.report import render
-from dnslab.store import RunFolder
+from dnslab.store import SCRATCH_PREFIX, RunFolder
 from dnslab.yamltext import read_yaml
 
 _STARTED = re.compile(r"\d{8}T\d{6}Z(?=-)")
@@ -71,7 +71,7 @@ def redacted(run_folder: Path | str, to: Path | str) -> Path:
 
 def page(run_folder: Path | str, out: Path | None = None) -> Path:
     """The page of a redacted copy, alone; ``out`` defaults to ``<copy's name>.html`` here. NotRedacted as above."""
-    with tempfile.TemporaryDirectory(prefix="dnslab-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as scratch:
         place = Path(scratch).resolve()
         copy, stand_ins = _redact(RunFolder(Path(run_folder)), place)
         target = out or Path(f"{copy.name}.html")
@@ -103,7 +103,7 @@ def bundle(run_folder: Path | str, out: Path | None = None, redact: bool = False
     folder = RunFolder(Path(run_folder))
     if not redact:
         return bundles.pack(folder, out or Path(f"{folder.path.resolve().name}{bundles.SUFFIX}"))
-    with tempfile.TemporaryDirectory(prefix="dnslab-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as scratch:
         copy = RunFolder(redacted(folder.path, scratch))
         return bundles.pack(copy, out or Path(f"{copy.path.name}{bundles.SUFFIX}"))
 

@@ -38,6 +38,8 @@ from dnslab import plan as plans
 from dnslab.contents import RUN_VERSION
 from dnslab.errors import InvalidPlan, RunExists, RunInvalid, RunNotFound, StorageFailed, StorageFull
 
+#: begins the name of a temporary folder that a run is unpacked or copied into
+SCRATCH_PREFIX = "dnslab-scratch-"
 _TRIAL = re.compile(r"(\d{4,9})(?:\.(\d{1,4}))?", re.ASCII)
 _ENVIRONMENT = re.compile(r"environment(?:\.(\d{1,4}))?\.json", re.ASCII)
 _ARM_SUFFIXES = (".start.json", ".end.json", ".ground-truth.json", ".dnsr")
@@ -182,6 +184,11 @@ class RunFolder:
         self.path = path
         self.plan = self._read_plan()
         self.files()  # refuses a folder that holds anything but regular files
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether it goes when this process does, as what a bundle was unpacked to: no later command finds it."""
+        return self.path.parent.name.startswith(SCRATCH_PREFIX)
 
     def _read_plan(self) -> plans.Plan:
         path = self.path / "plan.yaml"

@@ -12,6 +12,7 @@ from dnslab import intervals
 from dnslab.dataset import Run
 from dnslab.intervals import MIN_ROUNDS
 from dnslab.stats import LATE_MS, Summary
+from dnslab.store import resume_command
 from dnslab.variants import DIRECT
 
 #: share of lookups late with an idle worker from which on the schedule was not kept
@@ -89,7 +90,9 @@ def _merged(found: Sequence[Veto]) -> Iterator[Veto]:
 def _missing(run: Run) -> Iterator[Veto]:
     if run.problems:
         more = f" and {len(run.problems) - 1} more" if len(run.problems) > 1 else ""
-        advice = f"`dnslab run --resume {run.path}` measures what is missing"
+        advice = f"{resume_command(run.path)} measures what is missing"
+        if run.folder.is_temporary:
+            advice = "ask whoever sent it to resume the run"
         yield Veto("trials missing", "void", run.problems[0] + more, advice)
 
 

@@ -72,7 +72,7 @@ ALLOWED = {
     "imported": {"intervals", "stats", "tables", "text"},
     "csvfile": {"errors", "files"},
     "imports": {"csvfile", "errors", "files", "imported"},
-    "validity": {"intervals", "variants", "dataset", "stats"},
+    "validity": {"intervals", "variants", "dataset", "stats", "store"},
     "comparison": {"intervals", "dataset", "stats", "tables", "validity", "text"},
     "gates": {"errors", "intervals", "stats", "tables", "validity", "text"},
     "answers": {"intervals", "stats", "tables"},
