@@ -55,7 +55,7 @@ class Conversation:
         best: ClockOffset | None = None
         for _ in range(CLOCK_EXCHANGES):
             sent_ns = time.monotonic_ns()
-            self._send("PING", sent_ns)
+            self._ask("PING", sent_ns)
             message = next(self._messages(READY_TIMEOUT_S))
             received_ns = time.monotonic_ns()
             if not isinstance(message, records.Clock) or message.echo != sent_ns:
@@ -68,7 +68,7 @@ class Conversation:
 
     def go(self, start_ns: int) -> None:
         """Fix the start instant, on the probe's monotonic clock."""
-        self._send("GO", start_ns)
+        self._ask("GO", start_ns)
 
     def stop(self) -> None:
         """Ask for no new lookups; those in flight still end. Nothing happens when the probe has gone."""
@@ -102,6 +102,15 @@ class Conversation:
     def _send(self, kind: str, value: int = 0) -> None:
         with self._writing:
             self._channel.write(records.command(kind, value))
+
+    def _ask(self, kind: str, value: int) -> None:
+        """As ``_send``; where the probe has gone, its last message says why."""
+        try:
+            self._send(kind, value)
+        except ProbeFailed:
+            for _ in self._messages(SILENCE_S):
+                pass
+            raise
 
     def _messages(self, timeout_s: float) -> Iterator[records.Message]:
         """Messages as they come. A caller may leave after any one: the rest is kept."""

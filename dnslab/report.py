@@ -25,6 +25,7 @@ from dnslab.text import as_html, as_html_lines
 
 NOTEBOOK = "compare.ipynb"
 EXECUTE_TIMEOUT_S = 300
+KILLED = "the report was ended from outside, as a system does that is short of memory"
 
 
 class NotebookFailed(RunInvalid):
@@ -87,6 +88,8 @@ def render(run: Path | str, out: Path | None = None) -> Path:
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     temporary.write_text(page, encoding="utf-8")
     temporary.replace(target)
+    if problem.startswith(KILLED):
+        raise NotAble(f"{problem}: free some memory; {target} shows how far it came")
     if problem:
         raise NotebookFailed(f"the notebook failed ({problem}); {target} shows where")
     return target
@@ -137,11 +140,15 @@ def _problem(command: list[str], environment: Mapping[str, str]) -> str:
         return f"it took over {EXECUTE_TIMEOUT_S} s"
     if done.returncode == 0:
         return ""
+    if done.returncode < 0:
+        return f"{KILLED} (signal {-done.returncode})"
     lines = [
         line
         for line in done.stderr.splitlines()
         if re.match(r"^[\w.]*(Error|Exception|Invalid|Failed|NotAble|\w+): ", line)
     ]
+    if any("DeadKernelError" in line for line in lines):
+        return f"{KILLED} (its kernel died)"
     said = lines[-1] if lines else (done.stderr.strip() or "papermill said nothing").splitlines()[-1]
     return re.sub(r"\x1b\[[0-9;]*m", "", said)
 
