@@ -51,12 +51,12 @@ def main(arguments: Sequence[str]) -> int:
         if name == "jobs" and _INSIDE not in os.environ:
             failed |= enter(["--only", name, *share]) != 0
         else:
-            failed |= not fuzz(name, seed, asked.first, asked.cases, asked.minutes * 60 / len(names))
+            failed |= bool(fuzz(name, seed, asked.first, asked.cases, asked.minutes * 60 / len(names)).failures)
     return int(failed)
 
 
-def fuzz(name: str, seed: int, first: int, n_cases: int | None, seconds: float) -> bool:
-    """Run one fuzzer and tell what it did; whether it found nothing."""
+def fuzz(name: str, seed: int, first: int, n_cases: int | None, seconds: float) -> harness.Result:
+    """Run one fuzzer and tell what it did."""
     case = importlib.import_module(f"tests.fuzz.{MODULES.get(name, name)}").case
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         result = harness.run(
@@ -64,7 +64,7 @@ def fuzz(name: str, seed: int, first: int, n_cases: int | None, seconds: float) 
             seconds=seconds if n_cases is None else None,
         )  # fmt: skip
     print(result, flush=True)
-    return not result.failures
+    return result
 
 
 def enter(arguments: Sequence[str]) -> int:

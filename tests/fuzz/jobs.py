@@ -54,8 +54,8 @@ ENVIRONMENT = {
     "ASAN_OPTIONS": f"detect_leaks=0:exitcode={SANITIZER_STATUS}:quarantine_size_mb=8",
     "UBSAN_OPTIONS": f"print_stacktrace=1:exitcode={SANITIZER_STATUS}",
 }
-#: how much longer than it may a probe takes on a machine that others use, too
-PATIENCE_S = 10.0
+#: how much later than it should a probe ends on a machine that others use, too; and how long until it is given up
+LATE_S, PATIENCE_S = 1.5, 10.0
 #: how long the controller waits for a probe to take its job, and for all
 JOB_MAX_S, TALK_MAX_S = 2.0, 6.0
 #: from its start instant on, a load of this fuzzer is over in this time
@@ -287,12 +287,17 @@ class _Talk:
             raise Defect(f"{self.libc}: {found[0] if found else f'status {code}'}")
         if usage.ru_maxrss * 1024 > MEMORY_MAX_BYTES:
             raise Defect(f"{self.libc}: a probe of {usage.ru_maxrss >> 10} MiB")
-        deadline_s = (
-            JOB.unpack_from(self.data)[FIELDS.index("deadline_ns")] / 1e9 if len(self.data) >= JOB.size else 0.0
-        )
-        waited_s = time.monotonic() - self.stopped_s
+        if self.went_s:
+            self._judge_end(time.monotonic())
+
+    def _judge_end(self, now_s: float) -> None:
+        """A whole job was taken and started: it ends by its deadlines, whatever its controller does."""
+        fields = dict(zip(FIELDS, JOB.unpack_from(self.data), strict=True))
+        if now_s - self.went_s > fields["hard_deadline_ns"] / 1e9 + 1 + LATE_S:
+            raise Defect(f"{self.libc}: a probe that outlives its hard deadline")
         heard = self.stopped_s and not self.closed and not self.late
-        if heard and self.decoder.trailer is None and waited_s > deadline_s + 1.5:
+        unfinished = heard and self.decoder.trailer is None
+        if unfinished and now_s - self.stopped_s > fields["deadline_ns"] / 1e9 + LATE_S:
             raise Defect(f"{self.libc}: a probe that goes on after STOP until its hard deadline")
 
     def close(self) -> None:
