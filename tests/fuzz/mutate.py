@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -113,13 +114,14 @@ def _changed(rng: random.Random, value: Any) -> Any:
 
 def as_text(rng: random.Random, value: Any) -> str:
     """JSON, which is YAML too, with ``weird``'s raw texts in their places."""
-    text = json.dumps(value)
-    while (at := text.find(f'"{_RAW}')) >= 0:
-        end = text.index('"', at + 1)
-        number = text[at + 1 + len(_RAW) : end]
-        made = _RAW_TEXTS[int(number)](rng) if number.isdecimal() else "x"
-        text = text[:at] + made + text[end + 1 :]
-    return text
+    budget = [2_000_000]
+
+    def made(found: re.Match[str]) -> str:
+        text = _RAW_TEXTS[int(found[1]) % len(_RAW_TEXTS)](rng) if found[1] and budget[0] > 0 else "x"
+        budget[0] -= len(text)
+        return text
+
+    return re.sub(rf'"{_RAW}(\d{{0,3}})[^"]*"', made, json.dumps(value))
 
 
 def raw(rng: random.Random, data: bytes) -> bytes:
