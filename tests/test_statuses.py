@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dnslab import cli, errors
+from dnslab import bundles, cli, dataset, errors, files, plan
 from dnslab.plan import Load, Plan
 from tests.runs import rows, write_run
 from tests.test_cli import DNSLAB, QUICK, dnslab
@@ -25,10 +25,10 @@ STATED = {0, 1, 2, 3, 4, 5, 130}
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that breaks a limit: a lookup in ten takes 5 s."""
-    plan = Plan(variants=("baseline",), rounds=9, loads=(Load(warmup_s=0.5),))
+    asked = Plan(variants=("baseline",), rounds=9, loads=(Load(warmup_s=0.5),))
     made = rows(([1.0] * 9 + [5_000.0]) * 100)
     return write_run(
-        tmp_path_factory.mktemp("gated") / "run", plan, {("baseline", "glibc", r): made for r in range(1, 10)}
+        tmp_path_factory.mktemp("gated") / "run", asked, {("baseline", "glibc", r): made for r in range(1, 10)}
     )
 
 
@@ -172,3 +172,26 @@ def test_what_the_system_refuses_is_no_defect(number: int) -> None:
     message, status = cli._told(OSError(number, os.strerror(number), "some/where"))
     assert (message, status) == (f"error: some/where: {os.strerror(number).lower()}", 3)
     assert cli._told(OSError(errno.EPIPE, "broken pipe"))[1] == 5
+
+
+def test_the_limits_are_those_of_the_documentation() -> None:
+    text = (Path(__file__).parent.parent / "docs/limits.md").read_text(encoding="utf-8")
+    for row in (
+        f"`plan.yaml`, a file of names | {files.PLAN_BYTES >> 20} MiB, {files.PLAN_NODES:,} values, "
+        f"{files.PLAN_KEYS:,} keys side by side, nested {files.PLAN_DEPTH} deep |",
+        f"variants of its own | {plan.MAX_VARIANTS:,} each |",
+        f"loads; targets | {plan.MAX_LOADS}; {plan.MAX_TARGETS:,} |",
+        f"trials, counted on each target | {plan.MAX_ARMS:,} |",
+        f"`environment.json` | {files.ENVIRONMENT_BYTES >> 20} MiB |",
+        f"`start.json` | {files.START_BYTES >> 20} MiB |",
+        f"`ground-truth.json` | {files.END_BYTES >> 20} MiB |",
+        f"one JSON file | {files.JSON_CONTAINERS:,}, nested 200 deep |",
+        f"times in it are at most {dataset.LONGEST_S:,.0f} s |",
+        f"unpacked | {bundles.MAX_BYTES >> 30} GiB, {bundles.MAX_FILES:,} files; "
+        f"over {bundles.FREE_BYTES >> 20} MiB at most {bundles.MAX_RATIO} times its own size |",
+        f"{files.IMPORT_BYTES >> 20} MiB; a CSV also {files.IMPORT_ROWS:,} rows, {files.IMPORT_COLUMNS:,} columns, "
+        f"{files.IMPORT_LINE_BYTES >> 10} KiB a line |",
+        f"an import in all | {files.IMPORT_VARIANTS:,} variants, {files.IMPORT_ROUNDS:,} rounds |",
+    ):
+        assert row in text, row
+    assert {int(number) for number in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)} == STATED
