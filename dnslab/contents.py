@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from dnslab.errors import RunInvalid
-from dnslab.files import JSON_CONTAINERS
+from dnslab.files import JSON_CONTAINERS, JSON_VALUES
 
 RUN_VERSION = 1
 #: the plan's own limit
@@ -21,13 +21,24 @@ MAX_NAMES = 65_535
 MAX_TARGETS = 10_000
 MAX_COUNTERS = 100_000
 
-Number = Annotated[int | float, Field(ge=-(2**64), le=2**64, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**64)]
+Addresses = Annotated[int, Field(ge=0, le=2**16)]
+Expected = Annotated[list[Addresses], Field(min_length=2, max_length=2)]
 Milliseconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 #: nanoseconds since the run began: a hundred years at most
 Elapsed = Annotated[int, Field(ge=0, lt=2**62)]
-Counters = Annotated[dict[str, Number], Field(max_length=MAX_COUNTERS)]
+
+
+def _numbers(counters: dict[str, Any]) -> dict[str, Any]:
+    """ValueError at the first that is no number, or out of range: a list of all of them could be long."""
+    for name, number in counters.items():
+        if type(number) not in (int, float) or not -(2**64) <= number <= 2**64:
+            raise ValueError(f"{name[:60]!r} should be a number within 2^64, saw {_short(number)}")
+    return counters
+
+
+Counters = Annotated[dict[str, Any], Field(max_length=MAX_COUNTERS), AfterValidator(_numbers)]
 
 
 class _Checked(BaseModel):
@@ -52,8 +63,8 @@ class Start(_Checked):
     kernel: str = ""
     node: str | None = None
     extra: dict[str, Any] = {}
-    names: Annotated[list[str], Field(max_length=MAX_NAMES)]
-    expected: Annotated[list[tuple[Count, Count]], Field(max_length=MAX_NAMES)]
+    names: Annotated[list[str], Field(max_length=MAX_NAMES, fail_fast=True)]
+    expected: Annotated[list[Expected], Field(max_length=MAX_NAMES, fail_fast=True)]
     asks_aaaa: bool
     n_candidates: Annotated[int, Field(ge=1, le=1_000)] = 1
     attempt_timeout_s: Seconds | None = None
@@ -175,9 +186,9 @@ def read_object(data: bytes, path: Path) -> dict[str, Any]:
 
 def read_model(model: type[Model], data: bytes, path: Path) -> dict[str, Any]:
     """The keys of ``model`` that a JSON file has; RunInvalid with file and key where one is missing or mistyped."""
-    _check_size(data, path)
+    found = read_object(data, path)  # once: each error of a text that is read as a model would hold all of it
     try:
-        return model.model_validate_json(data).model_dump(exclude_unset=True)
+        return model.model_validate(found).model_dump(exclude_unset=True)
     except ValidationError as error:
         raise RunInvalid(_message(error, path)) from None
 
@@ -195,9 +206,11 @@ def read_environment(data: bytes, path: Path) -> dict[str, Any]:
 
 
 def _check_size(data: bytes, path: Path) -> None:
-    # Brackets inside texts count, too: there are few of these.
-    if data.count(b"[") + data.count(b"{") > JSON_CONTAINERS:
-        raise RunInvalid(f"{path} holds more than {JSON_CONTAINERS:,} lists and objects (docs/limits.md)")
+    # Brackets and commas inside texts count, too: there are few of these.
+    if data.count(b"[") + data.count(b"{") > JSON_CONTAINERS or data.count(b",") > JSON_VALUES:
+        raise RunInvalid(
+            f"{path} holds more than {JSON_VALUES:,} values, or {JSON_CONTAINERS:,} lists and objects (docs/limits.md)"
+        )
 
 
 def _message(error: ValidationError, path: Path) -> str:

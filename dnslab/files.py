@@ -31,7 +31,9 @@ START_BYTES = 24 * MIB
 #: end.json: about 80,000 counters
 END_BYTES = 4 * MIB
 #: lists and objects in one JSON file: a start.json has one for each name, an environment.json five for each target
-JSON_CONTAINERS = 500_000
+JSON_CONTAINERS = 200_000
+#: values of all kinds in one JSON file: of 65,535 names with their expectations about 300,000, and the counters
+JSON_VALUES = 500_000
 #: one file to import, and rows of a CSV
 IMPORT_BYTES = 256 * MIB
 IMPORT_ROWS = 10_000_000

@@ -128,6 +128,9 @@ def test_a_mistyped_key_is_read_or_named(run: Path, file: str, key: str) -> None
         bytes(range(256)),
         b"\0" * 1_000,
         b'{"x": [' + b"[]," * 4_000_000 + b"1]}",
+        b'{"x": [' + b"[]," * 199_000 + b"1]}",
+        b'{"x": [' + b"1.5," * 4_000_000 + b"1]}",
+        b'{"counters": {' + b",".join(b'"%d": "x"' % i for i in range(499_000)) + b"}}",
     ],
     ids=lambda text: repr(text[:20]),
 )
