@@ -12,7 +12,7 @@ import pandas as pd
 from dnslab import records, tables
 from dnslab.dataset import ERRORS, OUTCOMES, Lookups, Run
 from dnslab.errors import RunInvalid
-from dnslab.text import as_html
+from dnslab.text import as_html, as_output
 
 #: what a flag tells
 FLAGS = {
@@ -35,7 +35,7 @@ class Closeup:
 
     def _repr_html_(self) -> str:
         lines = "".join(f"<li>{as_html(line)}</li>" for line in self.told)
-        return f"<ol class='told'>{lines}</ol>{self.counters._repr_html_()}"
+        return as_output(f"<ol class='told'>{lines}</ol>{self.counters._repr_html_()}")
 
 
 def follow(run: Run) -> Closeup:

@@ -16,7 +16,7 @@ from dnslab import intervals, tables
 from dnslab.dataset import Run
 from dnslab.intervals import Interval
 from dnslab.stats import SHARES, TIMES, Summary, judge, summarise
-from dnslab.text import as_html, as_markdown, visible
+from dnslab.text import as_html, as_markdown, as_output, visible
 from dnslab.validity import find_vetoes
 
 Row = Mapping[str, Any]
@@ -87,7 +87,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         said = "".join(f"<p class='headline'>{as_html(line)}</p>" for line in self.void)
-        return said + self.changes._repr_html_()
+        return as_output(said + self.changes._repr_html_())
 
 
 def compare(before: Run, *after: Run) -> Comparison:

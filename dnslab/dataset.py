@@ -26,7 +26,7 @@ from dnslab.files import open_regular
 from dnslab.plan import MAX_ARMS, Plan, TargetInfo, trials
 from dnslab.standstill import standstill_s
 from dnslab.store import ArmRecord, RunFolder, latest_run_path
-from dnslab.text import as_html
+from dnslab.text import as_html, as_output
 
 T = TypeVar("T")
 
@@ -388,7 +388,7 @@ class Run:
             "trials": f"{int((listed['status'] == 'complete').sum()) if len(listed) else 0} complete of {len(listed)}",
         }
         rows = "".join(f"<tr><th scope='row'>{k}</th><td>{as_html(v)}</td></tr>" for k, v in facts.items())
-        return f"<table class='facts'>{rows}</table>"
+        return as_output(f"<table class='facts'>{rows}</table>")
 
 
 def open_run(path: Path | str = "latest", results: Path | str | None = None) -> Run:

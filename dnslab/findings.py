@@ -15,7 +15,7 @@ from dnslab import power
 from dnslab.answers import answers, listed, told
 from dnslab.stats import STEP_TOLERANCE, Summary
 from dnslab.tables import percent
-from dnslab.text import as_html
+from dnslab.text import as_html, as_output
 from dnslab.validity import Veto
 
 #: share of stalls with the half-lost flag from which on "one of two answers was lost" is the pattern: under race
@@ -42,7 +42,7 @@ class Sentences(tuple[str, ...]):
     """Sentences that show themselves in a notebook as a list."""
 
     def _repr_html_(self) -> str:
-        return f"<ul>{''.join(f'<li>{as_html(line)}</li>' for line in self)}</ul>" if self else ""
+        return as_output(f"<ul>{''.join(f'<li>{as_html(line)}</li>' for line in self)}</ul>" if self else "")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Findings:
         lines = "".join(
             f"<div><dt>{question}</dt><dd>{as_html(answer)}</dd></div>" for question, answer in self.answers.items()
         )
-        return (
+        return as_output(
             (f"<dl class='answers'>{lines}</dl>" if lines else f"<p class='headline'>{VOID}</p>")
             + (f"<ul class='vetoes'>{marks}</ul>" if marks else "")
             + self.evidence._repr_html_()

@@ -21,7 +21,7 @@ import yaml
 from dnslab.dataset import Run
 from dnslab.errors import NotAble, RunInvalid
 from dnslab.store import RunFolder
-from dnslab.text import as_html, as_html_lines
+from dnslab.text import as_html, as_html_lines, as_output
 
 NOTEBOOK = "compare.ipynb"
 EXECUTE_TIMEOUT_S = 300
@@ -55,7 +55,7 @@ def measured_on(run: Run) -> str:
     body = "".join(
         f"<tr><th scope='row'>{as_html(key)}</th><td>{as_html(value)}</td></tr>" for key, value in rows.items() if value
     )
-    return f"<table class='facts'><tbody>{body}</tbody></table>"
+    return as_output(f"<table class='facts'><tbody>{body}</tbody></table>")
 
 
 def render(run: Path | str, out: Path | None = None) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from dnslab.text import as_html, as_markdown, visible
+from dnslab.text import as_html, as_markdown, as_output, visible
 
 NOT_APPLICABLE = "not applicable"
 #: points or ms under which a difference is the arithmetic's rounding: a clock tells 1e-6 ms, a share 1 of 1e9 lookups
@@ -76,7 +76,7 @@ class Table:
         return "\n".join("| " + " | ".join(map(as_markdown, line)) + " |" for line in lines)
 
     def _repr_html_(self) -> str:
-        return _html(self.frame, self.name) if len(self.frame) else ""
+        return as_output(_html(self.frame, self.name)) if len(self.frame) else ""
 
 
 def _named(row: Mapping[str, Any], load_labels: Sequence[str]) -> dict[str, str]:

@@ -54,6 +54,11 @@ def as_html_lines(text: str) -> str:
     return html.escape(visible_lines(text))
 
 
+def as_output(page: str) -> str:
+    """HTML as an object shows itself in a notebook, in which JupyterLab then sets no formulas."""
+    return f"<div class='mathjax_ignore'>{page}</div>" if page else ""
+
+
 def as_markdown(text: object) -> str:
     """``visible`` text for Markdown, with no link, HTML, formula or end of a cell in it."""
     return _MARKDOWN.sub(r"\\\g<0>", visible(str(text)))

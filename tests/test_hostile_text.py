@@ -148,6 +148,8 @@ def test_what_shows_itself_as_html_shows_hostile_names(named: Run) -> None:
     for name, part in parts.items():
         assert unseen(part) == set(), name
         assert acting(part) == [], name
+        # Outside of these JupyterLab sets what is between two dollars as a formula.
+        assert part.startswith(("<div class='mathjax_ignore'>", "<pre>")), name
     said = html.unescape(" ".join(parts.values()))
     assert r"\nIs it happening? No\r'" in said
     assert r"\x1b[31m\x9b31m\x07 \u202eton" in said

@@ -16,6 +16,7 @@ import pytest
 from dnslab.notebook import SAMPLE
 from dnslab.report import find_notebook
 from tests.browser import Browser, free_port, process, screenshots
+from tests.hostile import HOSTILE, hostile_run, unseen
 
 pytestmark = [pytest.mark.verify, pytest.mark.lab, pytest.mark.notebook]
 
@@ -70,6 +71,27 @@ def wait(browser: Browser, script: str, seconds: float = 90) -> Any:
         time.sleep(0.5)
 
 
+def run_all(browser: Browser, address: str, folder: Path, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Open a notebook in ``folder`` of what is served, run all of it without an error, and give it back."""
+    notebook: dict[str, Any] = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
+    cell = next(cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", []))
+    cell["source"] += [f"\n{key} = {value!r}" for key, value in parameters.items()]
+    (folder / f"{name}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    browser.open(f"{address}/lab/tree/{folder.name}/{name}.ipynb?reset", height=6000)
+    ready = "const w = window.jupyterapp && window.jupyterapp.shell.currentWidget;"
+    ready += "const session = w && w.sessionContext && w.sessionContext.session;"
+    ready += "return session && session.kernel && w.content.model.cells.length > 5"
+    wait(browser, ready)
+    browser.run("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    wait(browser, STATE.replace("return [", "const s = [") + "return s[1] === s[0] || s[3].length > 0")
+    n_cells, n_run, n_shown, errors = browser.run(STATE)
+    time.sleep(1)
+    assert errors == []
+    assert n_run == n_cells == len([one for one in notebook["cells"] if one["cell_type"] == "code"])
+    assert n_shown >= n_cells - 2  # all but the parameters and what loads
+    return notebook
+
+
 LIVE = {"variants": ["baseline", "use-vc"], "rounds": 3, "targets": ["glibc"], "fault": "race:p=0.2"}
 
 
@@ -94,25 +116,27 @@ def test_run_all(
     n_saved = 0 if parameters.get("run") == "new" else 2
     for day in range(n_saved):
         shutil.copytree(SAMPLE, results / f"2026010{day + 1}T000000Z-sample")
-    notebook = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
-    cell = next(cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", []))
-    cell["source"] += [f"\n{key} = {value!r}" for key, value in parameters.items()]
-    (results.parent / f"{name}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-    browser.open(f"{address}/lab/tree/{kind}/{name}.ipynb?reset", height=6000)
-    ready = "const w = window.jupyterapp && window.jupyterapp.shell.currentWidget;"
-    ready += "const session = w && w.sessionContext && w.sessionContext.session;"
-    ready += "return session && session.kernel && w.content.model.cells.length > 5"
-    wait(browser, ready)
-    browser.run("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-    wait(browser, STATE.replace("return [", "const s = [") + "return s[1] === s[0] || s[3].length > 0")
-    n_cells, n_run, n_shown, errors = browser.run(STATE)
-    time.sleep(1)
+    run_all(browser, address, results.parent, name, parameters)
     browser.screenshot(screenshots(root.with_name("screenshots")) / f"jupyterlab-{kind}.png")
-    assert errors == []
-    assert n_run == n_cells == len([one for one in notebook["cells"] if one["cell_type"] == "code"])
-    assert n_shown >= n_cells - 2  # all but the parameters and what loads
     pictures = browser.run(PICTURES)
     assert all(pictures)
     assert len(pictures) >= n_pictures
     assert set(browser.run(SENTENCES)) <= {"left"}
     assert len(list(results.iterdir())) == max(n_saved, 1)
+
+
+@pytest.mark.parametrize("name", ["compare", "before_after"])
+def test_text_of_a_run_is_no_formula_and_no_link(browser: Browser, jupyterlab: tuple[Path, str], name: str) -> None:
+    """MathJax would set what is between two dollars, and a formula may hold a link that runs a script."""
+    root, address = jupyterlab
+    results = root / f"hostile-{name}" / "results"
+    for day in (1, 2):
+        hostile_run(results / f"2026010{day}T000000Z-$\\href{{javascript:alert(1)}}{{x}}$ {HOSTILE}", whole=False)
+    run_all(browser, address, results.parent, name, {})
+    browser.screenshot(screenshots(root.with_name("screenshots")) / f"jupyterlab-hostile-{name}.png")
+    assert browser.run("return document.querySelectorAll('.jp-Notebook mjx-container').length") == 0
+    assert browser.run("return document.querySelectorAll('.jp-OutputArea [href^=javascript]').length") == 0
+    said = browser.run("return [...document.querySelectorAll('.jp-OutputArea')].map(e => e.textContent).join(' ')")
+    assert r"$\foo{$" in said
+    assert unseen(said) == set()
+    assert not list(root.rglob("X"))

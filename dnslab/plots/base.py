@@ -17,7 +17,7 @@ import pandas as pd
 
 from dnslab.stats import Summary
 from dnslab.tables import Table
-from dnslab.text import as_escapes, as_html, visible
+from dnslab.text import as_escapes, as_html, as_output, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +52,7 @@ class Figure:
 
     def _repr_html_(self) -> str:
         data = base64.b64encode(self.png).decode("ascii")
-        return (
+        return as_output(
             f'<figure><img alt="{as_html(self.alt)}" src="data:image/png;base64,{data}">'
             f"<figcaption><p>{as_html(self.caption)}</p><details><summary>The figure's numbers</summary>"
             f"{self.table._repr_html_()}</details></figcaption></figure>"
@@ -66,7 +66,7 @@ class Remark:
     text: str
 
     def _repr_html_(self) -> str:
-        return f"<p>{as_html(self.text)}</p>"
+        return as_output(f"<p>{as_html(self.text)}</p>")
 
 
 def numbers(rows: Sequence[Mapping[str, str]], name: str) -> Table:
