@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,11 @@ import pandas as pd
 import pytest
 
 from dnslab.dataset import open_run
+from dnslab.pacing import RunClock
 from dnslab.plan import Load, Plan
+from dnslab.stats import summarise
 from dnslab.timeline import pooled, run_slices, spells
+from dnslab.validity import find_vetoes
 from tests.runs import MUSL, rows, write_run
 
 N_ROUNDS = 9
@@ -130,3 +135,36 @@ def drawn(bad: object, n: int = 100) -> pd.DataFrame:
     return pd.DataFrame(
         {"variant": "baseline", "round": 1, "start_s": at, "end_s": at + 1, "n": n, "bad": np.asarray(bad)}
     )
+
+
+def test_a_wall_clock_that_was_set_moves_no_trial(tmp_path: Path) -> None:
+    """Set back by an hour between two rounds. A run of an earlier version has no other clock."""
+    plan = Plan(variants=("baseline",), rounds=2, loads=(Load(rate_per_s=100, duration_s=1, warmup_s=0),))
+    lookups = {("baseline", "glibc", number): rows([0.5] * 100) for number in (1, 2)}
+    path = write_run(tmp_path / "run", plan, lookups)
+    for number in (1, 2):
+        file = path / "trials" / f"000{number}" / "glibc.start.json"
+        start = json.loads(file.read_text())
+        start["started_realtime_ns"] -= (number - 1) * 3600 * 10**9
+        file.write_text(json.dumps(start))
+    assert run_slices(open_run(path))["start_s"].tolist() == [3600 - GROUP_S, 0.0]
+    for number in (1, 2):
+        file = path / "trials" / f"000{number}" / "glibc.start.json"
+        start = {**json.loads(file.read_text()), "started_elapsed_ns": 5 + (number - 1) * 20 * 10**9}
+        file.write_text(json.dumps(start))
+    run = open_run(path)
+    assert run_slices(run)["start_s"].tolist() == [0.0, GROUP_S]
+    vetoes = {veto.name: veto for veto in find_vetoes(run, summarise(run))}
+    assert "the wall clock went back by 3,600 s" in vetoes["wall clock moved"].seen
+
+
+def test_a_resume_goes_on_with_the_runs_clock(tmp_path: Path) -> None:
+    """Also where the wall clock went back meanwhile: no trial is placed before one that is there."""
+    plan = Plan(variants=("baseline",), rounds=1, loads=(Load(rate_per_s=100, duration_s=1, warmup_s=0),))
+    path = write_run(tmp_path / "run", plan, {("baseline", "glibc", 1): rows([0.5] * 100)})
+    (arm,) = open_run(path).arms()
+    assert RunClock([]).elapsed_ns() < 10**9
+    for ago_s in (100, -3600):
+        start = {**arm.start, "started_elapsed_ns": 7 * 10**9, "started_realtime_ns": time.time_ns() - ago_s * 10**9}
+        elapsed_s = RunClock([replace(arm, start=start)]).elapsed_ns() / 1e9
+        assert elapsed_s == pytest.approx(7 + max(0, ago_s), abs=1)
