@@ -55,7 +55,7 @@ def text(rng: random.Random) -> bytes:
     for _ in range(rng.choice((0, 1, 1, 1, 2, 5))):
         value = mutate.data(rng, value)
     written = mutate.as_text(rng, value)
-    if rng.random() < 0.4 and "\\ud8" not in written:
+    if rng.random() < 0.4 and "\\ud8" not in json.dumps(value):
         written = yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=rng.random() < 0.5)
         written = rng.choice((_same, _same, _doubled, _with_anchors, _with_tag))(rng, written)
     if rng.random() < 0.03:
