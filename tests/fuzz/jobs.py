@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from dnslab import records
-from dnslab.errors import DnslabError
+from dnslab.errors import DnslabError, ProbeFailed
 from dnslab.probe.job import (
     ARRANGEMENTS,
     ENGINES,
@@ -209,6 +209,7 @@ class _Talk:
     stopped_s: float = 0.0
     closed: bool = False
     late: bool = False
+    killed: bool = False
     n_records: int = 0
 
     def __post_init__(self) -> None:
@@ -275,11 +276,13 @@ class _Talk:
         if now_s > self.began_s + (TALK_MAX_S if self.went_s else JOB_MAX_S):
             self.hang_up()
         if now_s > self.began_s + TALK_MAX_S + PATIENCE_S:
+            self.killed = True
             os.kill(self.pid, 9)
-            raise Defect("a probe that does not end when its controller has gone")
 
     def judge(self, status: int, usage: Any) -> None:
         """Defect where it did what it must not."""
+        if self.killed:
+            raise Defect(f"{self.libc}: a probe that does not end when its controller has gone")
         errors = os.pread(self.errors, 100_000, 0).decode("utf-8", "replace")
         code = os.waitstatus_to_exitcode(status)
         if code < 0 or code not in (0, 1, 2) or "runtime error" in errors:
@@ -306,72 +309,72 @@ class _Talk:
         os.close(self.errors)
 
 
-def case(rng: random.Random, folder: Path, counts: Counter[str]) -> None:
-    nameserver("1")
-    waiting = [(job(random.Random(number), libc), libc, number) for number, libc in _drawn(rng)]
-    defects: list[Defect] = []
-    with selectors.DefaultSelector() as selector:
-        talks: dict[int, _Talk] = {}
-        while waiting or talks:
-            while waiting and len(talks) < AT_ONCE:
-                data, libc, number = waiting.pop()
-                talk = _Talk(data, libc, random.Random(number + 1))
-                selector.register(talk.stdout, selectors.EVENT_READ, talk)
-                talks[talk.pid] = talk
-                counts["jobs"] += 1
-            for key, _ in selector.select(0.05):
-                _hear(selector, key.data, defects)
-            now_s = time.monotonic()
-            for talk in list(talks.values()):
-                try:
-                    talk.tend(now_s)
-                    _reap(selector, talks, talk, counts)
-                except Defect as defect:
-                    defects.append(defect)
-                    _keep(folder, talk)
-    if defects:
-        raise ExceptionGroup("jobs", defects)
+class _Batch:
+    """Probes that run side by side, and what was found wrong with them."""
 
+    def __init__(self, folder: Path, counts: Counter[str]) -> None:
+        self.folder, self.counts = folder, counts
+        self.selector = selectors.DefaultSelector()
+        self.talks: dict[int, _Talk] = {}
+        self.defects: list[Defect] = []
 
-def _drawn(rng: random.Random) -> list[tuple[int, str]]:
-    libcs = list(BUILDS)
-    return [(rng.getrandbits(60), libcs[rng.random() < 0.5]) for _ in range(PER_CASE)]
+    def start(self, libc: str, number: int) -> None:
+        talk = _Talk(job(random.Random(number), libc), libc, random.Random(number + 1))
+        self.selector.register(talk.stdout, selectors.EVENT_READ, talk)
+        self.talks[talk.pid] = talk
+        self.counts["jobs"] += 1
 
+    def step(self) -> None:
+        """Take what has come, and see to each probe."""
+        for key, _ in self.selector.select(0.05):
+            self._hear(key.data)
+        for talk in list(self.talks.values()):
+            talk.tend(time.monotonic())
+            pid, status, usage = os.wait4(talk.pid, os.WNOHANG)
+            if pid:
+                while talk.stdout in self.selector.get_map():  # its last bytes are still in the pipe
+                    self._hear(talk)
+                self._end(talk, status, usage)
 
-def _hear(selector: selectors.BaseSelector, talk: _Talk, defects: list[Defect]) -> None:
-    data = os.read(talk.stdout, 1 << 16)
-    if not data:
-        selector.unregister(talk.stdout)
-        return
-    try:
-        talk.take(data)
-    except DnslabError as error:
-        if "refused" not in str(error):
-            defects.append(Defect(f"{talk.libc}: a stream that cannot be read: {error}"))
-            talk.hang_up()
-
-
-def _reap(selector: selectors.BaseSelector, talks: dict[int, _Talk], talk: _Talk, counts: Counter[str]) -> None:
-    pid, status, usage = os.wait4(talk.pid, os.WNOHANG)
-    if not pid or talk.stdout in selector.get_map():
-        if pid:  # its last bytes are still in the pipe
-            defects: list[Defect] = []
-            while talk.stdout in selector.get_map():
-                _hear(selector, talk, defects)
-        else:
+    def _hear(self, talk: _Talk) -> None:
+        data = os.read(talk.stdout, 1 << 16)
+        if not data:
+            self.selector.unregister(talk.stdout)
             return
-    del talks[talk.pid]
-    started = bool(talk.went_s) and (talk.n_records or talk.decoder.trailer)
-    counts[f"{talk.libc} engines started"] += bool(started)
-    counts["lookups"] += talk.n_records
-    counts["MiB of the largest probe"] = max(counts["MiB of the largest probe"], usage.ru_maxrss >> 10)
-    counts["refused"] += talk.decoder.header is None
-    counts["ended by their deadline or ours"] += bool(talk.went_s) and talk.decoder.trailer is None
-    try:
-        talk.judge(status, usage)
-    finally:
+        try:
+            talk.take(data)
+        except ProbeFailed:
+            pass  # it refused the job, and ends
+        except DnslabError as error:
+            self._note(talk, Defect(f"{talk.libc}: a stream that cannot be read: {error}"))
+
+    def _end(self, talk: _Talk, status: int, usage: Any) -> None:
+        del self.talks[talk.pid]
+        started = bool(talk.went_s) and bool(talk.n_records or talk.decoder.trailer)
+        self.counts[f"{talk.libc} engines started"] += started
+        self.counts["lookups"] += talk.n_records
+        self.counts["MiB of the largest probe"] = max(self.counts["MiB of the largest probe"], usage.ru_maxrss >> 10)
+        self.counts["refused"] += talk.decoder.header is None
+        self.counts["ended by their deadline or ours"] += bool(talk.went_s) and talk.decoder.trailer is None
+        try:
+            talk.judge(status, usage)
+        except Defect as defect:
+            self._note(talk, defect)
         talk.close()
 
+    def _note(self, talk: _Talk, defect: Defect) -> None:
+        self.defects.append(defect)
+        (self.folder / f"job-{talk.libc}-{len(self.defects)}.bin").write_bytes(talk.data)
 
-def _keep(folder: Path, talk: _Talk) -> None:
-    (folder / f"job-{talk.libc}.bin").write_bytes(talk.data)
+
+def case(rng: random.Random, folder: Path, counts: Counter[str]) -> None:
+    nameserver("1")
+    waiting = [(rng.choice(list(BUILDS)), rng.getrandbits(60)) for _ in range(PER_CASE)]
+    batch = _Batch(folder, counts)
+    with batch.selector:
+        while waiting or batch.talks:
+            while waiting and len(batch.talks) < AT_ONCE:
+                batch.start(*waiting.pop())
+            batch.step()
+    if batch.defects:
+        raise ExceptionGroup("jobs", batch.defects)
