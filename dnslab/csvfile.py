@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +36,7 @@ def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[pd.DataFrame]
         header = header or _Header.read(path, lines.pop(0), columns)
         first = max(number, 2)
         for i, line in enumerate(lines):
-            if line.count(b'"') % 2:
-                raise UsageError(f"{path} line {first + i}: a cell in quotes should end in its line")
+            header.check(path, first + i, line)
         frame = _cells(path, header, lines, first)
         n_rows += len(frame)
         if n_rows > IMPORT_ROWS:
@@ -52,9 +50,10 @@ def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[pd.DataFrame]
 
 @dataclass(frozen=True)
 class _Header:
-    """The first line, and the places of the columns that are read; None for all."""
+    """The first line, how many columns it names, and the places of those that are read; None for all."""
 
     line: bytes
+    n_columns: int
     places: tuple[int, ...] | None
 
     @classmethod
@@ -66,7 +65,16 @@ class _Header:
         if missing:
             raise UsageError(f"{path} line 1: no column {missing[0]!r}, there are {', '.join(names)[:1_000]}")
         places = tuple(sorted({names.index(name) for name in columns})) if columns else None
-        return cls(line.rstrip(b"\r\n") + b"\n", places)
+        return cls(line.rstrip(b"\r\n") + b"\n", len(names), places)
+
+    def check(self, path: Path, number: int, line: bytes) -> None:
+        """UsageError where a row has more cells than the header, or does not end in its line."""
+        if line.count(b'"') % 2:
+            raise UsageError(f"{path} line {number}: a cell in quotes should end in its line")
+        if line.count(b",") >= self.n_columns:
+            n_cells = len(next(csv.reader([text(line, path)])))
+            if n_cells > self.n_columns:
+                raise UsageError(f"{path} line {number}: expected {self.n_columns} cells, saw {n_cells}")
 
 
 def _cells(path: Path, header: _Header, lines: Sequence[bytes], first: int) -> pd.DataFrame:
@@ -79,13 +87,7 @@ def _cells(path: Path, header: _Header, lines: Sequence[bytes], first: int) -> p
     except UnicodeDecodeError:
         raise UsageError(f"{path} is no UTF-8 text (line {first} or later): save it as UTF-8") from None
     except pd.errors.ParserError as error:
-        cells = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
-        where = (
-            f" line {first + int(cells[2]) - 2}: expected {cells[1]} cells, saw {cells[3]}" if cells else f": {error}"
-        )
-        raise UsageError(f"{path}{where}") from None
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas would take the first column for names of rows
-        raise UsageError(f"{path} line {first}: more cells than the header names")
+        raise UsageError(f"{path}: {str(error).split('C error: ')[-1].strip()}") from None
     frame = frame.fillna("")
     frame.index = pd.RangeIndex(first, first + len(frame))
     return frame[np.fromiter((bool(line.strip(_NOTHING)) for line in lines), bool, len(lines))]

@@ -189,7 +189,7 @@ class FaultPlan(_Model):
             if match[1] in parameters:
                 raise UsageError(f"the fault {text[:80]!r} gives {match[1]} twice")
             parameters[match[1]] = float(match[2])
-        if not re.fullmatch(r"[a-z0-9-]+", name):
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
             raise UsageError(f"expected a fault's name of a-z, 0-9 and -, saw {name[:80]!r}")
         return cls(name=name, parameters=parameters)
 

@@ -125,5 +125,5 @@ def test_lines_are_numbered_over_blocks(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="line 200004: ms should be a number, is 'quick'"):
         imports.load("csv", [(None, path)], columns=LATENCY)
     path.write_text("ms,v\n" + "1.000,some text\n" * 200_000 + "1,2,3\n")
-    with pytest.raises(UsageError, match=r"line 200002: (expected 2 cells, saw 3|more cells than the header names)"):
+    with pytest.raises(UsageError, match="line 200002: expected 2 cells, saw 3"):
         imports.load("csv", [(None, path)], columns=LATENCY)

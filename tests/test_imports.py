@@ -141,7 +141,7 @@ BAD_COUNTS = [
     ("variant,n,over_limit\nbaseline,3.5,0\n", "line 2: n, failed and over_limit should be whole"),
     ("variant,n,over_limit\nbaseline,3,4\n", "line 2: 0 failed and 4 over the limit of 3"),
     ("variant,n,over_limit\nbaseline,3\nbaseline,3,4,5\n", "line 3: expected 3 cells, saw 4"),
-    ("variant,n,over_limit\nbaseline,3,1,1\n", "line 2: more cells than the header names"),
+    ("variant,n,over_limit\nbaseline,3,1,1\n", "line 2: expected 3 cells, saw 4"),
     ("variant,n,over_limit\n", "a header and no rows"),
     ("", "is empty"),
 ]
