@@ -90,7 +90,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["--name", "nowhere.test."], "the lab's zone does not have 'nowhere.test.'"),
     (["--name", ""], "--name was given an empty text"),
     (["--name", "a b"], "space or control character"),
-    (["--names-file", "binary"], "binary is not a text in UTF-8"),
+    (["--names-file", "binary"], "binary is no UTF-8 text"),
     (["--names-file", "empty"], "empty names nothing to look up"),
     (["--run-name", ""], "--run-name was given an empty text"),
     (["--run-name", "a/b"], "--run-name: should match pattern"),
