@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -115,18 +116,24 @@ def whole(folder: Path) -> Run:
 # --- stopped in the middle
 
 
-@pytest.mark.parametrize("load", [["--rate", "50"], ["-c", "3", "--loop", "fixed"]], ids=["50 a second", "few workers"])
+@pytest.mark.parametrize(
+    ("load", "stop_s"),
+    [(["--rate", "50"], 20.0), (["-c", "3", "--loop", "fixed"], 2.0)],
+    ids=["50 a second", "few workers"],
+)
 def test_a_probe_that_is_stopped_voids_its_trial(
-    load: list[str], server: Nameserver, marker: str, tmp_path: Path
+    load: list[str], stop_s: float, server: Nameserver, marker: str, tmp_path: Path
 ) -> None:
     process = start([*DNSLAB, *local(server, *load, "-d", "2")], tmp_path)
     wait_for(tmp_path, "out/trials/0001/here.dnsr")
     time.sleep(1.0)
-    stopped_for(probes(marker), 2.0)
+    stopped_for(probes(marker), stop_s)
     assert ended(process).returncode == 0
     veto = vetoes(whole(tmp_path / "out"))["probe stood still"]
     assert veto.severity == "void"
-    assert "the probe was stopped for 2." in veto.seen or "the probe was stopped for 1.9" in veto.seen
+    length = re.search(r"the probe was stopped for ([\d.]+) s", veto.seen)
+    assert length
+    assert float(length[1]) == pytest.approx(stop_s, abs=0.5)
 
 
 def test_a_closed_loop_that_is_stopped_is_void_too(server: Nameserver, marker: str, tmp_path: Path) -> None:
@@ -163,7 +170,7 @@ def test_dnslab_stopped_in_mid_trial_changes_nothing(server: Nameserver, tmp_pat
     process = start([*DNSLAB, *local(server)], tmp_path)
     wait_for(tmp_path, "out/trials/0001/here.dnsr")
     time.sleep(0.6)
-    stopped_for([process.pid], 8.0)
+    stopped_for([process.pid], 20.0)
     assert ended(process).returncode == 0
     run = whole(tmp_path / "out")
     assert len(run.lookups()) > 30
