@@ -156,7 +156,8 @@ def test_a_void_run_answers_nothing(tmp_path: Path) -> None:
     said = found(open_run(run.path))
     assert said.answers == {}
     shown = said._repr_html_()
-    assert shown.startswith("<p class='headline'>No conclusion: this run cannot be relied on.</p><ul class='vetoes'>")
+    expected = "<p class='headline'>No conclusion: this run cannot be relied on.</p><ul class='vetoes'>"
+    assert shown.startswith(f"<div class='mathjax_ignore'>{expected}")
     assert "%" not in shown
 
 
