@@ -127,3 +127,10 @@ def test_lines_are_numbered_over_blocks(tmp_path: Path) -> None:
     path.write_text("ms,v\n" + "1.000,some text\n" * 200_000 + "1,2,3\n")
     with pytest.raises(UsageError, match="line 200002: expected 2 cells, saw 3"):
         imports.load("csv", [(None, path)], columns=LATENCY)
+
+
+def test_a_row_with_more_cells_than_the_header_is_refused_whatever_columns_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.csv"
+    path.write_text("took,what,nr,at\n0.0,ok,baseline,0,0\n1.5,timeout,other,0\n1\n")
+    with pytest.raises(UsageError, match="line 2: expected 4 cells, saw 5"):
+        imports.load("csv", [(None, path)], columns={"latency_ms": "took", "outcome": "what"})
