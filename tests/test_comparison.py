@@ -269,7 +269,9 @@ def test_a_void_run_is_said_first(tmp_path: Path) -> None:
     assert said.startswith("No conclusion: the run after cannot be relied on, trials missing (trial ")
     assert found.to_text().startswith(f"{said}\nbefore: a\n")
     assert found.to_markdown().startswith(f"## Comparison\n\n- {said}\n")
-    assert found._repr_html_().startswith("<p class='headline'>No conclusion: the run after")
+    assert found._repr_html_().startswith(
+        "<div class='mathjax_ignore'><p class='headline'>No conclusion: the run after"
+    )
     assert compared(void, sound).void[0].startswith("No conclusion: the run before")
     assert compared(sound, sound).void == ()
     for command in (("compare", sound, void), ("summary", void), ("gate", void)):
