@@ -49,10 +49,9 @@ class Result:
 
     def __str__(self) -> str:
         counted = ", ".join(f"{n:,} {what}" for what, n in self.counts.items())
-        per_s = next(iter(self.counts.values()), 0) / max(self.spent_s, 1e-9)
         return (
             f"{self.name}: {counted}; {self.n_cases:,} cases of seed {self.seed} in {self.spent_s:.0f} s "
-            f"({per_s:,.0f}/s), "
+            f"({self.n_cases / max(self.spent_s, 1e-9):,.1f}/s), "
             f"peak memory {peak_bytes() >> 20} MiB, {len(self.failures)} different failures"
         )
 
