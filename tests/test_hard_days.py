@@ -178,13 +178,14 @@ def test_dnslab_stopped_in_mid_trial_changes_nothing(server: Nameserver, tmp_pat
 
 
 STOPS_ITSELF = """
-import os, signal
+import os, signal, time
 from dnslab.conversation import Conversation
 go, calls = Conversation.go, []
 def stopped_go(self, start_ns):
     calls.append(self)
     if len(calls) == 2:  # the first is that of the lookups before the run
         os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(0.05)  # it may not be this thread that takes the signal, and then all stop a moment later
     go(self, start_ns)
 Conversation.go = stopped_go
 from dnslab.cli import main
