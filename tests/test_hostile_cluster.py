@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from dnslab.plan import ClusterPlan, Plan
+from dnslab.store import RunFolder
 from tests.apiserver import serving
 from tests.test_cli import dnslab
 
@@ -104,6 +106,16 @@ def test_what_is_printed_is_clean(command: list[str], kubeconfig: Path, tmp_path
     assert done.returncode == 0 or len(done.stderr.splitlines()) == 1, done.stderr
     for line in (done.stdout + done.stderr).splitlines():
         assert line.isprintable(), line
+
+
+def test_a_resumed_run_names_the_cluster_before_it_loads_it(kubeconfig: Path, tmp_path: Path) -> None:
+    """A received folder says where it measures: whoever resumes it sees that first."""
+    plan = Plan(backend="kubernetes", variants=("baseline",), cluster=ClusterPlan(namespace="team-a"))
+    RunFolder.create(tmp_path / "received", plan, {"kernel": "Linux", "targets": []})
+    done = dnslab("run", "--resume", "received", cwd=tmp_path, KUBECONFIG=str(kubeconfig))
+    assert done.stdout.startswith("cluster: context stand-in, namespace team-a, http://127.0.0.1:")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1), done.stderr
+    assert "this stand-in only reads" in done.stderr
 
 
 def test_a_printed_command_gives_kubectl_its_words_and_runs_nothing(kubeconfig: Path, tmp_path: Path) -> None:

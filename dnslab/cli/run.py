@@ -73,12 +73,14 @@ def run(
     """
     from dnslab import preflight, runner
     from dnslab.progress import shown
+    from dnslab.store import RunFolder
 
     if report:
         preflight.check_report()
     if resume is not None:
         if plan_file or out or dry_run or any(given(value) for value in asked.values()):
             raise UsageError("--resume goes on with the plan in its folder: give no other option with it")
+        _name_cluster(RunFolder(resume).plan)
         with shown() as on_progress:
             path = runner.resume(resume, on_progress)
     else:
@@ -87,12 +89,7 @@ def run(
         if dry_run:
             _print_dry_run(plan, out)
             return
-        if plan.backend == "kubernetes":
-            from dnslab.backends.kubernetes.client import connect
-
-            echo(f"cluster: {connect(plan.cluster.context, plan.cluster.namespace)}")
-            for line in _announced(plan):
-                echo(line)
+        _name_cluster(plan)
         with shown() as on_progress:
             path = runner.run(plan, out, on_progress=on_progress)
     echo(f"run: {path}")
@@ -103,6 +100,16 @@ def run(
 def given(value: object) -> bool:
     """Whether an option was given, be it with 0 or an empty text, which its own check is to refuse."""
     return value is not None and value is not False and value != ()
+
+
+def _name_cluster(plan: Any) -> None:
+    """Print which cluster will be loaded, and what will be done in pods of others; nothing for other backends."""
+    if plan.backend == "kubernetes":
+        from dnslab.backends.kubernetes.client import connect
+
+        echo(f"cluster: {connect(plan.cluster.context, plan.cluster.namespace)}")
+        for line in _announced(plan):
+            echo(line)
 
 
 def _announced(plan: Any) -> Sequence[str]:
