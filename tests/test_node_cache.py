@@ -275,7 +275,7 @@ def test_a_cache_of_others_is_told_and_left_alone(client: Client, namespace: str
     detection = wait_for(client, "detected")
     assert detection.addresses == ("169.254.25.10", "10.96.0.10")
     assert detection.owns_cluster_ip is True
-    assert "the baseline is node-local already" in str(detection)
+    assert "the baseline is node-local already" in detection.lines[0]
     assert detection.evidence[0].startswith(f"DaemonSet {namespace}/nodelocaldns")
     refused = dnslab("install", "--image", IMAGE, "--yes")
     assert refused.returncode == 2
