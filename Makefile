@@ -30,7 +30,7 @@ $(PYTEST) -n $(N_WORKERS) --dist $(DIST) -m "$(1) and not alone" $(2) || status=
 $(PYTEST) -m "$(1) and alone" $(2) || { part=$$?; test $$part = 5 || status=$$part; }; \
 test $$status = 5 || exit $$status
 endef
-PROBE := dnslab/probe/bin/.built
+PROBE := dnslab/measure/probe/bin/.built
 
 .PHONY: demo test test-cluster verify-cluster verify fuzz bench check format setup system sample lock clean
 
@@ -77,13 +77,13 @@ check: setup  ## style, types, warnings
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror dnslab/probe/*.c dnslab/probe/*.h bench/*.c
-	$(CC) -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fsyntax-only dnslab/probe/*.c
+	$(BIN)/clang-format --dry-run --Werror dnslab/measure/probe/*.c dnslab/measure/probe/*.h bench/*.c
+	$(CC) -std=c11 -O2 -Wall -Wextra -Wshadow -Wconversion -Werror -fsyntax-only dnslab/measure/probe/*.c
 
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i dnslab/probe/*.c dnslab/probe/*.h bench/*.c
+	$(BIN)/clang-format -i dnslab/measure/probe/*.c dnslab/measure/probe/*.h bench/*.c
 
 setup: system $(VENV)/.installed $(PROBE)
 
@@ -99,7 +99,7 @@ $(VENV)/.installed: requirements.txt requirements-uv.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 
-$(PROBE): $(VENV)/.installed hatch_build.py $(wildcard dnslab/probe/*.c dnslab/probe/*.h)
+$(PROBE): $(VENV)/.installed hatch_build.py $(wildcard dnslab/measure/probe/*.c dnslab/measure/probe/*.h)
 	@$(BIN)/python hatch_build.py
 	@touch $@
 
@@ -116,4 +116,4 @@ lock:  ## renew the hashed requirements
 	  - -o requirements-uv.txt
 
 clean:  ## all that make made; results stay
-	rm -rf $(VENV) $(CACHE) .*_cache dnslab/probe/bin/probe-* $(PROBE) build dist
+	rm -rf $(VENV) $(CACHE) .*_cache dnslab/measure/probe/bin/probe-* $(PROBE) build dist

@@ -16,7 +16,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-PROBE = Path(__file__).parent / "dnslab" / "probe"
+PROBE = Path(__file__).parent / "dnslab" / "measure" / "probe"
 SOURCES = ("probe.c", "libc.c", "wire.c")
 FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-pthread", "-s")
 

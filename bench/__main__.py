@@ -17,13 +17,13 @@ from pathlib import Path
 
 from bench.many_targets import bench_many_targets
 from bench.read_ten_million import bench_reading
-from dnslab.backends.base import Arm
-from dnslab.backends.lab import LabBackend, LabTarget
-from dnslab.backends.lab.namespaces import environment
-from dnslab.plan import FaultPlan, Load
-from dnslab.probe.job import Job, wire_query
-from dnslab.variants import find
-from tests.test_probe import talk_over
+from dnslab.measure.lab.backend import LabBackend, LabTarget
+from dnslab.measure.lab.namespaces import environment
+from dnslab.measure.probe.job import Job, wire_query
+from dnslab.measure.protocol import Arm
+from dnslab.plan.model import FaultPlan, Load
+from dnslab.plan.variants import find
+from tests.measure.test_probe import talk_over
 
 PAIRS = 10
 SECONDS = 2.0

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from dnslab import intervals
-from dnslab.findings import FEW_EVENTS
-from dnslab.intervals import Interval
+from dnslab.analyse import intervals
+from dnslab.analyse.intervals import Interval
+from dnslab.explain.findings import FEW_EVENTS
 
 SEED = 2024
 RUNS = 1_000

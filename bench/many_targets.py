@@ -30,14 +30,14 @@ import kubernetes.aio.client
 import kubernetes.aio.config
 from kubernetes.aio.stream import WsApiClient
 
-from dnslab import records
-from dnslab.backends.kubernetes.channel import STDIN, STDOUT, ExecChannel
-from dnslab.backends.kubernetes.client import Client, connect
-from dnslab.backends.kubernetes.pods import CONTAINER, MOUNT, Pods, PodSpec
-from dnslab.conversation import CLOCK_EXCHANGES, READY_TIMEOUT_S, SILENCE_S, Conversation
 from dnslab.errors import DnslabError, StreamForeign, StreamTruncated
-from dnslab.pacing import CLOCKS_AT_ONCE, START_DELAY_NS, START_DELAY_PER_ARM_NS, StartInstant
-from dnslab.probe.job import Job, encode
+from dnslab.measure.conversation import CLOCK_EXCHANGES, READY_TIMEOUT_S, SILENCE_S, Conversation
+from dnslab.measure.kubernetes.api.client import Client, connect
+from dnslab.measure.kubernetes.api.exec import STDIN, STDOUT, ExecChannel
+from dnslab.measure.kubernetes.pods.lifecycle import CONTAINER, MOUNT, Pods, PodSpec
+from dnslab.measure.pacing import CLOCKS_AT_ONCE, START_DELAY_NS, START_DELAY_PER_ARM_NS, StartInstant
+from dnslab.measure.probe.job import Job, encode
+from dnslab.store import stream as records
 
 SIZES = (100, 1000)
 KINDS = ("threads", "calm threads", "asyncio")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dnslab.plan import Load, Plan
-from dnslab.variants import BUILT_IN
+from dnslab.plan.model import Load, Plan
+from dnslab.plan.variants import BUILT_IN
 from tests.runs import rows, write_run
 
 ROUNDS = 10

@@ -7,40 +7,77 @@ pandas and reading no lab.
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from dnslab.analyse.costs import costs as costs
+    from dnslab.analyse.dataset import open_run as open_run
+    from dnslab.analyse.summary import (
+        sketches as sketches,
+        stalls_per_second as stalls_per_second,
+        summarise as summarise,
+    )
+    from dnslab.analyse.timeline import run_slices as run_slices, stall_marks as stall_marks
+    from dnslab.explain.closeup import follow as follow
+    from dnslab.explain.comparison import compare as compare
+    from dnslab.explain.findings import conclude as conclude
+    from dnslab.explain.overview import headlines as headlines, side_by_side as side_by_side
+    from dnslab.explain.validity import find_vetoes as find_vetoes
+    from dnslab.notebook import (
+        BeforeAfterParameters as BeforeAfterParameters,
+        CompareParameters as CompareParameters,
+        ExploreParameters as ExploreParameters,
+        MatrixParameters as MatrixParameters,
+        obtain_run as obtain_run,
+        obtain_runs as obtain_runs,
+        run as run,
+    )
+    from dnslab.plan.model import Plan as Plan
+    from dnslab.present.plots.ecdf import ecdf as ecdf
+    from dnslab.present.plots.effects import (
+        cost_of_remedies as cost_of_remedies,
+        effects_against_baseline as effects_against_baseline,
+    )
+    from dnslab.present.plots.panels import latency_by_round as latency_by_round, stall_raster as stall_raster
+    from dnslab.present.plots.sweep import sweep as sweep
+    from dnslab.present.plots.targets import stalls_by_target as stalls_by_target
+    from dnslab.present.plots.times import over_the_run as over_the_run, stalls_over_time as stalls_over_time
+    from dnslab.present.report import measured_on as measured_on, render as render
+
+#: where each name is
 _HOME = {
     "BeforeAfterParameters": "notebook",
     "CompareParameters": "notebook",
     "ExploreParameters": "notebook",
     "MatrixParameters": "notebook",
-    "Plan": "plan",
-    "compare": "comparison",
-    "conclude": "findings",
-    "cost_of_remedies": "plots",
-    "costs": "costs",
-    "ecdf": "plots",
-    "effects_against_baseline": "plots",
-    "find_vetoes": "validity",
-    "follow": "closeup",
-    "headlines": "overview",
-    "latency_by_round": "plots",
-    "measured_on": "report",
+    "Plan": "plan.model",
+    "compare": "explain.comparison",
+    "conclude": "explain.findings",
+    "cost_of_remedies": "present.plots.effects",
+    "costs": "analyse.costs",
+    "ecdf": "present.plots.ecdf",
+    "effects_against_baseline": "present.plots.effects",
+    "find_vetoes": "explain.validity",
+    "follow": "explain.closeup",
+    "headlines": "explain.overview",
+    "latency_by_round": "present.plots.panels",
+    "measured_on": "present.report",
     "obtain_run": "notebook",
     "obtain_runs": "notebook",
-    "open_run": "dataset",
-    "over_the_run": "plots",
-    "render": "report",
+    "open_run": "analyse.dataset",
+    "over_the_run": "present.plots.times",
+    "render": "present.report",
     "run": "notebook",
-    "run_slices": "timeline",
-    "side_by_side": "overview",
-    "sketches": "stats",
-    "stall_marks": "timeline",
-    "stall_raster": "plots",
-    "stalls_by_target": "plots",
-    "stalls_over_time": "plots",
-    "stalls_per_second": "stats",
-    "summarise": "stats",
-    "sweep": "plots",
+    "run_slices": "analyse.timeline",
+    "side_by_side": "explain.overview",
+    "sketches": "analyse.summary",
+    "stall_marks": "analyse.timeline",
+    "stall_raster": "present.plots.panels",
+    "stalls_by_target": "present.plots.targets",
+    "stalls_over_time": "present.plots.times",
+    "stalls_per_second": "analyse.summary",
+    "summarise": "analyse.summary",
+    "sweep": "present.plots.sweep",
 }
 __all__ = list(_HOME)
 

@@ -15,6 +15,8 @@ from typing import IO
 
 from dnslab.errors import DnslabError, RunInvalid, UsageError
 
+#: where dnslab is installed
+PACKAGE = Path(__file__).parent
 MIB = 1 << 20
 #: plan.yaml, and a file of names: 65,535 names of 128 bytes each, and no plan has more names
 PLAN_BYTES = 8 * MIB

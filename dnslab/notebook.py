@@ -13,16 +13,17 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
-from dnslab import runner
-from dnslab.dataset import Run, open_run
+from dnslab.analyse.dataset import Run, open_run
 from dnslab.errors import NotAble, RunNotFound, UsageError
-from dnslab.plan import Plan
-from dnslab.progress import shown
-from dnslab.store import RunFolder, run_paths
+from dnslab.files import PACKAGE
+from dnslab.measure import runner
+from dnslab.measure.display import shown
+from dnslab.plan.model import Plan
+from dnslab.store.folder import RunFolder, run_paths
 from dnslab.text import echo
 
 #: a small run measured in the lab, shown where no lab can be had
-SAMPLE = Path(__file__).parent / "sample"
+SAMPLE = PACKAGE / "sample"
 
 
 class _Parameters(BaseModel):

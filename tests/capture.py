@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnslab.backends.lab import LabTarget
-from dnslab.backends.lab.namespaces import environment
+from dnslab.measure.lab.backend import LabTarget
+from dnslab.measure.lab.namespaces import environment
 
 #: link type of a capture on every interface (tcpdump.org/linktypes)
 LINUX_SLL2 = 276

@@ -14,8 +14,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from dnslab.backends.lab.namespaces import Namespaces
 from dnslab.errors import NotAble
+from dnslab.measure.lab.namespaces import Namespaces
 from tests.browser import Browser, opened
 
 
@@ -59,7 +59,7 @@ CHECKS = {"lab": _no_lab, "probe": _no_compiler, "notebook": _no_kernel, "cluste
 @pytest.fixture(scope="session")
 def cluster() -> None:
     """A cluster is up and $KUBECONFIG names it."""
-    from dnslab.backends.kubernetes.client import connect
+    from dnslab.measure.kubernetes.api.client import connect
 
     connect()
 
@@ -74,7 +74,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 @pytest.fixture
 def namespace(cluster: None) -> Iterator[str]:
     """The name of a fresh namespace, removed afterwards."""
-    from dnslab.backends.kubernetes.client import connect
+    from dnslab.measure.kubernetes.api.client import connect
 
     core = connect().core()
     name = f"dnslab-test-{secrets.token_hex(3)}"

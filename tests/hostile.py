@@ -10,8 +10,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from dnslab.dataset import Run, open_run
-from dnslab.plan import CustomVariant, Load, Plan
+from dnslab.analyse.dataset import Run, open_run
+from dnslab.plan.model import CustomVariant, Load, Plan
 from tests.runs import rows, write_run
 
 #: a line of its own, a way out of quotes, a shell's command twice, a terminal's command, a reversed line, a script, a

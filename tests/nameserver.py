@@ -8,7 +8,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 
-from dnslab.backends.lab.responder import answer
+from dnslab.measure.lab.responder import answer
 
 #: rule(type, port of the client, queries seen on that port before): whether to answer
 Rule = Callable[[int, int, int], bool]

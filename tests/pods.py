@@ -7,10 +7,10 @@ import secrets
 from collections.abc import Iterator
 from functools import partial
 
-from dnslab.backends.kubernetes import look
-from dnslab.backends.kubernetes.client import Client, connect
-from dnslab.backends.kubernetes.own import OwnPod
-from dnslab.backends.kubernetes.pods import CONTAINER, MOUNT, Pods, PodSpec, run
+from dnslab.measure.kubernetes.api.client import Client, connect
+from dnslab.measure.kubernetes.pods import pod_facts as look
+from dnslab.measure.kubernetes.pods.lifecycle import CONTAINER, MOUNT, Pods, PodSpec, run
+from dnslab.measure.kubernetes.pods.own_pod import OwnPod
 
 
 @contextlib.contextmanager

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from dnslab import records
-from dnslab.dataset import RECORD
-from dnslab.plan import Plan, TargetInfo, trials
-from dnslab.store import RunFolder
-from tests.test_records import HEADER
+from dnslab.analyse.dataset import RECORD
+from dnslab.plan.model import Plan, TargetInfo, trials
+from dnslab.store import stream as records
+from dnslab.store.folder import RunFolder
+from tests.store.test_stream import HEADER
 
 GLIBC = TargetInfo("glibc", "glibc", "2.36")
 MUSL = TargetInfo("musl", "musl", "1.2.3")

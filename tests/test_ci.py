@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parent.parent
+from tests import PROJECT
 
 SETTINGS = "[pytest]\nmarkers =\n    alone\n    verify\n"
 

@@ -17,16 +17,18 @@ from typing import Any
 import pytest
 import yaml
 
-from dnslab import bundles, runner, share
-from dnslab.dataset import open_run
+from dnslab.analyse.dataset import open_run
+from dnslab.analyse.summary import sketches, stalls_per_second, summarise
 from dnslab.errors import InvalidPlan, RunInvalid, StreamForeign
-from dnslab.findings import conclude
-from dnslab.plan import Plan, TargetInfo, load, trials
-from dnslab.stats import sketches, stalls_per_second, summarise
-from dnslab.store import RunFolder
-from dnslab.validity import find_vetoes
+from dnslab.explain.findings import conclude
+from dnslab.explain.validity import find_vetoes
+from dnslab.measure import runner
+from dnslab.plan.model import Plan, TargetInfo, load, trials
+from dnslab.present import share
+from dnslab.store import bundle as bundles
+from dnslab.store.folder import RunFolder
+from tests.cli.test_cli import dnslab
 from tests.runs import rows, stream, write_run
-from tests.test_cli import dnslab
 
 TRIAL = "trials/0001/glibc"
 PLAN = Plan(variants=("baseline", "use-vc"), rounds=2)

@@ -15,26 +15,26 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dnslab import plots
+import dnslab
+from dnslab.analyse.costs import costs
+from dnslab.analyse.dataset import Run, open_run
+from dnslab.analyse.summary import sketches, stalls_per_second, summarise
+from dnslab.analyse.timeline import run_slices, stall_marks
 from dnslab.cli import cli, main
-from dnslab.closeup import follow
-from dnslab.comparison import compare
-from dnslab.costs import costs
-from dnslab.dataset import Run, open_run
-from dnslab.exports import csv_text, export
-from dnslab.findings import conclude
-from dnslab.gates import decide
-from dnslab.imported import summarise_imported
-from dnslab.imports import load
-from dnslab.overview import headlines, side_by_side
-from dnslab.plan import Trial
-from dnslab.plots.base import drawable, new_figure, to_png
-from dnslab.progress import _table, line, print_summary
-from dnslab.report import measured_on, render
-from dnslab.runner import ArmProgress, Progress
-from dnslab.stats import sketches, stalls_per_second, summarise
-from dnslab.timeline import run_slices, stall_marks
-from dnslab.validity import find_vetoes
+from dnslab.explain.closeup import follow
+from dnslab.explain.comparison import compare
+from dnslab.explain.findings import conclude
+from dnslab.explain.gates import decide
+from dnslab.explain.overview import headlines, side_by_side
+from dnslab.explain.validity import find_vetoes
+from dnslab.imports.readers import load
+from dnslab.imports.summary import summarise_imported
+from dnslab.measure.display import _table, line, print_summary
+from dnslab.measure.runner import ArmProgress, Progress
+from dnslab.plan.model import Trial
+from dnslab.present.exports import csv_text, export
+from dnslab.present.plots.base import drawable, new_figure, plain_numbers, to_png
+from dnslab.present.report import measured_on, render
 from tests.hostile import HOSTILE, acting, hostile_run, opened_with_hostile_names, tame_run, unseen
 
 FORGED = "Is it happening? No"
@@ -130,15 +130,15 @@ def _shown(named: Run) -> dict[str, Any]:
         "comparison": compare(named, named),
         "headlines": headlines([named, named]),
         "side by side": side_by_side([named, named]),
-        "effects_against_baseline": plots.effects_against_baseline(summary),
-        "cost_of_remedies": plots.cost_of_remedies(costs(named, summary), summary),
-        "ecdf": plots.ecdf(sketches(named), summary),
-        "latency_by_round": plots.latency_by_round(summary),
-        "stalls_over_time": plots.stalls_over_time(stalls_per_second(named), summary),
-        "stall_raster": plots.stall_raster(stall_marks(named), summary),
-        "over_the_run": plots.over_the_run(run_slices(named)),
-        "stalls_by_target": plots.stalls_by_target(summary),
-        "sweep": plots.sweep(summary),
+        "effects_against_baseline": dnslab.effects_against_baseline(summary),
+        "cost_of_remedies": dnslab.cost_of_remedies(costs(named, summary), summary),
+        "ecdf": dnslab.ecdf(sketches(named), summary),
+        "latency_by_round": dnslab.latency_by_round(summary),
+        "stalls_over_time": dnslab.stalls_over_time(stalls_per_second(named), summary),
+        "stall_raster": dnslab.stall_raster(stall_marks(named), summary),
+        "over_the_run": dnslab.over_the_run(run_slices(named)),
+        "stalls_by_target": dnslab.stalls_by_target(summary),
+        "sweep": dnslab.sweep(summary),
     }
 
 
@@ -185,7 +185,7 @@ def test_ticks_within_a_decade_are_no_formulas() -> None:
     axes = figure.subplots()
     axes.plot([0, 1], [2, 3])
     axes.set_yscale("log")
-    plots.base.plain_numbers(axes.yaxis, lambda value: f"{value:g}")
+    plain_numbers(axes.yaxis, lambda value: f"{value:g}")
     figure.draw_without_rendering()
     texts = [text.get_text() for text in axes.get_yticklabels(which="both")]
     assert any(texts)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.cli.test_cli import dnslab
 from tests.hostile import HOSTILE, hostile_run, tame_run, unseen
-from tests.test_cli import dnslab
 
 #: what of HOSTILE a plan's line of free text may hold
 PRINTABLE = "".join(one for one in HOSTILE if one.isprintable())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Container, Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -14,125 +15,72 @@ import dnslab
 
 PACKAGE = Path(dnslab.__file__).parent
 
-#: module -> what it may import of dnslab, in whatever order; packages stand for all in them
-ALLOWED = {
-    "text": set(),
-    "errors": set(),
-    "files": {"errors"},
-    "yamltext": {"errors", "files"},
-    "contents": {"errors", "files"},
-    "resolvconf": {"errors"},
-    "variants": {"errors", "resolvconf"},
-    "remedies": {"errors", "resolvconf", "text", "variants"},
-    "plan": {"errors", "files", "resolvconf", "text", "variants", "yamltext"},
-    "limits": {"errors", "plan", "resolvconf"},
-    "records": {"errors"},
-    "counters": {"errors"},
-    "store": {"errors", "files", "contents", "plan", "records", "counters"},
-    "probe": {"errors", "plan", "resolvconf", "records"},
-    "backends": {
-        "errors",
-        "resolvconf",
-        "variants",
-        "remedies",
-        "plan",
-        "records",
-        "counters",
-        "store",
-        "probe",
-        "backends",
-    },
-    "conversation": {"errors", "records", "backends"},
-    "trial": {"errors", "resolvconf", "plan", "probe", "backends"},
-    "health": {"errors", "plan", "records", "probe", "backends", "conversation", "trial"},
-    "pacing": {"store"},
-    "preflight": {"errors", "plan", "limits"},
-    "runner": {
-        "errors",
-        "preflight",
-        "plan",
-        "limits",
-        "records",
-        "store",
-        "probe",
-        "backends",
-        "conversation",
-        "trial",
-        "health",
-        "pacing",
-    },
-    "standstill": set(),
-    "bundles": {"errors", "files", "store"},
-    "dataset": {"bundles", "errors", "files", "plan", "records", "standstill", "store", "text"},
-    "tables": {"text"},
-    "intervals": set(),
-    "power": {"intervals"},
-    "stats": {"dataset", "errors", "intervals", "plan", "power", "records", "resolvconf", "tables"},
-    "exports": {"dataset", "errors", "files", "text"},
-    "imported": {"intervals", "stats", "tables", "text"},
-    "csvfile": {"errors", "files"},
-    "imports": {"csvfile", "errors", "files", "imported"},
-    "validity": {"intervals", "variants", "dataset", "stats", "store"},
-    "comparison": {"intervals", "dataset", "stats", "tables", "validity", "text"},
-    "gates": {"errors", "intervals", "stats", "tables", "validity", "text"},
-    "answers": {"intervals", "stats", "tables"},
-    "findings": {"answers", "power", "stats", "tables", "validity", "text"},
-    "timeline": {"dataset", "plan", "store"},
-    "costs": {"dataset", "stats", "store", "variants"},
-    "closeup": {"errors", "records", "dataset", "tables", "text"},
-    "overview": {"dataset", "stats", "validity", "findings", "tables", "comparison"},
-    "sweeps": {"plan", "stats"},
-    "rounds": {"intervals", "stats"},
-    "plots": {"intervals", "rounds", "stats", "sweeps", "tables", "text", "timeline"},
-    "report": {"dataset", "errors", "store", "text"},
-    "redaction": {"plan", "text", "variants"},
-    "share": {"bundles", "errors", "files", "records", "redaction", "report", "store", "yamltext"},
-    "notebook": {"dataset", "errors", "plan", "progress", "runner", "store", "text"},
-    "doctor": {"errors", "plan", "probe", "backends"},
-    "progress": {"runner", "stats", "findings", "text"},
-    "cli": None,
+#: what each part may import of dnslab besides itself; measuring and reading meet in `experiment` alone
+BELOW = ("errors", "text", "files")
+RULES = {
+    **dict.fromkeys(BELOW, BELOW),
+    "plan": BELOW,
+    "store": (*BELOW, "plan"),
+    "measure": (*BELOW, "plan", "store"),
+    "analyse": (*BELOW, "plan", "store"),
+    "imports": (*BELOW, "analyse"),
+    "explain": (*BELOW, "plan", "store", "analyse"),
+    "present": (*BELOW, "plan", "store", "analyse", "explain"),
+    "experiment": (*BELOW, "plan", "store", "measure", "analyse", "explain"),
+    "notebook": (*BELOW, "plan", "store", "measure", "analyse", "experiment"),
+    "cli": (*BELOW, "plan", "store", "measure", "analyse", "explain", "present", "imports", "experiment"),
+    "__main__": ("cli",),
 }
 
 
-def imports(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "dnslab":
-            parts = node.module.split(".")
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("dnslab.")}
-            assert all(alias.name != "dnslab" for alias in node.names), f"{path.name} imports the package root"
-    return found
-
-
-def test_every_module_is_in_the_graph() -> None:
-    modules = {
-        path.stem if path.parent == PACKAGE else path.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py")
+def graph() -> dict[str, set[str]]:
+    """By module, the modules of dnslab that it imports, anywhere in its text."""
+    modules = {_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
+    return {
+        name: {found for node in ast.walk(tree) for found in _imported(node, modules)} for name, tree in modules.items()
     }
-    assert modules - {"__init__"} == set(ALLOWED)
 
 
-def test_the_graph_has_no_cycle() -> None:
-    graph = {name: (allowed or set()) - {name} for name, allowed in ALLOWED.items()}
-    assert set(TopologicalSorter(graph).static_order()) == set(ALLOWED)
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("module", sorted(name for name, allowed in ALLOWED.items() if allowed is not None))
-def test_imports_only_what_stands_left_of_it(module: str) -> None:
-    paths = list((PACKAGE / module).rglob("*.py")) if (PACKAGE / module).is_dir() else [PACKAGE / f"{module}.py"]
-    for path in paths:
-        allowed = ALLOWED[module]
-        assert allowed is not None
-        assert imports(path) - {module} <= allowed, path
+def _imported(node: ast.AST, modules: Container[str]) -> Iterator[str]:
+    if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "dnslab":
+        module = (node.module or "").removeprefix("dnslab").removeprefix(".")
+        for alias in node.names:
+            inner = f"{module}.{alias.name}".lstrip(".")
+            yield inner if inner in modules else module
+    elif isinstance(node, ast.Import):
+        yield from (alias.name.removeprefix("dnslab.") for alias in node.names if alias.name.startswith("dnslab"))
+
+
+def test_data_flows_one_way() -> None:
+    def part(module: str) -> str:
+        return module.partition(".")[0]
+
+    broken = [
+        f"{module} imports {other}"
+        for module, imported in graph().items()
+        for other in imported
+        if module != "__init__" and part(other) not in (part(module), *RULES[part(module)])
+    ]
+    assert not broken
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    runtime = {module: imported for module, imported in graph().items() if module != "__init__"}
+    assert set(TopologicalSorter(runtime).static_order()) == set(runtime)
 
 
 def test_backends_know_only_the_protocol() -> None:
-    for path in (PACKAGE / "backends").rglob("*.py"):
-        own, *inner = path.relative_to(PACKAGE / "backends").with_suffix("").parts
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dnslab.backends."):
-                assert (node.module or "").split(".")[2] in {"base", own} or own == "__init__", (path, inner)
+    common = {"protocol", "process", "counters", "probe"}
+    for module, imported in graph().items():
+        part, _, rest = module.partition(".")
+        own = rest.partition(".")[0]
+        if part == "measure" and own in ("lab", "local", "kubernetes"):
+            used = {other.split(".")[1] for other in imported if other.startswith("measure.")}
+            assert used <= common | {own}, module
 
 
 def run_python(code: str) -> str:
@@ -141,14 +89,14 @@ def run_python(code: str) -> str:
 
 def test_measuring_needs_no_pandas() -> None:
     heavy = "print([m for m in ('pandas', 'numpy', 'matplotlib', 'scipy') if m in sys.modules])"
-    backends = "dnslab.backends.lab, dnslab.backends.local, dnslab.backends.kubernetes"
-    assert run_python(f"import sys, dnslab.runner, {backends}; {heavy}") == "[]\n"
+    backends = "dnslab.measure.lab.backend, dnslab.measure.local, dnslab.measure.kubernetes.backend"
+    assert run_python(f"import sys, dnslab.measure.runner, {backends}; {heavy}") == "[]\n"
     assert run_python(f"import sys, dnslab.cli; {heavy}") == "[]\n"
 
 
 def test_reading_needs_no_backend() -> None:
-    code = "import sys, dnslab.report, dnslab.plots, dnslab.findings; "
-    code += "print([m for m in sys.modules if 'dnslab.backends' in m])"
+    code = "import sys, dnslab.present.report, dnslab.present.plots.ecdf, dnslab.explain.findings; "
+    code += "print([m for m in sys.modules if 'dnslab.measure' in m])"
     assert run_python(code) == "[]\n"
 
 
@@ -158,8 +106,8 @@ def test_modules_import_without_what_only_linux_has() -> None:
         "import os\n"
         "for name in ('sched_getaffinity', 'setns', 'unshare', 'pidfd_open', 'eventfd'):\n"
         "    hasattr(os, name) and delattr(os, name)\n"
-        "import dnslab.runner, dnslab.backends.local, dnslab.backends.lab, dnslab.backends.kubernetes\n"
-        "import dnslab.cli, dnslab.doctor, dnslab.report\n"
+        "import dnslab.measure.runner, dnslab.measure.local, dnslab.measure.lab.backend\n"
+        "import dnslab.measure.kubernetes.backend, dnslab.cli, dnslab.measure.doctor, dnslab.present.report\n"
         "print('fine')"
     )
     assert run_python(code) == "fine\n"

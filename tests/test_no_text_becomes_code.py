@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dnslab.backends.base import Arm
-from dnslab.backends.lab import BASELINE, LabBackend
 from dnslab.errors import InvalidPlan, UsageError
+from dnslab.measure.lab.backend import BASELINE, LabBackend
+from dnslab.measure.protocol import Arm
 from dnslab.notebook import SAMPLE
-from dnslab.plan import FaultPlan, Load, Plan, load
-from dnslab.resolvconf import is_address, render
-from dnslab.variants import Variant
-from tests.test_cli import dnslab
+from dnslab.plan.model import FaultPlan, Load, Plan, load
+from dnslab.plan.resolvconf import is_address, render
+from dnslab.plan.variants import Variant
+from tests.cli.test_cli import dnslab
 
 pytest.importorskip("kubernetes")
 
-from dnslab.backends.kubernetes import edit, upload
-from dnslab.backends.kubernetes.node_cache import bound_in, listens_on
-from dnslab.backends.kubernetes.node_cache_manifest import node_cache_manifest
-from dnslab.backends.kubernetes.shell import octal, word
+from dnslab.measure.kubernetes.node_cache.detect import bound_in, listens_on
+from dnslab.measure.kubernetes.node_cache.manifest import node_cache_manifest
+from dnslab.measure.kubernetes.pods import resolv_conf as edit, upload
+from dnslab.measure.kubernetes.pods.shell import octal, word
 
 SHELLS = [[found] for name in ("sh", "bash") if (found := shutil.which(name))]
 SHELLS += [[found, "sh"] for name in ("busybox",) if (found := shutil.which(name))]

@@ -12,17 +12,20 @@ from typing import Any
 import papermill
 import pytest
 
-from dnslab import notebook, overview, report
-from dnslab.dataset import open_run
+from dnslab import notebook
+from dnslab.analyse.dataset import open_run
+from dnslab.analyse.summary import summarise
 from dnslab.errors import UsageError
+from dnslab.explain import overview
+from dnslab.explain.tables import milliseconds, percent
 from dnslab.notebook import SAMPLE
-from dnslab.plan import Load, Plan
-from dnslab.stats import summarise
-from dnslab.tables import milliseconds, percent
+from dnslab.plan.model import Load, Plan
+from dnslab.present import report
+from tests import PROJECT
+from tests.present.test_report import Page
 from tests.runs import rows, write_run
-from tests.test_report import Page
 
-NOTEBOOKS = Path(report.__file__).parent.parent / "notebooks"
+NOTEBOOKS = PROJECT / "notebooks"
 MODELS: dict[str, type[notebook._Parameters]] = {
     "compare": notebook.CompareParameters,
     "explore": notebook.ExploreParameters,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
-SCRIPT = (Path(__file__).parent.parent / "tools" / "system.sh").read_text(encoding="utf-8")
+from tests import PROJECT
+
+SCRIPT = (PROJECT / "tools" / "system.sh").read_text(encoding="utf-8")
 
 
 def set_up(packages: str, *enter: str) -> subprocess.CompletedProcess[str]:

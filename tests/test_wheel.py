@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import PROJECT
+
 pytestmark = [pytest.mark.verify, pytest.mark.lab]
 
-PROJECT = Path(__file__).parent.parent
 UV = Path(sys.executable).with_name("uv")
 #: program -> ELF machine (EM_X86_64, EM_AARCH64) and the loader it asks for
 PROBES = {
@@ -50,13 +51,15 @@ def test_it_runs_anywhere_and_holds_the_notebooks(wheel: Path) -> None:
     notebooks = {f"dnslab/notebooks/{path.name}" for path in (PROJECT / "notebooks").glob("*.ipynb")}
     assert "dnslab/notebooks/compare.ipynb" in notebooks <= set(names)
     assert "dnslab/sample/plan.yaml" in names
-    assert {name.removeprefix("dnslab/probe/bin/probe-") for name in names if "/bin/probe-" in name} == set(PROBES)
+    assert {name.removeprefix("dnslab/measure/probe/bin/probe-") for name in names if "/bin/probe-" in name} == set(
+        PROBES
+    )
 
 
 @pytest.mark.parametrize("name", PROBES)
 def test_each_probe_is_what_its_name_says(wheel: Path, name: str) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        info = archive.getinfo(f"dnslab/probe/bin/probe-{name}")
+        info = archive.getinfo(f"dnslab/measure/probe/bin/probe-{name}")
         data = archive.read(info)
     machine, loader = PROBES[name]
     assert data[:4] == b"\x7fELF"
@@ -74,7 +77,7 @@ def test_the_core_measures_and_names_what_reading_lacks(wheel: Path, tmp_path: P
     run([UV, "venv", "--quiet", "--python", sys.executable, "venv"], tmp_path)
     run([UV, "pip", "install", "--quiet", "--python", "venv/bin/python", wheel], tmp_path)
     dnslab = tmp_path / "venv" / "bin" / "dnslab"
-    probes = next((tmp_path / "venv").glob("lib/python*/site-packages/dnslab/probe/bin"))
+    probes = next((tmp_path / "venv").glob("lib/python*/site-packages/dnslab/measure/probe/bin"))
     for libc in ("glibc", "musl", "static"):
         said = run([probes / f"probe-{platform.machine()}-{libc}", "--self-test"], tmp_path).stdout
         assert "engine wire: 50 queries answered" in said

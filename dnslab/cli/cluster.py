@@ -20,7 +20,7 @@ def manifests() -> None:
 @click.option("--namespace", default="default", show_default=True, metavar="NAME", help="Where pods will be.")
 def rbac(namespace: str) -> None:
     """Print the rights dnslab needs in a namespace and, apart, those of each optional part."""
-    from dnslab.backends.kubernetes import access
+    from dnslab.measure.kubernetes import rights as access
 
     echo(f"# Needed: all of it in namespace {namespace}.")
     echo_text(f"{access.role_yaml(namespace)}---")
@@ -36,16 +36,16 @@ def rbac(namespace: str) -> None:
 @click.option("--libc", type=click.Choice(["glibc", "musl"]), help="The workload's: say what holds for it only.")
 def fix(variant_name: str, reference: str | None, context: str | None, namespace: str | None, libc: Any) -> None:
     """Print how to give a workload a variant, what to mind, and how to undo it. Changes nothing."""
-    from dnslab.remedies import Workload, remedy
-    from dnslab.variants import find
+    from dnslab.plan.remedies import Workload, remedy
+    from dnslab.plan.variants import find
 
     variant = find(variant_name)
     if reference is None:
         unread = Workload(context=context, namespace=namespace or Workload.namespace)
         echo_text(str(remedy(variant, unread, libc=libc)))
         return
-    from dnslab.backends.kubernetes import node_cache as caches
-    from dnslab.backends.kubernetes.client import connect
+    from dnslab.measure.kubernetes.api.client import connect
+    from dnslab.measure.kubernetes.node_cache import detect as caches
 
     client = connect(context, namespace)
     dns, cache = caches.seen(client)
@@ -72,7 +72,7 @@ _YES = click.option("--yes", is_flag=True, help="Do not ask.")
 @_CONTEXT
 def status(context: str | None) -> None:
     """Say whether a node-local cache answers, by what evidence, and what could not be seen."""
-    from dnslab.backends.kubernetes import node_cache as caches
+    from dnslab.measure.kubernetes.node_cache import detect as caches
 
     client = connected(context)
     dns, cache = caches.seen(client)
@@ -87,8 +87,8 @@ def status(context: str | None) -> None:
 @_ADDRESS
 def render(context: str | None, image: str | None, address: str | None) -> None:
     """Print the manifest that install would apply."""
-    from dnslab.backends.kubernetes import node_cache_install
-    from dnslab.backends.kubernetes.client import connect
+    from dnslab.measure.kubernetes.api.client import connect
+    from dnslab.measure.kubernetes.node_cache import install as node_cache_install
 
     echo_text(node_cache_install.render(connect(context), image, _addresses(address)))
 
@@ -100,7 +100,7 @@ def render(context: str | None, image: str | None, address: str | None) -> None:
 @_YES
 def install(context: str | None, image: str | None, address: str | None, yes: bool) -> None:
     """Put a node-local cache on every node, and ask through it from a pod on each. Shows the changes first."""
-    from dnslab.backends.kubernetes import node_cache_install
+    from dnslab.measure.kubernetes.node_cache import install as node_cache_install
 
     client = connected(context)
     manifest = node_cache_install.render(client, image, _addresses(address))
@@ -118,7 +118,7 @@ def install(context: str | None, image: str | None, address: str | None, yes: bo
 @_YES
 def remove(context: str | None, image: str | None, address: str | None, yes: bool) -> None:
     """Take dnslab's node-local cache away, with interface and rules on each node. Lists what goes first."""
-    from dnslab.backends.kubernetes import node_cache_install
+    from dnslab.measure.kubernetes.node_cache import install as node_cache_install
 
     client = connected(context)
     there = node_cache_install.removable(client)
@@ -149,7 +149,7 @@ def clean(run_id: str | None, existing: str | None, container: str | None, yes: 
 
     Of existing pods it mends the resolv.conf and removes the probe; they carry no mark, so name them (--in).
     """
-    from dnslab.backends.kubernetes import clean as leftovers
+    from dnslab.measure.kubernetes import cleanup as leftovers
 
     if container and not existing:
         raise UsageError("--container is for existing pods: name them with --in")
@@ -171,7 +171,7 @@ def clean(run_id: str | None, existing: str | None, container: str | None, yes: 
 
 def connected(context: str | None, namespace: str | None = None) -> Any:
     """A client of the cluster, once it is printed which."""
-    from dnslab.backends.kubernetes.client import connect
+    from dnslab.measure.kubernetes.api.client import connect
 
     client = connect(context, namespace)
     echo(f"cluster: {client}")
@@ -179,7 +179,7 @@ def connected(context: str | None, namespace: str | None = None) -> Any:
 
 
 def _addresses(text: str | None) -> list[str]:
-    from dnslab.variants import NODE_LOCAL_ADDRESS
+    from dnslab.plan.variants import NODE_LOCAL_ADDRESS
 
     return [one.strip() for one in (text or NODE_LOCAL_ADDRESS).split(",")]
 

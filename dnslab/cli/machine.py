@@ -16,7 +16,7 @@ from dnslab.text import echo, echo_text
 @click.option("--libc", type=click.Choice(["glibc", "musl"]), help="Say what applies to this libc only.")
 def variants(libc: str | None) -> None:
     """The configurations known, and what honours them."""
-    from dnslab.variants import BUILT_IN, not_applicable
+    from dnslab.plan.variants import BUILT_IN, not_applicable
 
     for variant in BUILT_IN.values():
         reason = not_applicable(variant, libc) if libc else None  # type: ignore[arg-type]
@@ -31,7 +31,7 @@ def variants(libc: str | None) -> None:
 @click.option("--namespace", metavar="NAME", help="Where pods will be; default the context's (backend kubernetes).")
 def doctor(backend: str, context: str | None, namespace: str | None) -> None:
     """Say what this machine, or a cluster, can do, and what is missing, with what mends it."""
-    from dnslab import doctor as checks
+    from dnslab.measure import doctor as checks
 
     if backend == "kubernetes":
         _doctor_of_cluster(context, namespace)
@@ -43,8 +43,8 @@ def doctor(backend: str, context: str | None, namespace: str | None) -> None:
 
 
 def _doctor_of_cluster(context: str | None, namespace: str | None) -> None:
-    from dnslab import doctor as checks
-    from dnslab.backends.kubernetes import access
+    from dnslab.measure import doctor as checks
+    from dnslab.measure.kubernetes import rights as access
 
     client = connected(context, namespace)
     rights = access.check(client, optional=True)
@@ -78,9 +78,9 @@ def lab() -> None:
 @click.argument("command", nargs=-1)
 def shell(fault: str, variant: str, target: str, command: Sequence[str]) -> None:
     """A shell (or COMMAND) in a fresh client namespace of a fresh lab."""
-    from dnslab.backends.lab import shell as open_shell
-    from dnslab.plan import FaultPlan
-    from dnslab.variants import find
+    from dnslab.measure.lab.backend import shell as open_shell
+    from dnslab.plan.model import FaultPlan
+    from dnslab.plan.variants import find
 
     raise SystemExit(open_shell(FaultPlan.parse(fault), find(variant), target, command))
 
@@ -88,7 +88,7 @@ def shell(fault: str, variant: str, target: str, command: Sequence[str]) -> None
 @lab.command()
 def faults() -> None:
     """The faults the lab can inject, with their parameters."""
-    from dnslab.backends.lab.faults import describe_all
+    from dnslab.measure.lab.faults import describe_all
 
     for line in describe_all():
         echo(line)

@@ -20,11 +20,11 @@ from dnslab.text import echo, echo_text
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def summary(run_folder: str, form: str) -> None:
     """Figures of a run, variant by variant (RUN_FOLDER: a path, a bundle, or latest)."""
-    from dnslab.dataset import open_run
-    from dnslab.exports import csv_text
-    from dnslab.findings import conclude
-    from dnslab.stats import summarise
-    from dnslab.validity import find_vetoes
+    from dnslab.analyse.dataset import open_run
+    from dnslab.analyse.summary import summarise
+    from dnslab.explain.findings import conclude
+    from dnslab.explain.validity import find_vetoes
+    from dnslab.present.exports import csv_text
 
     opened = open_run(run_folder)
     figures = summarise(opened)
@@ -34,7 +34,7 @@ def summary(run_folder: str, form: str) -> None:
     elif form == "csv":
         echo_text(csv_text(figures.to_frame()))
     else:
-        from dnslab.progress import print_summary
+        from dnslab.measure.display import print_summary
 
         print_summary(figures, found)
 
@@ -51,8 +51,8 @@ def compare_(before: str, after: Sequence[str], form: str) -> int:
 
     Status 4 where nothing could be compared.
     """
-    from dnslab.comparison import compare
-    from dnslab.dataset import open_run
+    from dnslab.analyse.dataset import open_run
+    from dnslab.explain.comparison import compare
 
     found = compare(open_run(before), *(open_run(one) for one in after))
     echo_text(found.to_markdown() if form == "markdown" else found.to_text(_width()))
@@ -69,10 +69,10 @@ def gate(run_folder: str, asked: Sequence[str], variant: str, form: str) -> int:
 
     Without --gate: failed_share<=0.1%, p50<=20ms, p99<=100ms, as Kubernetes' scale tests ask of cluster DNS.
     """
-    from dnslab import gates
-    from dnslab.dataset import open_run
-    from dnslab.stats import summarise
-    from dnslab.validity import find_vetoes
+    from dnslab.analyse.dataset import open_run
+    from dnslab.analyse.summary import summarise
+    from dnslab.explain import gates
+    from dnslab.explain.validity import find_vetoes
 
     wanted = [gates.Gate.parse(text) for text in asked] or gates.DEFAULT
     opened = open_run(run_folder)
@@ -98,9 +98,9 @@ def import_(kind: str, files: Sequence[str], form: str, columns: str | None, **h
 
     A file is a round of VARIANT, by default of its name; give several of one as its rounds.
     """
-    from dnslab import imports
-    from dnslab.exports import csv_text
-    from dnslab.imported import summarise_imported
+    from dnslab.imports import readers as imports
+    from dnslab.imports.summary import summarise_imported
+    from dnslab.present.exports import csv_text
 
     mapped = dict(_pair(one) for one in columns.split(",")) if columns else None
     found = summarise_imported(imports.load(kind, [imports.named(one) for one in files], columns=mapped, **how))
@@ -125,8 +125,8 @@ def _pair(text: str) -> tuple[str, str]:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write; one that is there stays.")
 def export(run_folder: str, form: Any, out: Path) -> None:
     """Write every lookup of a run to one file, a row each (RUN_FOLDER: a path, or latest)."""
-    from dnslab.dataset import open_run
-    from dnslab.exports import export as write
+    from dnslab.analyse.dataset import open_run
+    from dnslab.present.exports import export as write
 
     opened = open_run(run_folder)
     echo(f"export: {write(opened, out, form):,} lookups in {out}")
@@ -144,7 +144,7 @@ def export(run_folder: str, form: Any, out: Path) -> None:
 @click.option("--redact", is_flag=True, help="With stand-ins for names, addresses, nodes, pods; the page alone.")
 def report_(run_folder: str, out: Path | None, redact: bool) -> None:
     """One HTML page of a run, to share (RUN_FOLDER: a path, a bundle, or latest)."""
-    from dnslab.dataset import open_run
+    from dnslab.analyse.dataset import open_run
 
     opened = open_run(run_folder)  # what a bundle is unpacked to lasts as long as this
     if redact:
@@ -161,7 +161,7 @@ def report_(run_folder: str, out: Path | None, redact: bool) -> None:
 @click.option("--redact", is_flag=True, help="With stand-ins for names, addresses, nodes, pods.")
 def bundle(run_folder: str, out: Path | None, redact: bool) -> None:
     """One archive of a run, to share: `summary` and `report` open it (RUN_FOLDER: a path, or latest)."""
-    from dnslab.dataset import open_run
+    from dnslab.analyse.dataset import open_run
 
     opened = open_run(run_folder)
     made = _share().bundle(opened.path, out, redact)
@@ -170,7 +170,7 @@ def bundle(run_folder: str, out: Path | None, redact: bool) -> None:
 
 def _share() -> Any:
     try:
-        from dnslab import share
+        from dnslab.present import share
     except ModuleNotFoundError as error:
         raise NotAble(f"{error.name} is missing: `pip install 'dnslab[notebooks]'`") from error
     return share
@@ -179,11 +179,11 @@ def _share() -> Any:
 def write_report(path: Path, out: Path | None, parquet: bool = True) -> None:
     """Render a run, print where, and beside it (not of a bundle) every lookup as parquet."""
     try:
-        from dnslab.report import render
+        from dnslab.present.report import render
     except ModuleNotFoundError as error:
         raise NotAble(f"{error.name} is missing: `pip install 'dnslab[notebooks]'`") from error
-    from dnslab.dataset import open_run
-    from dnslab.exports import keep_parquet
+    from dnslab.analyse.dataset import open_run
+    from dnslab.present.exports import keep_parquet
 
     page = render(path, out)
     if not parquet:

@@ -71,9 +71,9 @@ def run(
 
     PLAN_FILE is YAML as --dry-run prints it; options given beside it win.
     """
-    from dnslab import preflight, runner
-    from dnslab.progress import shown
-    from dnslab.store import RunFolder
+    from dnslab.measure import preflight, runner
+    from dnslab.measure.display import shown
+    from dnslab.store.folder import RunFolder
 
     if report:
         preflight.check_report()
@@ -105,7 +105,7 @@ def given(value: object) -> bool:
 def _name_cluster(plan: Any) -> None:
     """Print which cluster will be loaded, and what will be done in pods of others; nothing for other backends."""
     if plan.backend == "kubernetes":
-        from dnslab.backends.kubernetes.client import connect
+        from dnslab.measure.kubernetes.api.client import connect
 
         echo(f"cluster: {connect(plan.cluster.context, plan.cluster.namespace)}")
         for line in _announced(plan):
@@ -116,7 +116,7 @@ def _announced(plan: Any) -> Sequence[str]:
     """What is done in pods of others; nothing where there are none."""
     if not plan.cluster.existing:
         return []
-    from dnslab.backends.kubernetes.existing import announced
+    from dnslab.measure.kubernetes.existing import announced
 
     return announced(plan)
 
@@ -124,8 +124,8 @@ def _announced(plan: Any) -> Sequence[str]:
 def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     from pydantic import ValidationError
 
-    from dnslab import plan as plans
-    from dnslab.backends import completed
+    from dnslab.measure.backends import completed
+    from dnslab.plan import model as plans
 
     for option in run.params:
         value = asked.get(option.name or "")
@@ -230,12 +230,12 @@ def _names_in(path: Path) -> list[str]:
 
 
 def _print_dry_run(plan: Any, out: Path | None) -> None:
-    from dnslab import plan as plans
-    from dnslab import preflight
-    from dnslab.backends import known_targets
+    from dnslab.measure import preflight
+    from dnslab.measure.backends import known_targets
+    from dnslab.plan import model as plans
 
     if plan.backend == "kubernetes":
-        from dnslab.backends.kubernetes.planned import planned
+        from dnslab.measure.kubernetes.dry_run import planned
 
         in_cluster: Any = planned(plan)
         echo(f"# cluster: {in_cluster.client}")
@@ -265,8 +265,8 @@ def _print_dry_run(plan: Any, out: Path | None) -> None:
 
 def _print_in_cluster(plan: Any, in_cluster: Any, trials: Sequence[Any]) -> None:
     """Objects and commands, as comments: what is printed stays a plan."""
-    from dnslab import health
-    from dnslab.backends.kubernetes.planned import as_yaml
+    from dnslab.measure import health
+    from dnslab.measure.kubernetes.dry_run import as_yaml
 
     echo("# libc: not known before the probe runs there; variants that it ignores will be left out")
     objects = in_cluster.objects(health.control_trial(plan, in_cluster.targets()))
@@ -305,16 +305,16 @@ class Share(click.ParamType):  # type: ignore[type-arg]
 @click.option("--pilot", metavar="RUN", help="A run (path, or latest) that says how much rounds differ there.")
 def plan_(detect: float, power: float, rate: float, n_variants: int | None, pilot: str | None) -> None:
     """Say how many rounds of what length show a share of stalls, or a difference by it."""
-    from dnslab.plan import MOST_PER_S
-    from dnslab.power import sizes_needed
-    from dnslab.variants import USUAL
+    from dnslab.analyse.power import sizes_needed
+    from dnslab.plan.model import MOST_PER_S
+    from dnslab.plan.variants import USUAL
 
     if not 0 < rate <= MOST_PER_S:
         raise UsageError(f"--rate should be above 0 and at most {MOST_PER_S:,} lookups a second, is {rate:g}")
     spread = None
     if pilot:
-        from dnslab.dataset import open_run
-        from dnslab.stats import summarise
+        from dnslab.analyse.dataset import open_run
+        from dnslab.analyse.summary import summarise
 
         spread = summarise(open_run(pilot)).spread
     for line in sizes_needed(detect, power, rate, (n_variants or len(USUAL)) - 1, spread):

@@ -12,8 +12,8 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-from dnslab.bundles import open_bundle
-from dnslab.dataset import open_run
+from dnslab.analyse.dataset import open_run
+from dnslab.store.bundle import open_bundle
 from tests.fuzz import facts, mutate
 from tests.fuzz.harness import Defect, reading
 

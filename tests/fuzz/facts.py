@@ -14,13 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from dnslab import closeup, comparison, costs, exports, gates, overview, share, sweeps, timeline
-from dnslab.dataset import Run, open_run
-from dnslab.findings import Findings, conclude
-from dnslab.plan import Plan
-from dnslab.progress import print_summary
-from dnslab.stats import Summary, summarise
-from dnslab.validity import find_vetoes
+from dnslab.analyse import costs, sweeps, timeline
+from dnslab.analyse.dataset import Run, open_run
+from dnslab.analyse.summary import Summary, summarise
+from dnslab.explain import closeup, comparison, gates, overview
+from dnslab.explain.findings import Findings, conclude
+from dnslab.explain.validity import find_vetoes
+from dnslab.measure.display import print_summary
+from dnslab.plan.model import Plan
+from dnslab.present import exports, share
 from tests.fuzz import mutate, streams
 from tests.fuzz.harness import reading
 from tests.runs import rows, write_run

@@ -13,7 +13,7 @@ import struct
 import sys
 from collections.abc import Callable
 
-from dnslab.backends.lab.responder import answer
+from dnslab.measure.lab.responder import answer
 from tests.fuzz import mutate
 
 #: how much of what it says is right

@@ -7,8 +7,8 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from dnslab.imported import summarise_imported
-from dnslab.imports import load
+from dnslab.imports.readers import load
+from dnslab.imports.summary import summarise_imported
 from tests.fuzz import mutate
 from tests.fuzz.harness import reading
 

@@ -23,9 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dnslab import records
 from dnslab.errors import DnslabError, ProbeFailed
-from dnslab.probe.job import (
+from dnslab.measure.probe.job import (
     ARRANGEMENTS,
     ENGINES,
     JOB,
@@ -37,10 +36,12 @@ from dnslab.probe.job import (
     ResolverPatch,
     encode,
 )
+from dnslab.store import stream as records
+from tests import PROBE
 from tests.fuzz import mutate
 from tests.fuzz.harness import MEMORY_MAX_BYTES, Defect
 
-SOURCES = Path(records.__file__).parent / "probe"
+SOURCES = PROBE
 BUILT = Path(".cache/fuzz/bin")
 BUILDS = {
     "glibc": ("cc", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from dnslab import plan as plans
-from dnslab.store import RunFolder
+from dnslab.plan import model as plans
+from dnslab.store.folder import RunFolder
 from tests.fuzz import mutate
 from tests.fuzz.harness import Defect, reading
 

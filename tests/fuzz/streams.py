@@ -9,13 +9,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from dnslab import records
-from dnslab.dataset import decode
+from dnslab.analyse.dataset import decode
 from dnslab.errors import DnslabError
-from dnslab.store import ArmRecord
+from dnslab.store import stream as records
+from dnslab.store.folder import ArmRecord
 from tests.fuzz import mutate
 from tests.fuzz.harness import reading
-from tests.test_records import HEADER, RECORD
+from tests.store.test_stream import HEADER, RECORD
 
 #: streams of a case, each from one stream that is whole
 PER_CASE = 500

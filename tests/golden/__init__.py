@@ -10,13 +10,13 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from click.testing import CliRunner
 
 import dnslab
 from dnslab.cli import cli
-from dnslab.costs import costs
 
 HERE = Path(__file__).parent
 RUNS, EXPECTED = HERE / "runs", HERE / "expected"
@@ -67,7 +67,14 @@ def shown(path: Path) -> str:
     run = dnslab.open_run(path)
     summary = dnslab.summarise(run)
     findings = dnslab.conclude(summary, dnslab.find_vetoes(run, summary))
-    tables = [findings, summary, summary.effects, findings.limits, dnslab.follow(run), dnslab.headlines([run, run])]
+    tables: list[Any] = [
+        findings,
+        summary,
+        summary.effects,
+        findings.limits,
+        dnslab.follow(run),
+        dnslab.headlines([run, run]),
+    ]
     return "\n".join([*(table._repr_html_() for table in tables), dnslab.measured_on(run), run._repr_html_()]) + "\n"
 
 
@@ -82,7 +89,7 @@ def hashed(path: Path) -> str:
         "stalls_per_second": lambda: dnslab.stalls_per_second(run),
         "run_slices": lambda: dnslab.run_slices(run),
         "stall_marks": lambda: dnslab.stall_marks(run),
-        "costs": lambda: costs(run, summary),
+        "costs": lambda: dnslab.costs(run, summary),
         "by_target": summary.by_target,
     }
     return "".join(f"{name} {_hash(frame())}\n" for name, frame in frames.items())

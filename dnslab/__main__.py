@@ -1,0 +1,5 @@
+"""`python -m dnslab`: the command line."""
+
+from dnslab.cli import main
+
+main()

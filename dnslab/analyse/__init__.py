@@ -1,0 +1,1 @@
+"""Numbers only: lookups in, counts, quantiles and intervals out."""

@@ -1,0 +1,80 @@
+"""What each configuration costs: time at the median, and what is asked of the DNS servers.
+
+Queries are those that left a client for its servers, by the kernel's counters of a client of its own: retries are among
+them, and so is what was lost on the way. Counters that others share are not used, as they tell nothing of one client.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from dnslab.analyse.dataset import Run
+from dnslab.analyse.summary import Summary
+from dnslab.plan.variants import DIRECT
+from dnslab.store.folder import ArmRecord
+
+UDP, TCP = "client.Udp.OutDatagrams", "client.Tcp.ActiveOpens"
+#: queries that a cache of the client's own had no answer for; asked at the same time, two make one query upstream
+MISSES = "node-local.num.cachemiss"
+COLUMNS = ["variant", "target", "p50_ms", "low", "high", "udp_queries", "tcp_connections", "cache_misses"]
+
+
+def costs(run: Run, summary: Summary, load: int = 0) -> pd.DataFrame:
+    """The cost of each configuration that was measured under ``load``, in the summary's order.
+
+    Returns
+    -------
+    DataFrame
+        ``variant``, ``target``; ``p50_ms`` against baseline with its bounds ``low`` and ``high`` (NaN for baseline
+        itself and where nothing was compared); per lookup, warm-up included, ``udp_queries`` and ``tcp_connections``
+        that a client sent to its servers, or ``cache_misses`` of the node-local cache it asked instead, which asks them
+        no more often. NaN where it was not counted: a connection's queries never are.
+    """
+    counted: dict[tuple[str, str], list[Mapping[str, float]]] = {}
+    for arm in run.arms():
+        if arm.start["load"] == load and arm.status == "complete":
+            counted.setdefault((arm.start["variant"], arm.target), []).append(_sent(run, arm))
+    rows = []
+    for row in summary.rows:
+        if row["load"] == load and row["not_applicable"] is None:
+            effect = (row["effects"] or {}).get("p50_ms")
+            p50 = (effect.estimate, effect.low, effect.high) if effect else (math.nan,) * 3
+            sent = counted.get((row["variant"], row["target"]), [])
+            rows.append(
+                dict(zip(COLUMNS, (row["variant"], row["target"], *p50), strict=False))
+                | {name: _per_lookup(sent, name) for name in COLUMNS[5:]}
+            )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _sent(run: Run, arm: ArmRecord) -> Mapping[str, float]:
+    """Counts of one trial by column, and its ``lookups``; those not to be had are left out."""
+    end: Mapping[str, Any] = arm.end or {}
+    before, after = arm.start["counters"], end.get("counters") or {}
+    sent = {"lookups": float((end.get("trailer") or {}).get("n_records") or 0)}
+    for column, name in _counters(run, arm.start["variant"]).items():
+        if name in before and name in after:
+            sent[column] = after[name] - before[name]
+    return sent
+
+
+def _counters(run: Run, variant: str) -> Mapping[str, str]:
+    """The counters that tell of this client alone what it asked of its servers, by column."""
+    backend = run.environment.get("backend") or {}
+    if not backend.get("fresh_clients", False):
+        return {}  # its sockets are counted together with those of all else that runs there
+    if run.plan.variant(variant).node_local:
+        return {"cache_misses": MISSES}
+    if (backend.get("node_cache") or {}).get("owns_cluster_ip") and variant != DIRECT:
+        return {}  # it asked a cache that all pods of the node share
+    return {"udp_queries": UDP, "tcp_connections": TCP}
+
+
+def _per_lookup(sent: list[Mapping[str, float]], column: str) -> float:
+    """All trials added up; NaN unless each of them counted."""
+    n = sum(one["lookups"] for one in sent)
+    return sum(one[column] for one in sent) / n if n and all(column in one for one in sent) else math.nan

@@ -1,0 +1,42 @@
+"""Latency round by round: does it hold for all of a run, or is it one round's?"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from dnslab.analyse import intervals
+from dnslab.analyse.intervals import Interval
+from dnslab.analyse.summary import Summary
+
+#: a quantile of 0 has no logarithm; no lookup is answered in less
+LEAST_MS = 1e-3
+COLUMNS = ["variant", "target", "round", "p50_ms", "p99_ms"]
+
+
+def latencies(summary: Summary, load: int = 0) -> pd.DataFrame:
+    """Quantiles of each round under one load, in the summary's order.
+
+    Returns
+    -------
+    DataFrame
+        ``variant``, ``target``, ``round``, ``p50_ms``, ``p99_ms``: of response time, failed lookups at the deadline.
+    """
+    rows = [
+        {**{name: row[name] for name in COLUMNS[:2]}, **{name: one[name] for name in COLUMNS[2:]}}
+        for row in summary.rows
+        if row["load"] == load and row["not_applicable"] is None
+        for one in row["by_round"]
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def usual(values: pd.Series[float]) -> Interval:
+    """Geometric mean of ``values``, one a round, with its 95 % t interval; without bounds under three rounds.
+
+    Of logarithms, as latencies differ by factors: one round a thousand times as slow would else stand for all.
+    """
+    found = intervals.mean(np.log(np.maximum(values.to_numpy(dtype=float), LEAST_MS)))
+    return Interval(*(math.exp(bound) for bound in (found.estimate, found.low, found.high)))

@@ -1,0 +1,180 @@
+"""Lookups gone bad against the clock of the run: what happened in its middle, when, and to which configuration.
+
+Times are those of the run's own clock, which nobody sets, so trials that ran side by side share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dnslab.analyse.dataset import FAILED, Lookups, Run
+from dnslab.plan.model import Load
+from dnslab.store.folder import ArmRecord
+
+#: how many slices all rounds of a load make together: as many points as a line of this width still shows
+N_SLICES = 60
+#: cells that stalls of a trial are gathered in, by time and by worker: as fine as a panel's dots
+N_TIMES, N_LANES = 240, 50
+#: a stretch is told of when it is this many times as bad as the rest, and chance alone is less likely than this
+WORSE_TIMES = 3.0
+BY_CHANCE = 1e-6
+
+
+_Key = tuple[str, str, int]
+
+
+def run_slices(run: Run) -> pd.DataFrame:
+    """Lookups that stalled or failed, by when they were due since the run's start.
+
+    Each trial is cut into equal slices of a second or more, about 60 for all rounds together.
+
+    Returns
+    -------
+    DataFrame
+        ``variant``, ``target``, ``load``, ``round``; ``start_s``, ``end_s`` of the slice since the run's start;
+        ``n`` lookups, ``bad`` of them stalled or failed. Slices without a lookup are left out.
+    """
+    starts = _group_starts(run.arms())
+    first_ns = min(starts.values(), default=0)
+    frames = []
+    for lookups in run.decoded():
+        start = lookups.arm.start
+        load = run.plan.loads[start["load"]]
+        n_slices = max(1, min(int(load.duration_s), N_SLICES // run.plan.rounds))
+        began_s = (starts[_group(lookups.arm)] - first_ns) / 1e9 + load.warmup_s
+        frame = _slices(lookups, load.warmup_s, load.duration_s / n_slices, n_slices, began_s)
+        named = {"variant": start["variant"], "target": lookups.arm.target, "load": start["load"]}
+        frames.append(frame.assign(**named, round=start["round"]))
+    columns = ["variant", "target", "load", "round", "start_s", "end_s", "n", "bad"]
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def stall_marks(run: Run) -> pd.DataFrame:
+    """Stalls and failures by the time of their trial and by worker, all rounds added up: what a raster is drawn from.
+
+    Lookups are gathered in cells, so that a million of them make a small frame. Of engine wire, which has no workers,
+    there is nothing.
+
+    Returns
+    -------
+    DataFrame
+        ``variant``, ``target``, ``load``; ``at_s`` and ``worker``, the middle of a cell; ``stalls`` and ``failed`` of
+        the lookups that were due in it. ``width_s`` of a cell, and ``at_once``, the most stalls of one trial in as
+        long, are the same for all of one configuration, target and load. Empty cells are left out.
+    """
+    cells: dict[_Key, npt.NDArray[np.int64]] = {}
+    at_once: dict[_Key, int] = {}
+    for lookups in run.decoded():
+        start = lookups.arm.start
+        if start["engine"] == "wire" or not len(lookups.raw):
+            continue
+        key = (start["variant"], lookups.arm.target, start["load"])
+        load = run.plan.loads[start["load"]]
+        times = ((lookups.intended_s - load.warmup_s) / load.duration_s * N_TIMES).clip(0, N_TIMES - 1).astype(np.int64)
+        lanes = (lookups.raw["worker"].astype(np.int64) // _lane(load)).clip(max=N_LANES - 1)
+        for i, mark in enumerate((lookups.stall, lookups.outcome == FAILED)):
+            counts = np.bincount((times * N_LANES + lanes)[mark], minlength=N_TIMES * N_LANES)
+            cells.setdefault(key, np.zeros((2, N_TIMES * N_LANES), np.int64))[i] += counts
+        at_once[key] = max(at_once.get(key, 0), int(np.bincount(times[lookups.stall], minlength=1).max()))
+    frames = [_cells(key, counts, run.plan.loads[key[2]]).assign(at_once=at_once[key]) for key, counts in cells.items()]
+    columns = ["variant", "target", "load", "at_s", "worker", "stalls", "failed", "width_s", "at_once"]
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def _cells(key: _Key, counts: npt.NDArray[np.int64], load: Load) -> pd.DataFrame:
+    """Cells with a stall or a failure: ``counts`` has a row of each, the workers of one time side by side."""
+    places = np.flatnonzero(counts.sum(axis=0))
+    width_s, lane = load.duration_s / N_TIMES, _lane(load)
+    columns = {
+        "at_s": load.warmup_s + (places // N_LANES + 0.5) * width_s,
+        "worker": (places % N_LANES) * lane + (lane - 1) / 2,
+        "stalls": counts[0, places],
+        "failed": counts[1, places],
+    }
+    return pd.DataFrame(columns).assign(variant=key[0], target=key[1], load=key[2], width_s=width_s)
+
+
+def _lane(load: Load) -> int:
+    """How many workers share a cell."""
+    return -(-load.workers // N_LANES)
+
+
+def _group(arm: ArmRecord) -> tuple[int, int]:
+    """Trials of one group start together; measured again they start together again."""
+    return int(arm.start["group"]), arm.attempt
+
+
+def _group_starts(arms: Sequence[ArmRecord]) -> dict[tuple[int, int], int]:
+    """When each group began, ns. The start instant comes right after the last of its trials was described.
+
+    Runs of earlier versions have only the wall clock for it, which may have been set meanwhile.
+    """
+    own = all(arm.start.get("started_elapsed_ns") is not None for arm in arms)
+    clock = "started_elapsed_ns" if own else "started_realtime_ns"
+    starts: dict[tuple[int, int], int] = {}
+    for arm in arms:
+        starts[_group(arm)] = max(starts.get(_group(arm), 0), int(arm.start[clock]))
+    return starts
+
+
+def _slices(lookups: Lookups, warmup_s: float, width_s: float, n_slices: int, began_s: float) -> pd.DataFrame:
+    bad = lookups.stall | (lookups.outcome == FAILED)
+    # The end belongs to the last slice: a closed loop may begin a lookup right on it.
+    places = ((lookups.intended_s - warmup_s) / width_s).clip(0, n_slices - 1).astype(np.int64)
+    counts = np.bincount(places, minlength=n_slices)
+    frame = pd.DataFrame({"start_s": began_s + np.arange(n_slices) * width_s, "n": counts})
+    frame["end_s"] = frame["start_s"] + width_s
+    frame["bad"] = np.bincount(places, weights=bad, minlength=n_slices).astype(np.int64)
+    return frame[frame["n"] > 0]
+
+
+def pooled(slices: pd.DataFrame, load: int) -> pd.DataFrame:
+    """The slices of one load, in order of time, targets added up."""
+    keys = ["variant", "round", "start_s", "end_s"]
+    chosen = slices[slices["load"] == load]
+    added = chosen.groupby(keys, sort=False, as_index=False, observed=True)[["n", "bad"]].sum()
+    return added.sort_values("start_s", kind="stable", ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Spell:
+    """A stretch in which a configuration was clearly worse than else: ``share`` bad in it, ``usual`` outside."""
+
+    variant: str
+    start_s: float
+    end_s: float
+    first_round: int
+    last_round: int
+    share: float
+    usual: float
+
+
+def spells(pooled_slices: pd.DataFrame) -> list[Spell]:
+    """Stretches in which a configuration went bad, of what ``pooled`` gives, in order of variant and time.
+
+    A stretch is slices in a row with at least half of the configuration's highest share. It is told of when it is
+    three times as bad as all the rest, and more than chance makes of the rest's share.
+    """
+    from scipy.special import pdtrc
+
+    found = []
+    for variant, own in pooled_slices.groupby("variant", sort=False, observed=True):
+        share = own["bad"] / own["n"]
+        high = (share > 0) & (share >= share.max() / 2)
+        stretches = (high != high.shift()).cumsum()
+        for _, stretch in own[high].groupby(stretches[high]):
+            n, bad = int(stretch["n"].sum()), int(stretch["bad"].sum())
+            rest_n, rest_bad = int(own["n"].sum()) - n, int(own["bad"].sum()) - bad
+            usual = rest_bad / rest_n if rest_n else bad / n
+            # One more bad lookup than was seen: from none it does not follow that there can be none.
+            chance = float(pdtrc(bad - 1, n * (rest_bad + 1) / (rest_n + 1)))
+            if bad / n >= WORSE_TIMES * usual and chance < BY_CHANCE:
+                first, last = stretch.iloc[0], stretch.iloc[-1]
+                times = (float(first["start_s"]), float(last["end_s"]), int(first["round"]), int(last["round"]))
+                found.append(Spell(str(variant), *times, bad / n, usual))
+    return found

@@ -1,0 +1,333 @@
+"""Runs against each other: what changed from one to the next, and what else differs between them.
+
+Rounds of two runs are not pairs: each run has its own hour and its own order. So intervals are unpaired, and whatever
+is known to differ besides is said next to them, or forbids the comparison.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dnslab.analyse import intervals
+from dnslab.analyse.dataset import Run
+from dnslab.analyse.intervals import Interval
+from dnslab.analyse.summary import SHARES, TIMES, Summary, judge, summarise
+from dnslab.explain import tables
+from dnslab.explain.validity import find_vetoes
+from dnslab.text import as_html, as_markdown, as_output, visible
+
+Row = Mapping[str, Any]
+#: values of a list that are shown
+MOST = 5
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What ``after`` runs differ in from ``before``.
+
+    ``rows`` has one for each variant, target and load of a later run that the earlier one has, too: ``run`` (``after``,
+    or ``after 2`` and so on), ``variant``, ``target``, ``target_after``, ``load``, ``refused`` (why it is not compared,
+    else None), ``before`` and ``after`` (the summaries' rows), ``effects`` and ``verdicts`` (as theirs; None where
+    refused). ``differences`` and ``unmatched`` are a line each; ``void`` is one for each run that cannot be relied on.
+    """
+
+    names: tuple[str, ...]
+    load_labels: tuple[str, ...]
+    rows: tuple[Row, ...]
+    differences: tuple[str, ...]
+    unmatched: tuple[str, ...]
+    void: tuple[str, ...]
+
+    @property
+    def changes(self) -> tables.Table:
+        """What was compared, for people: a line for each measure and row."""
+        return tables.changes(self.rows, self.load_labels, len(self.names) > 2)
+
+    @property
+    def refused(self) -> list[str]:
+        """What is not comparable, a line for each reason."""
+        by_reason: dict[tuple[str, str], list[str]] = {}
+        for row in self.rows:
+            if row["refused"]:
+                by_reason.setdefault((row["run"], row["refused"]), []).append(f"{row['variant']} on {row['target']}")
+        return [f"{reason}: {', '.join(dict.fromkeys(who))}" for (_, reason), who in by_reason.items()]
+
+    @property
+    def _lists(self) -> Iterator[tuple[str, Sequence[str]]]:
+        yield "Refused", self.refused
+        yield "Only in one of them", self.unmatched
+        yield "Differs besides, so that any change may be from it", self.differences
+
+    @property
+    def _headings(self) -> list[str]:
+        named = zip(labels(len(self.names)), self.names, strict=True)
+        return [*self.void, *(f"{label}: {name}" for label, name in named)]
+
+    def to_text(self, width: int | None = None) -> str:
+        """For a terminal of ``width`` columns."""
+        hung = textwrap.TextWrapper(min(width or 100, 100), initial_indent="- ", subsequent_indent="  ")
+        parts = ["\n".join(map(visible, self._headings))]
+        for heading, lines in self._lists:
+            if lines:
+                parts.append("\n".join([f"{heading}:", *(hung.fill(visible(line)) for line in lines)]))
+        parts.append(self.changes.to_text(width) if len(self.changes.frame) else "Nothing was compared.")
+        return "\n\n".join(parts)
+
+    def to_markdown(self) -> str:
+        """For what pipelines show."""
+        parts = ["## Comparison", "\n".join(f"- {as_markdown(line)}" for line in self._headings)]
+        parts.append(self.changes.to_markdown() if len(self.changes.frame) else "Nothing was compared.")
+        for heading, lines in self._lists:
+            if lines:
+                parts.append("\n".join([f"{heading}:", "", *(f"- {as_markdown(line)}" for line in lines)]))
+        return "\n\n".join(parts)
+
+    def _repr_html_(self) -> str:
+        said = "".join(f"<p class='headline'>{as_html(line)}</p>" for line in self.void)
+        return as_output(said + self.changes._repr_html_())
+
+
+def compare(before: Run, *after: Run) -> Comparison:
+    """What each of ``after`` differs in from ``before``.
+
+    Differences are later minus earlier: of the rounds' shares (Welch's, never narrower than Newcombe's), and of the
+    rounds' quantiles, censored at the common deadline (Welch's). Verdicts are Holm's over all of a measure and load.
+    """
+    base = _Side.of("before", before)
+    void = [base.no_conclusion] if base.void else []
+    rows: list[dict[str, Any]] = []
+    differences: list[str] = []
+    unmatched: list[str] = []
+    for label, run in zip(labels(len(after) + 1)[1:], after, strict=True):
+        side = _Side.of(label, run)
+        void += [side.no_conclusion] if side.void else []
+        targets, lonely = match_targets(base.targets, side.targets)
+        found, missing = _pairs(base, side, targets)
+        rows += found
+        unmatched += [*_lonely(base, side, lonely), *missing]
+        differences += _differences(base, side, found)
+    judge(rows)
+    return Comparison(
+        (before.path.name, *(run.path.name for run in after)),
+        base.summary.load_labels,
+        tuple(rows),
+        tuple(differences),
+        tuple(unmatched),
+        tuple(void),
+    )
+
+
+def labels(n_runs: int) -> list[str]:
+    """What runs are called: their names may be equal."""
+    return ["before", *("after" if number == 1 else f"after {number}" for number in range(1, n_runs))]
+
+
+@dataclass(frozen=True)
+class _Side:
+    label: str
+    run: Run
+    summary: Summary
+    void: str | None
+
+    @classmethod
+    def of(cls, label: str, run: Run) -> _Side:
+        summary = summarise(run)
+        void = next((veto for veto in find_vetoes(run, summary) if veto.severity == "void"), None)
+        return cls(label, run, summary, f"{void.name} ({void.seen})" if void else None)
+
+    @property
+    def no_conclusion(self) -> str:
+        """That it is void, and why."""
+        return f"No conclusion: the run {self.label} cannot be relied on, {self.void}."
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """The libc of each target."""
+        return {row["target"]: row["libc"] for row in self.summary.rows}
+
+    def row(self, variant: str, target: str, load: int) -> Row | None:
+        return self.summary.row(variant, target, load)
+
+
+def match_targets(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[list[str], list[str]]]:
+    """Which target of one run is which of another, by libc where each has one of it, else by name.
+
+    Takes the libc of each target; gives the later target of each earlier one, and the targets of each run without one.
+
+    >>> match_targets({"pod-1": "glibc", "a": "musl", "b": "musl"}, {"pod-7": "glibc", "b": "musl"})
+    ({'pod-1': 'pod-7', 'b': 'b'}, (['a'], []))
+    """
+    matched = {}
+    for libc in dict.fromkeys(before.values()):
+        one, other = ([name for name, its in side.items() if its == libc] for side in (before, after))
+        if len(one) == len(other) == 1:
+            matched[one[0]] = other[0]
+    free = [name for name in after if name not in matched.values()]
+    matched |= {name: name for name in before if name not in matched and name in free}
+    alone = [name for name in before if name not in matched], [name for name in free if name not in matched.values()]
+    return matched, alone
+
+
+def _lonely(before: _Side, after: _Side, lonely: tuple[Sequence[str], Sequence[str]]) -> list[str]:
+    pairs = zip((before, after), lonely, strict=True)
+    return [f"target {name} ({side.targets[name]}): {side.label}" for side, names in pairs for name in names]
+
+
+def _pairs(before: _Side, after: _Side, targets: Mapping[str, str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows of what both measured, and lines on what only one did."""
+    measured = [(side, row) for side in (before, after) for row in side.summary.rows if row["not_applicable"] is None]
+    earlier = {later: name for name, later in targets.items()}
+    rows: list[dict[str, Any]] = []
+    missing: list[str] = []
+    done = set()
+    for side, row in measured:
+        target = row["target"] if side is before else earlier.get(row["target"])
+        key = (row["variant"], target, row["load"])
+        if target is None or target not in targets or key in done:
+            continue
+        done.add(key)
+        one = before.row(row["variant"], target, row["load"])
+        other = after.row(row["variant"], targets[target], row["load"])
+        if one is None or other is None:
+            missing.append(f"{row['variant']} on {target}, load {side.summary.load_labels[row['load']]}: {side.label}")
+        else:
+            rows.append(_compared(before, after, one, other))
+    return rows, missing
+
+
+def _compared(before: _Side, after: _Side, one: Row, other: Row) -> dict[str, Any]:
+    refused = next(_refusals(before, after, one, other), None)
+    return {
+        "run": after.label,
+        "variant": one["variant"],
+        "target": one["target"],
+        "target_after": other["target"],
+        "load": one["load"],
+        "refused": refused,
+        "before": one,
+        "after": other,
+        "effects": None if refused else _effects(one, other),
+        "verdicts": None,
+    }
+
+
+def _refusals(before: _Side, after: _Side, one: Row, other: Row) -> Iterator[str]:
+    """Why a difference between the two would not be one of what is compared."""
+    for side in (before, after):
+        if side.void:
+            yield f"the run {side.label} cannot be relied on, {side.void}"
+    if one["load"] in before.summary.closed_loops | after.summary.closed_loops:
+        yield "a closed loop shows throughput and maximum only"
+    first, second = (_asked(side.run, one["variant"], one["load"]) for side in (before, after))
+    ours, theirs = {**first, "libc": one["libc"]}, {**second, "libc": other["libc"]}
+    for what, value in ours.items():
+        if value != theirs[what]:
+            yield f"{what} differs: {_both(value, theirs[what], before, after)}"
+
+
+def _asked(run: Run, variant: str, load: int) -> dict[str, Any]:
+    """What has to be equal: load, names, and what the variant is; ``workers`` of an open loop only set its room."""
+    own = run.plan.custom_variants.get(variant)
+    asked = run.plan.loads[load].model_dump(exclude={"duration_s", "warmup_s", "workers"})
+    return {
+        **{f"{name} of the load": value for name, value in asked.items()},
+        "list of names": list(run.plan.names),
+        f"what {variant} means": own.model_dump(exclude={"summary"}) if own else "built in",
+    }
+
+
+def _effects(one: Row, other: Row) -> dict[str, Interval]:
+    earlier, later = one["by_round"], other["by_round"]
+    effects = {}
+    for name in SHARES:
+        columns = [[each[key] for each in rounds] for rounds in (later, earlier) for key in (name, "n")]
+        effects[f"{name}_share"] = intervals.unpaired_difference(*columns)
+    deadline_ms = min(one["deadline_ms"], other["deadline_ms"])
+    for name in TIMES:
+        values = [[min(each[name], deadline_ms) for each in rounds] for rounds in (later, earlier)]
+        effects[name] = intervals.unpaired(*values)
+    return effects
+
+
+def _differences(before: _Side, after: _Side, rows: Sequence[Row]) -> Iterator[str]:
+    """What else differs, with both values."""
+    first, second = conditions(before.run), conditions(after.run)
+    for what in first:
+        if first[what] != second[what]:
+            yield f"{what}: {_both(first[what], second[what], before, after)}"
+    versions = [{one.name: one.libc_version for one in side.run.targets} for side in (before, after)]
+    for target, later in dict.fromkeys((row["target"], row["target_after"]) for row in rows):
+        if target != later:
+            yield f"target matched by its libc: {_both(target, later, before, after)}"
+        ours, theirs = versions[0][target], versions[1][later]
+        if ours != theirs:
+            yield f"libc version of {target}: {_both(ours, theirs, before, after)}"
+    for row in rows:
+        ours, theirs = row["before"]["stall_ms"], row["after"]["stall_ms"]
+        if ours != theirs and not row["refused"]:
+            who = f"{row['variant']} on {row['target']}"
+            yield f"stalls of {who}, ms or more: {_both(ours, theirs, before, after)}; compare ≥ 1 s instead"
+
+
+def conditions(run: Run) -> dict[str, Any]:
+    """What a run was measured under beside variants, load and names; the same keys for every run, None: not known."""
+    plan, environment = run.plan, run.environment
+    backend = environment.get("backend") or {}
+    cluster = backend.get("surroundings") or {}
+    dns = cluster.get("dns") or {}
+    cache = backend.get("node_cache") or {}
+    return {
+        "dnslab": environment.get("dnslab"),
+        "kernel": environment.get("kernel"),
+        "machine": environment.get("machine"),
+        "CPUs": environment.get("n_cpus"),
+        "CPU model": environment.get("cpu"),
+        "backend": backend.get("name"),
+        "images": run.images or None,
+        "context": backend.get("context"),
+        "API server": backend.get("server"),
+        "nameserver": backend.get("nameserver"),
+        "unbound": backend.get("unbound"),
+        "fault": environment.get("fault"),
+        "cluster version": cluster.get("server_version"),
+        "nodes' kernels": _each(cluster.get("nodes"), "kernel"),
+        "CoreDNS version": _each(dns.get("pods"), "version"),
+        "CoreDNS image": _each(dns.get("pods"), "image"),
+        "CoreDNS limits": _each(dns.get("pods"), "limits"),
+        "CoreDNS replicas": _each(dns.get("deployments"), "replicas"),
+        "Corefile": dns.get("corefile"),
+        "kube-proxy mode": cluster.get("kube_proxy_mode"),
+        "node-local cache owns the cluster IP": cache.get("owns_cluster_ip"),
+        "rounds": plan.rounds,
+        "duration, s": [load.duration_s for load in plan.loads],
+        "workers": [load.workers for load in plan.loads],
+        "schedule": plan.order,
+        "deadline, s": plan.deadline_s or "the resolver's",
+        "limit, ms": plan.limit_ms,
+    }
+
+
+def _each(found: Sequence[Mapping[str, Any]] | None, key: str) -> list[str] | None:
+    """The values there are, once each."""
+    return None if found is None else sorted({_text(one.get(key)) for one in found})
+
+
+def _both(ours: object, theirs: object, before: _Side, after: _Side) -> str:
+    first, second = _text(ours), _text(theirs)
+    more = " (in what is not shown)" if first == second else ""
+    return f"{first} {before.label}, {second} {after.label}{more}"
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "not known"
+    if isinstance(value, list) and all(isinstance(one, (str, int, float)) for one in value):
+        more = f" and {len(value) - MOST} more" if len(value) > MOST else ""
+        return ", ".join(str(one) for one in value[:MOST]) + more
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

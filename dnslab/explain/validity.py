@@ -1,0 +1,342 @@
+"""What makes a comparison void: each check looks at how the run went, not at what it found."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from dnslab.analyse import intervals
+from dnslab.analyse.dataset import Run
+from dnslab.analyse.intervals import MIN_ROUNDS
+from dnslab.analyse.summary import LATE_MS, Summary
+from dnslab.plan.variants import DIRECT
+from dnslab.store.folder import resume_command
+
+#: share of lookups late with an idle worker from which on the schedule was not kept
+LATE_SHARE = 0.01
+#: share of lookups that found every worker busy from which on the load was not the one planned
+EXHAUSTED_SHARE = 0.01
+#: machine-wide idle share under which the client competed for its CPU
+IDLE_SHARE = 0.10
+#: an exposure this far under the best round's means that flows were not new any more
+EXPOSURE_KEPT = 0.5
+#: share of new flows that a comparison in existing clients has to keep
+EXPOSURE_MODELLED = 0.95
+#: share of the ports in TIME_WAIT from which on they limit the rate. connect() looks at ports of one parity first
+#: (net/ipv4/inet_hashtables.c, __inet_hash_connect): once that half is taken each connect walks through all of it, and
+#: use-vc fell from 7,800 to 260 lookups/s here at 32,256 of 64,512 ports.
+PORTS_USED = 0.4
+TIME_WAIT_S = 60
+#: trials side by side may start this far apart, and no further, for a round to be one minute of one network
+CLOCK_ERROR_MS = 50.0
+#: by which the wall clock may part from the run's own: adjtime steers both, only a step or a sleep parts them
+WALL_CLOCK_S = 1.0
+#: from which ratio on, or change over the run, something happened that the eye sees, and by chance how seldom
+RATIO, CHANGE, BY_CHANCE = 1.5, 0.5, 0.01
+#: share of first lookups from which on the median is theirs
+FIRST_SHARE = 0.5
+#: rounds from which on a drift can be told from chance
+DRIFT_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Veto:
+    """A reason to distrust a run. ``void`` empties the headline, ``note`` only stands beside it."""
+
+    name: str
+    severity: Literal["void", "note"]
+    seen: str
+    advice: str
+
+
+def find_vetoes(run: Run, summary: Summary) -> list[Veto]:
+    """All that hold, gravest first."""
+    found = [
+        *_missing(run),
+        *_stood_still(summary),
+        *_generator(summary),
+        *_exhausted(summary),
+        *_exposure(run, summary),
+        *_ports(run, summary),
+        *_cpu(summary),
+        *_blocked(summary),
+        *_rounds(summary),
+        *_baseline(run),
+        *_mixed(run),
+        *_clocks(run, summary),
+        *_wall_clock(run),
+        *_workers_lost(summary),
+        *_abandoned(summary),
+        *_settled(summary),
+        *_warmth(summary),
+        *_drift(summary),
+    ]
+    return sorted(_merged(found), key=lambda veto: veto.severity == "note")
+
+
+def _merged(found: Sequence[Veto]) -> Iterator[Veto]:
+    """One veto of each name, by the first seen of it: the same trouble meets many rows at once."""
+    alike: dict[tuple[str, str], list[Veto]] = {}
+    for veto in found:
+        alike.setdefault((veto.name, veto.severity), []).append(veto)
+    for first, *others in alike.values():
+        more = f", and so {len(others)} more" if others else ""
+        yield replace(first, seen=f"{first.seen}{more}")
+
+
+def _missing(run: Run) -> Iterator[Veto]:
+    if run.problems:
+        more = f" and {len(run.problems) - 1} more" if len(run.problems) > 1 else ""
+        advice = f"{resume_command(run.path)} measures what is missing"
+        if run.folder.is_temporary:
+            advice = "ask whoever sent it to resume the run"
+        yield Veto("trials missing", "void", run.problems[0] + more, advice)
+
+
+def _share(row: Mapping[str, Any], name: str) -> float:
+    return float(row[name]) / row["n"] if row.get("n") else 0.0
+
+
+def _measured(summary: Summary, worst: str = "") -> list[Mapping[str, Any]]:
+    """Rows that were measured, those with the highest share of ``worst`` first."""
+    rows = [row for row in summary.rows if row["not_applicable"] is None]
+    return sorted(rows, key=lambda row: -_share(row, worst)) if worst else rows
+
+
+def _stood_still(summary: Summary) -> Iterator[Veto]:
+    for arm in sorted(summary.arms, key=lambda arm: -arm["standstill_s"]):
+        if arm["standstill_s"]:
+            who = f"{arm['variant']} on {arm['target']}, round {arm['round']}"
+            seen = f"{who}: the probe was stopped for {arm['standstill_s']:.1f} s, or its machine was"
+            advice = "what was in flight took that long without DNS being at fault: measure again"
+            yield Veto("probe stood still", "void", seen, advice)
+
+
+def _generator(summary: Summary) -> Iterator[Veto]:
+    for row in _measured(summary, "late"):
+        share = _share(row, "late")
+        if row["load"] not in summary.closed_loops and share > LATE_SHARE:
+            seen = f"{row['variant']} on {row['target']}: {share:.1%} of lookups started over {LATE_MS:g} ms late"
+            yield Veto("generator too slow", "void", seen, "lower --rate, or free the CPUs")
+
+
+def _exhausted(summary: Summary) -> Iterator[Veto]:
+    for row in _measured(summary, "exhausted"):
+        share = _share(row, "exhausted")
+        if share > EXHAUSTED_SHARE:
+            seen = f"{row['variant']} on {row['target']}: {share:.1%} of lookups found every worker inside the resolver"
+            yield Veto("workers exhausted", "void", seen, "the outage is real; more workers (-c) to measure its extent")
+
+
+def _exposure(run: Run, summary: Summary) -> Iterator[Veto]:
+    backend = run.environment.get("backend", {})
+    for row in _measured(summary):
+        modelled = row["exposed_modelled"]
+        if backend.get("fresh_clients", True) or not modelled:
+            continue
+        if modelled < EXPOSURE_MODELLED * row["n"]:
+            seen = f"{row['variant']}: by model only {modelled / row['n']:.0%} of lookups opened a new flow"
+            yield Veto("exposure lost", "void", seen, "lower --rate: clients that exist cannot be made fresh")
+    counted: dict[tuple[str, str, int], list[float]] = {}
+    for arm in run.arms():
+        exposed, done = (arm.end or {}).get("exposed_counted"), ((arm.end or {}).get("trailer") or {}).get("n_records")
+        if exposed is not None and done and run.plan.variant(arm.start["variant"]).sends_pairs:
+            key = (arm.start["variant"], arm.target, arm.start["load"])
+            counted.setdefault(key, []).append(exposed / done)
+    for (variant, target, _), shares in counted.items():
+        if min(shares) < EXPOSURE_KEPT * max(shares):
+            seen = f"{variant} on {target}: exposed per lookup fell from {max(shares):.2f} to {min(shares):.2f}"
+            # An idle node answers the first query before the second is sent, a busy one holds both: in the lab 0.9 of
+            # lookups were exposed in trials without idle time, 0.45 where the machine was idle for most of it.
+            advice = "a trial met flows of an earlier one, the rate is too high, or the machine was busy in some trials"
+            yield Veto("exposure lost", "void", seen, advice)
+
+
+def _ports(run: Run, summary: Summary) -> Iterator[Veto]:
+    n_ports = run.environment.get("backend", {}).get("n_ports")
+    if not n_ports:
+        return
+    worst: dict[tuple[str, str, int], float] = {}
+    for arm in summary.arms:
+        key = (arm["variant"], arm["target"], arm["load"])
+        worst[key] = max(worst.get(key, 0.0), arm["time_wait"] / n_ports)
+    for (variant, target, load), share in worst.items():
+        if share > PORTS_USED:
+            seen = f"{variant} on {target}: {share:.0%} of its {n_ports:,} ports in TIME_WAIT at the end of a trial"
+            if load in summary.closed_loops:  # which gives throughput and no effects
+                yield Veto("ports limited", "note", seen, "its lookups/s are those of the ports; make trials shorter")
+            else:
+                advice = f"stay under {n_ports // 2 // TIME_WAIT_S:,} connections/s, or make trials shorter"
+                yield Veto("ports limited", "void", seen, advice)
+
+
+def _cpu(summary: Summary) -> Iterator[Veto]:
+    shares = [arm["idle_share"] for arm in summary.arms if math.isfinite(arm["idle_share"])]
+    busy = [share for share in shares if share < IDLE_SHARE]
+    if busy:
+        open_loop = len(summary.closed_loops) < len(summary.load_labels)
+        seen = f"in {len(busy)} of {len(shares)} trials the machine was idle for under {IDLE_SHARE:.0%} of the time"
+        advice = (
+            "lower --rate, or free the CPUs"
+            if open_loop
+            else "a closed loop loads the machine; read no latency from it"
+        )
+        yield Veto("CPU saturated", "void" if open_loop else "note", seen, advice)
+
+
+def _blocked(summary: Summary) -> Iterator[Veto]:
+    blocked_ns = sum(arm["blocked_ns"] for arm in summary.arms)
+    if blocked_ns:
+        seen = f"workers waited {blocked_ns / 1e9:.3g} s in all because results were not read in time"
+        yield Veto("output blocked", "void", seen, "the machine or disk that runs dnslab is too slow for this load")
+
+
+def _rounds(summary: Summary) -> Iterator[Veto]:
+    if summary.n_rounds < MIN_ROUNDS:
+        seen = f"{summary.n_rounds} round{'s' if summary.n_rounds > 1 else ''}: no interval can be given"
+        yield Veto("too few rounds", "note", seen, f"--rounds {MIN_ROUNDS} at least, 9 for a comparison of several")
+
+
+def _baseline(run: Run) -> Iterator[Veto]:
+    """What is called baseline may not be what its name says."""
+    cache = run.environment.get("backend", {}).get("node_cache") or {}
+    if cache.get("owns_cluster_ip"):
+        seen = (
+            f"a node-local cache owns the cluster IP ({', '.join(cache.get('evidence', [])[:1]) or 'as it was seen'})"
+        )
+        compared = f"{DIRECT} asks CoreDNS past it" + ("" if DIRECT in run.plan.variants else ": add it to --variants")
+        yield Veto("baseline is node-local already", "note", seen, compared)
+
+
+def _mixed(run: Run) -> Iterator[Veto]:
+    """A target is one libc on one kernel, or its trials compare something else."""
+    seen: dict[str, set[str]] = {}
+    for arm in run.arms():
+        start = arm.start
+        seen.setdefault(arm.target, set()).add(f"{start['libc']} {start['libc_version']}, {start.get('kernel', '')}")
+    for target, kinds in seen.items():
+        if len(kinds) > 1:
+            advice = "compare trials of one kind: start a new run"
+            yield Veto("mixed clients", "void", f"{target} was {' and '.join(sorted(kinds))}", advice)
+
+
+def _clocks(run: Run, summary: Summary) -> Iterator[Veto]:
+    worst = max((arm["clock_error_ms"] for arm in summary.arms), default=0.0)
+    if worst > CLOCK_ERROR_MS and run.plan.order == "side-by-side":
+        seen = f"a clock is known to {worst:.0f} ms only, so trials side by side may have started that far apart"
+        yield Veto("clocks uncertain", "note", seen, "run where the API server answers sooner")
+
+
+def _wall_clock(run: Run) -> Iterator[Veto]:
+    """Whether somebody set the clock, or the machine slept: then the run's own clock and the wall clock part."""
+    pairs = sorted(pair for arm in run.arms() for pair in arm.clocks_ns)
+    ahead_s = [(wall_ns - elapsed_ns) / 1e9 for elapsed_ns, wall_ns in pairs]
+    steps = [(later - earlier, place) for place, (earlier, later) in enumerate(itertools.pairwise(ahead_s))]
+    step_s, place = max(steps, key=lambda step: abs(step[0]), default=(0.0, 0))
+    if abs(step_s) <= WALL_CLOCK_S:
+        return
+    way, at_s = "forward" if step_s > 0 else "back", pairs[place][0] / 1e9
+    seen = f"the wall clock went {way} by {abs(step_s):,.0f} s, {at_s:,.0f} s into the run or later"
+    wire = any(load.engine == "wire" for load in run.plan.loads)  # which takes the kernel's time stamps
+    advice = "times are those of a clock that nobody sets; where the machine slept, measure again"
+    yield Veto("wall clock moved", "void" if wire else "note", seen, "measure again" if wire else advice)
+
+
+def _workers_lost(summary: Summary) -> Iterator[Veto]:
+    """More lookups were given up than workers could be replaced: what follows was asked by fewer than planned."""
+    for arm in sorted(summary.arms, key=lambda arm: -arm["workers_lost"]):
+        if arm["workers_lost"]:
+            who = f"{arm['variant']} on {arm['target']}, round {arm['round']}"
+            seen = f"{who}: {arm['workers_lost']:,} workers stayed inside the resolver and were not replaced"
+            yield Veto("workers lost", "void", seen, "the outage is real; a shorter trial (-d) shows how it begins")
+
+
+def _abandoned(summary: Summary) -> Iterator[Veto]:
+    given_up = sum(arm["abandoned"] for arm in summary.arms)
+    if given_up:
+        seen = f"{given_up:,} lookups had not come back at the deadline and were given up"
+        yield Veto("lookups given up", "note", seen, "they count as failed; how long they take is not known")
+
+
+def _trials(summary: Summary) -> dict[tuple[str, str, int], list[Mapping[str, Any]]]:
+    """Whole trials of each row, in order of their rounds."""
+    found: dict[tuple[str, str, int], list[Mapping[str, Any]]] = {}
+    for arm in sorted(summary.arms, key=lambda arm: arm["round"]):
+        if arm["complete"] and arm["n"]:
+            found.setdefault((arm["variant"], arm["target"], arm["load"]), []).append(arm)
+    return found
+
+
+def _settled(summary: Summary) -> Iterator[Veto]:
+    """Whether trials began slower than they went on, in most rounds."""
+    trials = {key: arms for key, arms in _trials(summary).items() if len(arms) >= MIN_ROUNDS}
+    for (variant, target, _), arms in trials.items():
+        ratios = [math.log(arm["early_ms"] / arm["late_ms"]) for arm in arms if arm["late_ms"] > 0 < arm["early_ms"]]
+        slower = _steady(ratios, math.log(RATIO), len(trials))
+        if slower > 0:
+            times = math.exp(slower)
+            seen = (
+                f"{variant} on {target}: the first fifth of its trials was {times:.1f} times as slow as the second half"
+            )
+            yield Veto("warm-up not settled", "note", seen, "warm up longer (warmup_s in the plan's load)")
+
+
+def _warmth(summary: Summary) -> Iterator[Veto]:
+    """Whether a configuration met a colder cache than baseline, or a warmer one, in most rounds.
+
+    Told by each name's first lookup in a trial against its later ones, which a cache that is warm answers alike. Not by
+    the servers' own hits and misses: in a cluster these are mostly of what others ask.
+    """
+    trials = _trials(summary)
+    compared = [key for key in trials if key[0] != "baseline" and key[2] not in summary.closed_loops]
+    for key in compared:
+        bases = {arm["round"]: arm for arm in trials.get(("baseline", *key[1:]), [])}
+        both = [(arm, bases[arm["round"]]) for arm in trials[key] if arm["round"] in bases]
+        pairs = [(arm, base) for arm, base in both if _first(arm) and _first(base)]
+        ratios = [(_first(arm), _first(base)) for arm, base in pairs]
+        if _steady([math.log(ours / theirs) for ours, theirs in ratios], math.log(RATIO), len(compared)):
+            ours, theirs = (math.exp(sum(map(math.log, side)) / len(ratios)) for side in zip(*ratios, strict=True))
+            share = sum(arm["first_share"] for arm, _ in pairs) / len(pairs)
+            seen = (
+                f"{key[0]} on {key[1]}: a name's first lookup took {ours:.1f} times as long as its later ones, "
+                f"baseline's {theirs:.1f} times; {share:.0%} of lookups were a first one"
+            )
+            advice = "warm up until every name was asked (warmup_s in the plan's load), or ask fewer names"
+            yield Veto("cache warmth unequal", "void" if share >= FIRST_SHARE else "note", seen, advice)
+
+
+def _first(arm: Mapping[str, Any]) -> float:
+    """How many times as long as later lookups a name's first one took; 0: not known."""
+    known = arm["again_ms"] > 0 < arm["first_ms"]
+    return float(arm["first_ms"] / arm["again_ms"]) if known else 0.0
+
+
+def _steady(values: Sequence[float], least: float, n_looked_at: int) -> float:
+    """Mean of ``values``, one a round, where it is ``least`` or more either way and not so by chance; else 0."""
+    mean = sum(values) / len(values) if values else 0.0
+    if len(values) < MIN_ROUNDS or abs(mean) < least:
+        return 0.0
+    by_chance = intervals.mean(values).p >= BY_CHANCE / n_looked_at
+    return 0.0 if by_chance else mean
+
+
+def _drift(summary: Summary) -> Iterator[Veto]:
+    """Whether median or share of stalls went one way over the rounds."""
+    trials = {key: arms for key, arms in _trials(summary).items() if len(arms) >= DRIFT_ROUNDS}
+    for (variant, target, _), arms in trials.items():
+        for what, values in (
+            ("median", [arm["late_ms"] for arm in arms]),
+            ("share of stalls", [arm["stalls"] / arm["n"] for arm in arms]),
+        ):
+            line = intervals.slope([arm["round"] for arm in arms], values)
+            mean = sum(values) / len(values)
+            change = line.estimate * (arms[-1]["round"] - arms[0]["round"])
+            if mean > 0 and abs(change) > CHANGE * mean and line.p < BY_CHANCE / len(trials) / 2:
+                way = "rose" if change > 0 else "fell"
+                seen = (
+                    f"{variant} on {target}: its {what} {way} by {abs(change) / mean:.0%} of its mean over the rounds"
+                )
+                yield Veto("drift over the run", "note", seen, "what changed meanwhile? effects are paired by round")

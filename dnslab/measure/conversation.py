@@ -1,0 +1,139 @@
+"""One probe's conversation, from our side: ready, clock exchanges, start instant, stream, acknowledgement.
+
+The order of messages is fixed in probe/format.h. Every byte the probe sends goes to ``sink`` unchanged, as it comes.
+Knows nothing of backends, plans or files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from dnslab.errors import ProbeFailed, StreamForeign, StreamTruncated
+from dnslab.measure.protocol import Channel
+from dnslab.store import stream as records
+
+#: a hundred execs at once through one API server take half a minute on a small machine
+READY_TIMEOUT_S = 45.0
+#: a probe sends a heartbeat every half second; silence this long means that it, or the way to it, has died
+SILENCE_S = 30.0
+CLOCK_EXCHANGES = 8
+
+
+@dataclass(frozen=True)
+class ClockOffset:
+    """Probe's monotonic clock minus ours, and the most it can be wrong: half the quickest round trip."""
+
+    offset_ns: int
+    error_ns: int
+
+
+class Conversation:
+    """Talks to one probe through ``channel``.
+
+    Call ``ready``, ``measure_clock``, ``go`` and ``follow`` in that order, from one thread; ``stop`` from any.
+    """
+
+    def __init__(self, channel: Channel, sink: Callable[[bytes], None]) -> None:
+        self._channel = channel
+        self._sink = sink
+        self._decoder = records.StreamDecoder()
+        self._writing = threading.Lock()
+
+    def ready(self) -> records.Header:
+        """Wait for the probe's header: the job was taken, memory and threads are there."""
+        message = next(self._messages(READY_TIMEOUT_S))
+        if not isinstance(message, records.Header):
+            raise StreamForeign(f"expected the probe's header, saw {type(message).__name__}")
+        return message
+
+    def measure_clock(self) -> ClockOffset:
+        """Offset of the probe's clock by the quickest of a few round trips (as NTP does, RFC 5905 section 8)."""
+        best: ClockOffset | None = None
+        for _ in range(CLOCK_EXCHANGES):
+            sent_ns = time.monotonic_ns()
+            self._ask("PING", sent_ns)
+            message = next(self._messages(READY_TIMEOUT_S))
+            received_ns = time.monotonic_ns()
+            if not isinstance(message, records.Clock) or message.echo != sent_ns:
+                raise StreamForeign(f"expected the answer to a clock request, saw {message}")
+            error_ns = (received_ns - sent_ns + 1) // 2
+            if best is None or error_ns < best.error_ns:
+                best = ClockOffset(message.monotonic_ns - (sent_ns + received_ns) // 2, error_ns)
+        assert best
+        return best
+
+    def go(self, start_ns: int) -> None:
+        """Fix the start instant, on the probe's monotonic clock."""
+        self._ask("GO", start_ns)
+
+    def stop(self) -> None:
+        """Ask for no new lookups; those in flight still end. Nothing happens when the probe has gone."""
+        with contextlib.suppress(ProbeFailed):  # then follow() says why
+            self._send("STOP")
+
+    def follow(self, on_heartbeat: Callable[[records.Heartbeat], None]) -> records.Trailer:
+        """Pass the stream on until its trailer, acknowledge it, and give it back.
+
+        Raises
+        ------
+        StreamTruncated
+            The probe ended, or fell silent, before its trailer.
+        StreamForeign
+            The bytes were changed on the way, or records were lost.
+        """
+        for message in self._messages(SILENCE_S):
+            if isinstance(message, records.Heartbeat):
+                on_heartbeat(message)
+            elif isinstance(message, records.Trailer):
+                break
+        trailer = self._decoder.close()
+        with contextlib.suppress(ProbeFailed):  # all came, but so late that the probe waited no longer
+            self._send("ACK")
+        return trailer
+
+    @property
+    def n_records(self) -> int:
+        """Records that came in whole frames so far."""
+        return self._decoder.n_records
+
+    def _send(self, kind: str, value: int = 0) -> None:
+        with self._writing:
+            self._channel.write(records.command(kind, value))
+
+    def _ask(self, kind: str, value: int) -> None:
+        """As ``_send``; where the probe has gone, its last message says why."""
+        try:
+            self._send(kind, value)
+        except ProbeFailed:
+            for _ in self._messages(SILENCE_S):
+                pass
+            raise
+
+    def _messages(self, timeout_s: float) -> Iterator[records.Message]:
+        """Messages as they come. A caller may leave after any one: the rest is kept."""
+        while True:
+            yield from self._backlog()
+            try:
+                data = self._channel.read(timeout_s)
+            except TimeoutError as error:
+                raise StreamTruncated(f"{error}; {self.n_records} records came before") from error
+            if not data:
+                reason = self._channel.errors()
+                if self._decoder.header is None:
+                    raise ProbeFailed(f"the probe ended before it was ready: {reason or 'it said nothing'}")
+                raise StreamTruncated(
+                    f"the probe ended without its trailer, after {self.n_records} records"
+                    + (f": {reason}" if reason else "")
+                )
+            self._sink(data)
+            self._pending = self._decoder.feed(data)
+
+    _pending: Iterator[records.Message] = iter(())
+
+    def _backlog(self) -> Iterator[records.Message]:
+        while (message := next(self._pending, None)) is not None:
+            yield message

@@ -1,0 +1,1 @@
+"""The API server: a client, exec streams, objects and their names."""

@@ -1,0 +1,138 @@
+"""What a run in a cluster would make and run, without making or running it: for a dry run, and for caps.
+
+Reads from the API server, nothing else. The objects are those the backend posts, from the same functions.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import yaml
+
+from dnslab.measure import counters
+from dnslab.measure.kubernetes import existing
+from dnslab.measure.kubernetes.api.client import connect
+from dnslab.measure.kubernetes.backend import Place, base_spec, chosen_places, lifetime_s, pod_spec
+from dnslab.measure.kubernetes.pods import pod_facts as look, upload
+from dnslab.measure.kubernetes.pods.lifecycle import configmap_manifest, pod_manifest
+from dnslab.plan import model as plans
+from dnslab.plan.model import Plan, TargetInfo
+from dnslab.plan.resolvconf import ResolverOptions
+from dnslab.plan.variants import Variant
+
+#: stands where a run has its random id
+RUN_ID = "xxxxxxxx"
+
+
+class Planned:
+    """The own pods that ``plan`` names, and what a run in them would do.
+
+    Raises
+    ------
+    NotAble, UsageError
+        As the backend's own, where it reads.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.client = connect(plan.cluster.context, plan.cluster.namespace)
+        self._base = base_spec(self.client, plan.cluster)
+        self._places = {place.target: place for place in chosen_places(self.client, plan.cluster, self._base)}
+        self._numbers = itertools.count(1)
+
+    def targets(self) -> Sequence[TargetInfo]:
+        """By name. Their libc is not known before a pod runs: each is taken for a glibc that honours every variant."""
+        return [TargetInfo(name, "glibc") for name in self._places]
+
+    def objects(self, control: plans.Trial) -> list[dict[str, Any]]:
+        """What is made up to the end of the first round, as it is posted.
+
+        ``control`` is what asks a little before the first trial, to know how healthy DNS is.
+        """
+        kinds = {place.kind: place for place in reversed(self._places.values())}
+        looks = [self._pod(place, None) for place in kinds.values()]
+        nodes = {place.node: place for place in self._places.values()} if self._plan.cluster.node_counters else {}
+        watchers = [self._pod(place, None, host_network=True) for place in nodes.values()]
+        first = [trial for trial in plans.trials(self._plan, self.targets()) if trial.round == 1]
+        trials = [
+            self._pod(self._places[name], self._plan.variant(trial.variant))
+            for trial in (control, *first)
+            for name in trial.targets
+        ]
+        return [configmap_manifest(RUN_ID), *looks, *watchers, *trials]
+
+    def _pod(self, place: Place, variant: Variant | None, host_network: bool = False) -> dict[str, Any]:
+        spec = pod_spec(self._base, place, variant, self._presumed(), lifetime_s(self._plan))
+        return pod_manifest(f"dnslab-{RUN_ID}-{next(self._numbers)}", RUN_ID, replace(spec, host_network=host_network))
+
+    def _presumed(self) -> ResolverOptions:
+        """What the kubelet of a usual cluster writes: a run takes it from its first pod's file."""
+        zone = "cluster.local"
+        return ResolverOptions(search=(f"{self.client.namespace}.svc.{zone}", f"svc.{zone}", zone), ndots=5)
+
+    def commands(self) -> Iterator[str]:
+        """Every command run in a pod through exec, and where; PROBE is the first of the three that starts."""
+        place = next(iter(self._places.values()))
+        for kind in ("glibc", "musl", "static"):
+            yield f"{place.program(kind)} --version  (in the first pod of each image on each node, until one starts)"
+        yield f"/lib/ld-musl-{place.machine}.so.1  (there, for musl's version)"
+        yield f"PROBE --show {look.RESOLV_CONF} {look.PORT_RANGE}  (in the very first pod)"
+        yield "PROBE  (there, with a job on stdin: each of the plan's names once)"
+        yield f"PROBE --show {look.RESOLV_CONF} {look.KERNEL}  (in each trial's pod)"
+        yield f"PROBE --show {' '.join(look.POD_FILES)}  (there, before and after)"
+        yield "PROBE  (there, with the trial's job on stdin)"
+        if self._plan.cluster.node_counters:
+            yield f"PROBE --show {' '.join(counters.NODE_FILES)}  (in each node's pod, before and after each trial)"
+
+
+class PlannedInOthers:
+    """The existing pods that ``plan`` names, and what a run in them would do. Raises what ``existing`` does."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.client = connect(plan.cluster.context, plan.cluster.namespace)
+        self._plan, self._targets = plan, existing.known_targets(plan)
+
+    def targets(self) -> Sequence[TargetInfo]:
+        """By the pods' names; their libc is not known before the probe is in."""
+        return self._targets
+
+    def objects(self, control: plans.Trial) -> list[dict[str, Any]]:
+        """None is made; an ephemeral container is added to pods that are there."""
+        return []
+
+    def commands(self) -> Iterator[str]:
+        """As ``Planned.commands``; PROBE is the file brought in, with a random end to its name."""
+        where = self._plan.cluster
+        if where.debug_image:
+            yield f"sh  (as the ephemeral container of {where.debug_image} in each pod; all below run in it)"
+        edits = f", edits {look.RESOLV_CONF} for each trial and puts it back" if where.edit_resolv_conf else ""
+        places = " ".join(["EMPTYDIR", upload.candidates([])])
+        yield f"sh  (in each pod, for the whole run: writes {upload.PREFIX}* in one of {places}{edits}, removes it)"
+        yield "PROBE --version  (there; the one for glibc, for musl, the static one, until one starts)"
+        yield "PROBE  (there, without a job: its checksum)"
+        yield f"PROBE --show {look.PORT_RANGE}  (in the first pod)"
+        yield "PROBE  (there, with a job on stdin: each of the plan's names once)"
+        yield f"PROBE --show {look.RESOLV_CONF} {look.KERNEL}  (for each trial)"
+        yield f"PROBE --show {' '.join(look.POD_FILES)}  (before and after each)"
+        yield "PROBE  (with the trial's job on stdin)"
+
+
+def planned(plan: Plan) -> Planned | PlannedInOthers:
+    """For the kind of pods that ``plan`` names."""
+    return PlannedInOthers(plan) if plan.cluster.existing else Planned(plan)
+
+
+def known_targets(plan: Plan) -> Sequence[TargetInfo]:
+    """The targets that ``plan`` names, without making anything; see ``Planned.targets``."""
+    return planned(plan).targets()
+
+
+def as_yaml(wanted: dict[str, Any]) -> str:
+    """An object as YAML, its binary data abbreviated to sizes."""
+    if "binaryData" in wanted:
+        sizes = {name: f"({3 * len(text) // 4:,} bytes)" for name, text in wanted["binaryData"].items()}
+        wanted = {**wanted, "binaryData": sizes}
+    return yaml.safe_dump(wanted, sort_keys=False)

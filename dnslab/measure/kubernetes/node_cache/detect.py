@@ -1,0 +1,269 @@
+"""The DNS a cluster has: kube-dns, and whether a node-local cache answers in front of it.
+
+Only reads. What may not be seen is said to be unknown, never guessed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import kubernetes
+import yaml
+from kubernetes.client.exceptions import ApiException
+
+from dnslab.errors import NotAble, UsageError
+from dnslab.measure.kubernetes.api import objects
+from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered, connect
+from dnslab.measure.kubernetes.api.objects import listed, read
+from dnslab.plan.model import ClusterPlan, CustomVariant
+from dnslab.plan.remedies import ClusterDns, Workload
+from dnslab.plan.resolvconf import is_address, parse
+from dnslab.plan.variants import DIRECT
+
+SYSTEM = "kube-system"
+#: selects CoreDNS's pods as kube-dns does, at an address that no cache listens on
+UPSTREAM = "kube-dns-upstream"
+#: of kube-proxy on Linux (KubeProxyConfiguration, v1alpha1)
+PROXY_MODES = {"iptables", "ipvs", "nftables", "userspace"}
+#: k8s-app of the DaemonSets of Kubernetes and of kubespray
+LABELS = {"node-local-dns", "nodelocaldns"}
+#: resolvers of AWS and GCP, link-local too, and no cache on the node
+CLOUD_RESOLVERS = {"169.254.169.253", "169.254.169.254"}
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Whether a node-local cache answers, with what was seen and what could not be seen.
+
+    ``addresses`` are those it listens on, where known. ``owns_cluster_ip``: it answers in place of kube-dns too, so a
+    pod that changes nothing is its client already; None where that is not known.
+    """
+
+    state: Literal["detected", "absent", "unknown"]
+    addresses: tuple[str, ...] = ()
+    owns_cluster_ip: bool | None = None
+    evidence: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """The state, then a line for each piece of evidence and for each thing that was not seen."""
+        owned = {
+            True: " and owns the cluster IP: the baseline is node-local already",
+            False: ", not on the cluster IP",
+            None: "; whether it owns the cluster IP is not known",
+        }[self.owns_cluster_ip]
+        where = f" on {', '.join(self.addresses) or 'an unknown address'}{owned}" if self.state == "detected" else ""
+        head = f"node-local cache: {self.state}{where}"
+        return [head, *(f"  {line}" for line in self.evidence), *(f"  not seen: {one}" for one in self.unknown)]
+
+
+def find_dns(client: Client) -> ClusterDns:
+    """The cluster's DNS: ClusterIP, zone (from CoreDNS's Corefile), kube-proxy's mode, and what was denied of it."""
+    told: dict[str, Any] = {}
+    denied = []
+    for field, find in (("address", _cluster_ip), ("zone", _zone), ("proxy_mode", _proxy_mode)):
+        try:
+            value = find(client)
+        except NotAble as error:
+            denied.append(str(error))
+        else:
+            told |= {field: value} if value else {}
+    return ClusterDns(**told, denied=tuple(denied))
+
+
+def direct(where: ClusterPlan) -> CustomVariant:
+    """What asks CoreDNS past a node-local cache: the ClusterIP of the Service that the cache itself asks.
+
+    Raises
+    ------
+    UsageError
+        There is no such Service, or it has no address.
+    """
+    client = connect(where.context, where.namespace)
+    service = read(client, "Service", UPSTREAM, SYSTEM)
+    address = str(service["spec"].get("clusterIP")) if service else ""
+    if not is_address(address):
+        raise UsageError(
+            f"{DIRECT} asks the Service {SYSTEM}/{UPSTREAM}, which comes with a node-local cache, and there is none: "
+            "the baseline asks CoreDNS itself"
+        )
+    return CustomVariant(summary=f"nameserver {UPSTREAM}", nameservers=(address,))
+
+
+def _cluster_ip(client: Client) -> str:
+    service = read(client, "Service", "kube-dns", SYSTEM)
+    services = [service] if service else listed(client, "Service", SYSTEM, "k8s-app=kube-dns")
+    addresses = (one["spec"].get("clusterIP") for one in services if one["metadata"]["name"] != UPSTREAM)
+    return next((address for address in addresses if address and is_address(address)), "")
+
+
+def _zone(client: Client) -> str:
+    corefile = ((read(client, "ConfigMap", "coredns", SYSTEM) or {}).get("data") or {}).get("Corefile", "")
+    match = re.search(r"^\s*kubernetes\s+([A-Za-z0-9._-]+)(?=[\s{])", corefile, re.MULTILINE)
+    return match[1].rstrip(".") if match and not match[1].endswith(".arpa") else ""
+
+
+def _proxy_mode(client: Client) -> str:
+    config = read(client, "ConfigMap", "kube-proxy", SYSTEM)
+    if config is None:
+        return ""
+    text = next((value for key, value in (config.get("data") or {}).items() if key in ("config.conf", "config")), "{}")
+    try:
+        found = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise NotAble("cannot read kube-proxy's mode: its ConfigMap does not hold YAML") from error
+    mode = (found.get("mode") or "iptables") if isinstance(found, dict) else ""
+    return mode if mode in PROXY_MODES else ""
+
+
+def read_workload(client: Client, reference: str) -> Workload:
+    """What ``deploy/NAME`` (or ``sts/``, ``ds/``) says of its pods' DNS.
+
+    Raises
+    ------
+    UsageError
+        No such workload, or a kind whose pods cannot be patched.
+    """
+    kind, _, name = reference.partition("/")
+    if kind.lower() not in objects.WORKLOADS or not name:
+        raise UsageError(f"expected deploy/NAME, sts/NAME or ds/NAME, saw {reference!r}: only their pods are made anew")
+    found = objects.read_workload(client, reference)
+    return Workload.of(reference, client.namespace, client.context, found["spec"]["template"])
+
+
+def status(client: Client, node: str | None = None, resolv_conf: str = "", dns: ClusterDns | None = None) -> Detection:
+    """Whether a node-local cache answers pods of ``node`` (default: of any node), from what is configured.
+
+    Parameters
+    ----------
+    resolv_conf
+        Of a target, where it was read: its nameserver tells most.
+    """
+    dns = dns or find_dns(client)
+    addresses = _by_resolv_conf(resolv_conf)
+    evidence = [f"resolv.conf names {', '.join(addresses)}: an address of the node"] if addresses else []
+    unknown: list[str] = []
+    owners: list[bool | None] = []  # one for each cache seen: whether it owns the cluster IP
+    try:
+        for one in daemon_sets(client):
+            n_ready, n_all = _ready(client, one, node)
+            listens = listens_on(client, one)
+            where = f"{n_ready} of {n_all} on node {node}" if node else f"{n_ready} of {n_all} nodes"
+            evidence.append(
+                f"DaemonSet {name_of(one)} ({image_of(one)}) on {', '.join(listens) or '?'}: ready, {where}"
+            )
+            if n_ready:
+                addresses += [address for address in listens if address not in addresses]
+                owners.append(dns.address in listens if listens and dns.address != ClusterDns.address else None)
+            elif n_all:
+                unknown.append(f"when DaemonSet {name_of(one)} is ready again, and what it left on the node")
+    except NotAble as error:
+        unknown.append(str(error))
+    try:
+        for one in _redirect_policies(client, dns):
+            owners.append(True)
+            evidence.append(f"CiliumLocalRedirectPolicy {name_of(one)} redirects the cluster's DNS to the node")
+    except NotAble as error:
+        unknown.append(str(error))
+    if addresses or owners:
+        owns = True if True in owners else None if None in owners or unknown or not owners else False
+        return Detection("detected", tuple(addresses), owns, tuple(evidence), tuple(unknown))
+    if not unknown:
+        evidence.append("no DaemonSet and no redirect policy; a cache of the node's own system shows in behaviour only")
+    return Detection("unknown" if unknown else "absent", (), None, tuple(evidence), tuple(unknown))
+
+
+def seen(client: Client) -> tuple[ClusterDns, Detection]:
+    """The cluster's DNS and its node-local cache; ``node_local`` is the address that cache has, where one is there."""
+    dns = find_dns(client)
+    cache = status(client, dns=dns)
+    own = [address for address in cache.addresses if address != dns.address]
+    return (replace(dns, node_local=own[0]) if own else dns), cache
+
+
+def _by_resolv_conf(text: str) -> list[str]:
+    def local(address: str) -> bool:
+        try:
+            return ipaddress.ip_address(address.partition("%")[0]).is_link_local and address not in CLOUD_RESOLVERS
+        except ValueError:
+            return False
+
+    return [address for address in parse(text).nameservers if local(address)]
+
+
+def daemon_sets(client: Client) -> list[Any]:
+    def is_cache(one: Mapping[str, Any]) -> bool:
+        labels = {**(one["metadata"].get("labels") or {}), **one["spec"]["template"]["metadata"].get("labels", {})}
+        return labels.get("k8s-app") in LABELS or "node-cache" in image_of(one)
+
+    return [one for one in listed(client, "DaemonSet", None) if is_cache(one)]
+
+
+def image_of(daemon_set: Mapping[str, Any]) -> str:
+    return str(daemon_set["spec"]["template"]["spec"]["containers"][0].get("image", ""))
+
+
+def name_of(found: Mapping[str, Any]) -> str:
+    return f"{found['metadata'].get('namespace', '')}/{found['metadata']['name']}"
+
+
+def listens_on(client: Client, daemon_set: Mapping[str, Any]) -> list[str]:
+    """Addresses of its -localip, else of the Corefile it mounts."""
+    pod = daemon_set["spec"]["template"]["spec"]
+    words = [word for part in ("command", "args") for word in pod["containers"][0].get(part) or ()]
+    match = re.search(r"(?:^| )--?localip[ =]([^\s]+)", " ".join(words))
+    if match:
+        return [address for address in match[1].split(",") if is_address(address)]
+    for volume in pod.get("volumes") or ():
+        name = (volume.get("configMap") or {}).get("name")
+        config = read(client, "ConfigMap", name, daemon_set["metadata"]["namespace"]) if name else None
+        if config and (found := bound_in(config)):
+            return found
+    return []
+
+
+def bound_in(config: Mapping[str, Any]) -> list[str]:
+    """Addresses that the Corefile in a ConfigMap binds; none where it names interfaces, or is filled in later."""
+    lines = [line for text in (config.get("data") or {}).values() for line in re.findall(r"(?m)^\s*bind (.+)$", text)]
+    words = dict.fromkeys(word for line in lines for word in line.split())
+    return [word for word in words if is_address(word) and word not in ("0.0.0.0", "::")]
+
+
+def _ready(client: Client, daemon_set: Mapping[str, Any], node: str | None) -> tuple[int, int]:
+    """Ready pods of it, and pods it should have: on ``node``, or in all."""
+    if node is None:
+        counted = daemon_set.get("status") or {}
+        return counted.get("numberReady", 0), counted.get("desiredNumberScheduled", 0)
+    selector = ",".join(f"{key}={value}" for key, value in daemon_set["spec"]["selector"]["matchLabels"].items())
+    pods = [
+        pod
+        for pod in listed(client, "Pod", daemon_set["metadata"]["namespace"], selector)
+        if pod["spec"].get("nodeName") == node
+    ]
+    ready = {"type": "Ready", "status": "True"}
+    is_ready = [any(ready.items() <= one.items() for one in pod["status"].get("conditions") or ()) for pod in pods]
+    return sum(is_ready), len(pods)
+
+
+def _redirect_policies(client: Client, dns: ClusterDns) -> list[Any]:
+    with answered("list CiliumLocalRedirectPolicies"):
+        try:
+            found = kubernetes.client.CustomObjectsApi(client.api()).list_cluster_custom_object(
+                "cilium.io", "v2", "ciliumlocalredirectpolicies", _request_timeout=TIMEOUT_S
+            )
+        except ApiException as error:
+            if error.status == 404:  # the cluster has no such kind
+                return []
+            raise
+
+    def of_dns(one: Mapping[str, Any]) -> bool:
+        front = one["spec"].get("redirectFrontend") or {}
+        service = (front.get("serviceMatcher") or {}).get("serviceName")
+        return service == "kube-dns" or (front.get("addressMatcher") or {}).get("ip") == dns.address
+
+    return [one for one in found["items"] if of_dns(one)]

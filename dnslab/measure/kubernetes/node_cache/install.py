@@ -1,0 +1,347 @@
+"""Putting a node-local cache into a cluster, and taking it away without a trace.
+
+Objects that are not labelled as dnslab's are never changed. What the cache is stands in node_cache_manifest.py,
+whether one is there in node_cache.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import re
+import secrets
+import shlex
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from dnslab.errors import DnslabError, NotAble, UsageError
+from dnslab.measure.kubernetes.api.client import Client
+from dnslab.measure.kubernetes.api.exec import ExecChannel
+from dnslab.measure.kubernetes.api.objects import apply, as_yaml, create, delete, is_ours, listed, nodes, read
+from dnslab.measure.kubernetes.node_cache.detect import (
+    SYSTEM,
+    bound_in,
+    daemon_sets,
+    find_dns,
+    image_of,
+    listens_on,
+    name_of,
+)
+from dnslab.measure.kubernetes.node_cache.manifest import IMAGE_ANNOTATION, image_with_tag, node_cache_manifest
+from dnslab.measure.kubernetes.pods import pod_facts as look
+from dnslab.measure.kubernetes.pods.lifecycle import CONTAINER, HOPELESS, MOUNT, Pods, PodSpec, pod_manifest, run
+from dnslab.measure.protocol import Channel
+from dnslab.plan.resolvconf import ResolverOptions
+from dnslab.plan.variants import NODE_LOCAL_ADDRESS
+
+OWN_PODS = "k8s-app=node-local-dns,app.kubernetes.io/managed-by=dnslab"
+INTERFACE = "nodelocaldns"
+#: where rules may stand: iptables' built-in chains (node-cache, cache_app.go), or an nftables table by this name
+CHAINS = {("raw", "PREROUTING"), ("raw", "OUTPUT"), ("filter", "INPUT"), ("filter", "OUTPUT")}
+NFT_TABLE = "node_local_dns"
+ROLLOUT_TIMEOUT_S = 120.0
+PODS_GONE_TIMEOUT_S = 60.0
+EVERYWHERE: Mapping[str, Any] = {"tolerations": [{"operator": "Exists"}]}
+
+
+def default_image(client: Client) -> str:
+    """The newest node-cache known, from where the cluster has its CoreDNS image.
+
+    Raises
+    ------
+    UsageError
+        That image does not come from the Kubernetes project's registry or a copy of it.
+    """
+    coredns = read(client, "Deployment", "coredns", SYSTEM) or {"spec": {"template": {"spec": {"containers": [{}]}}}}
+    registry, found, _ = image_of(coredns).partition("/coredns/coredns:")
+    if not found:
+        saw = image_of(coredns) or "none"
+        raise UsageError(f"CoreDNS's image ({saw}) does not tell where a node-cache is to be had: give --image")
+    return image_with_tag(f"{registry}/dns/k8s-dns-node-cache")
+
+
+def render(client: Client, image: str | None = None, addresses: Sequence[str] = (NODE_LOCAL_ADDRESS,)) -> str:
+    """The manifest for this cluster. The cluster IP among ``addresses`` makes every pod a client.
+
+    Raises
+    ------
+    NotAble
+        Under kube-proxy's IPVS the cluster IP is an address of each node already: nothing else can listen on it.
+    """
+    dns = find_dns(client)
+    if dns.proxy_mode == "ipvs" and dns.address in addresses:
+        raise NotAble(f"kube-proxy runs in IPVS mode: a cache cannot listen on {dns.address}; leave it out")
+    return node_cache_manifest(image_with_tag(image) if image else default_image(client), addresses, dns.zone)
+
+
+def diff(client: Client, manifest: str) -> str:
+    """What applying ``manifest`` would change, as a unified diff; ``""`` when nothing would.
+
+    Raises
+    ------
+    UsageError
+        Something by a name of the manifest, or another node-local cache, is there and not dnslab's.
+    """
+    lines: list[str] = []
+    for one in yaml.safe_load_all(manifest):
+        kind, name = one["kind"], one["metadata"]["name"]
+        live = read(client, kind, name, SYSTEM)
+        if live and not is_ours(live):
+            raise UsageError(f"{kind} {SYSTEM}/{name} is there already and not dnslab's: it is left as it is")
+        after = apply(client, one, dry=True) if live else one
+        title = f"{kind} {SYSTEM}/{name}"
+        before_lines = as_yaml(live).splitlines() if live else []
+        lines += difflib.unified_diff(before_lines, as_yaml(after).splitlines(), title, title, lineterm="", n=2)
+    others = [name_of(one) for one in daemon_sets(client) if not is_ours(one)]
+    if others:
+        raise UsageError(f"a node-local cache is there already, DaemonSet {others[0]}: see `dnslab node-cache status`")
+    return "\n".join(lines)
+
+
+def install(client: Client, manifest: str) -> Iterator[str]:
+    """Apply ``manifest``, wait until it runs on every node, and ask through it from a pod on each; a line a step.
+
+    Raises
+    ------
+    NotAble
+        It does not start, or does not answer; what was applied is left to be looked at.
+    """
+    objects = list(yaml.safe_load_all(manifest))
+    for one in objects:
+        apply(client, one)
+        yield f"applied {one['kind']} {SYSTEM}/{one['metadata']['name']}"
+    n_nodes = _wait_rolled_out(client)
+    yield f"runs on {n_nodes} nodes"
+    daemon_set = objects[-1]
+    dns = find_dns(client)
+    yield from verify(client, image_of(daemon_set), listens_on(client, daemon_set)[0], dns.zone)
+
+
+def verify(client: Client, image: str, address: str, zone: str) -> Iterator[str]:
+    """Ask ``address`` for the API server's name from a pod on each node; a line a node.
+
+    Raises
+    ------
+    NotAble
+        No answer on a node.
+    """
+    pods = Pods(client, f"cache-{secrets.token_hex(3)}")
+    options = ResolverOptions(nameservers=(address,), search=(zone,))
+    places = nodes(client)
+    try:
+        pods.prepare()
+        for number, (node, machine) in enumerate(places):
+            spec = PodSpec(
+                image, node, machine, options, nameservers_replaced=True, lifetime_s=300, placement=EVERYWHERE
+            )
+            pods.create(f"dnslab-{pods.run_id}-{number}", spec)
+        for number, (node, machine) in enumerate(places):
+            pod = f"dnslab-{pods.run_id}-{number}"
+            pods.wait_ready(pod)
+            name = f"kubernetes.default.svc.{zone}."
+            try:
+                found = look.resolve(_starter(client, pod, machine), [name], f"nameserver {address}\n")[name]
+            except UsageError as error:
+                raise NotAble(f"the cache on {address} does not answer a pod on node {node}: {error}") from error
+            yield f"answers on {node}: {name} has {found.n_a} A and {found.n_aaaa} AAAA"
+    finally:
+        pods.remove_all()
+
+
+def _starter(client: Client, pod: str, machine: str) -> Callable[[bytes], Channel]:
+    def start(job: bytes) -> Channel:
+        channel = ExecChannel(client, pod, CONTAINER, [f"{MOUNT}/probe-{machine}-static"])
+        channel.write(job)
+        return channel
+
+    return start
+
+
+def _wait_rolled_out(client: Client) -> int:
+    deadline_s = time.monotonic() + ROLLOUT_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        found = read(client, "DaemonSet", "node-local-dns", SYSTEM) or {}
+        seen = found.get("status") or {}
+        n_nodes = int(seen.get("desiredNumberScheduled", 0))
+        current = seen.get("observedGeneration") == found["metadata"]["generation"] if found else False
+        done = {seen.get("numberReady", 0), seen.get("updatedNumberScheduled", 0)} == {n_nodes}
+        if current and done and n_nodes:
+            return n_nodes
+        for pod in listed(client, "Pod", SYSTEM, OWN_PODS):
+            for one in pod["status"].get("containerStatuses") or ():
+                waiting = one["state"].get("waiting") or {}
+                if waiting.get("reason") in HOPELESS:
+                    said = f"{waiting['reason']}: {waiting.get('message', '')}"
+                    where = f"on {pod['spec'].get('nodeName')}"
+                    raise NotAble(f"the cache does not start {where}: {said}; `dnslab node-cache remove` takes it away")
+        time.sleep(0.5)
+    raise NotAble(
+        f"the cache is not ready on every node after {ROLLOUT_TIMEOUT_S:g} s: see `kubectl -n {SYSTEM} get pods`"
+    )
+
+
+def made() -> list[tuple[str, str]]:
+    """Kind and name of all the manifest makes, the DaemonSet first."""
+    objects = yaml.safe_load_all(node_cache_manifest("any", [NODE_LOCAL_ADDRESS], "any"))
+    return [(one["kind"], one["metadata"]["name"]) for one in objects][::-1]
+
+
+def removable(client: Client) -> list[str]:
+    """What ``remove`` would delete: kind, namespace and name of each object that is dnslab's."""
+    return [f"{kind} {SYSTEM}/{name}" for kind, name in made() if is_ours(read(client, kind, name, SYSTEM))]
+
+
+def asking(client: Client) -> list[str]:
+    """Pods whose dnsConfig names an address of dnslab's cache: without it they have no DNS."""
+    _, addresses = _installed(client)
+    wanted = set(addresses)
+    return [
+        name_of(pod)
+        for pod in (listed(client, "Pod", None) if wanted else ())
+        if wanted.intersection((pod["spec"].get("dnsConfig") or {}).get("nameservers") or ())
+    ]
+
+
+def remove(client: Client, image: str | None = None, addresses: Sequence[str] = ()) -> Iterator[str]:
+    """Delete dnslab's node-local cache, and on each node what it left there: interface and rules; a line a step.
+
+    A node-cache that ends in peace takes both away itself. One that was killed does not, so that each node is looked
+    at, from a pod in its network namespace, with the tools of the cache's own image.
+
+    Parameters
+    ----------
+    image, addresses
+        Of the cache; default what the DaemonSet says, needed where that has gone already.
+
+    Raises
+    ------
+    NotAble
+        Something is left on a node, or could not be looked at.
+    """
+    found_image, found_addresses = _installed(client)
+    image, left = image or found_image, []
+    for number, (kind, name) in enumerate(made()):
+        if is_ours(read(client, kind, name, SYSTEM)):
+            delete(client, kind, name, SYSTEM)
+            yield f"deleted {kind} {SYSTEM}/{name}"
+        if number == 0 and image:  # the DaemonSet; the ConfigMap tells of the cache, too, so it goes later
+            _wait_gone(client)
+            for node, line, clean in _clean_nodes(client, image, addresses or found_addresses):
+                yield f"{node}: {line}"
+                left += [] if clean else [node]
+    if left:
+        raise NotAble(
+            f"not known to be clean: {', '.join(left)}; look there (`ip link show {INTERFACE}`, `nft list ruleset`), "
+            "or run `dnslab node-cache remove --image` with an image that starts there and has ip and nft or iptables"
+        )
+
+
+def _installed(client: Client) -> tuple[str | None, Sequence[str]]:
+    """Image and addresses of dnslab's cache, from its DaemonSet, or its ConfigMap where that has gone already."""
+    daemon_set = read(client, "DaemonSet", "node-local-dns", SYSTEM)
+    if daemon_set and is_ours(daemon_set):
+        return image_of(daemon_set), listens_on(client, daemon_set)
+    config = read(client, "ConfigMap", "node-local-dns", SYSTEM)
+    if config and is_ours(config):
+        return (config["metadata"].get("annotations") or {}).get(IMAGE_ANNOTATION), bound_in(config)
+    return None, ()
+
+
+def _wait_gone(client: Client) -> None:
+    deadline_s = time.monotonic() + PODS_GONE_TIMEOUT_S
+    while pods := listed(client, "Pod", SYSTEM, OWN_PODS):
+        if time.monotonic() > deadline_s:
+            name = pods[0]["metadata"]["name"]
+            raise NotAble(
+                f"pod {name} is not gone after {PODS_GONE_TIMEOUT_S:g} s: run `dnslab node-cache remove` again"
+            )
+        time.sleep(0.3)
+
+
+def _clean_nodes(client: Client, image: str, addresses: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
+    """Look at each node, and remove what is left: (node, what was found, whether it is clean now)."""
+    system = dataclasses.replace(client, namespace=SYSTEM)
+    pods = Pods(system, f"clean-{secrets.token_hex(3)}")
+    places = {f"dnslab-{pods.run_id}-{number}": place for number, place in enumerate(nodes(client))}
+    try:
+        pods.prepare()
+        for name, (node, machine) in places.items():
+            create(system, _cleaner(name, pods.run_id, image, node, machine), SYSTEM)
+        for name, (node, machine) in places.items():
+            try:
+                pods.wait_ready(name)
+                yield node, *_clean(functools.partial(run, system, name, CONTAINER), machine, addresses)
+            except DnslabError as error:
+                yield node, str(error), False
+    finally:
+        for name in places:
+            pods.remove(name)
+        pods.remove_all()
+
+
+def _cleaner(name: str, run_id: str, image: str, node: str, machine: str) -> dict[str, Any]:
+    """A pod in the node's network namespace that may change it. It only waits: what it does comes by exec."""
+    spec = PodSpec(image, node, machine, lifetime_s=600, host_network=True, placement=EVERYWHERE)
+    pod = pod_manifest(name, run_id, spec)
+    pod["spec"]["securityContext"] = {"runAsUser": 0, "seccompProfile": {"type": "RuntimeDefault"}}
+    pod["spec"]["containers"][0]["securityContext"] = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]},
+    }
+    return pod
+
+
+def _clean(run_there: look.Run, machine: str, addresses: Sequence[str]) -> tuple[str, bool]:
+    """Remove interface and rules in the pod's network namespace: what was found, whether nothing is left."""
+    program = f"{MOUNT}/probe-{machine}-static"
+    before, tools = _left(run_there, program, addresses)
+    for words in before.values():
+        run_there(words)
+    after, _ = _left(run_there, program, addresses)
+    if after:
+        return f"left: {', '.join(after)}", False
+    if not tools:
+        return f"no {INTERFACE}; rules not seen, the image has neither nft nor iptables-save", False
+    return f"removed {', '.join(before)}" if before else f"no {INTERFACE}, no rules", True
+
+
+def _left(run_there: look.Run, program: str, addresses: Sequence[str]) -> tuple[dict[str, list[str]], bool]:
+    """What is left, each with the command that removes it; and whether rules could be looked at."""
+    found: dict[str, list[str]] = {}
+    devices = look.show(run_there, program, ["/proc/net/dev"])["/proc/net/dev"] or ""
+    if re.search(rf"^\s*{INTERFACE}:", devices, re.MULTILINE):
+        found[f"interface {INTERFACE}"] = ["ip", "link", "delete", INTERFACE]
+    nft_code, tables = run_there(["nft", "list", "tables"])
+    for family in re.findall(rf"^table (\w+) {NFT_TABLE}$", tables.decode("utf-8", "replace"), re.MULTILINE):
+        found[f"nft table {family} {NFT_TABLE}"] = ["nft", "delete", "table", family, NFT_TABLE]
+    save_code, saved = run_there(["iptables-save"])
+    if save_code == 0:
+        rules = iptables_rules(saved.decode("utf-8", "replace"), addresses)
+        found |= {f"rule {' '.join(rule)}": ["iptables", *rule] for rule in rules}
+    return found, 0 in (nft_code, save_code)
+
+
+def _words(line: str) -> list[str]:
+    """The words of a rule; none where its quotes do not close, which iptables-save never writes."""
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return []
+
+
+def iptables_rules(saved: str, addresses: Iterable[str]) -> list[list[str]]:
+    """Of an iptables-save text, the arguments that delete each rule a node-cache made for ``addresses``."""
+    rules, table = [], ""
+    named = {f"{address}/32" for address in addresses}
+    for line in saved.splitlines():
+        table = line[1:] if line.startswith("*") else table
+        words = _words(line) if line.startswith("-A ") else []
+        if not words or (table, words[1]) not in CHAINS or not named.intersection(words):
+            continue
+        if {"NOTRACK", "--notrack", "ACCEPT"}.intersection(words):
+            rules.append(["-t", table, "-D", *words[1:]])
+    return rules

@@ -1,0 +1,176 @@
+"""The node-local cache's manifest as text: what is applied to kube-system.
+
+Pure. As the one the Kubernetes project ships (cluster/addons/dns/nodelocaldns), but for its image, which is a
+parameter, a readiness probe, and the addresses: the node-local one alone unless the cluster IP is named too.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Sequence
+from string import Template
+
+from dnslab.errors import UsageError
+from dnslab.plan.resolvconf import check_address, check_domain
+from dnslab.plan.variants import NODE_LOCAL_ADDRESS
+
+#: newest release of kubernetes-sigs/node-local-dns known here (March 2026); its tags follow no Kubernetes version
+NODE_CACHE_TAG = "1.26.8"
+#: on the ConfigMap: which image cleans the nodes when the DaemonSet has gone before
+IMAGE_ANNOTATION = "dnslab/image"
+
+
+def image_with_tag(image: str) -> str:
+    """``image``, with the newest tag known where it has neither tag nor digest."""
+    named = "@" in image or ":" in image.rpartition("/")[2]
+    return image if named else f"{image}:{NODE_CACHE_TAG}"
+
+
+def node_cache_manifest(image: str, addresses: Sequence[str], zone: str, upstream: str | None = None) -> str:
+    """The node-local cache as YAML, to be applied to kube-system.
+
+    Parameters
+    ----------
+    image
+        With a tag.
+    addresses
+        What it listens on, all of one family. The first is the node-local one; the cluster IP of kube-dns beside it
+        makes every pod of the cluster a client.
+    zone
+        The cluster's.
+    upstream
+        Address to ask for the cluster's names; default the Service kube-dns-upstream, filled in by the program.
+
+    Raises
+    ------
+    UsageError
+        Addresses that pods of a node could not ask, or a zone that is no domain name.
+    """
+    # All that is put into the text is checked first: some of it was read from the cluster.
+    for address in (*addresses, *([upstream] if upstream else [])):
+        check_address(address)
+    check_domain(zone)
+    parsed = [ipaddress.ip_address(address) for address in addresses]
+    if not parsed or len({one.version for one in parsed}) > 1:
+        raise UsageError(f"expected addresses of one IP version to listen on, saw {','.join(addresses)!r}")
+    if any(one.is_loopback or one.is_unspecified or one.is_multicast for one in parsed):
+        raise UsageError(f"pods cannot ask {','.join(addresses)}: take a link-local address as {NODE_LOCAL_ADDRESS}")
+    host = f"[{addresses[0]}]" if parsed[0].version == 6 else addresses[0]
+    blocks = (
+        (zone, "{ success 9984 30; denial 9984 5 }", upstream, f"health {host}:8080"),
+        ("in-addr.arpa", "30", upstream, ""),
+        ("ip6.arpa", "30", upstream, ""),
+        (".", "30", "__PILLAR__UPSTREAM__SERVERS__", ""),
+    )
+    corefile = "".join(_server_block(name, cache, to, more, addresses) for name, cache, to, more in blocks)
+    indented = "".join(f"    {line}\n" for line in corefile.splitlines())
+    return _MANIFEST.substitute(
+        image=json.dumps(image), listen=",".join(addresses), address=json.dumps(addresses[0]), corefile=indented
+    )
+
+
+def _server_block(zone: str, cache: str, upstream: str | None, more: str, addresses: Sequence[str]) -> str:
+    """One server of the Corefile. The ``__PILLAR__`` words are filled in by the program when it starts."""
+    kept = "".join(f"\n        {part.strip()}" for part in cache.strip("{ }").split(";"))
+    forward = f"forward . {upstream or '__PILLAR__CLUSTER__DNS__'}"
+    lines = [
+        "errors",
+        f"cache {{{kept}\n    }}" if cache.startswith("{") else f"cache {cache}",
+        "reload",
+        "loop",
+        f"bind {' '.join(addresses)}",
+        forward if zone == "." else f"{forward} {{\n        force_tcp\n    }}",
+        "prometheus :9253",
+        *([more] if more else []),
+    ]
+    return f"{zone}:53 {{\n" + "".join(f"    {line}\n" for line in lines) + "}\n"
+
+
+_MANIFEST = Template("""\
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: node-local-dns
+  namespace: kube-system
+  labels: {app.kubernetes.io/managed-by: dnslab}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: kube-dns-upstream
+  namespace: kube-system
+  labels: {app.kubernetes.io/managed-by: dnslab}
+spec:
+  selector: {k8s-app: kube-dns}
+  ports:
+  - {name: dns, port: 53, targetPort: 53, protocol: UDP}
+  - {name: dns-tcp, port: 53, targetPort: 53, protocol: TCP}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: node-local-dns
+  namespace: kube-system
+  labels: {app.kubernetes.io/managed-by: dnslab}
+  annotations: {dnslab/image: $image}
+data:
+  Corefile: |
+$corefile---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  name: node-local-dns
+  namespace: kube-system
+  labels: {k8s-app: node-local-dns, app.kubernetes.io/managed-by: dnslab}
+spec:
+  selector:
+    matchLabels: {k8s-app: node-local-dns}
+  updateStrategy:
+    rollingUpdate: {maxUnavailable: 10%}
+  template:
+    metadata:
+      labels: {k8s-app: node-local-dns, app.kubernetes.io/managed-by: dnslab}
+    spec:
+      priorityClassName: system-node-critical
+      serviceAccountName: node-local-dns
+      automountServiceAccountToken: false
+      hostNetwork: true
+      dnsPolicy: Default
+      tolerations:
+      - {operator: Exists}
+      containers:
+      - name: node-cache
+        image: $image
+        imagePullPolicy: IfNotPresent
+        command: [/node-cache]
+        args: [-localip, "$listen", -conf, /etc/Corefile, -upstreamsvc, kube-dns-upstream]
+        resources:
+          requests: {cpu: 25m, memory: 5Mi}
+        securityContext:
+          capabilities: {add: [NET_ADMIN]}
+        ports:
+        - {name: dns, containerPort: 53, protocol: UDP}
+        - {name: dns-tcp, containerPort: 53, protocol: TCP}
+        - {name: metrics, containerPort: 9253, protocol: TCP}
+        readinessProbe:
+          httpGet: {host: $address, path: /health, port: 8080}
+          periodSeconds: 2
+        livenessProbe:
+          httpGet: {host: $address, path: /health, port: 8080}
+          initialDelaySeconds: 60
+          timeoutSeconds: 5
+        volumeMounts:
+        - {name: xtables-lock, mountPath: /run/xtables.lock}
+        - {name: corefile, mountPath: /etc/coredns}
+        - {name: kube-dns, mountPath: /etc/kube-dns}
+      volumes:
+      - name: xtables-lock
+        hostPath: {path: /run/xtables.lock, type: FileOrCreate}
+      - name: corefile
+        configMap:
+          name: node-local-dns
+          items: [{key: Corefile, path: Corefile.base}]
+      - name: kube-dns
+        configMap: {name: kube-dns, optional: true}
+""")

@@ -1,0 +1,1 @@
+"""One pod: its manifest, its life, what is in it, and how the probe gets there."""

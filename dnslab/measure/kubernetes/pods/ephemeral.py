@@ -1,0 +1,87 @@
+"""An ephemeral container in someone's pod, for images without a shell: made, waited for, ended.
+
+It shares the pod's network and resolv.conf; its libc is its own image's. Kubernetes cannot remove one: it stays in the
+pod's list as ended, and ends by itself when nobody ends it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from dnslab.errors import NotAble
+from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered
+from dnslab.measure.kubernetes.pods.lifecycle import HOPELESS, READY_TIMEOUT_S, image_id
+
+NAME_PREFIX = "dnslab-"
+#: what a shell session in it runs on leaving: its first process is the shell of ``manifest``, which waits
+END = "kill 1"
+
+
+def manifest(name: str, image: str, lifetime_s: int) -> dict[str, Any]:
+    """As it is patched in: clean under the restricted pod security standard.
+
+    Without ``targetContainerName``: nothing of the other container's processes is needed, and with a process
+    namespace of its own the first process is one that may be ended.
+    """
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", f"trap 'exit 0' TERM; sleep {lifetime_s} & wait"],
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65534,
+            "runAsGroup": 65534,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+
+
+def may_be_ended(pod: Mapping[str, Any]) -> bool:
+    """Whether process 1, as the container sees it, is its own; where the pod shares one process namespace it is not."""
+    return not (pod["spec"].get("shareProcessNamespace") or pod["spec"].get("hostPID"))
+
+
+def attach(client: Client, pod: str, image: str, lifetime_s: int) -> tuple[str, str]:
+    """Add the container to the pod and give its name, once it runs, and its image with the digest.
+
+    Raises
+    ------
+    NotAble
+        It is not admitted, or does not start: in the API server's or the kubelet's words.
+    """
+    name = NAME_PREFIX + secrets.token_hex(4)
+    body = {"spec": {"ephemeralContainers": [manifest(name, image, lifetime_s)]}}
+    with answered(f"add an ephemeral container to pod {pod}"):
+        answer = client.core().patch_namespaced_pod_ephemeralcontainers(
+            pod, client.namespace, body, _preload_content=False, _request_timeout=TIMEOUT_S
+        )
+        _ = answer.data  # read to its end, or the connection stays open
+    deadline_s = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        status = _status(client, pod)
+        listed = status.get("ephemeralContainerStatuses") or []
+        state: dict[str, Any] = next((one["state"] for one in listed if one["name"] == name), {})
+        if "running" in state:
+            return name, image_id({"status": status}, name)
+        waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+        if ended or waiting.get("reason") in HOPELESS:
+            said = ended or waiting
+            words = " ".join(f"{said.get('reason', '')}: {said.get('message', '')}".split()).strip(": ")
+            raise NotAble(f"the ephemeral container ({image}) in pod {pod} does not start: {words}")
+        time.sleep(0.3)
+    raise NotAble(f"the ephemeral container ({image}) in pod {pod} does not run after {READY_TIMEOUT_S:g} s")
+
+
+def _status(client: Client, pod: str) -> dict[str, Any]:
+    with answered(f"read pod {pod}"):
+        answer = client.core().read_namespaced_pod(
+            pod, client.namespace, _preload_content=False, _request_timeout=TIMEOUT_S
+        )
+    return dict(json.loads(answer.data)["status"])

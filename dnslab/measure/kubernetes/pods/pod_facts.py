@@ -1,0 +1,173 @@
+"""What can be learnt of a container through the probe in it: libc, files, and what names resolve to from there.
+
+Needs no shell and no tool of the image.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dnslab.errors import NotAble, ProbeFailed, StreamForeign, UsageError
+from dnslab.measure import counters
+from dnslab.measure.probe.job import Job, encode
+from dnslab.measure.protocol import Channel, Expected
+from dnslab.plan.resolvconf import Libc, names_tried, parse
+from dnslab.store import stream as records
+
+READY_TIMEOUT_S = 15.0
+RESOLV_CONF = "/etc/resolv.conf"
+PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
+KERNEL = "/proc/sys/kernel/osrelease"
+SNMP, SOCKSTAT, STAT = "/proc/net/snmp", "/proc/net/sockstat", "/proc/stat"
+POD_FILES = (SNMP, SOCKSTAT, STAT)
+
+#: runs a command line in the container: exit code (127: not there) and output
+Run = Callable[[Sequence[str]], tuple[int, bytes]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Which probe runs in a container, and the libc it measures there; ``kind`` is ``"static"`` where none is."""
+
+    program: str
+    kind: str
+    libc: Libc
+    version: str
+
+    @property
+    def header_libc(self) -> str:
+        """As the probe names it in its stream."""
+        return "musl-static" if self.kind == "static" else self.libc
+
+
+def find_libc(run: Run, program: Callable[[str], str], machine: str) -> Found:
+    """The dynamic probe that the container can load, else the static one, which brings musl's resolver with it.
+
+    Parameters
+    ----------
+    run
+        Runs a command line in the container.
+    program
+        From ``"glibc"``, ``"musl"`` or ``"static"`` to the path of that probe in the container.
+    machine
+        As ``uname -m`` names it.
+
+    Raises
+    ------
+    NotAble
+        Not even the static probe starts: another architecture, or a place that is not executable.
+    """
+    said = b""
+    for kind in ("glibc", "musl", "static"):
+        code, said = run([program(kind), "--version"])
+        match = re.search(rb", (glibc|musl) ?(\S*)$", said.strip())
+        if code == 0 and match:
+            version = match[2].decode()
+            if kind == "musl":
+                version = _musl_version(run, machine)
+            return Found(program(kind), kind, "glibc" if kind == "glibc" else "musl", version)
+    words = " ".join(said.decode("utf-8", "replace").split())
+    raise NotAble(f"no probe starts in the container, not even the static one: {words or 'it said nothing'}")
+
+
+def _musl_version(run: Run, machine: str) -> str:
+    """musl's loader says it of itself, and fails as it was given nothing to load."""
+    _, said = run([f"/lib/ld-musl-{machine}.so.1"])
+    match = re.search(rb"Version (\S+)", said)
+    return match[1].decode() if match else ""
+
+
+def show(run: Run, program: str, paths: Sequence[str]) -> Mapping[str, str | None]:
+    """Texts of files in the container; None for one that cannot be read there."""
+    code, data = run([program, "--show", *paths])
+    if code:
+        raise ProbeFailed(f"cannot read {paths[0]} in the container: {data.decode('utf-8', 'replace').strip()}")
+    return counters.shown(data)
+
+
+def pod_counters(run: Run, program: str) -> dict[str, int]:
+    """The pod's own UDP, TCP and socket counters (``client.``), and its node's CPU time (``machine.cpu.``)."""
+    texts = show(run, program, POD_FILES)
+    numbers: dict[str, int] = {}
+    for prefix, path, read in (
+        ("machine.cpu", STAT, counters.cpu),
+        ("client", SNMP, counters.snmp),
+        ("client", SOCKSTAT, counters.sockstat),
+    ):
+        text = texts.get(path)
+        if text:
+            numbers |= counters.under(prefix, read(text))
+    return numbers
+
+
+def n_ports(text: str | None) -> int:
+    """Ephemeral ports of a ip_local_port_range text; Linux's default where it cannot be read."""
+    match = re.fullmatch(r"\s*([0-9]{1,5})\s+([0-9]{1,5})\s*", text or "")
+    low, high = (int(match[1]), int(match[2])) if match else (32768, 60999)
+    return high - low + 1
+
+
+def resolve(start: Callable[[bytes], Channel], names: Sequence[str], resolv_conf: str) -> Mapping[str, Expected]:
+    """What each of ``names`` resolves to from inside, asked by the probe with each candidate as an absolute name.
+
+    Raises
+    ------
+    UsageError
+        A name without any address: its lookups could not be judged.
+    """
+    options = parse(resolv_conf)
+    candidates = {name: names_tried(name, options) for name in names}
+    asked = list(dict.fromkeys(one for tried in candidates.values() for one in tried))
+    answers = _look_up(start, asked)
+    found = {}
+    for name, tried in candidates.items():
+        absolute = next((one for one in tried if any(answers[one])), None)
+        if absolute is None:
+            raise UsageError(f"{name!r} does not resolve in the cluster: its lookups could not be judged")
+        found[name] = Expected(absolute, *answers[absolute])
+    return found
+
+
+def _look_up(start: Callable[[bytes], Channel], names: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+    """Addresses per family by absolute name: each is looked up once, one after another."""
+    job = Job(
+        entries=tuple(name.encode("ascii") for name in names),
+        workers=1,
+        duration_s=30.0,
+        deadline_s=20.0,
+        hard_deadline_s=60.0,
+        max_lookups=len(names),
+    )
+    decoder = records.StreamDecoder()
+    found: dict[str, tuple[int, int]] = {}
+    with contextlib.closing(start(encode(job))) as channel:
+        while decoder.trailer is None:
+            data = channel.read(READY_TIMEOUT_S + job.deadline_s)
+            if not data:
+                raise ProbeFailed(f"the probe ended before its answers: {channel.errors() or 'it said nothing'}")
+            for message in decoder.feed(data):
+                if isinstance(message, records.Header):
+                    channel.write(records.command("PING"))
+                elif isinstance(message, records.Clock):
+                    channel.write(records.command("GO", message.monotonic_ns))
+                elif isinstance(message, records.Records):
+                    found |= _answers(message.data, names)
+        channel.write(records.command("ACK"))
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise NotAble(f"no answer for {missing[0]!r} from inside the cluster within {job.duration_s:g} s")
+    return found
+
+
+def _answers(data: memoryview, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """``name`` and ``answers`` (low half A, high half AAAA) of each record; format.h, struct record."""
+    found = {}
+    for _, _, _, _, _, name, _, answers in struct.iter_unpack("<QQQIhHII", data):
+        if name >= len(names):
+            raise StreamForeign(f"expected one of {len(names)} names, the probe's record has number {name}")
+        found[names[name]] = (answers & 0xFFFF, answers >> 16)
+    return found

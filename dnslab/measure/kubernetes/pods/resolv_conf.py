@@ -1,0 +1,114 @@
+"""A pod's /etc/resolv.conf edited in place for one trial, and put back however the connection ends.
+
+The edited text holds the original as comment lines: the file outlives a container that is killed, and whatever is
+saved beside it in the container does not. It is a bind mount: it can be rewritten, not replaced.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from dnslab.errors import NotAble, ProbeFailed
+from dnslab.measure.kubernetes.pods.pod_facts import RESOLV_CONF
+from dnslab.measure.kubernetes.pods.shell import Shell, octal
+from dnslab.plan.resolvconf import ResolverOptions, parse, render
+from dnslab.plan.variants import Variant
+
+MARKER = "# dnslab edited this file; the original's lines follow, and `dnslab clean --in` puts them back"
+#: an original that ends without a newline says so in its last saved line
+SAVED, SAVED_UNENDED = "#dnslab|", "#dnslab!"
+
+
+def edited(original: str, variant: Variant) -> str:
+    """``original`` with ``variant`` in it: its lines kept, options and search list added (the last one holds), other
+    nameservers in the place of its own; the original saved in comment lines before.
+
+    >>> print(edited("nameserver 10.0.0.1\\noptions ndots:5\\n", Variant("t", "", timeout_s=1)), end="")
+    # dnslab edited this file; the original's lines follow, and `dnslab clean --in` puts them back
+    #dnslab|nameserver 10.0.0.1
+    #dnslab|options ndots:5
+    nameserver 10.0.0.1
+    options ndots:5
+    options timeout:1
+    """
+    *whole, rest = original.split("\n")
+    saved = [f"{SAVED}{line}" for line in whole] + ([f"{SAVED_UNENDED}{rest}"] if rest else [])
+    kept = whole + ([rest] if rest else [])
+    added = variant.applied_to(ResolverOptions())
+    if added.nameservers:
+        kept = [line for line in kept if line.split()[:1] != ["nameserver"]]
+    text = render(added).strip("\n")
+    return "\n".join([MARKER, *saved, *kept, *([text] if text else [])]) + "\n"
+
+
+def restored(text: str) -> str | None:
+    """The original out of an edited text; None when it is not an edited one."""
+    lines = text.split("\n")
+    if MARKER not in lines:
+        return None
+    whole = "".join(f"{line.removeprefix(SAVED)}\n" for line in lines if line.startswith(SAVED))
+    return whole + "".join(line.removeprefix(SAVED_UNENDED) for line in lines if line.startswith(SAVED_UNENDED))
+
+
+def read(shell: Shell) -> str:
+    """The file as it is, by the shell alone: an image need not have ``cat``."""
+    loop = 'while IFS= read -r l; do printf "%s\\n" "$l"; done; printf %s "$l"'
+    code, text = shell.ask(f"{{ {loop}; }} <{RESOLV_CONF}")
+    if code:
+        raise NotAble(f"cannot read {RESOLV_CONF} in pod {shell.pod}")
+    return text
+
+
+def refuse_edited(shell: Shell) -> str:
+    """The file's text; NotAble when an earlier edit is still in it."""
+    text = read(shell)
+    if restored(text) is not None:
+        raise NotAble(
+            f"{RESOLV_CONF} of pod {shell.pod} is still edited, by a run that was killed or one that goes on: "
+            f"`dnslab clean --in {shlex.quote(f'pod/{shell.pod}')}` puts the original back"
+        )
+    return text
+
+
+def can_edit(shell: Shell) -> None:
+    """NotAble when the container may not write the file."""
+    code, said = shell.ask(f"( : >>{RESOLV_CONF} ) 2>&1")
+    if code:
+        raise NotAble(
+            f"container {shell.container} of pod {shell.pod} may not write {RESOLV_CONF} "
+            f"({' '.join(said.split()) or 'read-only'}): without --edit-resolv-conf nothing needs to be edited"
+        )
+
+
+def begin(shell: Shell, original: str, variant: Variant) -> None:
+    """Put ``variant`` into the file, for as long as the session lasts or until ``end``.
+
+    Raises
+    ------
+    NotAble
+        The file is no longer the ``original``, so someone else edits it, or its bytes could not be put back.
+    """
+    if "\N{REPLACEMENT CHARACTER}" in original:
+        raise NotAble(f"{RESOLV_CONF} of pod {shell.pod} is not UTF-8, so it could not be put back: nothing was edited")
+    if refuse_edited(shell) != original:
+        raise NotAble(f"{RESOLV_CONF} of pod {shell.pod} is not what it was when the run began: nothing was edited")
+    shell.on_leaving({"resolv.conf": _writing(original)})
+    _write(shell, edited(original, variant))
+
+
+def end(shell: Shell, original: str) -> None:
+    """Put ``original`` back."""
+    _write(shell, original)
+    shell.on_leaving({"resolv.conf": ""})
+
+
+def _write(shell: Shell, text: str) -> None:
+    code, said = shell.ask(f"( {_writing(text)} ) 2>&1")
+    if code:
+        raise ProbeFailed(f"cannot write {RESOLV_CONF} in pod {shell.pod}: {' '.join(said.split())}")
+    if parse(read(shell)) != parse(text):
+        raise ProbeFailed(f"{RESOLV_CONF} in pod {shell.pod} does not hold what was written to it")
+
+
+def _writing(text: str) -> str:
+    return f"printf '{octal(text.encode())}' >{RESOLV_CONF}"

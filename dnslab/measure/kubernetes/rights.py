@@ -1,0 +1,294 @@
+"""What dnslab may do in a cluster: the rights it needs, as data, as manifests, and asked of the API server.
+
+The one list of rights: what is not in RULES is not used. Never asks for ``nodes/proxy``: whoever has it runs commands
+in every pod through the kubelet. Knows nothing of what is done with a right beyond its purpose in a few words.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import kubernetes
+from kubernetes.client.exceptions import ApiException
+
+from dnslab.errors import NotAble, UsageError
+from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered
+from dnslab.measure.kubernetes.node_cache.detect import SYSTEM
+from dnslab.measure.kubernetes.pods.lifecycle import PodSpec, pod_manifest
+from dnslab.plan.model import DEFAULT_IMAGE
+
+ENFORCED = "pod-security.kubernetes.io/enforce"
+NAME = "dnslab"
+GROUP = "rbac.authorization.k8s.io"
+Where = Literal["namespace", "kube-system", "cluster"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One resource (``pods/exec``: with its subresource) and what is done with it; ``feature`` "" is always needed.
+
+    ``where``: in the namespace of the pods, in kube-system, or in all of the cluster.
+    """
+
+    purpose: str
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    where: Where = "namespace"
+    feature: str = ""
+
+    @property
+    def title(self) -> str:
+        """Whose right it is."""
+        return f"right for {self.feature}" if self.feature else "right"
+
+    @property
+    def needed(self) -> bool:
+        """Whether a default run needs it."""
+        return not self.feature
+
+    def namespace(self, target: str) -> str:
+        """Where it is asked for, ``""`` for everywhere, when pods are in ``target``."""
+        return {"namespace": target, "kube-system": SYSTEM, "cluster": ""}[self.where]
+
+
+#: parts that a default run does without, and what each is good for
+FEATURES = {
+    "doctor": "`dnslab doctor` says the namespace's pod security level and quotas",
+    "nodes": "`--nodes` other than 1, zones and kernels of nodes",
+    "surroundings": "facts of CoreDNS and kube-proxy, `dnslab node-cache status` and `render`",
+    "metrics": "metrics of CoreDNS and of a node-local cache, through the API server",
+    "ephemeral": "`--ephemeral-container`: targets whose image has no shell",
+    "node-cache": "`dnslab node-cache install` and `remove`, with nodes and surroundings. Whoever has these rights\n"
+    "# can run privileged pods in kube-system: give them to people, for as long as it takes",
+}
+#: server-side apply patches, and asks for create where nothing is there
+APPLIED = ("get", "create", "patch", "delete")
+
+RULES = (
+    Rule("make, find and remove pods", "", "pods", ("get", "list", "create", "delete")),
+    # The WebSocket's handshake is a GET; from 1.35 on the API server asks for create as well.
+    Rule("run the probe in a pod", "", "pods/exec", ("get", "create")),
+    Rule("give pods the probe, and take it away", "", "configmaps", ("list", "create", "delete")),
+    Rule("say why a pod does not start", "", "events", ("list",)),
+    Rule("measure pods like, or of, deploy/NAME", "apps", "deployments", ("get",)),
+    Rule("measure pods like, or of, statefulset/NAME", "apps", "statefulsets", ("get",)),
+    Rule("measure pods like, or of, daemonset/NAME", "apps", "daemonsets", ("get",)),
+    Rule("see its pod security level", "", "namespaces", ("get",), "namespace", "doctor"),
+    Rule("see its quotas", "", "resourcequotas", ("list",), "namespace", "doctor"),
+    Rule("choose nodes, and know their zone and kernel", "", "nodes", ("get", "list"), "cluster", "nodes"),
+    Rule("find the cluster's DNS", "", "services", ("get", "list"), "kube-system", "surroundings"),
+    Rule("read CoreDNS's and kube-proxy's configuration", "", "configmaps", ("get",), "kube-system", "surroundings"),
+    Rule("know CoreDNS's image and replicas", "apps", "deployments", ("get", "list"), "kube-system", "surroundings"),
+    Rule("know the nodes that CoreDNS runs on", "", "pods", ("list",), "kube-system", "surroundings"),
+    Rule("find a node-local cache", "apps", "daemonsets", ("list",), "cluster", "surroundings"),
+    Rule("find Cilium's", "cilium.io", "ciliumlocalredirectpolicies", ("list",), "cluster", "surroundings"),
+    Rule("read metrics of DNS pods", "", "pods/proxy", ("get",), "kube-system", "metrics"),
+    Rule("add a container to a pod", "", "pods/ephemeralcontainers", ("patch",), "namespace", "ephemeral"),
+    Rule("install and remove the cache's account", "", "serviceaccounts", APPLIED, "kube-system", "node-cache"),
+    Rule("install and remove kube-dns-upstream", "", "services", APPLIED, "kube-system", "node-cache"),
+    Rule("install and remove the cache's Corefile", "", "configmaps", APPLIED, "kube-system", "node-cache"),
+    Rule("install and remove the cache", "apps", "daemonsets", APPLIED, "kube-system", "node-cache"),
+    Rule("look at each node when it is removed", "", "pods", ("list", "create", "delete"), "kube-system", "node-cache"),
+    Rule("clean each node of what is left", "", "pods/exec", ("get", "create"), "kube-system", "node-cache"),
+    Rule("name pods that ask the cache before it is removed", "", "pods", ("list",), "cluster", "node-cache"),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the API server says of a rule: the verbs that are ``missing``; ``namespace`` "" is everywhere."""
+
+    rule: Rule
+    namespace: str
+    missing: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.missing
+
+    def __str__(self) -> str:
+        where = f"in {self.namespace}" if self.namespace else "everywhere"
+        lacks = f"; lacks {', '.join(self.missing)}" if 0 < len(self.missing) < len(self.rule.verbs) else ""
+        return f"{self.rule.resource} ({', '.join(self.rule.verbs)}) {where}, to {self.rule.purpose}{lacks}"
+
+
+def check(client: Client, optional: bool = False) -> list[Finding]:
+    """Ask the API server for each verb of each rule, in the order of RULES; the needed ones, or all.
+
+    Raises
+    ------
+    NotAble
+        It does not answer.
+    """
+    api = kubernetes.client.AuthorizationV1Api(client.api())
+    found = []
+    for rule in RULES:
+        if rule.needed or optional:
+            namespace = rule.namespace(client.namespace)
+            missing = tuple(verb for verb in rule.verbs if not _may(api, rule, verb, namespace))
+            found.append(Finding(rule, namespace, missing))
+    return found
+
+
+def _may(api: kubernetes.client.AuthorizationV1Api, rule: Rule, verb: str, namespace: str) -> bool:
+    resource, _, subresource = rule.resource.partition("/")
+    asked = {"group": rule.group, "resource": resource, "subresource": subresource, "verb": verb}
+    with answered("ask for rights"):
+        answer = api.create_self_subject_access_review(
+            {"spec": {"resourceAttributes": {**asked, **({"namespace": namespace} if namespace else {})}}},
+            _request_timeout=TIMEOUT_S,
+        )
+    return bool(answer.status.allowed)
+
+
+def server_version(client: Client) -> str:
+    """The API server's, as v1.35.4."""
+    with answered("read the server's version"):
+        return str(kubernetes.client.VersionApi(client.api()).get_code(_request_timeout=TIMEOUT_S).git_version)
+
+
+def pod_security(client: Client) -> str:
+    """What the namespace asks of pods, in words.
+
+    Raises
+    ------
+    UsageError
+        There is no such namespace.
+    NotAble
+        It may not be read.
+    """
+    name = client.namespace
+    with answered(f"read namespace {name}"):
+        try:
+            found = client.core().read_namespace(name, _request_timeout=TIMEOUT_S)
+        except ApiException as error:
+            if error.status == 404:
+                create = shlex.join(["kubectl", "create", "namespace", name])
+                raise UsageError(f"there is no namespace {name}: `{create}`") from error
+            raise
+    level = (found.metadata.labels or {}).get(ENFORCED)
+    return f"{name} is there, pod security {level} enforced" if level else f"{name} is there, no pod security label"
+
+
+def quotas(client: Client) -> str:
+    """Quotas of the namespace with what is used of each, in words."""
+    with answered("list quotas"):
+        found = client.core().list_namespaced_resource_quota(client.namespace, _request_timeout=TIMEOUT_S).items
+    said = []
+    for one in found:
+        used, hard = one.status.used or {}, one.spec.hard or {}
+        said.append(
+            f"{one.metadata.name}: " + ", ".join(f"{used.get(what, '?')} of {hard[what]} {what}" for what in hard)
+        )
+    return "; ".join(said) or "none"
+
+
+def admitted(client: Client) -> str:
+    """Whether the namespace would let a pod of ours in, by a dry run that makes nothing; with the server's warnings.
+
+    Raises
+    ------
+    NotAble
+        It would not, in the words of what refused it: pod security, a quota, a policy.
+    """
+    pod = pod_manifest("dnslab-doctor", "doctor", PodSpec(DEFAULT_IMAGE))
+    with answered(f"make a pod (its image {DEFAULT_IMAGE}, asked by a dry run)"):
+        answer = client.core().create_namespaced_pod(
+            client.namespace, pod, dry_run="All", _preload_content=False, _request_timeout=TIMEOUT_S
+        )
+        _ = answer.data  # read to its end, or the connection stays open
+    warned = answer.headers.getlist("Warning")
+    return f"would be let in{', with a warning: ' if warned else ''}{'; '.join(warned)} (a dry run: nothing was made)"
+
+
+def missing_yaml(client: Client, findings: Iterable[Finding]) -> str:
+    """The rules that ``findings`` lack, granted to whoever ``client`` is: ready to be applied by someone who may.
+
+    The names tell rules and user, so that applying one such text never takes back what another gave.
+    """
+    rules = [one.rule for one in findings if not one.ok]
+    name = "-".join([NAME, *(rule.resource.replace("/", "-") for rule in rules)])
+    user = _user(client)
+    subject = {"kind": "User", "name": user, "apiGroup": GROUP}
+    if account := re.fullmatch(r"system:serviceaccount:([^:]+):([^:]+)", user):
+        subject = {"kind": "ServiceAccount", "name": account[2], "namespace": account[1]}
+    return _grants(name, rules, client.namespace, subject, re.sub("[/%]", "-", user))
+
+
+def _user(client: Client) -> str:
+    try:
+        with answered("ask who this is"):
+            review = kubernetes.client.AuthenticationV1Api(client.api()).create_self_subject_review(
+                {}, _request_timeout=TIMEOUT_S
+            )
+    except NotAble:  # before 1.28
+        return "NAME-OF-THE-USER"
+    return str(review.status.user_info.username)
+
+
+def role_yaml(namespace: str) -> str:
+    """ServiceAccount ``dnslab`` in ``namespace``, with the Role and RoleBinding that a default run needs, there only.
+
+    Raises
+    ------
+    UsageError
+        A namespace cannot have that name.
+    """
+    account = f'apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: {NAME}, namespace: "{_checked(namespace)}"}}\n'
+    needed = [rule for rule in RULES if rule.needed]
+    return f"{account}---\n{_grants(NAME, needed, namespace, _account(namespace))}"
+
+
+def cluster_role_yaml(namespace: str) -> str:
+    """What the optional parts need, each with a comment that says what it is good for, for the same ServiceAccount."""
+    subject = _account(_checked(namespace))
+    parts = []
+    for feature, good_for in FEATURES.items():
+        rules = [rule for rule in RULES if rule.feature == feature]
+        parts.append(f"# {good_for}.\n{_grants(f'{NAME}-{feature}', rules, namespace, subject, namespace)}")
+    return "---\n".join(parts)
+
+
+def _account(namespace: str) -> dict[str, str]:
+    return {"kind": "ServiceAccount", "name": NAME, "namespace": namespace}
+
+
+def _checked(namespace: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", namespace):
+        raise UsageError(f"expected a namespace (at most 63 of a-z, 0-9 and -), saw {namespace!r}")
+    return namespace
+
+
+def _grants(name: str, rules: Sequence[Rule], target: str, subject: dict[str, str], for_whom: str = "") -> str:
+    """A Role or ClusterRole, and its binding, for each place that ``rules`` are for.
+
+    ``for_whom`` ends a binding's name where the same role is bound for several.
+    """
+    documents = []
+    for where in dict.fromkeys(rule.where for rule in rules):
+        chosen = [rule for rule in rules if rule.where == where]
+        place = chosen[0].namespace(target)
+        kind, named = ("Role", f", namespace: {json.dumps(place)}") if place else ("ClusterRole", "")
+        binding = json.dumps(f"{name}:{for_whom}") if for_whom else name
+        lines = "".join(f"# {rule.purpose}\n{_as_yaml(rule)}\n" for rule in chosen)
+        documents += [
+            f"{_head(kind)}metadata: {{name: {name}{named}}}\nrules:\n{lines}",
+            f"{_head(f'{kind}Binding')}metadata: {{name: {binding}{named}}}\n"
+            f"roleRef: {{apiGroup: {GROUP}, kind: {kind}, name: {name}}}\nsubjects:\n- {json.dumps(subject)}\n",
+        ]
+    return "---\n".join(documents)
+
+
+def _head(kind: str) -> str:
+    return f"apiVersion: {GROUP}/v1\nkind: {kind}\n"
+
+
+def _as_yaml(rule: Rule) -> str:
+    return f'- {{apiGroups: ["{rule.group}"], resources: [{rule.resource}], verbs: [{", ".join(rule.verbs)}]}}'

@@ -1,0 +1,311 @@
+"""What surrounds the targets: nodes, the cluster's DNS servers, and what those servers have counted.
+
+Only reads, and every part is optional: what was denied or is not there is listed, never guessed. Knows nothing of
+trials.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import kubernetes
+
+from dnslab.errors import NotAble
+from dnslab.measure import counters
+from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered
+from dnslab.measure.kubernetes.api.objects import listed, read
+from dnslab.measure.kubernetes.node_cache.detect import LABELS, SYSTEM, find_dns
+
+ZONE_LABEL = "topology.kubernetes.io/zone"
+DNS_SELECTOR = "k8s-app=kube-dns"
+CACHE_SELECTOR = f"k8s-app in ({','.join(sorted(LABELS))})"
+#: where the usual manifests serve metrics, for a pod that names no port ``metrics``
+METRICS_PORTS = {"coredns": 9153, "node-local": 9253}
+#: a server too busy to answer is not waited for: the next trial is due
+METRICS_TIMEOUT_S = (4.0, 5.0)
+METRICS_AT_ONCE = 8
+#: plugins whose settings decide what a lookup costs
+SETTINGS = {"autopath", "cache", "forward", "kubernetes"}
+
+Kind = Literal["coredns", "node-local"]
+
+
+@dataclass(frozen=True)
+class DnsPod:
+    """A server whose metrics can be asked for through the API server."""
+
+    kind: Kind
+    namespace: str
+    name: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """``facts`` is plain data for environment.json; ``dns_pods`` are what ``dns_counters`` takes."""
+
+    facts: Mapping[str, Any]
+    dns_pods: tuple[DnsPod, ...] = ()
+
+    def node_facts(self, node: str) -> dict[str, Any]:
+        """``zone`` of a node and ``coredns_on_node``, whether a ready CoreDNS pod shares it; None where unknown."""
+        nodes, pods = self.facts["nodes"] or [], self.facts["dns"]["pods"]
+        zone = next((one["zone"] for one in nodes if one["name"] == node), None)
+        shared = any(pod["node"] == node and pod["ready"] for pod in pods) if pods else None
+        return {"zone": zone, "coredns_on_node": shared}
+
+
+def surroundings(client: Client) -> Surroundings:
+    """All of it that may be seen.
+
+    ``facts`` holds ``server_version``, ``context``, ``namespace``, ``server``, ``nodes``, ``dns`` (``service``,
+    ``zone``, ``deployments``, ``pods``, ``corefile``, ``node_local_pods``), ``kube_proxy_mode`` and ``denied``, a line
+    for each thing that could not be seen, which is None. Quantities are as Kubernetes writes them (``100m``).
+    """
+    denied: list[str] = []
+
+    def seen(ask: Callable[[], Any]) -> Any:
+        try:
+            return ask()
+        except NotAble as error:
+            denied.append(str(error))
+            return None
+
+    pods = seen(lambda: listed(client, "Pod", SYSTEM, DNS_SELECTOR))
+    caches = seen(lambda: listed(client, "Pod", SYSTEM, CACHE_SELECTOR))
+    dns_pods = tuple(
+        DnsPod(kind, SYSTEM, pod["metadata"]["name"], _metrics_port(pod, METRICS_PORTS[kind]))
+        for kind, found in _kinds(pods, caches)
+        for pod in found
+        if pod["status"].get("phase") == "Running"
+    )
+    texts, unanswered = _metrics(client, dns_pods)
+    versions = {pod.name: counters.coredns_version(text) for pod, text in texts.items()}
+    corefile = seen(lambda: _corefile(client, pods or []))
+    deployments = seen(lambda: listed(client, "Deployment", SYSTEM, DNS_SELECTOR))
+    facts = {
+        "server_version": seen(lambda: _server_version(client)),
+        **client.described(),
+        "nodes": seen(lambda: [describe_node(node) for node in _nodes(client)]),
+        "dns": {
+            "service": seen(lambda: _service(client)),
+            "zone": zone(corefile or []),
+            "deployments": _each(_deployment_facts, deployments),
+            "pods": _each(lambda pod: describe_pod(pod, versions), pods),
+            "corefile": corefile,
+            "node_local_pods": _each(lambda pod: describe_pod(pod, versions), caches),
+        },
+        "kube_proxy_mode": _proxy_mode(client, denied),
+        "denied": denied,
+    }
+    for what, found in (("CoreDNS pods", pods), ("Corefile", corefile), ("Deployment of CoreDNS", deployments)):
+        if found == []:
+            denied.append(f"{what}: none found in {SYSTEM}")
+    denied += unanswered
+    denied[:] = dict.fromkeys(denied)
+    return Surroundings(facts, dns_pods)
+
+
+def dns_counters(client: Client, pods: Sequence[DnsPod]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """What the DNS servers have counted until now, and a line for each kind of which some could not be asked.
+
+    ``coredns.POD.requests_udp`` and so on, see ``counters.coredns``; ``coredns.requests_udp`` sums over the pods and is
+    there only when all of them answered. The same with ``node-local``.
+    """
+    texts, denied = _metrics(client, pods)
+    numbers: dict[str, int] = {}
+    for kind in dict.fromkeys(pod.kind for pod in pods):
+        told = {pod.name: counters.coredns(text) for pod, text in texts.items() if pod.kind == kind}
+        for name, one in told.items():
+            numbers |= counters.under(f"{kind}.{name}", one)
+        if len(told) == sum(pod.kind == kind for pod in pods):
+            total: Counter[str] = Counter()
+            for one in told.values():
+                total.update(one)
+            del total["started_s"]
+            numbers |= counters.under(kind, total)
+    return numbers, denied
+
+
+def _metrics(client: Client, pods: Sequence[DnsPod]) -> tuple[dict[DnsPod, str], tuple[str, ...]]:
+    """The metrics of each pod that gives them, all asked at once."""
+    if not pods:
+        return {}, ()
+    core = client.core()
+
+    def ask(pod: DnsPod) -> str | NotAble:
+        try:
+            with answered(f"read metrics of pod {pod.name}"):
+                # Undecoded: the official client otherwise tries to read a text as JSON first.
+                answer = core.connect_get_namespaced_pod_proxy_with_path(
+                    f"{pod.name}:{pod.port}",
+                    pod.namespace,
+                    "metrics",
+                    _preload_content=False,
+                    _request_timeout=METRICS_TIMEOUT_S,
+                )
+                return str(answer.data, "utf-8", "replace")
+        except NotAble as error:
+            return error
+
+    with ThreadPoolExecutor(METRICS_AT_ONCE) as threads:
+        answers = dict(zip(pods, threads.map(ask, pods), strict=True))
+    texts = {pod: answer for pod, answer in answers.items() if isinstance(answer, str)}
+    denied = []
+    for kind in dict.fromkeys(pod.kind for pod in pods):
+        errors = [answer for pod, answer in answers.items() if pod.kind == kind and isinstance(answer, NotAble)]
+        if errors:
+            n_pods = sum(pod.kind == kind for pod in pods)
+            denied.append(f"{kind} metrics: {len(errors)} of {n_pods} pods gave none: {errors[0]}")
+    return texts, tuple(denied)
+
+
+def describe_node(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A node, from its JSON."""
+    info, labels = node["status"]["nodeInfo"], node["metadata"].get("labels") or {}
+    return {
+        "name": node["metadata"]["name"],
+        "zone": labels.get(ZONE_LABEL),
+        "kernel": info["kernelVersion"],
+        "os_image": info["osImage"],
+        "runtime": info["containerRuntimeVersion"],
+        "kubelet": info["kubeletVersion"],
+        "architecture": info["architecture"],
+        "cpu_allocatable": (node["status"].get("allocatable") or {}).get("cpu"),
+    }
+
+
+def describe_pod(pod: Mapping[str, Any], versions: Mapping[str, str | None]) -> dict[str, Any]:
+    """A DNS server's pod, from its JSON: its first container. ``versions`` are by pod, as the servers say them."""
+    container = pod["spec"]["containers"][0]
+    resources = container.get("resources") or {}
+    statuses = pod["status"].get("containerStatuses") or []
+    own: Mapping[str, Any] = next((one for one in statuses if one["name"] == container["name"]), {})
+    return {
+        "name": pod["metadata"]["name"],
+        "node": pod["spec"].get("nodeName"),
+        "address": pod["status"].get("podIP"),
+        "image": container.get("image"),
+        "image_id": own.get("imageID"),
+        "version": versions.get(pod["metadata"]["name"]),
+        "ready": _is_ready(pod),
+        "restarts": own.get("restartCount"),
+        "requests": resources.get("requests") or {},
+        "limits": resources.get("limits") or {},
+    }
+
+
+def parse_corefile(text: str) -> list[dict[str, Any]]:
+    """Server blocks of a Corefile, in order: ``zones`` as written, ``plugins`` by name, ``settings`` of a few.
+
+    ``settings`` are those of ``SETTINGS`` that are there: the plugin's arguments, then each line in its braces. Only
+    what is written: no default, nothing that is imported.
+
+    >>> parse_corefile(".:53 {\\n  cache 30 {\\n    success 9984\\n  }\\n  loop\\n}")
+    [{'zones': ['.:53'], 'plugins': ['cache', 'loop'], 'settings': {'cache': ['30', 'success 9984']}}]
+    """
+    blocks: list[dict[str, Any]] = []
+    depth = 0
+    for raw in text.splitlines():
+        words = re.sub(r"(^|\s)#.*", "", raw).split()
+        opens = words[-1:] == ["{"]
+        words = words[:-1] if opens else words
+        if words == ["}"]:
+            depth -= 1
+        elif words and depth == 0:
+            blocks.append({"zones": [word.strip(",") for word in words], "plugins": [], "settings": {}})
+        elif words and depth == 1:
+            blocks[-1]["plugins"].append(words[0])
+            if words[0] in SETTINGS:
+                blocks[-1]["settings"][words[0]] = [" ".join(words[1:])]
+        elif words and blocks[-1]["plugins"][-1] in SETTINGS:
+            blocks[-1]["settings"][blocks[-1]["plugins"][-1]].append(" ".join(words))
+        depth += opens
+    return blocks
+
+
+def zone(corefile: Sequence[Mapping[str, Any]]) -> str | None:
+    """The cluster's zone: the first forward one that the kubernetes plugin, or else its server block, is given."""
+    for block in corefile:
+        if "kubernetes" in block["plugins"]:
+            given = block["settings"]["kubernetes"][0].split() or block["zones"]
+            zones = [re.sub(r":\d+$", "", one).rstrip(".") for one in given]
+            return next((one for one in zones if one and not one.endswith(".arpa")), None)
+    return None
+
+
+def _kinds(pods: Any, caches: Any) -> Sequence[tuple[Kind, Sequence[Mapping[str, Any]]]]:
+    return ("coredns", pods or []), ("node-local", caches or [])
+
+
+def _each(facts: Callable[[Any], dict[str, Any]], found: Sequence[Any] | None) -> list[dict[str, Any]] | None:
+    return None if found is None else [facts(one) for one in found]
+
+
+def _nodes(client: Client) -> list[Mapping[str, Any]]:
+    with answered("list nodes"):
+        answer = client.core().list_node(_preload_content=False, _request_timeout=TIMEOUT_S)
+        return list(json.loads(answer.data)["items"])
+
+
+def _server_version(client: Client) -> str:
+    with answered("read the API server's version"):
+        return str(kubernetes.client.VersionApi(client.api()).get_code(_request_timeout=TIMEOUT_S).git_version)
+
+
+def _service(client: Client) -> dict[str, Any] | None:
+    """The Service that pods are told of: by its usual name, or the first of its label with an address."""
+    found = read(client, "Service", "kube-dns", SYSTEM)
+    services = [found] if found else listed(client, "Service", SYSTEM, DNS_SELECTOR)
+    for one in services:
+        spec = one["spec"]
+        addresses = spec.get("clusterIPs") or [spec.get("clusterIP")]
+        if addresses[0] not in (None, "None") and one["metadata"]["name"] != "kube-dns-upstream":
+            ports = [{"port": port["port"], "protocol": port.get("protocol", "TCP")} for port in spec["ports"]]
+            return {"name": one["metadata"]["name"], "cluster_ips": addresses, "ports": ports}
+    raise NotAble(f"no Service of the cluster's DNS in {SYSTEM}: none named kube-dns or labelled {DNS_SELECTOR}")
+
+
+def _corefile(client: Client, pods: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of the ConfigMap that the first CoreDNS pod mounts; of the usual one where no pod may be seen."""
+    volumes = pods[0]["spec"].get("volumes") or [] if pods else []
+    mounted = [name for volume in volumes if (name := (volume.get("configMap") or {}).get("name"))]
+    for name in mounted or ["coredns"]:
+        data = (read(client, "ConfigMap", name, SYSTEM) or {}).get("data") or {}
+        if "Corefile" in data:
+            return parse_corefile(data["Corefile"])
+    return []
+
+
+def _proxy_mode(client: Client, denied: list[str]) -> str:
+    dns = find_dns(client)
+    denied += dns.denied
+    if dns.proxy_mode == "unknown" and not any("kube-proxy" in line for line in dns.denied):
+        denied.append(
+            f"kube-proxy's mode: no ConfigMap {SYSTEM}/kube-proxy; its configuration is elsewhere, or it is not used"
+        )
+    return dns.proxy_mode
+
+
+def _deployment_facts(deployment: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": deployment["metadata"]["name"],
+        "replicas": deployment["spec"].get("replicas"),
+        "ready": deployment["status"].get("readyReplicas", 0),
+    }
+
+
+def _metrics_port(pod: Mapping[str, Any], usual: int) -> int:
+    ports = pod["spec"]["containers"][0].get("ports") or []
+    return next((int(port["containerPort"]) for port in ports if port.get("name") == "metrics"), usual)
+
+
+def _is_ready(pod: Mapping[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions") or []
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

@@ -1,0 +1,1 @@
+"""The lab: Linux network namespaces on this machine."""

@@ -1,0 +1,219 @@
+"""The faults the lab can inject: parameters, what each changes, what is to be expected of each variant.
+
+A fault is data: ``rules`` and ``pair_rule`` go into the node's nft table, the rest says what servers do.
+``expected`` is the truth the tests hold the lab and the tool to, from measurements on glibc 2.36 and musl 1.2.3:
+
+clean      no lookup at or over 1 s, none failed
+stalls     some lookups take at least the first attempt timeout; most carry the half-lost flag
+lost       some lookups take at least the first attempt timeout; few carry the flag
+retransmit some lookups over 0.15 s (TCP retransmits), few or none stall, none fails
+no stall   no lookup takes the first attempt timeout, none fails
+overflow   stalls are no more than the datagrams that servers dropped; few carry the flag
+slow       every lookup takes the delay
+slower     every lookup takes the delay twice
+varies     clean or lost: the cache has one standing connection, to either server; few carry the flag
+hangs      every lookup runs into the probe's deadline
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dnslab.errors import UsageError
+from dnslab.plan.model import FaultPlan
+from dnslab.plan.variants import BUILT_IN, DIRECT
+
+Outcome = Literal["clean", "stalls", "lost", "retransmit", "no stall", "overflow", "slow", "slower", "varies", "hangs"]
+
+CLUSTER_IP = "10.96.0.10"
+#: 4 MiB: no overflow at 200 closed-loop workers, where the default buffer overflows
+AMPLE_RCVBUF = 4 << 20
+#: kernel defaults, nf_conntrack_proto_udp.c
+UDP_TIMEOUTS_S = (30, 120)
+#: with entries this short-lived nearly every new socket opens a new flow, at any rate the lab reaches
+SHORT_UDP_TIMEOUTS_S = (1, 1)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A fault's parameter: default and allowed range."""
+
+    default: float
+    low: float
+    high: float
+    what: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault by name; ``expected`` is by variant on glibc, ``"musl"`` standing for baseline there."""
+
+    name: str
+    summary: str
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    #: nft chains in the node's table, with {p} per million
+    rules: str = ""
+    #: nft rule for the second query of a pair that opens a new flow
+    pair_rule: str = ""
+    #: answers come late, or a retry has to meet the same conntrack entry: timeouts stay the kernel's
+    late: bool = False
+    dead_backend: bool = False
+    expected: Mapping[str, Outcome] = field(default_factory=dict)
+
+    def values(self, plan: FaultPlan) -> dict[str, float]:
+        """The parameters, defaults filled in; UsageError for an unknown one or one out of range."""
+        for key, value in plan.parameters.items():
+            if key not in self.parameters:
+                known = ", ".join(self.parameters) or "none"
+                raise UsageError(f"the fault {self.name!r} has no parameter {key!r}; it has {known}")
+            limits = self.parameters[key]
+            if not limits.low <= value <= limits.high:
+                raise UsageError(f"{self.name}:{key} should be {limits.low:g} to {limits.high:g}, is {value:g}")
+        return {key: plan.parameters.get(key, parameter.default) for key, parameter in self.parameters.items()}
+
+    def nft(self, values: Mapping[str, float]) -> str:
+        """The node's chains that count exposed pairs, and the fault's own."""
+        text = _PAIRS.replace("{pair_rule}", self.pair_rule) + self.rules
+        return text.replace("{p}", str(round(values.get("p", 0.0) * 1_000_000)))
+
+    @property
+    def udp_timeouts_s(self) -> tuple[int, int]:
+        """The node's conntrack timeouts for UDP: unreplied, stream."""
+        return UDP_TIMEOUTS_S if self.late else SHORT_UDP_TIMEOUTS_S
+
+
+_DROP = "numgen random mod 1000000 < {p} counter name dropped drop"
+_LOSS = """
+  chain lose {
+    meta l4proto { tcp, udp } th dport 53 numgen random mod 1000000 < {p} counter name dropped drop
+    meta l4proto { tcp, udp } th sport 53 numgen random mod 1000000 < {p} counter name dropped drop
+  }
+  chain loss_in {
+    type filter hook prerouting priority -310; policy accept;
+    iifname "c" jump lose
+  }
+  chain loss_out {
+    type filter hook postrouting priority 310; policy accept;
+    oifname "c" jump lose
+  }
+"""
+_NO_TCP = f"""
+  chain no_tcp {{
+    type filter hook prerouting priority -310; policy accept;
+    iifname "c" ip daddr {CLUSTER_IP} tcp dport 53 counter name dropped drop
+  }}
+"""
+
+# The second packet of a socket that passes before the first was answered meets state "new" again: that is the pair
+# the old kernels' insertion race could hit. Sequential lookups are "established" by then, a second socket is another
+# entry, TCP is not matched. The mark lives in the entry itself; at 2 the pair is counted, and retries are not.
+_PAIRS = f"""
+  chain pairs {{
+    ct mark 0 ct mark set 1 accept
+    ct mark 2 accept
+    ct mark set 2
+    counter name exposed
+    {{pair_rule}}
+  }}
+  chain new_flows {{
+    type filter hook prerouting priority -110; policy accept;
+    ip daddr {CLUSTER_IP} udp dport 53 ct state new jump pairs
+  }}
+"""
+
+_EVERY = (*(name for name in BUILT_IN if name != DIRECT), "musl")
+_PAIRED = ("baseline", "ndots-1", "absolute", "timeout-1")
+_CACHED = ("node-local", "node-local+single-request-reopen")
+
+
+def _expect(default: Outcome, **changes: Outcome | Mapping[str, Outcome]) -> Mapping[str, Outcome]:
+    """``default`` for every variant but those changed; a keyword has ``_`` for ``-``."""
+    named = {key.replace("_", "-"): value for key, value in changes.items() if isinstance(value, str)}
+    grouped = {key: value for group in changes.values() if not isinstance(group, str) for key, value in group.items()}
+    return {**dict.fromkeys(_EVERY, default), **grouped, **named}
+
+
+_P = Parameter(0.05, 0.0, 1.0, "share of packets")
+FAULTS: Mapping[str, Fault] = {
+    fault.name: fault
+    for fault in (
+        Fault("none", "nothing: what this kernel really does", expected=_expect("clean")),
+        Fault(
+            "race",
+            "drops the second packet of a pair that opens a new flow, as kernels before 5.6 did",
+            {"p": Parameter(0.05, 0.0, 1.0, "share of exposed pairs")},
+            pair_rule=_DROP,
+            expected=_expect("clean", paired=dict.fromkeys(_PAIRED, "stalls"), musl="lost"),
+        ),
+        Fault(
+            "loss",
+            "drops packets at random between client and node, both ways, UDP and TCP",
+            {"p": _P},
+            rules=_LOSS,
+            expected=_expect(
+                "lost", paired=dict.fromkeys((*_PAIRED, "node-local"), "stalls"), use_vc="retransmit", musl="lost"
+            ),
+        ),
+        Fault(
+            "receive-buffer",
+            "gives the sockets of servers and node-local cache a small receive buffer",
+            # Small enough to overflow at 200 workers within seconds. The kernel's own default, 106,496, does too, but
+            # now and then only; under 8 KiB so often only one of a pair is lost that stalls look like the race's.
+            {"bytes": Parameter(16_384, 1024, 1 << 20, "SO_RCVBUF of each server")},
+            expected=_expect("overflow", baseline="lost", use_vc="no stall"),
+        ),
+        Fault(
+            "slow-answer",
+            "answers late",
+            {"ms": Parameter(1200, 1, 20_000, "delay of every answer")},
+            late=True,
+            expected=_expect(
+                "slow",
+                sequential=dict.fromkeys(
+                    ("single-request", "single-request-reopen", "node-local+single-request-reopen"), "slower"
+                ),
+            ),
+        ),
+        Fault(
+            "slow-aaaa",
+            "answers AAAA late",
+            {"ms": Parameter(1200, 1, 20_000, "delay of every AAAA answer")},
+            late=True,
+            expected=_expect("slow", no_aaaa="clean"),
+        ),
+        Fault(
+            "one-dead-backend",
+            "one of the two servers drops everything",
+            late=True,
+            dead_backend=True,
+            expected=_expect("lost", cached=dict.fromkeys(_CACHED, "varies")),
+        ),
+        Fault(
+            "tcp-blocked",
+            "drops a client's TCP to the cluster IP without a word, as a network policy may",
+            rules=_NO_TCP,
+            expected=_expect("clean", use_vc="hangs"),
+        ),
+    )
+}
+
+
+def find(plan: FaultPlan) -> tuple[Fault, dict[str, float]]:
+    """The fault that ``plan`` names, with all its parameters; UsageError with the nearest name."""
+    fault = FAULTS.get(plan.name)
+    if fault is None:
+        near = difflib.get_close_matches(plan.name, FAULTS, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(FAULTS)}"
+        raise UsageError(f"unknown fault {plan.name!r}: {hint}")
+    return fault, fault.values(plan)
+
+
+def describe_all() -> Iterator[str]:
+    """A line for each fault, with its parameters and their defaults."""
+    for fault in FAULTS.values():
+        yield f"{fault.name:18} {fault.summary}"
+        for key, parameter in fault.parameters.items():
+            yield f"{'':18}   {key}={parameter.default:g}: {parameter.what}, {parameter.low:g} to {parameter.high:g}"

@@ -1,0 +1,145 @@
+"""The local backend: the probe as a child of this process, against this machine's resolver or a nameserver.
+
+It is the control, works inside a pod, and shares the machine's ports and conntrack with all else: flows cannot be
+made fresh here, and what it measures says so.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dns.exception
+import dns.resolver
+
+from dnslab.errors import UsageError
+from dnslab.measure import counters
+from dnslab.measure.probe import find_probe
+from dnslab.measure.protocol import Arm, Channel, Expected, ProcessChannel, TargetFacts, glibc_version
+from dnslab.plan.model import TargetInfo
+from dnslab.plan.resolvconf import ResolverOptions, names_tried, parse, parse_endpoint, render
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+ASK_TIMEOUT_S = 5.0
+
+
+def known_targets() -> list[TargetInfo]:
+    """This machine: variants are applied inside the probe's process, no file is touched."""
+    return [TargetInfo("here", "glibc", glibc_version(), "_res")]
+
+
+class LocalBackend:
+    """Lookups from this machine; ``nameserver`` replaces the one of its resolv.conf."""
+
+    name = "local"
+    opens_ahead = False
+
+    def __init__(self, nameserver: str | None = None) -> None:
+        self._probe = find_probe("glibc")
+        self._server = parse_endpoint(nameserver) if nameserver else None
+        text = RESOLV_CONF.read_text(encoding="utf-8", errors="replace") if RESOLV_CONF.exists() else ""
+        seen = parse(text)
+        if self._server:
+            seen = ResolverOptions(
+                (self._server[0],), seen.search, seen.ndots, seen.timeout_s, seen.attempts, seen.flags
+            )
+        self._options = seen
+
+    def describe(self) -> Mapping[str, Any]:
+        """Whom it asks; ``fresh_clients`` is false."""
+        return {
+            "name": self.name,
+            "nameserver": f"{self._server[0]}:{self._server[1]}" if self._server else list(self._options.nameservers),
+            "fresh_clients": False,
+            "n_ports": _n_ports(),
+            "udp_timeout_s": 30,
+        }
+
+    def targets(self) -> Sequence[TargetInfo]:
+        """This machine."""
+        return known_targets()
+
+    def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
+        """What the nameserver answers now; UsageError for a name without any address."""
+        resolver = dns.resolver.Resolver(configure=False)
+        resolver.nameservers = list(self._options.nameservers) or ["127.0.0.1"]
+        resolver.port = self._server[1] if self._server else 53
+        resolver.lifetime = ASK_TIMEOUT_S
+        return {name: _expect(resolver, name, self._options) for name in names}
+
+    def open(self, arm: Arm) -> LocalTarget:
+        """The same machine each time."""
+        return LocalTarget(self._probe, self._options, self._server)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class LocalTarget:
+    """This machine."""
+
+    def __init__(self, probe: Path, options: ResolverOptions, server: tuple[str, int] | None) -> None:
+        self._probe, self._options, self._server = probe, options, server
+        self._channels: list[ProcessChannel] = []
+
+    def facts(self) -> TargetFacts:
+        """The resolv.conf in force, with the nameserver asked for."""
+        extra: dict[str, Any] = {"fresh": False}
+        if self._server:
+            extra["nameserver_port"] = self._server[1]
+        kernel = f"{platform.system()} {platform.release()}"
+        return TargetFacts("glibc", glibc_version(), "_res", render(self._options), kernel, platform.node(), extra)
+
+    def start(self, job: bytes) -> Channel:
+        """Start the probe."""
+        channel = ProcessChannel([str(self._probe)])
+        self._channels.append(channel)
+        channel.write(job)
+        return channel
+
+    def counters(self) -> Mapping[str, int]:
+        """This machine's, whoever moved them; empty where there is no /proc."""
+        numbers: dict[str, int] = {}
+        for prefix, path, read in (
+            ("machine.cpu", "/proc/stat", counters.cpu),
+            ("client", "/proc/net/snmp", counters.snmp),
+            ("client", "/proc/net/sockstat", counters.sockstat),
+        ):
+            if Path(path).exists():
+                numbers |= counters.under(prefix, read(Path(path).read_text(encoding="ascii")))
+        return numbers
+
+    def ground_truth(self) -> Mapping[str, Any] | None:
+        """No fault is injected here."""
+        return None
+
+    def close(self) -> None:
+        """End a probe that still runs."""
+        for channel in self._channels:
+            channel.hang_up()
+
+
+def _n_ports() -> int:
+    path = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    low, high = path.read_text(encoding="ascii").split() if path.exists() else ("32768", "60999")
+    return int(high) - int(low) + 1
+
+
+def _expect(resolver: dns.resolver.Resolver, name: str, options: ResolverOptions) -> Expected:
+    problem: Exception | None = None
+    for absolute in names_tried(name, options):
+        counts = []
+        for rdtype in ("A", "AAAA"):
+            try:
+                counts.append(len(resolver.resolve(absolute, rdtype, raise_on_no_answer=False).rrset or ()))
+            except dns.resolver.NXDOMAIN:
+                counts.append(0)
+            except dns.exception.DNSException as error:
+                counts.append(0)
+                problem = error
+        if any(counts):
+            return Expected(absolute, *counts)
+    reason = f" ({problem})" if problem else ""
+    raise UsageError(f"{name!r} does not resolve here{reason}: its lookups could not be judged")

@@ -1,0 +1,126 @@
+"""What is refused before anything is made: a plan that cannot be carried out, a place that cannot hold a run.
+
+A run and a dry run ask the same questions here. Nothing is made or loaded, and no folder is left behind.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from dnslab.errors import NotAble, RunExists, UsageError
+from dnslab.plan import limits, model as plans
+from dnslab.plan.model import Plan, TargetInfo
+
+#: what a report imports, here or in its kernel; all of the extra "notebooks"
+REPORT_NEEDS = (
+    *("numpy", "pandas", "scipy", "matplotlib", "seaborn", "pyarrow"),
+    *("papermill", "nbconvert", "nbformat", "nbclient", "ipykernel"),
+)
+#: files that dnslab, or a probe, has open beside those that the next two count: pipes, libraries, files of the run
+OWN_FILES = 40
+#: of each client that is measured at the same time: pipes, its raw file, what starts and ends it
+FILES_PER_CLIENT = 8
+#: what the lab's unbound asks for at least, for 2,000 connections
+LAB_FILES = 2_048
+#: more is of no use, and some systems allow a billion
+MOST_FILES = 65_536
+#: the longest path inside a run folder, for a target of a usual name
+LONGEST_INSIDE = "trials/0001.10/some-deployment-0123456789-abcde.ground-truth.json"
+
+
+def check_targets(plan: Plan, targets: Sequence[TargetInfo]) -> None:
+    """Check that ``plan`` has something to measure on ``targets``, and no more than its limits allow.
+
+    Raises
+    ------
+    NotAble
+        The plan wants the lab's musl target, and this machine has no musl.
+    UsageError
+        The plan names an unknown target, none of its variants applies to any target, or its load is over a limit.
+    """
+    known = [target.name for target in targets]
+    for target in plan.targets:
+        if target.name == "musl" and "musl" not in known and plan.backend == "lab":
+            raise NotAble("no target 'musl' here: `apt-get install musl-tools`, then `python hatch_build.py`")
+        if target.name not in known:
+            raise UsageError(f"no target {target.name!r}: there are {', '.join(known)}")
+    if not plans.trials(plan, targets):
+        raise UsageError("nothing to measure: no variant of the plan applies to any of its targets")
+    limits.check_load(plan, targets)
+
+
+def allow_open_files(plan: Plan, targets: Sequence[TargetInfo]) -> None:
+    """Raise the limit of open files for this process and the probes that it starts, as far as the system lets it.
+
+    A lookup for which no socket can be had fails, and counts as a failure of DNS.
+
+    Raises
+    ------
+    NotAble
+        The plan needs more than this process may have.
+    """
+    import resource
+
+    n_clients = Counter({trial.group: 0 for trial in plans.trials(plan, targets)})
+    for trial in plans.trials(plan, targets):
+        n_clients[trial.group] += len(trial.targets)
+    needed = OWN_FILES + FILES_PER_CLIENT * max(n_clients.values(), default=0)
+    if plan.backend != "kubernetes":  # there a probe has the limit of its container
+        needed = max(needed, OWN_FILES + max(load.workers for load in plan.loads))
+    if plan.backend == "lab":
+        needed = max(needed, LAB_FILES)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        wanted = max(soft, needed, min(hard, MOST_FILES))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+    except (OSError, ValueError) as error:
+        raise NotAble(
+            f"the plan needs {needed:,} open files, {hard:,} are allowed here: raise the limit (`ulimit -n {needed}`), "
+            "or ask for fewer workers (-c)"
+        ) from error
+
+
+def check_new_folder(path: Path) -> None:
+    """Check that a run folder can be made at ``path``.
+
+    Raises
+    ------
+    RunExists
+        There is something at ``path``.
+    UsageError
+        A part of ``path`` is a file, or ``path`` is too long.
+    NotAble
+        The folder it would be made in cannot be written to.
+    """
+    try:
+        if os.path.lexists(path):
+            raise RunExists(f"{path} is there already: give another --out, or go on with --resume")
+        (path.absolute() / LONGEST_INSIDE).exists()  # the kernel says here that a path or a name is too long
+        parent = next(folder for folder in path.absolute().parents if folder.exists())
+    except OSError as error:
+        raise UsageError(f"no run folder can be made at {_abridged(path)}: {error.strerror}") from error
+    if not parent.is_dir():
+        raise UsageError(f"no run folder can be made at {path}: {parent} is a file")
+    check_writable(parent)
+
+
+def _abridged(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 200 else f"{text[:80]}...{text[-80:]}"
+
+
+def check_writable(folder: Path) -> None:
+    """Check that files can be made in ``folder``, which exists; NotAble where they cannot."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise NotAble(f"{folder} cannot be written to: name another place with --out")
+
+
+def check_report() -> None:
+    """Check that what a report needs is installed; NotAble names the first thing that is missing."""
+    missing = next((name for name in REPORT_NEEDS if importlib.util.find_spec(name) is None), None)
+    if missing:
+        raise NotAble(f"--report needs {missing}, which is missing: `pip install 'dnslab[notebooks]'`")

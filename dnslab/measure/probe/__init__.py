@@ -1,0 +1,26 @@
+"""The probe: where its programs are. Its C sources and job.py stand beside; format.h documents every byte."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+from dnslab.errors import NotAble
+from dnslab.files import PACKAGE
+
+BIN = PACKAGE / "measure" / "probe" / "bin"
+
+
+def find_probe(libc: str, machine: str | None = None) -> Path:
+    """The probe's program for ``libc`` (``"glibc"``, ``"musl"`` or ``"static"``) and ``machine`` (default: this one).
+
+    Raises
+    ------
+    NotAble
+        It was not built.
+    """
+    path = BIN / f"probe-{machine or platform.machine()}-{libc}"
+    if not path.exists():
+        hint = "musl-gcc builds it: `apt-get install musl-tools`, then " if libc != "glibc" else ""
+        raise NotAble(f"no probe for {libc} on {machine or platform.machine()}: {hint}`python hatch_build.py`")
+    return path

@@ -1,0 +1,137 @@
+"""One trial on one target: what start.json says of it, and the job its probe gets.
+
+Pure: from plan, trial and the target's facts to plain data. The runner carries it out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+from dnslab.errors import UsageError
+from dnslab.measure.probe.job import Job, ResolverPatch, wire_query
+from dnslab.measure.protocol import Expected, TargetFacts
+from dnslab.plan.model import Load, Plan, Trial
+from dnslab.plan.resolvconf import Libc, ResolverOptions, attempt_timeout_s, lookup_failure_s, names_tried, parse
+
+#: a stall is a lookup whose service time reaches this share of its first attempt timeout
+STALL_SHARE = 0.9
+#: by how much the probe's own deadline exceeds the resolver's longest wait: a deadline inside it would cut stalls
+DEADLINE_MARGIN_S = 1.0
+#: the probe ends by itself this long after its last lookup could have reached its deadline
+HARD_DEADLINE_MARGIN_S = 60.0
+#: replacements for workers lost inside the resolver
+MAX_REPLACED = 2_000
+
+
+def describe(
+    plan: Plan, trial: Trial, target: str, facts: TargetFacts, expected: Mapping[str, Expected]
+) -> dict[str, Any]:
+    """What start.json says of ``trial`` on ``target``, but for the counters.
+
+    ``names`` are as asked, one for each of the plan's, with ``expected`` addresses ``[n_a, n_aaaa]``; ``stall_ms``
+    is the service time from which a lookup is a stall; ``use-vc``, which has no attempt timeout, takes baseline's.
+    """
+    variant = plan.variant(trial.variant)
+    libc: Libc = "glibc" if facts.libc == "glibc" else "musl"
+    options = _in_force(plan, trial, facts)
+    known = [expected[name] for name in plan.names]
+    asked = [variant.name_asked(name, options, that.absolute) for name, that in zip(plan.names, known, strict=True)]
+    n_candidates = max(len(names_tried(name, options, libc)) for name in asked)
+    timeout_s = attempt_timeout_s(options, libc)
+    stall_timeout_s = timeout_s or attempt_timeout_s(_over_udp(options), libc) or 0.0
+    return {
+        "trial": trial.number,
+        "round": trial.round,
+        "group": trial.group,
+        "variant": trial.variant,
+        "load": trial.load,
+        "target": target,
+        "engine": plan.loads[trial.load].engine,
+        "arrangement": plan.loads[trial.load].arrangement,
+        "libc": facts.libc,
+        "libc_version": facts.libc_version,
+        "means": facts.means,
+        "resolv_conf": facts.resolv_conf,
+        "kernel": facts.kernel,
+        "node": facts.node,
+        "extra": dict(facts.extra),
+        "names": asked,
+        "expected": [[that.n_a, that.n_aaaa] for that in known],
+        "asks_aaaa": variant.asks_aaaa,
+        "n_candidates": n_candidates,
+        "attempt_timeout_s": timeout_s,
+        "stall_ms": STALL_SHARE * stall_timeout_s * 1e3,
+        "deadline_s": plan.deadline_s or lookup_failure_s(options, n_candidates, libc) + DEADLINE_MARGIN_S,
+        "started_realtime_ns": time.time_ns(),
+    }
+
+
+def make_job(plan: Plan, trial: Trial, facts: TargetFacts, described: Mapping[str, Any]) -> Job:
+    """The probe's job for ``trial`` on the target that ``facts`` are of; ``described`` is what ``describe`` gave."""
+    load = plan.loads[trial.load]
+    deadline_s = float(described["deadline_s"])
+    options = _in_force(plan, trial, facts)
+    return Job(
+        engine=load.engine,
+        loop=load.loop,
+        mode=load.mode,
+        workers=load.workers,
+        entries=_entries(load, described["names"], options),
+        rate_per_s=load.rate_per_s if load.loop != "closed" and load.rate_per_s else 0.0,
+        warmup_s=load.warmup_s,
+        duration_s=load.duration_s,
+        deadline_s=deadline_s,
+        hard_deadline_s=load.warmup_s + load.duration_s + deadline_s + HARD_DEADLINE_MARGIN_S,
+        limit_ms=plan.limit_ms,
+        stall_ms=float(described["stall_ms"]),
+        seed=_seed(plan.seed, trial.number, str(described["target"])),
+        max_replaced=MAX_REPLACED,
+        patch=_patch(options, facts) if facts.means == "_res" and load.engine == "libc" else None,
+        arrangement=load.arrangement,
+        transport=load.transport,
+        nameserver=_endpoint(options, facts) if load.engine == "wire" else None,
+    )
+
+
+def _seed(seed: int, number: int, target: str) -> int:
+    """Arrivals of their own for each arm: clients that all ask in the same instant would measure each other."""
+    return int.from_bytes(sha256(f"{seed}/{number}/{target}".encode()).digest()[:8], "little")
+
+
+def _in_force(plan: Plan, trial: Trial, facts: TargetFacts) -> ResolverOptions:
+    """By file the variant is in the resolv.conf seen already; inside a process it is still to be applied to it."""
+    seen = parse(facts.resolv_conf)
+    return plan.variant(trial.variant).applied_to(seen) if facts.means == "_res" else seen
+
+
+def _over_udp(options: ResolverOptions) -> ResolverOptions:
+    return replace(options, flags=tuple(flag for flag in options.flags if flag != "use-vc"))
+
+
+def _endpoint(options: ResolverOptions, facts: TargetFacts) -> tuple[str, int]:
+    if not options.nameservers:
+        raise UsageError("the target's resolv.conf names no nameserver to send queries to")
+    return options.nameservers[0], int(facts.extra.get("nameserver_port", 53))
+
+
+def _patch(options: ResolverOptions, facts: TargetFacts) -> ResolverPatch:
+    return ResolverPatch(
+        options=frozenset(options.flags),
+        ndots=options.ndots,
+        timeout_s=options.timeout_s,
+        attempts=options.attempts,
+        nameserver=_endpoint(options, facts) if options.nameservers else None,
+    )
+
+
+def _entries(load: Load, names: Sequence[str], options: ResolverOptions) -> tuple[bytes, ...]:
+    if load.engine == "libc":
+        return tuple(name.encode("ascii") for name in names)
+    absolute = [names_tried(name, options)[0] for name in names]
+    if load.arrangement == "single":
+        return tuple(wire_query(name, "A") for name in absolute)
+    return tuple(wire_query(name, rdtype) for name in absolute for rdtype in ("A", "AAAA"))

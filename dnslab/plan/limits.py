@@ -1,0 +1,87 @@
+"""What a plan may ask of DNS that others use too: how much, and which names.
+
+Pure. Refuses, and says in the refusal what the plan means, what is allowed and which option allows more. Knows
+nothing of how a plan is carried out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from dnslab.errors import UsageError
+from dnslab.plan import model as plans
+from dnslab.plan.model import Plan, TargetInfo
+from dnslab.plan.resolvconf import parse
+
+#: where a resolv.conf does not tell (kubeadm's default)
+DEFAULT_ZONE = "cluster.local"
+
+
+def check_load(plan: Plan, targets: Sequence[TargetInfo]) -> None:
+    """Nothing, when ``plan`` keeps its limits on ``targets``. Only a cluster has any: other backends are one's own.
+
+    Raises
+    ------
+    UsageError
+        It means more; a target whose libc is not known yet counts with every variant.
+    """
+    if plan.backend != "kubernetes":
+        return
+    meant, limits = plans.describe(plan, targets), plan.limits
+    peak, workers, n_lookups = (meant[key] for key in ("peak_lookups_per_s", "peak_workers", "n_paced_lookups"))
+    where = f"over {len(targets)} target{'s' if len(targets) != 1 else ''} and {len(plan.variants)} variants"
+    if peak and peak > limits.max_rate_per_s:
+        raise UsageError(
+            f"the plan means up to {peak:,.0f} lookups/s at the same time {where}, {limits.max_rate_per_s:,.0f} are "
+            f"allowed in a cluster: lower --rate, or give --max-rate {math.ceil(peak)}"
+        )
+    if workers > limits.max_workers:
+        raise UsageError(
+            f"the plan means up to {workers:,} closed-loop workers at the same time {where}, {limits.max_workers:,} "
+            f"are allowed in a cluster: lower -c, or give --max-workers {workers}"
+        )
+    if n_lookups > limits.max_lookups:
+        raise UsageError(
+            f"the plan means up to {n_lookups:,} lookups in all {where}, {limits.max_lookups:,} are allowed in a "
+            f"cluster: lower --rate, -d or --rounds, or give --max-total {n_lookups}"
+        )
+
+
+def check_names(plan: Plan, absolute: Mapping[str, str], resolv_conf: str) -> None:
+    """Nothing, when every name of ``plan`` is the cluster's own, or those outside it are allowed.
+
+    Parameters
+    ----------
+    plan
+        Only a plan for a cluster is judged.
+    absolute
+        By name, the full one it resolves to: what counts is where a name leads, not how it is written.
+    resolv_conf
+        Of a pod: its search list tells the cluster's domain.
+
+    Raises
+    ------
+    UsageError
+        A name resolves outside.
+    """
+    if plan.backend != "kubernetes" or plan.limits.allow_external:
+        return
+    zone = cluster_zone(resolv_conf)
+    for name in plan.names:
+        if not f".{absolute[name].rstrip('.').lower()}".endswith(f".{zone}"):
+            raise UsageError(
+                f"{name!r} is a name outside the cluster (it resolves as {absolute[name]}, the cluster's domain is "
+                f"{zone}): its lookups load nameservers of others; give --allow-external if they may"
+            )
+
+
+def cluster_zone(resolv_conf: str) -> str:
+    """The cluster's domain, from the entry ``svc.<zone>`` of a pod's search list.
+
+    >>> cluster_zone("search web.svc.corp.test svc.corp.test corp.test")
+    'corp.test'
+    """
+    split = (domain.strip(".").lower().partition(".") for domain in parse(resolv_conf).search)
+    # The shortest: a namespace may be called svc, too.
+    return min((zone for label, _, zone in split if label == "svc" and zone), key=len, default=DEFAULT_ZONE)

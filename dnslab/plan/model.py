@@ -1,0 +1,528 @@
+"""The plan: what a run will do, as data, and its trials in order.
+
+Pure. A plan is YAML on disk and a model here; ``trials`` expands it, the same way each time for the same seed.
+Nothing in here knows how a trial is run.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from dnslab import files
+from dnslab.errors import InvalidPlan, UsageError
+from dnslab.plan import variants
+from dnslab.plan.resolvconf import (
+    Libc,
+    ResolverOptions,
+    apply_option,
+    check_address,
+    check_domain,
+    check_name,
+    parse_endpoint,
+)
+from dnslab.plan.variants import Means, Variant
+from dnslab.plan.yamltext import read_yaml
+from dnslab.text import as_html_lines
+
+PLAN_VERSION = 1
+DEFAULT_RATE_PER_S = 200.0
+
+# Far above what anybody compares or reads (docs/limits.md): the cost of a plan stays in proportion to its size.
+MAX_VARIANTS = 1_000
+MAX_LOADS = 100
+MAX_TARGETS = 10_000
+#: trials of a run, counted on each target: a thousand targets, six variants and nine rounds are 54,000
+MAX_ARMS = 200_000
+#: lookups a second that a plan may ask of one target; more than one machine sends
+MOST_PER_S = 1_000_000
+
+
+def _checked(check: Callable[[str], object]) -> AfterValidator:
+    """``check`` as pydantic takes it, so that its message comes with the line of the plan."""
+
+    def validated(text: str) -> str:
+        try:
+            check(text)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return text
+
+    return AfterValidator(validated)
+
+
+def _check_line(text: str) -> None:
+    if not text.isprintable():
+        raise UsageError(f"expected one line of printable characters, saw {text[:80]!r}")
+
+
+def _check_image(text: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,511}", text):
+        raise UsageError(f"expected an image as NAME, NAME:TAG or NAME@DIGEST, saw {text[:80]!r}")
+
+
+# A plan may be a stranger's, and its texts reach shells, files, objects and pages: each is checked as what it is.
+Line = Annotated[str, StringConstraints(max_length=1_000), _checked(_check_line)]
+Domain = Annotated[str, _checked(check_domain)]
+Address = Annotated[str, _checked(check_address)]
+Endpoint = Annotated[str, _checked(parse_endpoint)]
+Image = Annotated[str, _checked(_check_image)]
+#: RFC 1123, as Kubernetes asks of namespaces and containers
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+#: of a variant, a target or a fault: it names files, and stands in commands and tables
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+@:-]{0,252}$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Load(_Model):
+    """What one trial asks of each target.
+
+    ``loop`` is ``"closed"`` (each of ``workers`` starts its next lookup when the last returned), ``"poisson"`` or
+    ``"fixed"`` (open loops: arrivals by schedule at ``rate_per_s``, ``workers`` being the most that may be in flight).
+    ``mode`` ``"fresh"`` clears glibc's half-lost state before each lookup, ``"sticky"`` keeps it for the thread's life.
+    """
+
+    engine: Literal["libc", "wire"] = "libc"
+    loop: Literal["closed", "poisson", "fixed"] = "poisson"
+    mode: Literal["fresh", "sticky"] = "fresh"
+    workers: Annotated[int, Field(ge=1, le=20_000)] = 200
+    rate_per_s: Annotated[float, Field(gt=0, le=MOST_PER_S)] | None = None
+    duration_s: Annotated[float, Field(gt=0, le=86_400)] = 10.0
+    warmup_s: Annotated[float, Field(ge=0, le=3_600)] = 0.5
+    arrangement: Literal["single", "pair-one-socket", "pair-two-sockets"] = "single"
+    transport: Literal["udp", "tcp"] = "udp"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rate_fits_loop(cls, data: Any) -> Any:
+        """An open loop has a rate (default 200/s), a closed one none."""
+        if not isinstance(data, dict):
+            return data
+        if data.get("loop", "poisson") == "closed":
+            return {**data, "rate_per_s": None}
+        return {**data, "rate_per_s": DEFAULT_RATE_PER_S if data.get("rate_per_s") is None else data["rate_per_s"]}
+
+    @property
+    def label(self) -> str:
+        """A few words: ``"200/s (poisson)"``, ``"closed loop, 50 workers"``."""
+        if self.loop == "closed":
+            return f"closed loop, {self.workers} workers"
+        return f"{self.rate_per_s:g}/s ({self.loop})"
+
+
+class TargetPlan(_Model):
+    """A target by name; ``variants`` limits which of the plan's variants it runs (default all)."""
+
+    name: Name
+    variants: tuple[Name, ...] | None = None
+
+
+class CustomVariant(_Model):
+    """A variant of the user's own: resolv.conf options, nameservers, a search list."""
+
+    options: tuple[str, ...] = ()
+    nameservers: tuple[Address, ...] = ()
+    search: tuple[Domain, ...] | None = None
+    summary: Line = ""
+
+    @field_validator("options")
+    @classmethod
+    def _options_are_known(cls, options: tuple[str, ...]) -> tuple[str, ...]:
+        for option in options:
+            if apply_option(ResolverOptions(), option) == ResolverOptions():
+                raise ValueError(f"{option!r} is no resolv.conf option")
+        return options
+
+    def variant(self, name: str) -> Variant:
+        """As a ``Variant``."""
+        parsed = ResolverOptions()
+        for option in self.options:
+            parsed = apply_option(parsed, option)
+        return Variant(
+            name,
+            self.summary or "from the plan",
+            parsed.flags,
+            libcs=frozenset({"glibc"}) if parsed.flags else frozenset({"glibc", "musl"}),
+            ndots=parsed.ndots,
+            timeout_s=parsed.timeout_s,
+            attempts=parsed.attempts,
+            nameservers=self.nameservers,
+            search=self.search,
+        )
+
+
+class FaultPlan(_Model):
+    """A fault by name with its parameters, as written ``race:p=0.05``; which exist is the backend's business."""
+
+    name: Name
+    parameters: dict[Name, float] = {}
+
+    @classmethod
+    def parse(cls, text: str) -> FaultPlan:
+        """From ``name`` or ``name:key=value,key=value``; UsageError for any other form."""
+        name, colon, rest = text.partition(":")
+        parameters: dict[str, float] = {}
+        for part in rest.split(",") if colon else ():
+            match = re.fullmatch(
+                r"([a-z_]+)=((?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:e[-+]?[0-9]{1,2})?)", part
+            )
+            if not match:
+                raise UsageError(f"the fault {text[:80]!r} is not of the form name:key=number, as in race:p=0.05")
+            if match[1] in parameters:
+                raise UsageError(f"the fault {text[:80]!r} gives {match[1]} twice")
+            parameters[match[1]] = float(match[2])
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+            raise UsageError(f"expected a fault's name of a-z, 0-9 and -, saw {name[:80]!r}")
+        return cls(name=name, parameters=parameters)
+
+    def __str__(self) -> str:
+        values = ",".join(f"{key}={value:.12g}" for key, value in self.parameters.items())
+        return f"{self.name}:{values}" if values else self.name
+
+
+DEFAULT_IMAGE = "debian:stable-slim"
+
+
+class ClusterPlan(_Model):
+    """Where in a cluster to measure: in pods of one's own (default), or in existing ones.
+
+    ``images`` are what own pods run, ``like`` (``deploy/NAME``) takes image, placement and resources of a workload;
+    ``nodes`` is ``all``, a number or a node's name, each with ``pods_per_node`` targets. ``existing`` is ``pod/NAME``,
+    ``deploy/NAME`` or a label selector; ``container`` is by name. ``edit_resolv_conf`` edits an existing pod's file for
+    each trial and restores it; without it variants reach glibc inside the probe alone. ``debug_image`` is that of an
+    ephemeral container, through which a pod without a shell is measured.
+    """
+
+    context: Line | None = None
+    namespace: Label | None = None
+    images: tuple[Image, ...] = ()
+    like: Annotated[str, Field(pattern=r"^(deploy|deployment|statefulset|daemonset)/[a-z0-9.-]+$")] | None = None
+    nodes: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")] = "1"
+    pods_per_node: Annotated[int, Field(ge=1, le=200)] = 1
+    existing: Line | None = None
+    container: Label | None = None
+    edit_resolv_conf: bool = False
+    debug_image: Image | None = None
+    node_counters: bool = False
+
+    @model_validator(mode="after")
+    def _one_kind_of_target(self) -> Self:
+        if self.existing and (self.images or self.like):
+            raise ValueError("existing pods have their own image: give either these or --image and --like")
+        if self.like and self.images:
+            raise ValueError("--like takes the workload's image: give either --like or --image")
+        if not self.existing and (self.container or self.edit_resolv_conf or self.debug_image):
+            raise ValueError("--container, --edit-resolv-conf and --ephemeral-container are for existing pods (--in)")
+        return self
+
+
+class Limits(_Model):
+    """How far a run may go with DNS that others use too.
+
+    The first three hold in clusters: paced lookups a second and workers of closed loops over all targets and variants
+    that run at the same time, and paced lookups in all. ``allow_external`` allows names outside the cluster's domain.
+    ``abort_margin`` holds everywhere: by how much the share of failed lookups may exceed the one before the run; at 1
+    nothing aborts.
+    """
+
+    max_rate_per_s: Annotated[float, Field(gt=0)] = 2_000.0
+    max_workers: Annotated[int, Field(ge=1)] = 1_000
+    max_lookups: Annotated[int, Field(ge=1)] = 5_000_000
+    allow_external: bool = False
+    abort_margin: Annotated[float, Field(gt=0, le=1)] = 0.2
+
+
+class Plan(_Model):
+    """What a run will do.
+
+    ``schedule`` ``"side-by-side"`` runs all variants of a round at the same time, each in a client of its own;
+    ``"in-turn"`` one at a time, in seeded Latin-square order. Default: side by side for paced loads, in turn for
+    closed loops. ``limit_ms`` only sets which lookups count as over limit. ``deadline_s`` replaces the
+    deadline a lookup, which by default is past the resolver's own longest wait.
+    """
+
+    version: Literal[1] = 1
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "compare"
+    backend: Literal["lab", "local", "kubernetes"] = "lab"
+    cluster: ClusterPlan = ClusterPlan()
+    nameserver: Endpoint | None = None
+    fault: FaultPlan = FaultPlan(name="none")
+    targets: Annotated[tuple[TargetPlan, ...], Field(max_length=MAX_TARGETS)] = ()
+    variants: Annotated[tuple[Name, ...], Field(max_length=MAX_VARIANTS)] = variants.USUAL
+    custom_variants: Annotated[dict[Name, CustomVariant], Field(max_length=MAX_VARIANTS)] = {}
+    loads: Annotated[tuple[Load, ...], Field(min_length=1, max_length=MAX_LOADS)] = (Load(),)
+    names: Annotated[tuple[str, ...], Field(min_length=1, max_length=65_535)] = ("kubernetes.default",)
+    rounds: Annotated[int, Field(ge=1, le=1_000)] = 9
+    schedule: Literal["side-by-side", "in-turn"] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    limit_ms: Annotated[float, Field(gt=0, le=3_600_000)] = 4_900.0
+    deadline_s: Annotated[float, Field(gt=0, le=3_600)] | None = None
+    limits: Limits = Limits()
+
+    @field_validator("fault", mode="before")
+    @classmethod
+    def _fault_from_text(cls, value: object) -> object:
+        try:
+            return FaultPlan.parse(value) if isinstance(value, str) else value
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _targets_from_text(cls, value: object) -> object:
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return tuple({"name": item} if isinstance(item, str) else item for item in value)
+        return value
+
+    @model_validator(mode="after")
+    def _holds(self) -> Self:
+        if len(set(self.variants)) != len(self.variants) or not self.variants:
+            raise ValueError("variants are to be named once each, at least one")
+        if len({target.name for target in self.targets}) != len(self.targets):
+            raise ValueError("targets are to be named once each")
+        if self.n_trials > MAX_ARMS:
+            raise ValueError(f"variants, loads and rounds make {self.n_trials:,} trials: expected at most {MAX_ARMS:,}")
+        return self
+
+    def check(self) -> Plan:
+        """Itself, once names and variants are known to hold.
+
+        Raises
+        ------
+        UnknownVariant, InvalidName, InvalidPlan
+        """
+        for name in self.names:
+            check_name(name)
+        known = set(self.variants)
+        for name in dict.fromkeys([*self.variants, *(v for target in self.targets for v in target.variants or ())]):
+            self.variant(name)
+        for target in self.targets:
+            for name in target.variants or ():
+                if name not in known:
+                    raise InvalidPlan(f"target {target.name!r} names the variant {name!r}, the plan's variants do not")
+        return self
+
+    def variant(self, name: str) -> Variant:
+        """The variant called ``name``, the plan's own first."""
+        own = self.custom_variants.get(name)
+        return variants.find(name, self.custom_variants) if own is None else own.variant(name)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{as_html_lines(self.to_yaml())}</pre>"
+
+    @property
+    def n_trials(self) -> int:
+        """Trials on one target that honours all variants."""
+        return len(self.variants) * len(self.loads) * self.rounds
+
+    @property
+    def order(self) -> Literal["side-by-side", "in-turn"]:
+        """The schedule, with its default filled in."""
+        if self.schedule:
+            return self.schedule
+        return "in-turn" if any(load.loop == "closed" for load in self.loads) else "side-by-side"
+
+    def to_yaml(self) -> str:
+        """YAML text that ``load`` reads back to an equal plan."""
+        data = self.model_dump(mode="json", exclude_none=True)
+        if self.backend != "kubernetes":  # what says nothing elsewhere is left out, unless somebody wrote it
+            usual = Limits().model_dump()
+            margin = "abort_margin"
+            data["limits"] = {key: one for key, one in data["limits"].items() if key == margin or one != usual[key]}
+            if self.cluster == ClusterPlan():
+                del data["cluster"]
+        data["fault"] = str(self.fault)
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def load(text: str | bytes, source: str = "plan") -> Plan:
+    """A plan from YAML text.
+
+    Raises
+    ------
+    InvalidPlan
+        With the line of the offending key.
+    """
+    if isinstance(text, bytes):
+        text = files.text(text, Path(source), InvalidPlan)
+    node, data = read_yaml(text, source)
+    if not isinstance(data, dict):
+        raise InvalidPlan(f"{source}: expected keys and values, as `dnslab run --dry-run` prints them")
+    version = data.get("version", PLAN_VERSION)
+    if version != PLAN_VERSION:
+        raise InvalidPlan(f"{source}: a plan of version {version}, this dnslab reads {PLAN_VERSION}")
+    try:
+        return Plan.model_validate(data).check()
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(part if str(part).isprintable() else ascii(part) for part in map(str, first["loc"]))
+        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise InvalidPlan(f"{source} line {_line(node, first['loc'])}: {place or 'plan'}: {reason}") from error
+
+
+def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
+    """1-based line of the deepest part of ``location`` that the text has."""
+    line = 1 if node is None else node.start_mark.line + 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not found:
+                break
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line
+
+
+@dataclass(frozen=True)
+class TargetInfo:
+    """What is known of a target before any trial: enough to say which variants apply."""
+
+    name: str
+    libc: Libc
+    libc_version: str = ""
+    means: Means = "file"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One variant-load pair in one round. Trials of equal ``group`` run at the same time.
+
+    ``targets`` are those on which the variant applies; ``number`` counts from 1 in the order of execution.
+    """
+
+    number: int
+    round: int
+    group: int
+    variant: str
+    load: int
+    targets: tuple[str, ...]
+
+
+def wanted(plan: Plan) -> Callable[[str, str], bool]:
+    """Tell of a target and a variant whether the plan asks for them; a plan that names no target asks for all."""
+    chosen = {one.name: None if one.variants is None else frozenset(one.variants) for one in plan.targets}
+
+    def is_wanted(target: str, variant: str) -> bool:
+        only = chosen.get(target)
+        return not chosen or (target in chosen and (only is None or variant in only))
+
+    return is_wanted
+
+
+def applicable_targets(plan: Plan, targets: Sequence[TargetInfo]) -> Mapping[str, tuple[str, ...]]:
+    """By variant, the targets on which it is wanted and honoured."""
+    is_wanted = wanted(plan)
+    found = {}
+    for variant in map(plan.variant, plan.variants):
+        found[variant.name] = tuple(
+            target.name
+            for target in targets
+            if is_wanted(target.name, variant.name)
+            if variants.not_applicable(variant, target.libc, target.libc_version, target.means) is None
+        )
+    return found
+
+
+def not_applicable(plan: Plan, targets: Sequence[TargetInfo]) -> Mapping[tuple[str, str], str]:
+    """Reason by (variant, target) for each pair that is left out because the target's libc ignores the variant."""
+    reasons = {}
+    for name in plan.variants:
+        variant = plan.variant(name)
+        for target in targets:
+            reason = variants.not_applicable(variant, target.libc, target.libc_version, target.means)
+            if reason:
+                reasons[name, target.name] = reason
+    return reasons
+
+
+def trials(plan: Plan, targets: Sequence[TargetInfo]) -> list[Trial]:
+    """The plan's trials in order.
+
+    Side by side: a group is all variants of one load in one round. In turn: each trial is a group; within a block of
+    as many rounds as there are pairs, each pair stands once in each place (a cyclic Latin square with rows and
+    columns shuffled by the seed), so that a drift cannot favour one variant.
+
+    Raises
+    ------
+    InvalidPlan
+        On so many targets these are more than ``MAX_ARMS``.
+    """
+    n_arms = plan.n_trials * len(targets)
+    if n_arms > MAX_ARMS:
+        raise InvalidPlan(f"expected at most {MAX_ARMS:,} trials, counted on each target, saw {n_arms:,}: ask for less")
+    chosen = applicable_targets(plan, targets)
+    pairs = [(name, i, chosen[name]) for i in range(len(plan.loads)) for name in plan.variants if chosen[name]]
+    rows = _side_by_side(plan, pairs) if plan.order == "side-by-side" else _in_turn(plan, pairs)
+    return [
+        Trial(number, round_, group, variant, load_, chosen)
+        for number, (round_, group, (variant, load_, chosen)) in enumerate(rows, 1)
+    ]
+
+
+_Pair = tuple[str, int, tuple[str, ...]]
+
+
+def _side_by_side(plan: Plan, pairs: Sequence[_Pair]) -> list[tuple[int, int, _Pair]]:
+    rows = []
+    group = 0
+    for round_ in range(1, plan.rounds + 1):
+        for index in range(len(plan.loads)):
+            group += 1
+            rows += [(round_, group, pair) for pair in pairs if pair[1] == index]
+    return rows
+
+
+def _in_turn(plan: Plan, pairs: Sequence[_Pair]) -> list[tuple[int, int, _Pair]]:
+    generator = random.Random(plan.seed)
+    rows: list[tuple[int, int, _Pair]] = []
+    n = len(pairs)
+    for round_ in range(1, plan.rounds + 1):
+        place = (round_ - 1) % n if n else 0
+        if place == 0:
+            shifts, columns = generator.sample(range(n), n), generator.sample(list(pairs), n)
+        for position in range(n):
+            rows.append((round_, len(rows) + 1, columns[(position + shifts[place]) % n]))
+    return rows
+
+
+def describe(plan: Plan, targets: Sequence[TargetInfo]) -> dict[str, Any]:
+    """What ``--dry-run`` prints: trials, the load they mean, seconds at least, as plain data."""
+    listed = trials(plan, targets)
+    per_group: dict[int, list[Trial]] = {}
+    for trial in listed:
+        per_group.setdefault(trial.group, []).append(trial)
+    # Closed loops and paced loads never share a group: side by side it is of one load, in turn of one trial.
+    groups = [[(plan.loads[trial.load], len(trial.targets)) for trial in group] for group in per_group.values()]
+    rates = [sum((load.rate_per_s or 0.0) * n for load, n in group) for group in groups]
+    workers = [sum(load.workers * n for load, n in group if load.loop == "closed") for group in groups]
+    lasts_s = [max(load.warmup_s + load.duration_s for load, _ in group) for group in groups]
+    return {
+        "trials": listed,
+        "n_groups": len(per_group),
+        "load_s": sum(lasts_s),
+        "peak_lookups_per_s": max(rates, default=0.0) or None,
+        "peak_workers": max(workers, default=0),
+        "n_paced_lookups": round(sum(rate * seconds for rate, seconds in zip(rates, lasts_s, strict=True))),
+        "not_applicable": dict(not_applicable(plan, targets)),
+    }

@@ -1,0 +1,337 @@
+"""What to hand over when a variant has won: patches, hooks and kubelet settings, as text.
+
+Pure: a workload's own settings are given to it, nothing is asked of a cluster and nothing is changed. Which libc
+honours what stands in variants.py; what an option costs there stands here.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from dnslab.errors import UsageError
+from dnslab.plan.resolvconf import Libc
+from dnslab.plan.variants import NODE_LOCAL_ADDRESS, Variant, not_applicable
+from dnslab.text import visible
+
+#: what the kubelet writes into a pod that asks the cluster's DNS (kubelet/network/dns, defaultDNSOptions)
+CLUSTER_NDOTS = "5"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a patch is written for; the defaults stand for one that was not read, names in capitals to be filled in."""
+
+    reference: str = "deploy/NAME"
+    namespace: str = "NAMESPACE"
+    context: str | None = None
+    container: str = "CONTAINER"
+    image: str = ""
+    dns_policy: str = "ClusterFirst"
+    dns_config: Mapping[str, Any] | None = None
+    lifecycle: Mapping[str, Any] | None = None
+    non_root: bool = False
+    read_only: bool = False
+
+    @classmethod
+    def of(cls, reference: str, namespace: str, context: str | None, template: Mapping[str, Any]) -> Workload:
+        """From the pod template of a Deployment, StatefulSet or DaemonSet, as JSON gives it; its first container."""
+        pod = template["spec"]
+        first = pod["containers"][0]
+        security = {**(pod.get("securityContext") or {}), **(first.get("securityContext") or {})}
+        return cls(
+            reference=reference,
+            namespace=namespace,
+            context=context,
+            container=first["name"],
+            image=first.get("image", ""),
+            dns_policy=pod.get("dnsPolicy") or "ClusterFirst",
+            dns_config=pod.get("dnsConfig"),
+            lifecycle=first.get("lifecycle"),
+            non_root=bool(security.get("runAsNonRoot") or security.get("runAsUser")),
+            read_only=bool(security.get("readOnlyRootFilesystem")),
+        )
+
+
+@dataclass(frozen=True)
+class ClusterDns:
+    """The cluster's DNS as pods are told of it. ``proxy_mode`` is kube-proxy's; ``denied`` says what was not seen."""
+
+    address: str = "CLUSTER-DNS-IP"
+    zone: str = "cluster.local"
+    proxy_mode: str = "unknown"
+    node_local: str = NODE_LOCAL_ADDRESS
+    denied: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to bring a variant about: what is merged into which object, the commands that do and undo it."""
+
+    title: str
+    text: str
+    apply: tuple[str, ...]
+    undo: tuple[str, ...]
+    caveats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A variant for a workload. ``reason`` says why there are no ``forms``, where there are none."""
+
+    variant: Variant
+    workload: Workload
+    reason: str | None
+    forms: tuple[Form, ...]
+    caveats: tuple[str, ...]
+
+    def __str__(self) -> str:
+        head = f"{self.variant.name} ({self.variant.summary}) for {self.workload.reference}"
+        lines = [f"{head} in namespace {self.workload.namespace}", "Nothing has been changed."]
+        if self.reason:
+            lines += ["", f"not applicable: {self.reason}"]
+        for form in self.forms:
+            lines += ["", f"== {form.title}", form.text.rstrip("\n")]
+            lines += ["-- apply", *form.apply, "-- undo", *form.undo]
+            lines += [f"- {caveat}" for caveat in form.caveats]
+        return "\n".join([*lines, *(["", "== Mind"] if self.caveats else []), *(f"- {one}" for one in self.caveats)])
+
+
+def remedy(
+    variant: Variant,
+    workload: Workload | None = None,
+    dns: ClusterDns | None = None,
+    libc: Libc | None = None,
+    version: str = "",
+) -> Remedy:
+    """Every way to give ``workload`` the variant, with what to mind.
+
+    Parameters
+    ----------
+    libc, version
+        Of the workload's image; None where it is not known, and then what holds for either is said.
+
+    Raises
+    ------
+    UsageError
+        The variant is the baseline: there is nothing to hand over.
+    """
+    if variant.name == "baseline":
+        raise UsageError("baseline changes nothing: name the variant to hand over, see `dnslab variants`")
+    workload, dns = workload or Workload(), dns or ClusterDns()
+    reason = not_applicable(variant, libc, version) if libc else None
+    if reason:
+        reason += ": a patch would change nothing"
+    forms = () if reason or variant.absolute else tuple(_forms(variant, workload, dns))
+    return Remedy(variant, workload, reason, forms, tuple(_caveats(variant, workload, libc, bool(reason))))
+
+
+def _forms(variant: Variant, workload: Workload, dns: ClusterDns) -> Iterator[Form]:
+    yield _dns_config(variant, workload, dns)
+    hook = _post_start(variant, workload)
+    if hook:
+        yield hook
+    if variant.node_local:
+        yield _kubelet(variant, dns)
+
+
+def pod_dns(variant: Variant, workload: Workload, dns: ClusterDns) -> dict[str, Any]:
+    """``dnsPolicy`` and ``dnsConfig`` that give a pod the variant, with what the workload has there already.
+
+    A strategic merge replaces the lists of ``dnsConfig`` (they are atomic), so what is there is written again. Under
+    ``ClusterFirst`` nameservers and searches are only ever added to the cluster's: to replace them takes ``None``,
+    which brings nothing of its own.
+    """
+    had = workload.dns_config or {}
+    own = workload.dns_policy == "None"
+    replaced = variant.node_local or bool(variant.nameservers) or variant.search is not None
+    options = {one["name"]: one.get("value") for one in had.get("options") or ()}
+    if replaced and not own:
+        options = {"ndots": CLUSTER_NDOTS, **options}
+    options |= _options(variant)
+    listed = [{"name": name, **({"value": value} if value else {})} for name, value in options.items()]
+    if not replaced:
+        return {"dnsConfig": {"options": listed}}
+    nameservers = [dns.node_local] if variant.node_local else list(variant.nameservers)
+    kept = list(had.get("searches") or ())
+    first = [] if own else [f"{workload.namespace}.svc.{dns.zone}", f"svc.{dns.zone}", dns.zone]
+    return {
+        "dnsPolicy": "None",
+        "dnsConfig": {
+            "nameservers": nameservers or (list(had["nameservers"]) if own else [dns.address]),
+            "searches": first + kept if variant.search is None else list(variant.search),
+            "options": listed,
+        },
+    }
+
+
+def pod_dns_before(patched: Mapping[str, Any], workload: Workload) -> dict[str, Any]:
+    """What undoes ``patched`` when it is merged: None removes a field."""
+    had = workload.dns_config
+    before: dict[str, Any] = {"dnsPolicy": workload.dns_policy} if "dnsPolicy" in patched else {}
+    before["dnsConfig"] = None if had is None else {key: had.get(key) for key in patched["dnsConfig"]}
+    return before
+
+
+def _options(variant: Variant) -> dict[str, str | None]:
+    valued = (("ndots", variant.ndots), ("timeout", variant.timeout_s), ("attempts", variant.attempts))
+    changed = {name: str(value) for name, value in valued if value is not None}
+    return {**dict.fromkeys(variant.options), **changed}
+
+
+def _dns_config(variant: Variant, workload: Workload, dns: ClusterDns) -> Form:
+    patched = pod_dns(variant, workload, dns)
+    caveats = ["The pods are replaced (a rollout); chart or manifest must say the same, or the next deploy undoes it."]
+    if workload.reference == Workload.reference:
+        caveats.append(
+            "Written for a workload without dnsConfig: its lists replace those that are there. "
+            "--workload reads and keeps them."
+        )
+    if "dnsPolicy" in patched:
+        caveats.append(
+            "dnsPolicy None takes nothing from the cluster: the node's own search domains are gone, "
+            f"and {dns.zone} is taken to be the cluster's zone."
+        )
+    elif workload.dns_policy == "Default":
+        caveats.append("Its dnsPolicy is Default: it asks the node's nameservers, not the cluster's DNS.")
+    return Form(
+        "By dnsConfig (Kubernetes 1.9 and later)",
+        _yaml(patched),
+        (_patch(workload, patched),),
+        (_patch(workload, pod_dns_before(patched, workload)),),
+        tuple(caveats),
+    )
+
+
+def _post_start(variant: Variant, workload: Workload) -> Form | None:
+    """The hook that appends to resolv.conf; None where appending cannot do it: a nameserver appended is asked last."""
+    if variant.node_local or variant.nameservers:
+        return None
+    options = [f"{name}:{value}" if value else name for name, value in _options(variant).items()]
+    lines = [f"options {' '.join(options)}"] if options else []
+    if variant.search is not None:
+        lines.append(f"search {' '.join(variant.search) or '.'}")
+    # The lines are arguments, not part of the shell's text: a search list comes from a plan that may be a stranger's.
+    command = ["/bin/sh", "-c", 'printf "%s\\n" "$@" >> /etc/resolv.conf', "sh", *lines]
+    hook = {"postStart": {"exec": {"command": command}}}
+    undone = {"postStart": None} if workload.lifecycle else None
+    caveats = [
+        "Needs a shell in the image (distroless ones have none), root, and a root file system that is not read-only.",
+        "It runs beside the program's own start, not before it: the first lookups may be the old way, and glibc "
+        "before 2.26 never reads the file again.",
+        "A hook that fails ends the container, and every start in the pod adds the line once more (harmless).",
+        "All containers of a pod share the file: one hook is enough.",
+    ]
+    if workload.non_root or workload.read_only:
+        caveats.insert(0, "Would fail here: the container is not root, or its root file system is read-only.")
+    if (workload.lifecycle or {}).get("postStart"):
+        caveats.insert(0, f"Container {workload.container} has a postStart already: put both into one, by hand.")
+        by_hand = "; ".join(f"echo {shlex.quote(line)} >> /etc/resolv.conf" for line in lines)
+        apply, undo = (f"# run as well: {by_hand}",), ("# take it out again",)
+    else:
+        apply = (_patch(workload, _containers(workload, hook)),)
+        undo = (_patch(workload, _containers(workload, undone)),)
+    text = _yaml(_containers(workload, hook))
+    return Form("By a postStart hook, where dnsConfig is not to be had", text, apply, undo, tuple(caveats))
+
+
+def _kubelet(variant: Variant, dns: ClusterDns) -> Form:
+    caveats = [
+        "Holds for every pod of the node with dnsPolicy ClusterFirst that is made afterwards; running ones keep theirs."
+    ]
+    if variant.options:
+        caveats.append(f"The options ({' '.join(variant.options)}) still take the workload's own dnsConfig.")
+    return Form(
+        "By the kubelet, for all pods of a node",
+        f"# the kubelet's configuration file; the same as its older flag --cluster-dns={dns.node_local}\n"
+        f"clusterDNS:\n- {dns.node_local}\n",
+        ("# on each node: edit the file its --config names, then `systemctl restart kubelet`",),
+        (f"# the same with {dns.address} (--cluster-dns={dns.address})",),
+        tuple(caveats),
+    )
+
+
+def _containers(workload: Workload, lifecycle: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"containers": [{"name": workload.container, "lifecycle": lifecycle}]}
+
+
+def _template(pod_spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {"spec": {"template": {"spec": dict(pod_spec)}}}
+
+
+def _yaml(pod_spec: Mapping[str, Any]) -> str:
+    return str(yaml.safe_dump(_template(pod_spec), sort_keys=False, width=1000))
+
+
+def _patch(workload: Workload, pod_spec: Mapping[str, Any]) -> str:
+    place = [*(["--context", workload.context] if workload.context else []), "-n", workload.namespace]
+    patch = json.dumps(_template(pod_spec), separators=(",", ":"))
+    return shlex.join(["kubectl", *place, "patch", workload.reference, "--type", "strategic", "-p", patch])
+
+
+def _caveats(variant: Variant, workload: Workload, libc: Libc | None, useless: bool) -> Iterator[str]:
+    """What holds for ``libc``; for either when it is None. When the variant is useless, only what would help."""
+    if variant.options and libc != "glibc":
+        better = "`dnslab fix --variant node-local`, or an image with glibc"
+        known = "" if libc else f"musl (Alpine) ignores {' and '.join(variant.options)}: nothing changes there. "
+        yield f"{known}For musl what helps is a node-local cache: {better}."
+        if not libc and "alpine" in workload.image:
+            called = f"The image is called {visible(workload.image)}"
+            yield f"{called}: Alpine's libc is musl; --libc musl says what holds then."
+    if useless:
+        return
+    if variant.options and libc != "musl":
+        yield f"Needs glibc {variant.since[0]}.{variant.since[1]} or later; an older one ignores it."
+    yield from (caveat for options, caveat in _COSTS if options.intersection(variant.options))
+    yield from _other_caveats(variant, libc)
+
+
+#: what options cost where they are honoured
+_COSTS = (
+    (
+        {"single-request", "single-request-reopen"},
+        "AAAA is asked only after A was answered: a lookup takes two round trips, and overload gets worse.",
+    ),
+    (
+        {"single-request", "single-request-reopen"},
+        "Go's own resolver follows it too, and had nothing to gain: it asks A and AAAA from a socket each.",
+    ),
+    (
+        {"single-request"},
+        "glibc before 2.41 may wait 5 s for a query it never sent (its bug 30081), unless its distribution mended it.",
+    ),
+    (
+        {"use-vc"},
+        "glibc has no time limit over TCP, timeout: and attempts: are ignored: a server that does not answer blocks a "
+        "lookup for minutes. TCP port 53 must be open everywhere; each lookup costs a connection.",
+    ),
+    ({"use-vc"}, "Go's own resolver follows it too, with its time limit."),
+    (
+        {"no-aaaa"},
+        "Names with IPv6 addresses only are not found any more. Go's own resolver does not know the option.",
+    ),
+)
+
+
+def _other_caveats(variant: Variant, libc: Libc | None) -> Iterator[str]:
+    if variant.node_local:
+        yield (
+            "The cache must answer on every node, or no name resolves in the pod: `dnslab node-cache status` first. "
+            "While a node's cache restarts, its pods have no DNS; network policies must let them reach it."
+        )
+    if variant.ndots is not None:
+        yield "A short name with that many dots goes upstream as it is first: one query more, and it is seen outside."
+        if libc != "glibc":
+            yield "musl does not go on to the search list then: `service.namespace` is not found any more."
+    if variant.timeout_s is not None:
+        yield "Stalls get shorter; what loses the packets stays. A slow server gets more queries, and more failures."
+        if libc != "glibc":
+            yield f"musl takes timeout: for the whole lookup: it fails after {variant.timeout_s} s."
+    if variant.absolute:
+        yield "Nothing in the pod changes: write names in full, with the dot at the end, in its configuration."
+        yield "Some programs refuse the dot, and TLS or HTTP may see it as another host name."

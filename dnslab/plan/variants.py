@@ -1,0 +1,166 @@
+"""Named resolver configurations, and what applies to which libc by which means.
+
+Pure. A variant is a change to a baseline: options, nameserver, or how the name is written. Whether a target's libc
+honours it is a function of (variant, libc and version, means): where it does not, the variant is *not applicable*
+and is never measured under its name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dnslab.errors import UnknownVariant
+from dnslab.plan.resolvconf import Libc, ResolverOptions, names_tried
+
+#: ``file``: the target's resolv.conf (dnsConfig, an edited file, the lab's own). ``_res``: glibc's state in a process
+Means = Literal["file", "_res"]
+
+#: address the node-local cache is deployed on (NodeLocal DNSCache manifest, -localip)
+NODE_LOCAL_ADDRESS = "169.254.20.10"
+
+#: the variant whose nameserver only the cluster knows; ``backends.completed`` puts it into the plan
+DIRECT = "cluster-dns-direct"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One named resolver configuration, as a change to the target's baseline.
+
+    ``options`` are resolv.conf flags; ``since`` the glibc that first honours them. ``libcs`` names the libcs that
+    honour the change when it is made in the file. ``node_local`` replaces the nameserver by the node-local cache.
+    ``absolute`` asks for the full name that baseline resolves to, with its trailing dot.
+    """
+
+    name: str
+    summary: str
+    options: tuple[str, ...] = ()
+    since: tuple[int, int] = (2, 1)
+    libcs: frozenset[str] = frozenset({"glibc", "musl"})
+    ndots: int | None = None
+    timeout_s: int | None = None
+    attempts: int | None = None
+    nameservers: tuple[str, ...] = ()
+    search: tuple[str, ...] | None = None
+    node_local: bool = False
+    absolute: bool = False
+
+    def applied_to(self, baseline: ResolverOptions) -> ResolverOptions:
+        """The configuration this variant makes of ``baseline``."""
+        changed = baseline.with_flags(*self.options)
+        for field in ("ndots", "timeout_s", "attempts", "search"):
+            value = getattr(self, field)
+            if value is not None:
+                changed = replace(changed, **{field: value})
+        nameservers = (NODE_LOCAL_ADDRESS,) if self.node_local else self.nameservers
+        return replace(changed, nameservers=nameservers) if nameservers else changed
+
+    def name_asked(self, name: str, baseline: ResolverOptions, resolves_to: str | None = None) -> str:
+        """The name the application gives: ``name``, or under ``absolute`` the full name baseline resolved to.
+
+        ``resolves_to`` is that name where it is known; else the first name the search list makes of ``name``.
+        """
+        if not self.absolute:
+            return name
+        return resolves_to or names_tried(name, baseline)[0]
+
+    @property
+    def asks_aaaa(self) -> bool:
+        """Whether AAAA is asked for at all: without it a missing family is not a partial answer."""
+        return "no-aaaa" not in self.options
+
+    @property
+    def sends_pairs(self) -> bool:
+        """Whether A and AAAA are in flight together on one tracked UDP socket: what the conntrack race can hit."""
+        apart = {"use-vc", "single-request", "single-request-reopen", "no-aaaa"}
+        return not self.node_local and not apart.intersection(self.options)
+
+
+_GLIBC = frozenset({"glibc"})
+
+BUILT_IN: Mapping[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        Variant("baseline", "nothing changed"),
+        Variant("use-vc", "TCP", ("use-vc",), (2, 14), _GLIBC),
+        Variant("single-request", "A, then AAAA, one socket", ("single-request",), (2, 10), _GLIBC),
+        Variant("single-request-reopen", "A, then AAAA, two sockets", ("single-request-reopen",), (2, 9), _GLIBC),
+        Variant("no-aaaa", "A only", ("no-aaaa",), (2, 36), _GLIBC),
+        Variant("node-local", f"nameserver {NODE_LOCAL_ADDRESS}", node_local=True),
+        Variant(
+            "node-local+single-request-reopen",
+            "node-local cache; A, then AAAA, two sockets",
+            ("single-request-reopen",),
+            (2, 9),
+            _GLIBC,
+            node_local=True,
+        ),
+        Variant(DIRECT, "nameserver kube-dns-upstream: past a node-local cache that owns the cluster IP"),
+        Variant("ndots-1", "names with a dot are tried as they are first", ndots=1),
+        Variant("absolute", "the full name, with its trailing dot: no search list", absolute=True),
+        Variant("timeout-1", "timeout:1 attempts:3", timeout_s=1, attempts=3),
+    )
+}
+
+#: the configurations of the usual advice, for ``dnslab run`` without ``--variants``
+USUAL = (
+    "baseline",
+    "use-vc",
+    "single-request",
+    "single-request-reopen",
+    "node-local",
+    "node-local+single-request-reopen",
+)
+
+
+def find(name: str, others: Iterable[str] = ()) -> Variant:
+    """The built-in variant called ``name``; ``others`` are names that are known beside the built-in ones.
+
+    Raises
+    ------
+    UnknownVariant
+        With the nearest known name.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    known = [*BUILT_IN, *others]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f": did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+    raise UnknownVariant(f"unknown variant {name!r}{hint}")
+
+
+def glibc_version(text: str) -> tuple[int, int] | None:
+    """``(2, 36)`` of ``"2.36"`` or ``"2.36-9+deb12u14"``; None when there is no version in it."""
+    match = re.search(r"(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def not_applicable(variant: Variant, libc: Libc, version: str = "", means: Means = "file") -> str | None:
+    """Why ``variant`` would not be honoured, or None when it is.
+
+    Parameters
+    ----------
+    libc, version
+        Of the target; an unknown version (``""``) passes.
+    means
+        How the variant reaches the resolver.
+
+    Returns
+    -------
+    str or None
+        A reason that reads after "not applicable: ".
+    """
+    if libc not in variant.libcs:
+        return f"{libc} ignores {' and '.join(variant.options)}"
+    found = glibc_version(version) if libc == "glibc" else None
+    if variant.options and found and found < variant.since:
+        return f"{variant.options[0]} needs glibc {variant.since[0]}.{variant.since[1]}, the target has {version}"
+    changes_file = variant.name != "baseline" and not variant.absolute
+    if means == "_res" and libc != "glibc" and changes_file:
+        return f"{libc} reads resolv.conf only: nothing can be changed inside a running process"
+    if means == "_res" and variant.search is not None:
+        return "a search list cannot be replaced inside a running process"
+    return None

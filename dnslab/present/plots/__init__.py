@@ -1,0 +1,1 @@
+"""Pictures: a frame or a summary in, a figure out. Each has a text that states its main number."""

@@ -1,0 +1,90 @@
+"""How long lookups take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from dnslab.analyse.summary import NAMED_LEVELS, Summary
+from dnslab.explain.tables import milliseconds, percent
+from dnslab.present.plots.base import Figure, curves, new_figure, numbers, palette_of, plain_numbers, to_png, worst
+from dnslab.present.plots.curve_labels import name_curves
+
+if TYPE_CHECKING:
+    from matplotlib.lines import Line2D
+
+
+def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
+    """Share of lookups answered within a time, on a log axis; each curve ends at its answered share.
+
+    Takes what ``stats.sketches`` gives. The vertical axis shows the share *not yet* answered, on a log axis too, so
+    that one lookup in ten thousand is as visible as one in ten.
+    """
+    figure = new_figure(6.2)
+    axes = figure.subplots()
+    chosen = sketches[sketches["load"] == load]
+    # Lookups that failed weigh most, then time.
+    frame, more = worst(chosen, chosen["response_ms"] + 1e9 * (1 - chosen["answered_share"]))
+    floor = 1e-4
+    drawn: list[Line2D] = []
+    for label, points, colour, style in curves(frame, palette_of(summary, load)):
+        failed = 1 - float(points["answered_share"].iloc[0])
+        rest = (1 - points["level"]).clip(lower=floor)
+        name = f"{label}, {percent(failed)} failed" if failed > 0 else label
+        look = {"color": colour, "linestyle": style, "linewidth": 2.2, "label": name}
+        drawn += axes.plot(points["response_ms"].clip(lower=0.01), rest, **look)
+        if failed > 0:
+            last = float(points["response_ms"].iloc[-1])
+            axes.plot([last], [max(failed, floor)], marker="x", color=colour, markersize=10, markeredgewidth=2.5)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_ylim(floor * 0.8, 1.3)
+    axes.set_xlabel("response time, ms (log)")
+    axes.set_ylabel("share not answered yet (log)")
+    plain_numbers(axes.yaxis, lambda value: f"{value * 100:g} %")
+    plain_numbers(axes.xaxis, lambda value: f"{value:,g}")
+    name_curves(figure, axes, drawn)
+    alt = "Share of lookups not yet answered against response time. " + _numbers(summary, load)
+    caption = (
+        "How to read it: a curve that drops early and reaches far down is good; a shelf that ends at a time-out shows "
+        "the share of lookups that waited for it. A cross marks the share that failed. It does not show when or why."
+        f"{more}"
+    )
+    lost = [row for row in summary.rows if row["load"] == load and row.get("failed_share") == 1]
+    if lost:
+        caption += f" Every lookup failed, so without a curve: {', '.join(_whose(row) for row in lost)}."
+    groups = [points for _, points in frame.groupby(["variant", "target"], sort=False, observed=True)]
+    table = numbers([_quantiles(points) for points in groups], "response time, ms")
+    return Figure(to_png(figure), alt, caption, table)
+
+
+def _whose(row: Mapping[str, Any]) -> str:
+    return f"{row['variant']} on {row['target']}"
+
+
+def _quantiles(points: pd.DataFrame) -> dict[str, str]:
+    """A curve's line in the table: the smallest time that a level of all lookups do not exceed."""
+    first: Any = points.iloc[0]
+    reached = {name: points["response_ms"][points["level"] == level] for name, level in NAMED_LEVELS.items()}
+    return {
+        "configuration": first["variant"],
+        "target": first["target"],
+        **{f"{name}, ms": milliseconds(float(at.iloc[0]) if len(at) else math.inf) for name, at in reached.items()},
+        "slowest answered, ms": milliseconds(float(points["response_ms"].iloc[-1])),
+        "failed": percent(1 - float(first["answered_share"])),
+    }
+
+
+def _numbers(summary: Summary, load: int) -> str:
+    parts = []
+    for row in summary.rows:
+        if row["load"] == load and row["not_applicable"] is None:
+            parts.append(
+                f"{_whose(row)}: {percent(row['slow_share'])} at or over 1 s, "
+                f"median {milliseconds(row['p50_ms'])} ms, slowest {milliseconds(row['max_ms'])} ms, "
+                f"{percent(row['failed_share'])} failed"
+            )
+    return "; ".join(parts) + "."

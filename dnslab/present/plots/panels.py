@@ -1,0 +1,203 @@
+"""A panel for each configuration: lookups that stalled by time and worker, and latency round by round."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from dnslab.analyse.intervals import Interval
+from dnslab.analyse.rounds import LEAST_MS, latencies, usual
+from dnslab.analyse.summary import Summary
+from dnslab.explain.tables import milliseconds
+from dnslab.present.plots.base import (
+    DOTTED,
+    Figure,
+    Remark,
+    label,
+    new_figure,
+    numbers,
+    palette_of,
+    to_png,
+    whole_decades,
+    wrapped,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+#: what six rows of two hold
+MAX_PANELS = 12
+#: characters above one of two panels in a row
+TITLE_WIDTH = 24
+
+_Panel = tuple[tuple[str, str], pd.DataFrame]
+
+
+def stall_raster(marks: pd.DataFrame, summary: Summary, load: int = 0) -> Figure | Remark:
+    """Time of the trial against worker, a mark where a lookup stalled, another where one failed, of ``stall_marks``."""
+    if summary.loads[load].engine == "wire":
+        return Remark("Plain queries were sent, without workers that wait for them: there is no raster of stalls.")
+    frame = marks[marks["load"] == load]
+    if frame.empty:
+        return Remark("Nothing stalled or failed: there is no raster of stalls.")
+    panels = [((str(key[0]), str(key[1])), own) for key, own in frame.groupby(["variant", "target"], sort=False)]
+    panels.sort(key=lambda panel: -_n_bad(panel[1]))
+    shown, several = panels[:MAX_PANELS], frame["target"].nunique() > 1
+    names = [_name(key, several) for key, _ in shown]
+    figure, grid = _grid(names, 2.1)
+    palette = palette_of(summary, load)
+    length = summary.loads[load]
+    for axes, (key, own) in zip(grid, shown, strict=True):
+        _marks(axes, own, palette[key[0]])
+        axes.set_xlim(length.warmup_s, length.warmup_s + length.duration_s)
+        axes.set_ylim(-0.5, length.workers - 0.5)
+    figure.supxlabel("second of the trial", fontsize="medium")
+    figure.supylabel("worker", fontsize="medium")
+    told = [
+        {
+            "configuration": key[0],
+            "target": key[1],
+            "stalls": f"{own['stalls'].sum():,}",
+            "failed": f"{own['failed'].sum():,}",
+            "most stalls at once": f"{own['at_once'].iloc[0]} in {own['width_s'].iloc[0] * 1e3:.3g} ms",
+        }
+        for key, own in shown
+    ]
+    caption = (
+        "How to read it: a dot is where a lookup was due that stalled, a cross one that failed, all rounds together. "
+        "Scattered dots mean that each lookup met its trouble alone, a vertical line that something hit all workers at "
+        "once, a level line that one worker did badly. On a schedule workers take turns, which makes slanting bands. "
+        "Dots closer than the picture's grid are one. It does not show how many lookups a worker did."
+    )
+    quiet = [_name((row["variant"], row["target"]), several) for row in _measured(summary, load)]
+    quiet = [name for name in quiet if name not in [_name(key, several) for key, _ in panels]]
+    caption += f" Without a mark: {', '.join(quiet)}." if quiet else ""
+    caption += f" {len(panels) - len(shown)} more with marks are not drawn." if len(panels) > len(shown) else ""
+    lines = "; ".join(
+        f"{name}: {line['stalls']} stalls, {line['failed']} failed, at most {line['most stalls at once']} of one trial"
+        for name, line in zip(names, told, strict=True)
+    )
+    alt = f"Where lookups stalled, by time of the trial and worker. {lines}."
+    return Figure(to_png(figure), alt, caption, numbers(told, "stalls by configuration"))
+
+
+def latency_by_round(summary: Summary, load: int = 0) -> Figure | Remark:
+    """p50 and p99 of each round (log), and what a usual round of the run has, with its 95 % interval."""
+    frame = latencies(summary, load)
+    if frame["round"].nunique() < 2:
+        return Remark("There is one round only: nothing to follow from round to round.")
+    panels = [((str(key[0]), str(key[1])), own) for key, own in frame.groupby(["variant", "target"], sort=False)]
+    slowest = sorted(panels, key=lambda panel: -float(panel[1]["p99_ms"].max()))[:MAX_PANELS]
+    shown = [panel for panel in panels if any(panel[0] == key for key, _ in slowest)]
+    several = frame["target"].nunique() > 1
+    names = [_name(key, several) for key, _ in shown]
+    figure, grid = _grid(names, 1.9)
+    palette = palette_of(summary, load)
+    told = []
+    for axes, (key, own) in zip(grid, shown, strict=True):
+        found = {name: usual(own[name]) for name in ("p50_ms", "p99_ms")}
+        _by_round(axes, own, found, palette[key[0]])
+        worst = own.nlargest(1, "p99_ms").iloc[0]
+        told.append(
+            {
+                "configuration": key[0],
+                "target": key[1],
+                "p50 of a usual round, ms (95 %)": _usual(found["p50_ms"]),
+                "p99 of a usual round, ms (95 %)": _usual(found["p99_ms"]),
+                "highest p99, ms": milliseconds(worst["p99_ms"]),
+                "in round": f"{worst['round']:.0f}",
+            }
+        )
+    whole_decades(grid, pd.concat([own[name] for _, own in shown for name in ("p50_ms", "p99_ms")]))
+    widest = max(range(len(shown)), key=lambda i: _gap(shown[i][1]))
+    _name_lines(grid[widest], shown[widest][1])
+    figure.supxlabel("round", fontsize="medium")
+    figure.supylabel("response time, ms (log)", fontsize="medium")
+    caption = (
+        "How to read it: dots are p50 of each round, squares p99; a band is the 95 % interval of a usual round "
+        "(geometric mean, t over rounds; none with fewer than three). Level lines mean that the run was of one kind; a "
+        "lone round far off its band, that something happened in it; a slope, that it drifted. Failed lookups count at "
+        "the deadline. It does not show what happened within a round."
+    )
+    more = len(panels) - len(shown)
+    caption += f" {more} more are not drawn: those with the slowest round are." if more else ""
+    lines = "; ".join(
+        f"{name}: p50 {line['p50 of a usual round, ms (95 %)']} ms, p99 {line['p99 of a usual round, ms (95 %)']} ms, "
+        f"highest {line['highest p99, ms']} ms in round {line['in round']}"
+        for name, line in zip(names, told, strict=True)
+    )
+    return Figure(to_png(figure), f"Latency round by round. {lines}.", caption, numbers(told, "latency by round"))
+
+
+def _grid(names: Sequence[str], height: float) -> tuple[MatplotlibFigure, list[Axes]]:
+    """Panels two in a row with one scale, each under its name; up to three lie below each other."""
+    n_columns = 1 if len(names) <= 3 else 2
+    n_rows = -(-len(names) // n_columns)
+    titles = [wrapped(name, TITLE_WIDTH * (3 - n_columns)) for name in names]
+    lines = max(title.count("\n") for title in titles)
+    figure = new_figure(n_rows * (height + 0.2 * lines) + 0.5)
+    grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, title in zip(grid, titles, strict=False):
+        axes.set_title(title, fontsize="small", linespacing=1.0)
+    for axes in grid[len(names) :]:
+        axes.remove()
+        grid[len(names) - 2].tick_params(labelbottom=True)
+    return figure, list(grid[: len(names)])
+
+
+def _name(key: tuple[str, str], several: bool) -> str:
+    return label({"variant": key[0], "target": key[1]}, several)
+
+
+def _measured(summary: Summary, load: int) -> list[Any]:
+    return [row for row in summary.rows if row["load"] == load and row["not_applicable"] is None]
+
+
+def _n_bad(cells: pd.DataFrame) -> int:
+    return int(cells["stalls"].sum() + cells["failed"].sum())
+
+
+def _marks(axes: Axes, cells: pd.DataFrame, colour: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    size = min(6.0, max(2.5, 80 / math.sqrt(len(cells))))
+    stalled, failed = cells[cells["stalls"] > 0], cells[cells["failed"] > 0]
+    axes.plot(stalled["at_s"], stalled["worker"], "o", color=colour, markersize=size, markeredgewidth=0)
+    axes.plot(failed["at_s"], failed["worker"], "x", color="0.1", markersize=size + 1, markeredgewidth=1.2)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+
+
+def _by_round(axes: Axes, own: pd.DataFrame, found: dict[str, Interval], colour: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for name, look in (("p50_ms", {"marker": "o", "linestyle": "-"}), ("p99_ms", {"marker": "s", "linestyle": "--"})):
+        if math.isfinite(found[name].low):
+            axes.axhspan(found[name].low, found[name].high, color=colour, alpha=0.22, linewidth=0)
+        axes.plot(own["round"], own[name], color=colour, **{**DOTTED, **look})
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def _name_lines(axes: Axes, own: pd.DataFrame) -> None:
+    """Names at the lines' first points: between the lines where there is room."""
+    first = own.iloc[0]
+    inward = 1 if _gap(own) > 30 else -1
+    for name, up in (("p50", inward), ("p99", -inward)):
+        look: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "bottom" if up > 0 else "top"}
+        axes.annotate(
+            name, (first["round"], max(first[f"{name}_ms"], LEAST_MS)), (-5, 6 * up), fontsize="small", **look
+        )
+
+
+def _gap(own: pd.DataFrame) -> float:
+    first = own.iloc[0]
+    return float(first["p99_ms"] / max(first["p50_ms"], LEAST_MS))
+
+
+def _usual(found: Interval) -> str:
+    bounds = f" ({milliseconds(found.low)} to {milliseconds(found.high)})" if math.isfinite(found.low) else ""
+    return milliseconds(found.estimate) + bounds

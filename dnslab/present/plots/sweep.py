@@ -1,0 +1,133 @@
+"""A run in which one thing takes several values."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from dnslab.analyse.summary import Summary
+from dnslab.analyse.sweeps import Sweep, swept
+from dnslab.explain.tables import milliseconds, percent
+from dnslab.present.plots.base import (
+    DOTTED,
+    MAX_LINES,
+    STYLES,
+    Figure,
+    Remark,
+    colours,
+    drawable,
+    new_figure,
+    numbers,
+    to_png,
+    whole_decades,
+    wrapped,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: characters above two panels, and of a name in a legend of two columns
+TITLE_WIDTH, LEGEND_WIDTH = 60, 30
+
+
+def sweep(summary: Summary) -> Figure | Remark:
+    """A row of two panels for each configuration: the share that stalled and p99, against what the run sweeps."""
+    found = swept(summary)
+    if found is None:
+        return Remark("This run has one load and one target: nothing was swept.")
+    frame = found.frame
+    variants = list(dict.fromkeys(row["variant"] for row in summary.rows if row["variant"] in set(frame["variant"])))
+    palette = colours(variants)
+    figure = new_figure(1.9 * len(variants) + (1.3 if _upright(found) else 4))
+    panels = figure.subplots(len(variants), 2, sharex=True, sharey="col", squeeze=False)
+    for (left, right), variant in zip(panels, variants, strict=True):
+        _swept_panels(left, right, frame[frame["variant"] == variant], palette[variant], joined=found.scale)
+        left.set_title(wrapped(variant, TITLE_WIDTH), fontsize="small", loc="left")
+    _swept_axes(panels[-1], found)
+    panels[0, 0].set_ylim(bottom=0)  # of all; only now, as it ends the scaling to what is drawn
+    whole_decades(panels[:, 1], frame["p99_ms"][frame["p99_ms"] < math.inf])
+    figure.supxlabel(found.name, fontsize="medium")
+    if found.name != "target" and frame["target"].nunique() > 1:
+        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
+    told = "; ".join(f"{variant}: {_swept_told(frame[frame['variant'] == variant], found)}" for variant in variants)
+    caption = (
+        f"How to read it: one row for each configuration, all on one scale, against {found.name}. Left the share that "
+        "stalled, with its 95 % interval over rounds (without a stall the exact bound), and as a cross the share that "
+        "failed; right p99 of response time (log), without a point where it falls among failed lookups. A row that "
+        "stays level does not depend on what was swept. It does not compare configurations: the table against "
+        "baseline does, one load at a time."
+    )
+    if summary.closed_loops:
+        caption += " In a closed loop a worker in a stall asks nothing, so its shares count workers rather than faults."
+    alt = f"Share of lookups that stalled and p99 against {found.name}. {told}."
+    table = numbers([_line(row, found.name) for row in frame.to_dict("records")], f"against {found.name}")
+    return Figure(to_png(figure), alt, caption, table)
+
+
+def _line(row: Mapping[Any, Any], swept_name: str) -> dict[str, str]:
+    return {
+        "configuration": row["variant"],
+        "target": row["target"],
+        swept_name: row["label"],
+        "stalled": percent(row["stalls_share"]),
+        "from": percent(row["low"]),
+        "to": percent(row["high"]),
+        "failed": percent(row["failed_share"]),
+        "p99, ms": milliseconds(row["p99_ms"]),
+    }
+
+
+def _swept_panels(left: Axes, right: Axes, rows: pd.DataFrame, colour: Any, joined: bool) -> None:
+    for i, (target, points) in enumerate(rows.groupby("target", sort=False)):
+        look = {**DOTTED, "color": colour, "linestyle": STYLES[i % len(STYLES)] if joined else "none"}
+        share = points["stalls_share"] * 100
+        left.vlines(points["value"], points["low"] * 100, points["high"] * 100, color=colour, linewidth=2, alpha=0.6)
+        left.plot(points["value"], share, label=wrapped(str(target), LEGEND_WIDTH), clip_on=False, zorder=3, **look)
+        failed = points[points["failed_share"] > 0]
+        left.plot(failed["value"], failed["failed_share"] * 100, "x", color=colour, markersize=9, markeredgewidth=2.5)
+        right.plot(
+            points["value"],
+            points["p99_ms"].where(points["p99_ms"] < math.inf),
+            label=wrapped(str(target), LEGEND_WIDTH),
+            **look,
+        )
+    left.set_ylabel("stalled, %", fontsize="small")
+    right.set_ylabel("p99, ms", fontsize="small")
+
+
+def _upright(found: Sweep) -> bool:
+    """Whether names of values have room beside each other."""
+    return found.scale or found.frame["value"].nunique() <= 4
+
+
+def _swept_axes(bottom: Iterable[Axes], found: Sweep) -> None:
+    """Ticks where values are; a log axis where they lie that far apart that the low ones would run together."""
+    ticks = found.frame.drop_duplicates("value")
+    low, high = ticks["value"].min(), ticks["value"].max()
+    for axes in bottom:
+        if found.scale and high >= 8 * low > 0:
+            axes.set_xscale("log")
+        if _upright(found):
+            names = [textwrap.fill(drawable(name), 12, max_lines=MAX_LINES, placeholder="…") for name in ticks["label"]]
+            axes.set_xticks(ticks["value"], names)
+        else:
+            names = [wrapped(name, 24).replace("\n", "") for name in ticks["label"]]
+            axes.set_xticks(ticks["value"], names, rotation=90, fontsize="small")
+        axes.minorticks_off()
+        if not found.scale:
+            axes.set_xlim(low - 0.5, high + 0.5)
+
+
+def _swept_told(rows: pd.DataFrame, found: Sweep) -> str:
+    several = found.name != "target" and rows["target"].nunique() > 1
+    parts = []
+    for row in rows.to_dict("records"):
+        where = f"{row['label']} on {row['target']}" if several else row["label"]
+        failed = f" and {percent(row['failed_share'])} failed" if row["failed_share"] > 0 else ""
+        p99 = milliseconds(row["p99_ms"])
+        parts.append(f"{percent(row['stalls_share'])}{failed} at {where}, p99 {p99}{'' if p99 == 'failed' else ' ms'}")
+    return ", ".join(parts)

@@ -1,0 +1,158 @@
+"""When lookups stall: by the clock of a trial, and of the run."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from dnslab.analyse.summary import Summary
+from dnslab.analyse.timeline import Spell, pooled, spells
+from dnslab.explain.tables import Table, percent
+from dnslab.present.plots.base import (
+    DOTTED,
+    Figure,
+    colours,
+    curves,
+    drawable,
+    label,
+    new_figure,
+    numbers,
+    palette_of,
+    to_png,
+    worst,
+)
+from dnslab.present.plots.curve_labels import name_curves
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+#: lines of a figure's table
+N_SPANS = 10
+#: steps of a clock's axis, s
+CLOCK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800)
+
+
+def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
+    """Share of lookups that stalled, by the second they were due, over all rounds, of ``stats.stalls_per_second``."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure = new_figure(5.2)
+    axes = figure.subplots()
+    chosen = seconds[seconds["load"] == load]
+    frame, more = worst(chosen, chosen["stalls"])
+    share = frame["stalls"] / frame["n"].where(frame["n"] > 0)
+    drawn = _lines(axes, frame.assign(at=frame["second"], share=share), palette_of(summary, load))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("second of the trial")
+    axes.set_ylabel("lookups that stalled, %")
+    name_curves(figure, axes, drawn)
+    rows = [row for row in summary.rows if row["load"] == load and row["not_applicable"] is None]
+    counts = "; ".join(f"{row['variant']} on {row['target']}: {row['stalls']:,} stalls" for row in rows)
+    caption = (
+        "How to read it: a level line means that stalls do not depend on how long a trial runs; one that falls means "
+        "that later lookups rode flows of earlier ones. Rounds are added up; the table's intervals keep them apart."
+        f"{more}"
+    )
+    alt = f"Share of lookups that stalled, second by second. {counts}."
+    spans = frame.assign(at=frame["second"], bad=frame["stalls"])
+    table = _by_span(spans, "second", lambda rows: f"{rows['at'].min()} to {rows['at'].max() + 1}")
+    return Figure(to_png(figure), alt, caption, table)
+
+
+def _lines(axes: Axes, frame: pd.DataFrame, palette: Mapping[str, Any]) -> list[Line2D]:
+    """Lines of ``share`` over ``at``; those that stay at 0 would hide each other, and are named above instead."""
+    drawn: list[Line2D] = []
+    quiet = []
+    for name, points, colour, style in curves(frame, palette):
+        if points["share"].max() > 0:
+            look = {**DOTTED, "color": colour, "linestyle": style, "label": name}
+            drawn += axes.plot(points["at"], points["share"] * 100, **look)
+        else:
+            quiet.append(name)
+    if len(frame):
+        axes.plot(frame["at"], frame["at"] * 0, linewidth=0)  # time is time without a line, too
+    if quiet:
+        text = textwrap.fill(f"None with {drawable(', '.join(quiet))}.", 58, break_on_hyphens=False)
+        axes.set_title(text, loc="left", fontsize="small")
+    axes.set_ylim(0, None if drawn else 1)
+    return drawn
+
+
+def _by_span(frame: pd.DataFrame, what: str, told: Callable[[pd.DataFrame], str]) -> Table:
+    """The share ``bad`` of ``n`` by spans of ``at`` (whole numbers), ten of them at most, a column a curve."""
+    if frame.empty:
+        return numbers([], what)
+    several = frame["target"].nunique() > 1
+    keys = ["variant", "target"]
+    labels = [label(row, several) for _, row in frame[keys].drop_duplicates().iterrows()]
+    width = -(-(int(frame["at"].max()) + 1 - int(frame["at"].min())) // N_SPANS)
+    rows = []
+    for _, span in frame.groupby((frame["at"] - frame["at"].min()) // width):
+        row = {what: told(span), **dict.fromkeys(labels, "")}
+        for _, own in span.groupby(keys, observed=True):
+            row[label(own.iloc[0], several)] = percent(own["bad"].sum() / own["n"].sum()) if own["n"].sum() else ""
+        rows.append(row)
+    return numbers(rows, f"share of lookups by {what}")
+
+
+def over_the_run(slices: pd.DataFrame, load: int = 0) -> Figure:
+    """Share of lookups that stalled or failed against time since the run's start, of ``timeline.run_slices``."""
+    figure = new_figure(5.2)
+    axes = figure.subplots()
+    frame = pooled(slices, load).assign(target="all")
+    palette = colours(frame["variant"])
+    drawn = _lines(
+        axes, frame.assign(at=(frame["start_s"] + frame["end_s"]) / 2, share=frame["bad"] / frame["n"]), palette
+    )
+    axes.set_xlim(0, float(frame["end_s"].max()) if len(frame) else 1)
+    _clock_axis(axes)
+    axes.set_ylabel("lookups that stalled or failed, %")
+    name_curves(figure, axes, drawn)
+    worse = spells(frame)
+    went = "; ".join(map(_spell, worse)) or "no configuration went bad for a part of the run only"
+    totals = frame.groupby("variant", sort=False, observed=True)[["n", "bad"]].sum()
+    all_over = "; ".join(f"{name}: {percent(share)}" for name, share in (totals["bad"] / totals["n"]).items())
+    caption = (
+        "How to read it: what happened at one time, to one configuration or to all, stands out there; a level line "
+        "means that time did not matter. A point is a slice of a trial, by the clock; all targets are added up. It "
+        f"does not show what happened between trials. Here: {went}."
+    )
+    alt = f"Share of lookups that stalled or failed, since the run's start. Whole run: {all_over}. Then: {went}."
+    table = _by_span(frame.assign(at=frame["round"]), "round", _rounds_from)
+    return Figure(to_png(figure), alt, caption, table)
+
+
+def _rounds_from(rows: pd.DataFrame) -> str:
+    first, last = rows["at"].min(), rows["at"].max()
+    return f"{first}{'' if first == last else f' to {last}'} (from {_clock(rows['start_s'].min())})"
+
+
+def _clock(seconds: float) -> str:
+    """Time since the run's start: ``"1:20"``, from an hour on ``"2:01:20"``."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def _clock_axis(axes: Axes) -> None:
+    from matplotlib.ticker import MultipleLocator
+
+    end_s = axes.get_xlim()[1]
+    step_s = next((step for step in CLOCK_STEPS_S if end_s / step <= 7), end_s / 7)
+    axes.xaxis.set_major_locator(MultipleLocator(step_s))
+    axes.xaxis.set_major_formatter(lambda value, _: _clock(value))
+    axes.set_xlabel("time since the run's start, min:s" if end_s < 3600 else "time since the run's start, h:min:s")
+
+
+def _spell(spell: Spell) -> str:
+    rounds = f"round {spell.first_round}"
+    if spell.last_round != spell.first_round:
+        rounds = f"rounds {spell.first_round} to {spell.last_round}"
+    return (
+        f"{spell.variant} went bad from {_clock(spell.start_s)} to {_clock(spell.end_s)} ({rounds}): "
+        f"{percent(spell.share)}, else {percent(spell.usual)}"
+    )

@@ -1,0 +1,218 @@
+"""A run to give to others: a redacted copy of its folder, the page of that copy, one archive.
+
+The run's folder is only read. All that is written is looked through once more: while it holds an original, nothing is
+handed out.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import html
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dnslab import files
+from dnslab.errors import NotAble, ProbeFailed, RunExists, RunInvalid, StreamError
+from dnslab.plan.yamltext import read_yaml
+from dnslab.present.report import render
+from dnslab.store import bundle as bundles, stream as records
+from dnslab.store.folder import SCRATCH_PREFIX, RunFolder
+from dnslab.store.redaction import REDACTED, Redactor, StandIns
+
+_STARTED = re.compile(r"\d{8}T\d{6}Z(?=-)")
+_SUFFIXES = (".start.json", ".end.json", ".ground-truth.json", ".dnsr")
+_PICTURE = re.compile(r"data:image/\w+;base64,([A-Za-z0-9+/=]+)")
+#: what is shorter stands in bytes that are no text by chance
+_LEAST_IN_BYTES = 6
+_IN_BYTES = re.compile(rb"[\x20-\x7e]{%d,}" % _LEAST_IN_BYTES)
+#: frames that hold nothing but numbers, and the header, which names libc and machine
+_NAMELESS = (records.MAGIC, b"RECS", b"BEAT", b"CLCK", b"TAIL")
+
+
+class NotRedacted(RunInvalid):
+    """An original would have been left in what was to be handed out; nothing was."""
+
+
+def redacted(run_folder: Path | str, to: Path | str) -> Path:
+    """A copy of a run with stand-ins for all that names somebody's machines, names or people, and equal figures.
+
+    Names looked up are replaced label by label. Times, versions, kernels, resolver options and counters stay. What is
+    derived (page, parquet) is not copied: it is made again from the copy.
+
+    Parameters
+    ----------
+    run_folder
+        The run; only read.
+    to
+        The folder that the copy is made in. It keeps the time of the run's name.
+
+    Returns
+    -------
+    Path
+        The copy.
+
+    Raises
+    ------
+    NotRedacted
+        An original was found in what was written.
+    RunExists
+        A copy is there already.
+    """
+    return _redact(RunFolder(Path(run_folder)), Path(to))[0]
+
+
+def page(run_folder: Path | str, out: Path | None = None) -> Path:
+    """The page of a redacted copy, alone; ``out`` defaults to ``<copy's name>.html`` here. NotRedacted as above."""
+    with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as scratch:
+        place = Path(scratch).resolve()
+        copy, stand_ins = _redact(RunFolder(Path(run_folder)), place)
+        target = out or Path(f"{copy.name}.html")
+        # The executed notebook names the interpreter's and the notebook's own places: it stays behind.
+        text = render(copy, place / "report.html").read_text(encoding="utf-8").replace(f"{place}/", "")
+        pictures = [base64.b64decode(one) for one in _PICTURE.findall(text)]
+        _sweep(stand_ins, target, html.unescape(_PICTURE.sub("", text)), *pictures)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
+    except OSError as error:
+        raise NotAble(f"{target} cannot be written ({error.strerror}): name another place with --out") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return target
+
+
+def bundle(run_folder: Path | str, out: Path | None = None, redact: bool = False) -> Path:
+    """One archive of a run, or of its redacted copy, that ``open_run`` opens; ``out`` defaults to ``<run>.dnslab.zip``.
+
+    Raises
+    ------
+    RunExists
+        There is something at ``out``.
+    NotRedacted
+    """
+    folder = RunFolder(Path(run_folder))
+    if not redact:
+        return bundles.pack(folder, out or Path(f"{folder.path.resolve().name}{bundles.SUFFIX}"))
+    with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as scratch:
+        copy = RunFolder(redacted(folder.path, scratch))
+        return bundles.pack(copy, out or Path(f"{copy.path.name}{bundles.SUFFIX}"))
+
+
+def _redact(folder: RunFolder, to: Path) -> tuple[Path, StandIns]:
+    place = folder.path.resolve()
+    started = _STARTED.match(place.name)
+    copy = to / (f"{started[0]}-{REDACTED}" if started else REDACTED)
+    if copy.exists():
+        raise RunExists(f"{copy} is there already")
+    redactor = Redactor(folder.environment)
+    redactor.stand_ins.note("path", str(place.parent))
+    redactor.stand_ins.note("run", _STARTED.sub("", place.name).lstrip("-"))
+    _go_through(folder, redactor)
+    redactor.texts = True
+    _go_through(folder, redactor)
+    redactor.stand_ins.give_out()
+    temporary = copy.with_name(f".{copy.name}.{os.getpid()}")
+    try:
+        for path, data in _rewritten(folder, redactor):
+            (temporary / path).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / path).write_bytes(data)
+            _sweep(redactor.stand_ins, path, path.as_posix(), *_contents(path, data))
+        RunFolder(temporary)  # a name of very many labels may have become too long to be one
+        temporary.rename(copy)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return copy, redactor.stand_ins
+
+
+def _go_through(folder: RunFolder, redactor: Redactor) -> None:
+    """Let the redactor note what is there."""
+    for _ in _rewritten(folder, redactor):
+        pass
+
+
+def _rewritten(folder: RunFolder, redactor: Redactor) -> Iterator[tuple[Path, bytes]]:
+    """Each file as the copy has it, by its path there."""
+    for path in folder.files():
+        if path.name == "plan.yaml":
+            _, plan = read_yaml(files.text(folder.read_bytes(folder.path / path), path), path.name)
+            data = redactor.data(plan, "plan")
+            yield path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode()
+        elif path.suffix == ".json":
+            content = redactor.data(folder.read(folder.path / path), "file")
+            yield _renamed(path, redactor), (json.dumps(content, indent=1) + "\n").encode()
+        elif redactor.stand_ins.given_out:  # there is nothing to note in a stream
+            with files.open_regular(folder.path / path) as stream:
+                yield _renamed(path, redactor), _nameless(stream.read())
+
+
+def _renamed(path: Path, redactor: Redactor) -> Path:
+    """A trial's files are called by its target."""
+    suffix = next((one for one in _SUFFIXES if path.name.endswith(one)), "")
+    return path.with_name(redactor.target(path.name.removesuffix(suffix)) + suffix) if suffix else path
+
+
+def _nameless(stream: bytes) -> bytes:
+    """A probe's stream up to its last whole frame, as it is: only a refusal is text, and its words are left out."""
+    decoder = records.StreamDecoder()
+    kept, position = [], 0
+    while position + records.FRAME.size <= len(stream):
+        kind, sequence, size, _ = records.FRAME.unpack_from(stream, position)
+        frame = stream[position : position + records.FRAME.size + size]
+        try:
+            whole = list(decoder.feed(frame))
+        except ProbeFailed:
+            kept.append(records.frame(b"FAIL", sequence, b"(its words are left out)"))
+            break
+        except StreamError:
+            break
+        if not whole or kind not in _NAMELESS:
+            break
+        kept.append(frame)
+        position += len(frame)
+    return b"".join(kept)
+
+
+def _contents(path: Path, data: bytes) -> Iterator[str | bytes]:
+    """What a file of the copy says: bytes that are no text, or each text by itself."""
+    if path.suffix == ".dnsr":
+        yield data
+    else:
+        yield from _texts(json.loads(data) if path.suffix == ".json" else yaml.safe_load(data))
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """Every key and every text of JSON or YAML, without the escapes that a name could hide behind."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield str(key)
+            yield from _texts(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _texts(value)
+    elif isinstance(data, str):
+        yield data
+
+
+def _sweep(stand_ins: StandIns, path: Path, *contents: str | bytes) -> None:
+    """NotRedacted where an original is left in texts, or in bytes that are none."""
+    for content in contents:
+        least = _LEAST_IN_BYTES if isinstance(content, bytes) else 0
+        texts = [content] if isinstance(content, str) else map(bytes.decode, _IN_BYTES.findall(content))
+        for text in texts:
+            for start, end, stand_in in stand_ins.found_in(text):
+                if end - start >= least:
+                    raise NotRedacted(
+                        f"{path.name} would still hold {text[start:end]!r} ({stand_in}): nothing was written; "
+                        "please report this, and do not share the run"
+                    )

@@ -1,0 +1,1 @@
+"""The run on disk: the only thing that measuring and reading share."""

@@ -1,0 +1,141 @@
+"""A bundle: one run folder in one archive, and back into a folder for as long as it is read.
+
+A zip with a single folder in it, that of the run, and only files that a run is written as. It comes from others, so
+nothing in it is trusted: all else is refused, and so is what would unpack to more than a stated size.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import tempfile
+import weakref
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from dnslab.errors import NotAble, RunExists, RunInvalid, RunNotFound
+from dnslab.files import MIB, open_regular
+from dnslab.store.folder import SCRATCH_PREFIX, RunFolder, largest
+
+SUFFIX = ".dnslab.zip"
+#: what a bundle may unpack to; a run of 50 million lookups is 2 GB
+MAX_BYTES = 4 << 30
+MAX_FILES = 500_000
+#: by how much more than it takes: a run shrinks to a fourth, its JSON alone to a tenth, repeated bytes to a thousandth
+MAX_RATIO = 100
+#: what any bundle may unpack to, however small it is
+FREE_BYTES = 64 * MIB
+#: zip knows no earlier time; the run's own times are in its files
+_NO_TIME = (1980, 1, 1, 0, 0, 0)
+_SEGMENT = r"[^./\\:\0-\x1f][^/\\:\0-\x1f]*"
+_MEMBER = re.compile(
+    rf"{_SEGMENT}/(plan\.yaml|environment(\.\d+)?\.json"
+    rf"|trials/\d{{4,}}(\.\d+)?/{_SEGMENT}\.(start\.json|end\.json|ground-truth\.json|dnsr))"
+)
+
+
+def pack(folder: RunFolder, out: Path, name: str | None = None) -> Path:
+    """Write the run in ``folder`` to ``out``: equal bytes for an equal run. What is derived is left out.
+
+    Raises
+    ------
+    RunExists
+        There is something at ``out``.
+    NotAble
+        The place cannot be written to.
+    """
+    if out.exists():
+        raise RunExists(f"{out} is there already: name another place with --out")
+    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+    # A folder may be called what no archive can be opened with.
+    root = re.sub(r"[/\\:\0-\x1f]|^\.+", "_", name or folder.path.resolve().name)
+    try:
+        with zipfile.ZipFile(temporary, "x", zipfile.ZIP_DEFLATED) as archive:
+            for path in folder.files():
+                member = zipfile.ZipInfo(f"{root}/{path.as_posix()}", _NO_TIME)
+                member.compress_type, member.external_attr = zipfile.ZIP_DEFLATED, (stat.S_IFREG | 0o644) << 16
+                with open_regular(folder.path / path) as source:
+                    member.file_size = os.fstat(source.fileno()).st_size
+                    with archive.open(member, "w") as target:
+                        shutil.copyfileobj(source, target, 1 << 20)
+        os.link(temporary, out)  # unlike rename, refuses to replace
+    except FileExistsError as error:
+        raise RunExists(f"{out} is there already: name another place with --out") from error
+    except OSError as error:
+        raise NotAble(f"{out} cannot be written ({error.strerror}): name another place with --out") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return out
+
+
+def open_bundle(path: Path) -> RunFolder:
+    """The run in the bundle at ``path``, in a temporary folder that goes when the ``RunFolder`` does.
+
+    Raises
+    ------
+    RunNotFound
+        It is no zip file.
+    RunInvalid
+        It is damaged, holds what is no file of a run, or unpacks to over ``MAX_BYTES``.
+    NotAble
+        There is no room to unpack it.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
+    try:
+        folder = RunFolder(_unpack(path, scratch))
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    weakref.finalize(folder, shutil.rmtree, scratch, ignore_errors=True)
+    return folder
+
+
+def _unpack(path: Path, into: Path) -> Path:
+    if not zipfile.is_zipfile(path):
+        raise RunNotFound(f"{path} is neither a run folder nor a whole bundle of one ({SUFFIX})")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            name = _checked(path, members)
+            for member in members:
+                target = into / member.filename
+                target.parent.mkdir(parents=True, exist_ok=True)
+                # No more comes out than the size it states, and those are counted: zipfile stops there.
+                with archive.open(member) as source, target.open("xb") as file:
+                    shutil.copyfileobj(source, file, 1 << 20)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+        raise RunInvalid(f"the bundle {path} is damaged: {' '.join(str(error).split()) or 'it ends early'}") from error
+    except OSError as error:
+        raise NotAble(f"the bundle {path} cannot be unpacked to {into}: {error.strerror or error}") from error
+    return into / name
+
+
+def _checked(path: Path, members: Sequence[zipfile.ZipInfo]) -> str:
+    """The one folder that all of ``members`` are in; RunInvalid where any is not what a run is written as."""
+    for member in members:
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if not _MEMBER.fullmatch(member.filename) or kind not in (0, stat.S_IFREG):
+            raise RunInvalid(f"the bundle {path} is refused: {member.filename[:200]!r} is no file of a run")
+        if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise RunInvalid(f"the bundle {path} is refused: {member.filename!r} is encrypted or packed another way")
+    names = [member.filename for member in members]
+    roots = {name.partition("/")[0] for name in names}
+    if len(roots) != 1 or len(set(names)) != len(names):
+        raise RunInvalid(f"the bundle {path} is refused: expected one run, each file once")
+    if sum(member.file_size for member in members) > MAX_BYTES or len(members) > MAX_FILES:
+        raise RunInvalid(
+            f"the bundle {path} is refused: it unpacks to over {MAX_BYTES >> 30} GiB or {MAX_FILES:,} files; "
+            "unzip it yourself if you trust it, and open the folder"
+        )
+    for member in members:
+        if member.file_size > largest(member.filename):
+            raise RunInvalid(f"the bundle {path} is refused: {member.filename!r} is larger than any (docs/limits.md)")
+    if sum(member.file_size for member in members) > max(FREE_BYTES, MAX_RATIO * path.stat().st_size):
+        raise RunInvalid(
+            f"the bundle {path} is refused: it unpacks to over {MAX_RATIO} times its size, which no run does"
+        )
+    return roots.pop()

@@ -1,0 +1,438 @@
+"""A run folder: the only thing that measuring and reading share.
+
+::
+
+    results/20261124T101500Z-compare/
+      plan.yaml  environment.json [environment.2.json after a resume]
+      trials/0007/<target>.start.json   written before the load
+      trials/0007/<target>.dnsr         the probe's bytes as they came, append-only
+      trials/0007/<target>.end.json     written after the load; without it the trial was interrupted
+      trials/0007/<target>.ground-truth.json   what an injected fault did; nothing on the reading side opens it
+      trials/0007.2/                    the same trial, measured again by a resume
+
+Each of these is written once, whole or not at all. All else in the folder is derived. A run folder may come from
+anyone: it holds regular files in folders, and is refused where there is a link, a pipe or the like among them. What is
+read back of a file is checked in ``contents``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import secrets
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+from dnslab import files
+from dnslab.errors import InvalidPlan, RunExists, RunInvalid, RunNotFound, StorageFailed, StorageFull
+from dnslab.plan import model as plans
+from dnslab.store import contents
+from dnslab.store.contents import RUN_VERSION
+
+#: begins the name of a temporary folder that a run is unpacked or copied into
+SCRATCH_PREFIX = "dnslab-scratch-"
+_TRIAL = re.compile(r"(\d{4,9})(?:\.(\d{1,4}))?", re.ASCII)
+_ENVIRONMENT = re.compile(r"environment(?:\.(\d{1,4}))?\.json", re.ASCII)
+_ARM_SUFFIXES = (".start.json", ".end.json", ".ground-truth.json", ".dnsr")
+
+
+@contextlib.contextmanager
+def _failures_are_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(f"the disk is full at {path}: free some space") from error
+        raise StorageFailed(f"{path} cannot be written ({error.strerror or error})") from error
+
+
+def resume_command(path: Path) -> str:
+    """The command that goes on with the run at ``path``, as a shell takes it, on one line."""
+    text = str(path)
+    if text.isprintable():
+        return f"`dnslab run --resume {shlex.quote(text)}`"
+    # In quotes a line end would end the message; $'...' is of POSIX.1-2024, and of older shells in use.
+    return f"`dnslab run --resume $'{''.join(map(_escaped, text))}'`"
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable() and character not in "'\\":
+        return character
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))
+
+
+def _temporary(path: Path) -> Path:
+    """A name beside ``path`` that nobody has, and that is not longer than any name may be."""
+    return path.with_name(f".{secrets.token_hex(8)}")
+
+
+def write_once(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` whole or not at all; RunExists when it is there, StorageFull on a full disk."""
+    temporary = _temporary(path)
+    with _failures_are_named(path.parent):
+        try:
+            with temporary.open("x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, path)  # unlike rename, refuses to replace
+        except FileExistsError as error:
+            raise RunExists(f"{path} is there already: nothing is overwritten") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+class Stream:
+    """The raw file of one arm: bytes appended as they came. StorageFull when they cannot be."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with _failures_are_named(path):
+            self._file: IO[bytes] = path.open("xb", buffering=0)
+
+    def append(self, data: bytes) -> None:
+        """Write all of ``data``."""
+        view = memoryview(data)
+        with _failures_are_named(self._path):
+            while view:
+                view = view[self._file.write(view) or 0 :]
+
+    def close(self) -> None:
+        """Flush to the disk and close; may be called twice."""
+        if not self._file.closed:
+            try:
+                with _failures_are_named(self._path):
+                    os.fsync(self._file.fileno())
+            finally:
+                self._file.close()
+
+
+@dataclass(frozen=True)
+class ArmRecord:
+    """What a run folder holds of one trial on one target; ``end`` is None for an interrupted one."""
+
+    number: int
+    attempt: int
+    target: str
+    start: Mapping[str, Any]
+    end: Mapping[str, Any] | None
+    stream: Path
+
+    @property
+    def clocks_ns(self) -> list[tuple[int, int]]:
+        """The run's clock and the wall clock, as read together at the trial's start and at its end."""
+        pairs = [(self.start.get("started_elapsed_ns"), self.start["started_realtime_ns"])]
+        end = self.end or {}
+        pairs.append((end.get("finished_elapsed_ns"), end.get("finished_realtime_ns")))
+        return [
+            (elapsed_ns, wall_ns) for elapsed_ns, wall_ns in pairs if elapsed_ns is not None and wall_ns is not None
+        ]
+
+    @property
+    def status(self) -> str:
+        """``"complete"``, ``"stopped"``, ``"failed"``, or ``"interrupted"`` where the end was never written."""
+        return "interrupted" if self.end is None else str(self.end["status"])
+
+
+class ArmWriter:
+    """Writes what belongs to one trial on one target, each once."""
+
+    def __init__(self, folder: Path, target: str) -> None:
+        self._folder, self._target = folder, target
+        with _failures_are_named(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def _path(self, suffix: str) -> Path:
+        return self._folder / f"{self._target}.{suffix}"
+
+    def start(self, data: Mapping[str, Any]) -> None:
+        """Before the load: configuration as seen, counters."""
+        write_once(self._path("start.json"), _json(data))
+
+    def stream(self) -> Stream:
+        """The raw file, opened for appending."""
+        return Stream(self._path("dnsr"))
+
+    def end(self, data: Mapping[str, Any]) -> None:
+        """After the load: counters, the probe's trailer, status."""
+        write_once(self._path("end.json"), _json(data))
+
+    def ground_truth(self, data: Mapping[str, Any]) -> None:
+        """What the injected fault really did."""
+        write_once(self._path("ground-truth.json"), _json(data))
+
+
+class RunFolder:
+    """An existing run folder. Make a new one with ``create``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.plan = self._read_plan()
+        self.files()  # refuses a folder that holds anything but regular files
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether it goes when this process does, as what a bundle was unpacked to: no later command finds it."""
+        return self.path.parent.name.startswith(SCRATCH_PREFIX)
+
+    def _read_plan(self) -> plans.Plan:
+        path = self.path / "plan.yaml"
+        try:
+            data = files.read_regular(path, files.PLAN_BYTES)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise RunNotFound(f"{self.path} is not a run folder: it has no plan.yaml") from error
+        try:
+            return plans.load(data, str(path))
+        except InvalidPlan as error:
+            raise RunInvalid(str(error)) from error
+
+    @classmethod
+    def create(cls, path: Path, plan: plans.Plan, environment: Mapping[str, Any]) -> RunFolder:
+        """A new run folder at ``path``.
+
+        It appears whole: plan and environment are in it from the first instant on.
+
+        Raises
+        ------
+        RunExists
+            There is something at ``path``.
+        """
+        written = plan.to_yaml()
+        if len(written.encode()) > files.PLAN_BYTES:
+            raise InvalidPlan(f"the plan is larger than {files.PLAN_BYTES // files.MIB} MiB: ask for fewer names")
+        temporary = _temporary(path)
+        with _failures_are_named(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                raise RunExists(f"{path} is there already: give another --out, or go on with {resume_command(path)}")
+            temporary.mkdir()
+            try:
+                write_once(temporary / "plan.yaml", written)
+                write_once(temporary / "environment.json", _json({"version": RUN_VERSION, **environment}))
+                (temporary / "trials").mkdir()
+                temporary.rename(path)
+            except OSError as error:
+                raise RunExists(f"{path} is there already") if path.exists() else error from error
+            finally:
+                for leftover in ("plan.yaml", "environment.json"):
+                    (temporary / leftover).unlink(missing_ok=True)
+                for folder in (temporary / "trials", temporary):
+                    with contextlib.suppress(OSError):
+                        folder.rmdir()
+        return cls(path)
+
+    @classmethod
+    def create_in(cls, results: Path, plan: plans.Plan, environment: Mapping[str, Any]) -> RunFolder:
+        """A new run folder in ``results``, named by the second; where another run has this second, by a later one.
+
+        So two runs that begin at once have a folder each, and the latest is the last by name.
+        """
+        while True:
+            path = new_run_path(results, plan.name)
+            if not any(results.glob(f"{path.name.partition('-')[0]}-*")):
+                with contextlib.suppress(RunExists):
+                    return cls.create(path, plan, environment)
+            time.sleep(0.1)
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep other processes from measuring into this folder meanwhile; RunExists where one does already.
+
+        The kernel frees the folder when this process ends, however it ends.
+        """
+        import fcntl
+
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunExists(f"another dnslab measures into {self.path}: wait until it has ended") from None
+            except OSError:
+                pass  # some network file systems know no locks
+            yield
+        finally:
+            os.close(descriptor)
+
+    def files(self) -> list[Path]:
+        """What was written once, relative to the folder, in order; nothing that is derived.
+
+        Raises
+        ------
+        RunInvalid
+            There is something in the folder that is neither a regular file nor a folder of such.
+        """
+        found = [Path(name) for name in _names(self.path) if name == "plan.yaml" or _ENVIRONMENT.fullmatch(name)]
+        for trial in self._trials():
+            names = [name for name in _names(self.path / "trials" / trial) if _target(name)]
+            found += [Path("trials", trial, name) for name in names]
+        return sorted(found)
+
+    def _trials(self) -> list[str]:
+        """Names of the folders that hold a trial."""
+        trials = self.path / "trials"
+        return [name for name in _names(trials, folders=True) if _TRIAL.fullmatch(name)] if _is_folder(trials) else []
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What the run was measured on, of its first start."""
+        return self._environments()[0]
+
+    def _environments(self) -> list[dict[str, Any]]:
+        numbers = [int(found[1] or 1) for name in _names(self.path) if (found := _ENVIRONMENT.fullmatch(name))]
+        if not numbers:
+            raise RunInvalid(f"{self.path} has no environment.json: it was not written by dnslab, or was changed")
+        paths = [self.path / _environment_name(number) for number in sorted(numbers)]
+        return [contents.read_environment(files.read_regular(path, files.ENVIRONMENT_BYTES), path) for path in paths]
+
+    def add_environment(self, environment: Mapping[str, Any]) -> None:
+        """Note a resume: writes ``environment.N.json``; RunInvalid when kernel or libc differ from the first."""
+        first = self.environment
+        for key in ("kernel", "targets"):
+            if first.get(key) != environment.get(key):
+                raise RunInvalid(f"cannot resume: {key} was {first.get(key)!r}, is now {environment.get(key)!r}")
+        number = len(self._environments()) + 1
+        write_once(self.path / _environment_name(number), _json({"version": RUN_VERSION, **environment}))
+
+    def writer(self, number: int, target: str) -> ArmWriter:
+        """Where trial ``number`` on ``target`` is to be written: a new attempt where an earlier one is there."""
+        last = self._attempts.get(number, 0)
+        while self._trial(number, last + 1).exists():
+            last += 1
+        earlier = (attempt for attempt in range(last, 0, -1) if self._was_begun(number, attempt, target))
+        return ArmWriter(self._trial(number, next(earlier, 0) + 1), target)
+
+    @cached_property
+    def _attempts(self) -> dict[int, int]:
+        """The last attempt of each trial that was there when this run went on."""
+        found: dict[int, int] = {}
+        for name in self._trials():
+            if match := _TRIAL.fullmatch(name):
+                found[int(match[1])] = max(found.get(int(match[1]), 0), int(match[2] or 1))
+        return found
+
+    def _was_begun(self, number: int, attempt: int, target: str) -> bool:
+        """A start.json may be missing where the run died before it."""
+        folder = self._trial(number, attempt)
+        return any((folder / f"{target}{suffix}").exists() for suffix in (".start.json", ".dnsr"))
+
+    def _trial(self, number: int, attempt: int) -> Path:
+        return self.path / "trials" / (f"{number:04d}" + (f".{attempt}" if attempt > 1 else ""))
+
+    def arms(self) -> list[ArmRecord]:
+        """Every trial on every target that was started, in order of number, target, attempt.
+
+        Raises
+        ------
+        RunInvalid
+            Names the file, and the key in it, that does not hold what dnslab writes there.
+        """
+        found = []
+        for trial in self._trials():
+            match = _TRIAL.fullmatch(trial)
+            folder = self.path / "trials" / trial
+            names = set(_names(folder))
+            for target in sorted(name.removesuffix(".start.json") for name in names if name.endswith(".start.json")):
+                if match and target:
+                    end = self._end(folder / f"{target}.end.json") if f"{target}.end.json" in names else None
+                    number, attempt = int(match[1]), int(match[2] or 1)
+                    start = self._start(folder / f"{target}.start.json", number, target)
+                    found.append(ArmRecord(number, attempt, target, start, end, folder / f"{target}.dnsr"))
+        return sorted(found, key=lambda arm: (arm.number, arm.target, arm.attempt))
+
+    def _start(self, path: Path, number: int, target: str) -> dict[str, Any]:
+        """What a start.json holds, once it is known to be of that trial and target, and to fit the plan."""
+        start = contents.read_model(contents.Start, files.read_regular(path, files.START_BYTES), path)
+        if (start["trial"], start["target"]) != (number, target):
+            raise RunInvalid(f"{path} is that of trial {start['trial']} on another target, or of another trial")
+        if start["variant"] not in self.plan.variants or start["load"] >= len(self.plan.loads):
+            raise RunInvalid(f"{path}: its variant or its load is none of the plan's: it was changed, or is damaged")
+        return start
+
+    def _end(self, path: Path) -> dict[str, Any]:
+        return contents.read_model(contents.End, files.read_regular(path, files.END_BYTES), path)
+
+    def last_arms(self) -> list[ArmRecord]:
+        """The last attempt of every trial on every target. Only it counts: a group is measured again as a whole, so
+        that trials which are compared side by side share their minute."""
+        return list({(arm.number, arm.target): arm for arm in self.arms()}.values())
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """All that a JSON file of the run holds, unchecked; RunInvalid where it is none."""
+        return contents.read_object(self.read_bytes(path), path)
+
+    def read_bytes(self, path: Path) -> bytes:
+        """A file of the run but its raw bytes; RunInvalid where it is larger than dnslab writes it."""
+        return files.read_regular(path, largest(path.name))
+
+
+def _names(folder: Path, folders: bool = False) -> list[str]:
+    """What is in ``folder``; RunInvalid unless all of it is regular, and with ``folders`` a folder each."""
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink() or not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+                files.check_regular(Path(entry.path), entry.stat(follow_symlinks=False).st_mode)
+            if entry.is_dir(follow_symlinks=False) == folders:
+                found.append(entry.name)
+    return found
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _target(name: str) -> str:
+    """The target that a file of a trial is of; ``""`` where it is none."""
+    suffix = next((suffix for suffix in _ARM_SUFFIXES if name.endswith(suffix)), None)
+    return "" if suffix is None or name.startswith(".") else name.removesuffix(suffix)
+
+
+def _environment_name(number: int) -> str:
+    return "environment.json" if number == 1 else f"environment.{number}.json"
+
+
+def largest(name: str) -> int:
+    """The most bytes that a file of a run may have, by its name; raw bytes are as many as the load made."""
+    base = name.rpartition("/")[2]
+    if base == "plan.yaml":
+        return files.PLAN_BYTES
+    if _ENVIRONMENT.fullmatch(base):
+        return files.ENVIRONMENT_BYTES
+    if base.endswith(".dnsr"):
+        return sys.maxsize
+    return files.START_BYTES if base.endswith(".start.json") else files.END_BYTES
+
+
+def new_run_path(results: Path, name: str) -> Path:
+    """``results/<UTC time>-<name>``, not yet made."""
+    return results / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
+
+
+def run_paths(results: Path) -> list[Path]:
+    """The run folders under ``results``, the newest last."""
+    return sorted(path.parent for path in results.glob("*/plan.yaml") if not path.parent.name.startswith("."))
+
+
+def latest_run_path(results: Path) -> Path:
+    """The newest run folder under ``results``; RunNotFound when there is none."""
+    runs = run_paths(results)
+    if not runs:
+        raise RunNotFound(f"no run in {results}: make one with `dnslab run`")
+    return runs[-1]

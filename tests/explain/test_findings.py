@@ -1,0 +1,442 @@
+"""findings and validity: the words follow the evidence, and vetoes empty the headline."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dnslab.analyse.dataset import Run, open_run
+from dnslab.analyse.summary import summarise
+from dnslab.explain.findings import Findings, conclude
+from dnslab.explain.validity import find_vetoes
+from dnslab.measure import runner
+from dnslab.plan.model import FaultPlan, Load, Plan, TargetPlan
+from dnslab.present.report import render
+from dnslab.store.stream import FLAG_WARMUP, FLAG_WORKERS_EXHAUSTED, OUTCOME_ABANDONED
+from tests.runs import rows, write_run
+
+VARIANTS = ("baseline", "single-request", "single-request-reopen")
+
+
+def run_with(path: Path, stalls: int, flagged: int, fault: str = "none", rounds: int = 3, **more: Any) -> Run:
+    plan = Plan(variants=VARIANTS, rounds=rounds, loads=(Load(duration_s=1),), fault=FaultPlan.parse(fault))
+    lookups = {}
+    for number in range(1, rounds + 1):
+        made = rows([0.5] * (100 - stalls) + [5004.0] * stalls)
+        made["flags"][100 - flagged :] = 1 if flagged else 0
+        lookups["baseline", "glibc", number] = made
+        for name in VARIANTS[1:]:
+            lookups[name, "glibc", number] = rows([0.8] * 100)
+    return open_run(write_run(path / "run", plan, lookups, **more))
+
+
+def found(run: Run) -> Findings:
+    summary = summarise(run)
+    return conclude(summary, find_vetoes(run, summary))
+
+
+def test_the_race_is_named_by_its_evidence(tmp_path: Path) -> None:
+    said = found(run_with(tmp_path, 5, 5, "race:p=0.05"))
+    assert "pattern of the conntrack race" in said.headline
+    assert "With the fault race:p=0.05 injected" in said.headline
+    assert "single-request and single-request-reopen had none in 300" in said.headline
+    assert any("emulated" in line and "construction" in line for line in said.limits)
+    assert not said.void
+
+
+@pytest.mark.parametrize(
+    ("stalls", "few"),
+    [([9, 0, 0, 8, 0], True), ([4, 3, 3, 4, 3], False), ([9, 30, 20, 24, 33], False), ([0] * 5, False)],
+)
+def test_an_interval_of_few_events_is_said_to_be_one(tmp_path: Path, stalls: list[int], few: bool) -> None:
+    """Seventeen that come in two rounds are not many, seventeen spread evenly need no guess how they come."""
+    plan = Plan(variants=("baseline", "use-vc"), rounds=5, loads=(Load(duration_s=1),))
+    lookups = {("baseline", "glibc", i): rows([0.5] * (1000 - n) + [5004.0] * n) for i, n in enumerate(stalls, 1)}
+    lookups |= {("use-vc", "glibc", i): rows([0.8] * 1000) for i in range(1, 6)}
+    said = found(open_run(write_run(tmp_path / "run", plan, lookups)))
+    line = "Stalls of baseline on glibc (17) came unevenly over the rounds and are worth fewer than 10"
+    assert any(one.startswith(line) for one in said.limits) == few
+    assert any("may end too low" in one for one in said.limits) == few
+
+
+def test_overflow_is_never_called_a_race(tmp_path: Path) -> None:
+    said = found(run_with(tmp_path, 5, 0, "receive-buffer", counters={"server-a.Udp.RcvbufErrors": 30}))
+    text = " ".join([said.headline, *said.evidence, *said.limits])
+    assert "receive buffer" in said.headline
+    assert "race" not in text
+
+
+def test_what_would_show_the_cause_is_named(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline", "use-vc"), rounds=3, loads=(Load(duration_s=1),))
+    made = rows([0.5] * 95 + [5004.0] * 5)
+    made["flags"][95:] = 1
+    lookups = {("baseline", "glibc", n): made for n in (1, 2, 3)} | {
+        ("use-vc", "glibc", n): rows([0.8] * 100) for n in (1, 2, 3)
+    }
+    headline = found(open_run(write_run(tmp_path / "run", plan, lookups))).headline
+    assert "100 % of the stalls lost just one of the two parallel answers, and without single-request" in headline
+    assert "use-vc had none in 300 lookups, with a median changed by +0.3 ms (use-vc)" in headline
+    assert "race" not in headline
+
+
+def test_each_question_has_its_answer(tmp_path: Path) -> None:
+    assert found(run_with(tmp_path, 5, 5, "race:p=0.05")).answers == {
+        "Is it happening?": "Yes, with the fault race:p=0.05 injected: 5 % of baseline's lookups took 4.5 s or more on "
+        "glibc.",
+        "How sure?": "95 % interval 3.05 % to 8.08 %, from 300 lookups in 3 rounds.",
+        "What helps?": "single-request and single-request-reopen: no lookup of 300 or more each took 1 s or more, none "
+        "failed. The race is emulated, and spares most by construction.",
+        "What does it cost?": "Median response time, baseline 0.5 ms: single-request +0.3 (+0.3 to +0.3) to "
+        "single-request-reopen +0.3 (+0.3 to +0.3) ms.",
+        "Why?": "100 % of the stalls lost just one of the two parallel answers and sequential queries lost none, which "
+        "is the pattern of the conntrack race.",
+    }
+
+
+def test_without_a_stall_the_answer_is_a_bound(tmp_path: Path) -> None:
+    answers = found(run_with(tmp_path, 0, 0)).answers
+    assert answers["Is it happening?"].startswith("Not in this run: no baseline lookup took 4.5 s or more on glibc")
+    # 1 - 0.05 ** (1 / 300)
+    assert answers["How sure?"] == "With 95 % confidence under 0.994 % stall, 300 lookups taken as independent."
+    assert answers["What helps?"] == "Nothing can be shown to help: baseline did not stall or fail."
+    assert "Why?" not in answers
+
+
+def compared(path: Path, **variants: Any) -> dict[str, str]:
+    """Answers of a run in which these had the same records in each of three rounds; baseline stalls in 5 %."""
+    made = {
+        "baseline": rows([0.5] * 95 + [5004.0] * 5),
+        **{key.replace("_", "-"): one for key, one in variants.items()},
+    }
+    plan = Plan(variants=tuple(made), rounds=3, loads=(Load(duration_s=1),))
+    lookups = {(name, "glibc", n): one for name, one in made.items() for n in (1, 2, 3)}
+    return dict(found(open_run(write_run(path / "run", plan, lookups))).answers)
+
+
+def test_what_helps_goes_by_the_verdicts(tmp_path: Path) -> None:
+    failing = rows([0.5] * 100)
+    failing["outcome"][:20] = -3
+    answers = compared(
+        tmp_path,
+        use_vc=rows([0.5] * 99 + [5004.0]),
+        no_aaaa=rows([0.5] * 94 + [5004.0] * 6),
+        node_local=failing,
+        single_request=rows([0.5] * 60 + [5004.0] * 40),
+    )
+    assert answers["What helps?"] == (
+        "use-vc: 1 % took 1 s or more. No difference shown: no-aaaa. Worse: single-request. "
+        "Fewer slow but more failed, or the reverse: node-local."
+    )
+    assert answers["What does it cost?"] == "No change of the median shown: use-vc."
+
+
+def test_a_stall_of_another_length_is_no_help(tmp_path: Path) -> None:
+    """What waits 1 s rather than 5 s has as many lookups of 1 s or more."""
+    answers = compared(tmp_path, timeout_1=rows([0.5] * 95 + [1001.0] * 5))
+    assert answers["What helps?"] == "Nothing was shown to help. No difference shown: timeout-1."
+
+
+def test_what_stands_beside_the_figures_stands_in_how_sure(tmp_path: Path) -> None:
+    answers = found(run_with(tmp_path, 5, 5, rounds=2)).answers
+    assert answers["How sure?"] == (
+        "No interval can be given: 200 lookups in 2 rounds, and it takes 3 rounds. Noted: too few rounds."
+    )
+    assert answers["What helps?"] == "Not compared: that takes 3 rounds of both."
+
+
+def test_a_void_run_answers_nothing(tmp_path: Path) -> None:
+    run = run_with(tmp_path, 5, 5)
+    run.arms()[0].stream.with_name("glibc.end.json").unlink()
+    said = found(open_run(run.path))
+    assert said.answers == {}
+    shown = said._repr_html_()
+    expected = "<p class='headline'>No conclusion: this run cannot be relied on.</p><ul class='vetoes'>"
+    assert shown.startswith(f"<div class='mathjax_ignore'>{expected}")
+    assert "%" not in shown
+
+
+@pytest.mark.parametrize(("flagged", "dropped"), [(0, 0), (5, 7), (3, 0)])
+def test_no_cause_without_evidence(tmp_path: Path, flagged: int, dropped: int) -> None:
+    said = found(run_with(tmp_path, 5, flagged, counters={"server-a.Udp.RcvbufErrors": dropped}))
+    assert "cause is not shown" in said.headline
+
+
+@pytest.mark.parametrize(
+    ("exposed", "said"),
+    [
+        (98, "with the warm-up, 15 of 294 exposed pairs (A and AAAA on one new flow) did: 5.1 % (95 % interval 3.1"),
+        (None, "of 299 that opened a new flow, by a model of port reuse, 15 did: 5.02 % (95 % interval 3.06 % to "),
+    ],
+)
+def test_the_race_is_put_against_what_it_can_hit(tmp_path: Path, exposed: int | None, said: str) -> None:
+    evidence = found(run_with(tmp_path, 5, 5, exposed=exposed)).evidence
+    assert any(line.startswith(f"On glibc 15 of baseline's 300 lookups stalled; {said}") for line in evidence)
+    overflow = {"server-a.Udp.RcvbufErrors": 30}
+    other = found(run_with(tmp_path / "other", 5, 0, exposed=exposed, counters=overflow)).evidence
+    assert not any("new flow" in line for line in other)
+
+
+def test_when_stalls_ended_is_said(tmp_path: Path) -> None:
+    (line,) = (one for one in found(run_with(tmp_path, 5, 5)).evidence if "ended" in one)
+    assert line == (
+        "Of baseline's stalls on glibc, 100 % ended at 5 s, to within 0.25 s. At multiples of 5 s, where 10 % would "
+        "end by chance, the resolver asks again, as after a lost packet."
+    )
+    mixed = one_variant(tmp_path / "mixed", rows([0.5] * 80 + [5001.0] * 16 + [10_002.0, 15_003.0, 20_004.0, 6000.0]))
+    (line,) = (one for one in found(mixed).evidence if "ended" in one)
+    assert line.startswith(
+        "Of baseline's stalls on glibc, 80 % ended at 5 s, 5 % at 10 s, 5 % at 15 s, 5 % at other multiples, "
+        "5 % elsewhere, to within 0.25 s."
+    )
+    assert line.endswith("as after a lost packet; elsewhere it waited, as for a slow answer.")
+    slow = found(one_variant(tmp_path / "slow", rows([0.5] * 90 + [6000.0] * 10))).evidence
+    assert any(line.startswith("Of baseline's stalls on glibc, 100 % ended elsewhere, to") for line in slow)
+    few = found(one_variant(tmp_path / "few", rows([0.5] * 99 + [5000.0]))).evidence
+    assert not any("ended" in line for line in few)
+
+
+def test_nothing_stalled(tmp_path: Path) -> None:
+    said = found(run_with(tmp_path, 0, 0))
+    assert said.headline.startswith("No baseline lookup took 4.5 s or more: none of 300")
+    assert "Nor did any of the others" in said.headline
+
+
+def test_missing_trials_void(tmp_path: Path) -> None:
+    run = run_with(tmp_path, 5, 5)
+    run.arms()[0].stream.with_name("glibc.end.json").unlink()
+    said = found(open_run(run.path))
+    assert said.void
+    assert said.headline.startswith("No conclusion")
+    assert "--resume" in said.vetoes[0].advice
+
+
+@pytest.mark.notebook
+def test_the_report_of_a_void_run_says_so_and_names_no_cause(tmp_path: Path) -> None:
+    run = run_with(tmp_path, 5, 5)
+    run.arms()[0].stream.with_name("glibc.end.json").unlink()
+    text = html.unescape(render(run.path).read_text(encoding="utf-8"))
+    assert "No conclusion: this run cannot be relied on" in text
+    assert "trials missing: trial 1 (baseline, round 1, glibc): interrupted" in re.sub("<.*?>", "", text)
+    assert "conntrack race" not in text
+
+
+def names(run: Run) -> set[tuple[str, str]]:
+    return {(veto.name, veto.severity) for veto in find_vetoes(run, summarise(run))}
+
+
+def test_a_sound_run_has_no_veto(tmp_path: Path) -> None:
+    assert names(run_with(tmp_path, 5, 5)) == set()
+
+
+def test_few_rounds_are_noted(tmp_path: Path) -> None:
+    assert names(run_with(tmp_path, 5, 5, rounds=2)) == {("too few rounds", "note")}
+
+
+def test_busy_cpu_voids(tmp_path: Path) -> None:
+    assert ("CPU saturated", "void") in names(run_with(tmp_path, 5, 5, counters={"machine.cpu.idle_ticks": 50}))
+
+
+@pytest.mark.parametrize(("time_wait", "void"), [(20_000, False), (30_000, True), (60_000, True)])
+def test_time_wait_voids(tmp_path: Path, time_wait: int, void: bool) -> None:
+    found = names(run_with(tmp_path, 5, 5, counters={"client.TCP.tw": time_wait}))
+    assert (("ports limited", "void") in found) == void
+
+
+def test_a_closed_loop_out_of_ports_keeps_its_headline(tmp_path: Path) -> None:
+    load = Load(loop="closed", workers=2, duration_s=1)
+    plan = Plan(variants=("baseline", "use-vc"), rounds=3, loads=(load,))
+    made = rows([0.5] * 99 + [5004.0])
+    lookups = {(name, "glibc", n): made for name in plan.variants for n in (1, 2, 3)}
+    run = open_run(write_run(tmp_path / "run", plan, lookups, counters={"client.TCP.tw": 60_000}))
+    assert ("ports limited", "note") in names(run)
+    said = found(run)
+    assert not said.void
+    assert "In a closed loop shares count workers, not faults. Noted: ports limited" in said.answers["How sure?"]
+    assert said.answers["What helps?"] == "Not compared: the load is a closed loop."
+    assert said.answers["What does it cost?"] == "Not compared."
+
+
+def one_variant(path: Path, made: Any) -> Run:
+    plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
+    return open_run(write_run(path / "run", plan, {("baseline", "glibc", n): made for n in (1, 2, 3)}))
+
+
+def test_a_late_generator_voids(tmp_path: Path) -> None:
+    made = rows([0.5] * 100)
+    made["intended_ns"][50:] -= 20_000_000
+    assert ("generator too slow", "void") in names(one_variant(tmp_path, made))
+
+
+def test_one_trouble_in_many_rows_is_one_veto(tmp_path: Path) -> None:
+    """The worst row tells of it."""
+    late, later = rows([0.5] * 100), rows([0.5] * 100)
+    late["intended_ns"][90:] -= 20_000_000
+    later["intended_ns"][50:] -= 20_000_000
+    plan = Plan(variants=("baseline", "use-vc"), rounds=3, loads=(Load(duration_s=1),))
+    lookups = {("baseline", "glibc", n): late for n in (1, 2, 3)} | {("use-vc", "glibc", n): later for n in (1, 2, 3)}
+    run = open_run(write_run(tmp_path / "run", plan, lookups))
+    (veto,) = (one for one in find_vetoes(run, summarise(run)) if one.name == "generator too slow")
+    assert veto.seen == "use-vc on glibc: 50.0% of lookups started over 10 ms late, and so 1 more"
+    assert found(run).headline.count("generator too slow") == 1
+
+
+def test_lateness_with_all_workers_inside_is_another_thing(tmp_path: Path) -> None:
+    made = rows([0.5] * 100)
+    made["intended_ns"][50:] -= 20_000_000
+    made["flags"][50:] = FLAG_WORKERS_EXHAUSTED
+    found_names = names(one_variant(tmp_path, made))
+    assert ("workers exhausted", "void") in found_names
+    assert ("generator too slow", "void") not in found_names
+
+
+@pytest.mark.parametrize("last", [0, 10])
+def test_lost_exposure_voids(tmp_path: Path, last: int) -> None:
+    run = one_variant(tmp_path, rows([0.5] * 100))
+    for arm, exposed in zip(run.arms(), (90, 80, last), strict=True):
+        path = arm.stream.with_name("glibc.end.json")
+        path.write_text(json.dumps({**json.loads(path.read_text()), "exposed_counted": exposed}))
+    assert ("exposure lost", "void") in names(open_run(run.path))
+
+
+def test_the_headline_speaks_of_the_target_that_is_worst(tmp_path: Path) -> None:
+    """A cause may be one node's own; musl comes after glibc, on which every configuration applies."""
+    plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
+    good, bad = rows([0.5] * 100), rows([0.5] * 95 + [5004.0] * 5)
+    lookups = {("baseline", "glibc", n): good for n in (1, 2, 3)} | {("baseline", "musl", n): bad for n in (1, 2, 3)}
+    said = found(open_run(write_run(tmp_path / "one", plan, lookups)))
+    assert said.headline.startswith("5 % (")
+    assert "of baseline's lookups took 2.25 s or more on musl" in said.headline
+    assert "Baseline stalled on 1 of 2 targets: musl 5 %; on the other 1 none." in said.evidence
+    worse = rows([0.5] * 90 + [5004.0] * 10)
+    both = lookups | {("baseline", "musl", n): worse for n in (1, 2, 3)} | {("baseline", "glibc", 1): bad}
+    said = found(open_run(write_run(tmp_path / "two", plan, both)))
+    assert "took 4.5 s or more on glibc" in said.headline
+    assert "Baseline stalled on 2 of 2 targets: musl 10 %, glibc 1.67 %." in said.evidence
+
+
+@pytest.mark.parametrize(
+    ("veto", "severity", "change"),
+    [
+        ("clocks uncertain", "note", {"clock": {"error_ns": 80_000_000}}),
+        ("lookups given up", "note", {"trailer": {"n_records": 100, "blocked_ns": 0, "n_abandoned": 2}}),
+    ],
+)
+def test_what_an_end_says(tmp_path: Path, veto: str, severity: str, change: dict[str, Any]) -> None:
+    run = one_variant(tmp_path, rows([0.5] * 100))
+    assert veto not in {name for name, _ in names(run)}
+    path = run.arms()[1].stream.with_name("glibc.end.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    assert (veto, severity) in names(open_run(run.path))
+
+
+@pytest.mark.parametrize(("replaced", "lost"), [(2, 1), (3, 0)])
+def test_workers_that_were_not_replaced_void(tmp_path: Path, replaced: int, lost: int) -> None:
+    """Three were given up before the load was over (1.5 s with the warm-up), one of them in the warm-up; one after."""
+    made = rows([0.5] * 96 + [300.0] * 4)
+    made["outcome"][96:] = OUTCOME_ABANDONED
+    made["start_ns"][96:] = made["intended_ns"][96:] = [1e8, 5e8, 1.1e9, 1.4e9]
+    made["end_ns"][96:] = made["start_ns"][96:] + 300_000_000
+    made["flags"][96] = FLAG_WARMUP
+    run = one_variant(tmp_path, made)
+    path = run.arms()[1].stream.with_name("glibc.end.json")
+    for arm in run.arms():
+        end = arm.stream.with_name("glibc.end.json")
+        told = json.loads(end.read_text())
+        n_replaced = replaced if end == path else 3
+        end.write_text(json.dumps({**told, "trailer": {**told["trailer"], "n_abandoned": 4, "n_replaced": n_replaced}}))
+    run = open_run(run.path)
+    vetoes = {veto.name: veto for veto in find_vetoes(run, summarise(run))}
+    assert ("workers lost" in vetoes) == bool(lost)
+    if lost:
+        assert vetoes["workers lost"].severity == "void"
+        assert vetoes["workers lost"].seen.startswith("baseline on glibc, round 2: 1 workers stayed inside")
+        assert found(run).headline.startswith("No conclusion: this run cannot be relied on. workers lost")
+
+
+def test_a_client_that_changed_voids(tmp_path: Path) -> None:
+    run = one_variant(tmp_path, rows([0.5] * 100))
+    path = run.arms()[2].stream.with_name("glibc.start.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "libc_version": "2.41"}))
+    assert ("mixed clients", "void") in names(open_run(run.path))
+
+
+@pytest.mark.parametrize(("early_ms", "noted"), [(1.0, False), (2.0, True)])
+def test_a_slow_beginning_is_noted(tmp_path: Path, early_ms: float, noted: bool) -> None:
+    found_names = names(one_variant(tmp_path, rows([early_ms] * 20 + [0.9] * 80)))
+    assert (("warm-up not settled", "note") in found_names) == noted
+
+
+@pytest.mark.parametrize(("per_round", "noted"), [([5, 5, 6, 5, 4, 5, 5], False), ([2, 4, 6, 8, 10, 12, 14], True)])
+def test_a_drift_is_noted(tmp_path: Path, per_round: list[int], noted: bool) -> None:
+    plan = Plan(variants=("baseline",), rounds=len(per_round), loads=(Load(duration_s=1),))
+    lookups = {
+        ("baseline", "glibc", number): rows([0.5] * (100 - stalls) + [5004.0] * stalls)
+        for number, stalls in enumerate(per_round, 1)
+    }
+    run = open_run(write_run(tmp_path / "run", plan, lookups))
+    assert (("drift over the run", "note") in names(run)) == noted
+
+
+def by_name(first_ms: float, again_ms: float, n_first: int, n_again: int) -> Any:
+    """Lookups of ``n_first`` names, each once, then of the same names again."""
+    made = rows([first_ms] * n_first + [again_ms] * n_again)
+    made["name"] = np.arange(n_first + n_again) % n_first
+    return made
+
+
+WARM = by_name(0.5, 0.5, 30, 70)
+
+
+@pytest.mark.parametrize(
+    ("base", "other", "severity"),
+    [
+        (WARM, by_name(0.8, 0.4, 30, 70), "note"),  # colder than baseline's
+        (by_name(0.8, 0.4, 30, 70), WARM, "note"),  # warmer
+        (WARM, by_name(0.8, 0.4, 60, 40), "void"),  # so that its median is that of an empty cache
+        (WARM, by_name(0.5, 0.4, 30, 70), None),
+        (by_name(0.8, 0.4, 30, 70), by_name(0.7, 0.3, 30, 70), None),  # both cold
+        (WARM, by_name(0.8, 0.4, 10, 90), None),  # too few names to say
+        (WARM, by_name(0.8, 0.4, 90, 10), None),  # too few asked again
+    ],
+)
+def test_caches_that_were_not_equally_warm(tmp_path: Path, base: Any, other: Any, severity: str | None) -> None:
+    plan = Plan(variants=("baseline", "use-vc"), rounds=3, loads=(Load(duration_s=1),))
+    lookups = {("baseline", "glibc", n): base for n in (1, 2, 3)} | {("use-vc", "glibc", n): other for n in (1, 2, 3)}
+    many = {"names": [f"n{i}.any.cluster.local." for i in range(100)], "expected": [[1, 1]] * 100}
+    run = open_run(write_run(tmp_path / "run", plan, lookups, start_changes=many))
+    assert dict(names(run)).get("cache warmth unequal") == severity
+
+
+def test_one_round_with_a_cold_cache_is_chance(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline", "use-vc"), rounds=5, loads=(Load(duration_s=1),))
+    lookups = {(variant, "glibc", n): WARM for variant in plan.variants for n in range(1, 6)}
+    lookups["use-vc", "glibc", 2] = by_name(50.0, 0.4, 30, 70)
+    many = {"names": [f"n{i}.any.cluster.local." for i in range(30)], "expected": [[1, 1]] * 30}
+    run = open_run(write_run(tmp_path / "run", plan, lookups, start_changes=many))
+    assert "cache warmth unequal" not in dict(names(run))
+
+
+@pytest.mark.verify
+@pytest.mark.alone
+@pytest.mark.lab
+@pytest.mark.parametrize(("warmup_s", "noted"), [(0.0, True), (0.6, False)])
+def test_a_node_local_cache_has_to_be_warm(tmp_path: Path, warmup_s: float, noted: bool) -> None:
+    """The cache of each trial is new: what the warm-up did not ask for, it asks its upstream, over TCP."""
+    load = Load(rate_per_s=200, duration_s=0.6, warmup_s=warmup_s)
+    plan = Plan(
+        names=tuple(f"n{i}.any.cluster.local." for i in range(40)),
+        targets=(TargetPlan(name="glibc"),),
+        variants=("baseline", "node-local"),
+        rounds=9,
+        loads=(load,),
+    )
+    run = open_run(runner.run(plan, tmp_path / "run"))
+    summary = summarise(run)
+    print([(arm["variant"], arm["first_ms"], arm["again_ms"]) for arm in summary.arms])
+    assert ("cache warmth unequal" in {veto.name for veto in find_vetoes(run, summary)}) == noted

@@ -1,0 +1,355 @@
+"""The node-local cache: its manifest, put on a cluster, asked, detected and taken away without a trace.
+
+On the test cluster its image is a stand-in: what is shown is shown for the manifest and the way queries take.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dnslab.analyse.dataset import open_run
+from dnslab.analyse.summary import summarise
+from dnslab.analyse.timeline import pooled, run_slices, spells
+from dnslab.errors import UsageError
+from dnslab.explain.validity import find_vetoes
+from dnslab.measure import runner
+from dnslab.plan import model as plan
+from dnslab.present.plots.times import over_the_run
+
+pytest.importorskip("kubernetes")
+
+from dnslab.measure.kubernetes.api.client import Client, connect
+from dnslab.measure.kubernetes.api.objects import create, listed, nodes
+from dnslab.measure.kubernetes.node_cache.detect import Detection, find_dns, status
+from dnslab.measure.kubernetes.node_cache.install import iptables_rules, remove
+from dnslab.measure.kubernetes.node_cache.manifest import image_with_tag, node_cache_manifest
+
+IMAGE = "dnslab.test/coredns:1"
+NETNS = sorted(Path("/run/netns").glob("dlc-n*"))
+
+
+ASKING = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "asking"},
+    "spec": {
+        "terminationGracePeriodSeconds": 0,
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["169.254.20.10"]},
+        "containers": [{"name": "app", "image": "dnslab.test/glibc:1", "imagePullPolicy": "IfNotPresent"}],
+    },
+}
+
+
+def parts(manifest: str) -> dict[str, Any]:
+    return {one["kind"]: one for one in yaml.safe_load_all(manifest)}
+
+
+def test_the_manifest() -> None:
+    made = parts(node_cache_manifest("r.test/node-cache:1", ["169.254.20.10", "10.96.0.10"], "k8s.test"))
+    pod = made["DaemonSet"]["spec"]["template"]["spec"]
+    cache = pod["containers"][0]
+    assert cache["image"] == "r.test/node-cache:1"
+    assert cache["args"][:2] == ["-localip", "169.254.20.10,10.96.0.10"]
+    assert (pod["hostNetwork"], pod["dnsPolicy"], pod["priorityClassName"]) == (True, "Default", "system-node-critical")
+    assert cache["readinessProbe"]["httpGet"] == {"host": "169.254.20.10", "path": "/health", "port": 8080}
+    assert all(one["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "dnslab" for one in made.values())
+    servers = re.findall(r"(?ms)^(\S+):53 \{\n(.*?)^\}", made["ConfigMap"]["data"]["Corefile"])
+    assert [zone for zone, _ in servers] == ["k8s.test", "in-addr.arpa", "ip6.arpa", "."]
+    assert all("    bind 169.254.20.10 10.96.0.10\n" in text for _, text in servers)
+    assert ["force_tcp" in text for _, text in servers] == [True, True, True, False]
+    assert "success 9984 30\n        denial 9984 5\n" in servers[0][1]
+    assert ["cache 30\n" in text for _, text in servers] == [False, True, True, True]
+    assert ["health 169.254.20.10:8080" in text for _, text in servers] == [True, False, False, False]
+
+
+def test_other_addresses_and_images() -> None:
+    assert "health [fd00::10]:8080" in node_cache_manifest("a:1", ["fd00::10"], "cluster.local")
+    for wrong in (["127.0.0.1"], ["cache"], [], ["169.254.20.10", "fd00::10"]):
+        with pytest.raises(UsageError):
+            node_cache_manifest("a:1", wrong, "cluster.local")
+    assert image_with_tag("r.test:5000/node-cache") == "r.test:5000/node-cache:1.26.8"
+    assert image_with_tag("r.test:5000/node-cache:1.23") == "r.test:5000/node-cache:1.23"
+    assert image_with_tag("node-cache@sha256:00") == "node-cache@sha256:00"
+
+
+def test_only_the_rules_of_the_cache_are_deleted() -> None:
+    """As iptables-save writes them: NOTRACK is CT --notrack in newer ones."""
+    saved = """\
+*raw
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -d 169.254.20.10/32 -p udp -m udp --dport 53 -j NOTRACK
+-A PREROUTING -d 10.0.0.1/32 -p udp -m udp --dport 53 -j NOTRACK
+-A OUTPUT -s 10.96.0.10/32 -p tcp -m tcp --sport 53 -j CT --notrack
+COMMIT
+*nat
+-A KUBE-SERVICES -d 10.96.0.10/32 -p udp -m comment --comment "kube-system/kube-dns:dns" -j KUBE-SVC-TCOU7JCQXEZGVUNU
+COMMIT
+*filter
+-A INPUT -d 169.254.20.10/32 -p tcp -m tcp --dport 53 -j ACCEPT
+-A INPUT -d 169.254.20.10/32 -p tcp -m tcp --dport 53 -j DROP
+COMMIT
+"""
+    found = [" ".join(rule) for rule in iptables_rules(saved, ["169.254.20.10", "10.96.0.10"])]
+    assert found == [
+        "-t raw -D PREROUTING -d 169.254.20.10/32 -p udp -m udp --dport 53 -j NOTRACK",
+        "-t raw -D OUTPUT -s 10.96.0.10/32 -p tcp -m tcp --sport 53 -j CT --notrack",
+        "-t filter -D INPUT -d 169.254.20.10/32 -p tcp -m tcp --dport 53 -j ACCEPT",
+    ]
+
+
+# ---- on a cluster
+
+
+def dnslab(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from dnslab.cli import main; main()", "node-cache", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, stdin=subprocess.DEVNULL)
+
+
+def in_node(netns: Path, *command: str) -> str:
+    done = subprocess.run(
+        ["nsenter", f"--net={netns}", *command], capture_output=True, text=True, timeout=10, check=False
+    )
+    return done.stdout
+
+
+def traces() -> list[str]:
+    """What a cache leaves in the nodes' network namespaces."""
+    found = []
+    for netns in NETNS:
+        found += [f"{netns.name} interface"] if in_node(netns, "ip", "link", "show", "nodelocaldns") else []
+        found += [f"{netns.name} rules"] if "node_local" in in_node(netns, "nft", "list", "tables") else []
+    return found
+
+
+def ours(client: Client) -> list[str]:
+    """What is left in kube-system with dnslab's label."""
+    kinds = ("ConfigMap", "Service", "ServiceAccount", "Pod", "DaemonSet")
+    found = (
+        one for kind in kinds for one in listed(client, kind, "kube-system", "app.kubernetes.io/managed-by=dnslab")
+    )
+    return [one["metadata"]["name"] for one in found]
+
+
+@pytest.fixture
+def client(cluster: None) -> Client:
+    return connect()
+
+
+@pytest.fixture
+def no_cache_after(client: Client) -> Iterator[None]:
+    yield
+    for _ in remove(client, IMAGE, ["169.254.20.10"]):
+        pass
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("no_cache_after")
+@pytest.mark.alone
+def test_install_status_remove(client: Client, namespace: str) -> None:
+    """The whole way, by the commands; the killed stand-in leaves interface and rules, which remove takes away."""
+    if not NETNS:
+        pytest.skip("looks into the nodes' network namespaces, which this cluster does not have here")
+    assert status(client).state == "absent"
+    asked = dnslab("install", "--image", IMAGE)
+    assert (asked.returncode, asked.stderr.count("\n")) == (2, 1)
+    assert "takes --yes" in asked.stderr
+    assert "+kind: DaemonSet" in asked.stdout
+    assert status(client).state == "absent"
+
+    n_nodes = len(nodes(client))
+    done = dnslab("install", "--image", IMAGE, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"cluster: {client}\n")
+    assert done.stdout.count("kubernetes.default.svc.cluster.local. has 1 A and 0 AAAA") == n_nodes
+    assert len(traces()) == 2 * n_nodes
+
+    seen = dnslab("status").stdout
+    assert "kube-dns: 10.96.0.10, zone cluster.local" in seen
+    assert "node-local cache: detected on 169.254.20.10, not on the cluster IP" in seen
+    assert f"DaemonSet kube-system/node-local-dns ({IMAGE}) on 169.254.20.10: ready, {n_nodes} of {n_nodes}" in seen
+    assert status(client, node=nodes(client)[0][0]).state == "detected"
+    assert status(client, node="elsewhere").state == "absent"
+    again = dnslab("install", "--image", IMAGE)  # nothing to change, nothing to ask
+    assert again.returncode == 0, again.stderr
+    assert "nothing to change" in again.stdout
+
+    create(client, ASKING, namespace)
+    gone = dnslab("remove", "--yes")
+    assert gone.returncode == 0, gone.stderr
+    assert f"pods whose dnsConfig names it, and which will have no DNS: {namespace}/asking\n" in gone.stdout
+    assert traces() == []
+    assert status(client).state == "absent"
+    assert ours(client) == []
+    assert "no node-local cache of dnslab's is there" in dnslab("remove", "--yes").stdout
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("no_cache_after")
+@pytest.mark.verify
+@pytest.mark.alone
+def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str, tmp_path: Path) -> None:
+    done = dnslab("install", "--image", IMAGE, "--yes")
+    assert done.returncode == 0, done.stderr
+    wanted = plan.Plan(
+        backend="kubernetes",
+        cluster=plan.ClusterPlan(namespace=namespace, images=("dnslab.test/glibc:1",)),
+        variants=("baseline", "node-local"),
+        loads=(plan.Load(rate_per_s=30, duration_s=4),),
+        names=("kubernetes.default",),
+        rounds=5,
+        deadline_s=1.0,
+    )
+    killed_ns: list[int] = []
+
+    def kill_in_round_three(progress: runner.Progress) -> None:
+        if killed_ns or progress.n_done < 4 or not any(arm.heartbeat for arm in progress.running):
+            return
+        client.apps().delete_namespaced_daemon_set("node-local-dns", "kube-system")
+        client.core().delete_collection_namespaced_pod(
+            "kube-system", label_selector="k8s-app=node-local-dns", grace_period_seconds=0
+        )
+        killed_ns.append(time.time_ns())
+
+    run = open_run(runner.run(wanted, tmp_path / "run", on_progress=kill_in_round_three))
+    slices = run_slices(run)
+    (spell,) = spells(pooled(slices, 0))
+    began_s = min(arm.start["started_realtime_ns"] for arm in run.arms()) / 1e9
+    assert (spell.variant, spell.first_round, spell.last_round) == ("node-local", 3, 5)
+    assert abs(began_s + spell.start_s - killed_ns[0] / 1e9) < 3
+    assert spell.share > 0.9
+    assert "node-local went bad from" in over_the_run(slices).alt
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("no_cache_after")
+@pytest.mark.verify
+@pytest.mark.alone
+def test_an_image_that_is_not_to_be_had(client: Client) -> None:
+    done = dnslab("install", "--image", "dnslab.test/nothing:1", "--yes")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert re.search(r"the cache does not start on \S+: (ErrImagePull|ImagePullBackOff)", done.stderr)
+    assert status(client).state == "unknown"
+    gone = dnslab("remove", "--yes")  # what that image left on a node, only an image that starts there can tell
+    assert (gone.returncode, gone.stderr.count("\n")) == (3, 1)
+    assert "not known to be clean: " in gone.stderr
+    assert ours(client) == []
+
+
+def daemon_set(name: str, *arguments: str) -> dict[str, Any]:
+    """As kubespray labels one; its pods only sleep, for detection reads what is configured and whether it is ready."""
+    labels = {"k8s-app": "nodelocaldns"}
+    container = {
+        "name": "node-cache",
+        "image": "dnslab.test/glibc:1",
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/sh", "-c", "sleep 600", "sh", *arguments],
+    }
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": labels}, "template": template},
+    }
+
+
+@pytest.mark.cluster
+@pytest.mark.alone
+def test_a_cache_of_others_is_told_and_left_alone(client: Client, namespace: str) -> None:
+    """One that owns the cluster IP makes the baseline node-local."""
+    wait_for(client, "absent")
+    create(client, daemon_set("nodelocaldns", "-localip", "169.254.25.10,10.96.0.10"), namespace)
+    detection = wait_for(client, "detected")
+    assert detection.addresses == ("169.254.25.10", "10.96.0.10")
+    assert detection.owns_cluster_ip is True
+    assert "the baseline is node-local already" in detection.lines[0]
+    assert detection.evidence[0].startswith(f"DaemonSet {namespace}/nodelocaldns")
+    refused = dnslab("install", "--image", IMAGE, "--yes")
+    assert refused.returncode == 2
+    assert f"a node-local cache is there already, DaemonSet {namespace}/nodelocaldns" in refused.stderr
+
+
+@pytest.mark.cluster
+@pytest.mark.alone
+def test_a_baseline_that_is_node_local_is_labelled(client: Client, namespace: str, tmp_path: Path) -> None:
+    """And compared with what asks CoreDNS past the cache, by the Service that the cache asks."""
+    wait_for(client, "absent")
+    wanted = plan.Plan(
+        backend="kubernetes",
+        cluster=plan.ClusterPlan(namespace=namespace, images=("dnslab.test/glibc:1",)),
+        variants=("baseline", "cluster-dns-direct"),
+        loads=(plan.Load(rate_per_s=20, duration_s=2),),
+        names=("kubernetes.default",),
+        rounds=1,
+    )
+    with pytest.raises(UsageError, match="kube-system/kube-dns-upstream, which comes with a node-local cache"):
+        runner.run(wanted, tmp_path / "none")
+    create(client, daemon_set("nodelocaldns", "-localip", "169.254.25.10,10.96.0.10"), namespace)
+    ports = [{"name": "dns", "port": 53, "protocol": "UDP"}]
+    service = {"metadata": {"name": "kube-dns-upstream"}, "spec": {"selector": {"k8s-app": "kube-dns"}, "ports": ports}}
+    made = client.core().create_namespaced_service("kube-system", service)
+    try:
+        wait_for(client, "detected")
+        run = open_run(runner.run(wanted, tmp_path / "run"))
+    finally:
+        client.core().delete_namespaced_service("kube-dns-upstream", "kube-system")
+    assert [arm.status for arm in run.arms()] == ["complete", "complete"]
+    summary = summarise(run)
+    notes = [veto for veto in find_vetoes(run, summary) if veto.name == "baseline is node-local already"]
+    assert f"DaemonSet {namespace}/nodelocaldns" in notes[0].seen
+    asked = {arm.start["variant"]: arm.start["resolv_conf"] for arm in run.arms()}
+    assert f"nameserver {made.spec.cluster_ip}\n" in asked["cluster-dns-direct"]
+    assert "nameserver 10.96.0.10\n" in asked["baseline"]
+    direct = summary.row("cluster-dns-direct")
+    assert direct
+    assert direct["failed"] == 0
+
+
+def wait_for(client: Client, state: str) -> Detection:
+    deadline_s = time.monotonic() + 60
+    while (found := status(client)).state != state:
+        assert time.monotonic() < deadline_s, found
+        time.sleep(0.5)
+    return found
+
+
+@pytest.mark.cluster
+def test_what_is_denied_is_unknown(client: Client, namespace: str) -> None:
+    """A service account without rights: nothing is guessed, each denial is a line."""
+    core = client.core()
+    core.create_namespaced_service_account(namespace, {"metadata": {"name": "nobody"}})
+    asked = core.create_namespaced_service_account_token("nobody", namespace, {"spec": {"expirationSeconds": 600}})
+    configuration = connect().configuration
+    configuration.refresh_api_key_hook = None  # it would bring the kubeconfig's token back
+    configuration.api_key = {"authorization": f"Bearer {asked.status.token}"}
+    nobody = dataclasses.replace(client, configuration=configuration)
+    dns = find_dns(nobody)
+    assert (dns.address, dns.proxy_mode) == ("CLUSTER-DNS-IP", "unknown")
+    assert [line.partition(":")[0] for line in dns.denied] == [
+        "cannot read Service kube-system/kube-dns",
+        "cannot read ConfigMap kube-system/coredns",
+        "cannot read ConfigMap kube-system/kube-proxy",
+    ]
+    blind = status(nobody)
+    assert blind.state == "unknown"
+    assert [line.partition(":")[0] for line in blind.unknown] == [
+        "cannot list DaemonSets in all namespaces",
+        "cannot list CiliumLocalRedirectPolicies",
+    ]
+    told = status(nobody, resolv_conf="nameserver 169.254.25.10\n")
+    assert (told.state, told.addresses, told.owns_cluster_ip) == ("detected", ("169.254.25.10",), None)
+    assert status(nobody, resolv_conf="nameserver 169.254.169.253\n").state == "unknown"  # a cloud's own resolver

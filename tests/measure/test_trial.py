@@ -1,0 +1,67 @@
+"""trial: what start.json says and what the probe is asked, from plan and facts alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dnslab.errors import UsageError
+from dnslab.measure.protocol import Expected, TargetFacts
+from dnslab.measure.trial import describe, make_job
+from dnslab.plan.model import Load, Plan, Trial
+
+CONF = "nameserver 10.96.0.10\nsearch default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"
+EXPECTED = {"kubernetes.default": Expected("kubernetes.default.svc.cluster.local.", 1, 1)}
+
+
+def facts(**changes: Any) -> TargetFacts:
+    values = {"libc": "glibc", "libc_version": "2.36", "means": "file", "resolv_conf": CONF, "kernel": "Linux 6.1"}
+    return TargetFacts(**{**values, **changes})
+
+
+def described(variant: str, seen: TargetFacts, number: int = 1, **plan: Any) -> tuple[dict[str, Any], Any]:
+    whole = Plan(variants=(variant,), **plan)
+    trial = Trial(number, 1, 1, variant, 0, ("a",))
+    about = describe(whole, trial, "a", seen, EXPECTED)
+    return about, make_job(whole, trial, seen, about)
+
+
+@pytest.mark.parametrize(
+    ("libc", "conf", "stall_ms", "deadline_s"),
+    [
+        # three rounds of two 5 s waits at most for each of four names, and 1 s to spare
+        ("glibc", CONF, 4500.0, 61.0),
+        ("glibc", CONF.replace("ndots:5", "ndots:5 timeout:1 attempts:3"), 900.0, 13.0),
+        ("glibc", CONF.replace("ndots:5", "ndots:5 use-vc"), 4500.0, 61.0),
+        ("musl", CONF, 2250.0, 21.0),
+    ],
+)
+def test_stall_and_deadline_follow_the_resolver(libc: str, conf: str, stall_ms: float, deadline_s: float) -> None:
+    about, job = described("baseline", facts(libc=libc, resolv_conf=conf))
+    assert (about["stall_ms"], about["deadline_s"], about["n_candidates"]) == (stall_ms, deadline_s, 4)
+    assert (job.stall_ms, job.deadline_s) == (stall_ms, deadline_s)
+
+
+def test_absolute_asks_for_what_baseline_resolved_to() -> None:
+    about, job = described("absolute", facts())
+    assert job.entries == (b"kubernetes.default.svc.cluster.local.",)
+    assert about["n_candidates"] == 1
+
+
+def test_by_file_nothing_is_patched_and_inside_a_process_all_is() -> None:
+    assert described("single-request", facts())[1].patch is None
+    patch = described("single-request", facts(means="_res", extra={"nameserver_port": 5353}))[1].patch
+    assert (patch.options, patch.ndots, patch.nameserver) == ({"single-request"}, 5, ("10.96.0.10", 5353))
+
+
+def test_each_arm_has_arrivals_of_its_own_and_the_same_each_time() -> None:
+    seeds = [described("baseline", facts(), number, seed=seed)[1].seed for number in (1, 2) for seed in (1, 2**62)]
+    assert len(set(seeds)) == 4
+    assert all(0 <= seed < 2**64 for seed in seeds)
+    assert described("baseline", facts(), 2, seed=1)[1].seed == seeds[2]
+
+
+def test_the_wire_engine_needs_a_nameserver() -> None:
+    with pytest.raises(UsageError, match="names no nameserver"):
+        described("baseline", facts(resolv_conf=""), loads=(Load(engine="wire"),))

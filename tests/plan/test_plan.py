@@ -1,0 +1,127 @@
+"""plan: YAML both ways, errors with their line, trials in order."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import pytest
+from hypothesis import given, strategies as st
+
+from dnslab.errors import DnslabError, InvalidName, InvalidPlan, UnknownVariant, UsageError
+from dnslab.plan.model import FaultPlan, Load, Plan, TargetInfo, TargetPlan, describe, load, not_applicable, trials
+from dnslab.plan.variants import BUILT_IN
+
+GLIBC = TargetInfo("glibc", "glibc", "2.36")
+MUSL = TargetInfo("musl", "musl", "1.2.3")
+
+_plans = st.builds(
+    Plan,
+    variants=st.lists(st.sampled_from(sorted(BUILT_IN)), min_size=1, max_size=6, unique=True).map(tuple),
+    rounds=st.integers(1, 7),
+    schedule=st.none() | st.sampled_from(["side-by-side", "in-turn"]),
+    loads=st.lists(
+        st.sampled_from([Load(), Load(loop="closed", workers=50, rate_per_s=None)]), min_size=1, max_size=2
+    ).map(tuple),
+    seed=st.integers(0, 2**40),
+    fault=st.sampled_from([FaultPlan(name="none"), FaultPlan(name="race", parameters={"p": 0.05})]),
+)
+
+
+@given(_plans)
+def test_yaml_is_read_back(plan: Plan) -> None:
+    assert load(plan.to_yaml()) == plan
+
+
+@given(_plans)
+def test_every_pair_once_a_round(plan: Plan) -> None:
+    listed = trials(plan, [GLIBC, MUSL])
+    seen = Counter((trial.round, trial.variant, trial.load) for trial in listed)
+    expected = itertools.product(range(1, plan.rounds + 1), plan.variants, range(len(plan.loads)))
+    assert seen == Counter(expected)
+    assert [trial.number for trial in listed] == list(range(1, len(listed) + 1))
+    assert [trial.group for trial in listed] == sorted(trial.group for trial in listed)
+    assert listed == trials(plan, [GLIBC, MUSL])
+
+
+@given(st.integers(0, 2**32), st.integers(2, 6))
+def test_in_turn_is_a_latin_square(seed: int, n: int) -> None:
+    plan = Plan(variants=tuple(sorted(BUILT_IN))[:n], rounds=n, schedule="in-turn", seed=seed)
+    rows = [[t.variant for t in trials(plan, [GLIBC]) if t.round == r] for r in range(1, n + 1)]
+    for column in zip(*rows, strict=True):
+        assert sorted(column) == sorted(plan.variants)
+
+
+def test_side_by_side_runs_a_round_at_once() -> None:
+    plan = Plan(variants=("baseline", "use-vc"), rounds=2)
+    assert [(t.group, t.variant, t.targets) for t in trials(plan, [GLIBC, MUSL])] == [
+        (1, "baseline", ("glibc", "musl")),
+        (1, "use-vc", ("glibc",)),
+        (2, "baseline", ("glibc", "musl")),
+        (2, "use-vc", ("glibc",)),
+    ]
+
+
+def test_a_target_may_run_fewer_variants() -> None:
+    plan = Plan(targets=(TargetPlan(name="musl", variants=("baseline",)),), variants=("baseline", "node-local"))
+    assert {(t.variant, t.targets) for t in trials(plan, [MUSL])} == {("baseline", ("musl",))}
+
+
+def test_not_applicable_says_why() -> None:
+    plan = Plan(variants=("baseline", "use-vc"))
+    assert not_applicable(plan, [GLIBC, MUSL]) == {("use-vc", "musl"): "musl ignores use-vc"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("rounds: 3\nfolder: x\n", "line 2: folder: unknown key"),
+        ("name: a\nloads:\n- workers: 5\n  rats: 3\n", "line 4: loads.0.rats: unknown key"),
+        ("loads:\n- workers: 0\n", "line 2: loads.0.workers"),
+        ("variants: [baseline, baseline]\n", "named once"),
+        ("rounds: [\n", "not YAML"),
+        ("- a\n", "expected keys and values"),
+        ("version: 7\n", "version 7"),
+        ("custom_variants:\n  mine:\n    options: [fly]\n", "line 3: custom_variants.mine.options"),
+        ("fault: race:p=lots\n", "name:key=number"),
+    ],
+)
+def test_a_bad_plan_is_named_with_its_line(text: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(text, "my.yaml")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("plan", "error"),
+    [
+        (Plan(variants=("basline",)), UnknownVariant),
+        (Plan(names=("a..b",)), InvalidName),
+        (Plan(variants=("baseline",), targets=(TargetPlan(name="x", variants=("use-vc",)),)), InvalidPlan),
+    ],
+)
+def test_check(plan: Plan, error: type[DnslabError]) -> None:
+    with pytest.raises(error):
+        plan.check()
+
+
+def test_custom_variant() -> None:
+    plan = load("variants: [baseline, mine]\ncustom_variants:\n  mine: {options: [use-vc, 'timeout:2']}\n")
+    mine = plan.variant("mine")
+    assert (mine.options, mine.timeout_s, mine.libcs) == (("use-vc",), 2, frozenset({"glibc"}))
+
+
+@given(st.text(max_size=30))
+def test_faults_text_never_crashes(text: str) -> None:
+    try:
+        fault = FaultPlan.parse(text)
+    except UsageError:
+        return
+    assert FaultPlan.parse(str(fault)).parameters.keys() == fault.parameters.keys()
+
+
+def test_describe_states_the_load() -> None:
+    described = describe(Plan(variants=("baseline", "use-vc"), rounds=3), [GLIBC, MUSL])
+    assert described["n_groups"] == 3
+    assert described["load_s"] == pytest.approx(3 * 10.5)
+    assert described["peak_lookups_per_s"] == 600
