@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dnslab.analyse.costs import costs as costs
     from dnslab.analyse.dataset import open_run as open_run
-    from dnslab.analyse.summary import (
-        sketches as sketches,
+    from dnslab.analyse.quantiles import sketches as sketches
+    from dnslab.analyse.summary import summarise as summarise
+    from dnslab.analyse.timeline import (
+        run_slices as run_slices,
+        stall_marks as stall_marks,
         stalls_per_second as stalls_per_second,
-        summarise as summarise,
     )
-    from dnslab.analyse.timeline import run_slices as run_slices, stall_marks as stall_marks
     from dnslab.explain.closeup import follow as follow
     from dnslab.explain.comparison import compare as compare
     from dnslab.explain.findings import conclude as conclude
     from dnslab.explain.overview import headlines as headlines, side_by_side as side_by_side
+    from dnslab.explain.tables import against_baseline as against_baseline, by_configuration as by_configuration
     from dnslab.explain.validity import find_vetoes as find_vetoes
     from dnslab.notebook import (
         BeforeAfterParameters as BeforeAfterParameters,
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 
 #: where each name is
 _HOME = {
+    "against_baseline": "explain.tables",
+    "by_configuration": "explain.tables",
     "BeforeAfterParameters": "notebook",
     "CompareParameters": "notebook",
     "ExploreParameters": "notebook",
@@ -70,12 +74,12 @@ _HOME = {
     "run": "notebook",
     "run_slices": "analyse.timeline",
     "side_by_side": "explain.overview",
-    "sketches": "analyse.summary",
+    "sketches": "analyse.quantiles",
     "stall_marks": "analyse.timeline",
     "stall_raster": "present.plots.panels",
     "stalls_by_target": "present.plots.targets",
     "stalls_over_time": "present.plots.times",
-    "stalls_per_second": "analyse.summary",
+    "stalls_per_second": "analyse.timeline",
     "summarise": "analyse.summary",
     "sweep": "present.plots.sweep",
 }

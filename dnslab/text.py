@@ -8,8 +8,15 @@ for the character that reverses a line. All other text stays as it is. Data for 
 from __future__ import annotations
 
 import html
+import math
 import re
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: C0, DEL and C1 control characters; lone surrogates; the separators of lines and paragraphs; interlinear annotations;
 #: and Unicode 16's Default_Ignorable_Code_Point, among which are all bidirectional controls, zero widths and tags
@@ -22,6 +29,15 @@ _UNSEEN = re.compile(
 _FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])(?!-?\d+$)")
 #: what begins something in GitHub's Markdown, wherever it stands in a line
 _MARKDOWN = re.compile(r"[\\`*_\[\]|~$]|<(?=[A-Za-z/!?])|&(?=[#A-Za-z])")
+NOT_APPLICABLE = "not applicable"
+#: columns that say what a row is of
+NAMES = ("measure", "configuration", "run", "target", "load")
+#: a column of sentences
+ANSWER = "the answer"
+#: JupyterLab sets all cells to the right, where a sentence is hard to read or out of sight, and a report on one line
+_SENTENCE = "style='text-align: left; white-space: normal; min-width: 30ch'"
+#: points or ms under which a difference is the arithmetic's rounding: a clock tells 1e-6 ms, a share 1 of 1e9 lookups
+_NOISE = 1e-9
 
 
 def visible(text: str) -> str:
@@ -88,3 +104,94 @@ def _print(text: str, err: bool) -> None:
     encoding = getattr(stream, "encoding", None) or "utf-8"
     # A terminal that is not set to UTF-8 shows escapes for what it does not know.
     print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+
+
+def percent(share: float) -> str:
+    """A share for reading, three significant digits: ``"1.72 %"``."""
+    if not math.isfinite(share):
+        return ""
+    return "0" if share == 0 else f"{share * 100:.3g} %"
+
+
+def milliseconds(value: float) -> str:
+    """A latency for reading: ``"0.21"``, ``"5,012"``, ``"failed"`` where the level falls among failed lookups."""
+    if math.isnan(value):
+        return ""
+    if math.isinf(value):
+        return "failed"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+class Estimate(Protocol):
+    """An estimate with its bounds, as ``analyse.intervals.Interval`` is."""
+
+    @property
+    def estimate(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+def change(interval: Estimate, factor: float = 1.0) -> str:
+    """``"+0.25 (0.21 to 0.28)"``; without bounds where there were too few rounds for them."""
+    given = (interval.estimate, interval.low, interval.high)
+    estimate, low, high = (without_noise(value * factor) for value in given)
+    if not math.isfinite(estimate):
+        return ""
+    bounds = f" ({_signed(low)} to {_signed(high)})" if math.isfinite(low) else ""
+    return f"{_signed(estimate) if estimate else '0'}{bounds}"
+
+
+def without_noise(value: float) -> float:
+    """``value``, or 0 where it is nothing but the rounding of the arithmetic."""
+    return 0.0 if abs(value) < _NOISE else value
+
+
+def _signed(value: float) -> str:
+    return f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.3g}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """``"a, b and c"``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text; ``name`` says to a screen reader what it is of."""
+
+    frame: pd.DataFrame
+    name: str
+
+    def to_text(self, width: int | None = None) -> str:
+        """For a terminal of ``width`` columns: what does not fit follows below, with the names again."""
+        shown = self.frame.map(lambda cell: visible(str(cell))).rename(columns=visible)
+        names = [name for name in shown.columns if name in NAMES]
+        return shown.set_index(names).to_string(line_width=width, sparsify=False)
+
+    def to_markdown(self) -> str:
+        """As a pipe table, for what pipelines show."""
+        lines = [list(self.frame.columns), ["---"] * len(self.frame.columns), *self.frame.to_numpy().tolist()]
+        return "\n".join("| " + " | ".join(map(as_markdown, line)) + " |" for line in lines)
+
+    def _repr_html_(self) -> str:
+        return as_output(_html(self.frame, self.name)) if len(self.frame) else ""
+
+
+def _html(frame: pd.DataFrame, name: str) -> str:
+    """An accessible table that scrolls inside its own box."""
+    head = "".join(f"<th scope='col'>{as_html(name)}</th>" for name in frame.columns)
+    body = []
+    n_names = sum(column in NAMES for column in frame.columns)
+    for _, values in frame.iterrows():
+        first, *rest = [as_html(value) for value in values]
+        reason = ""
+        if NOT_APPLICABLE in rest[-1]:  # the reason takes the place of all figures
+            reason = f"<td class='reason' colspan='{len(frame.columns) - n_names}' {_SENTENCE}>{rest[-1]}</td>"
+            rest = rest[: n_names - 1]
+        opened = [f"<td {_SENTENCE}>" if column == ANSWER else "<td>" for column in frame.columns[1:]]
+        cells = "".join(f"{tag}{value}</td>" for tag, value in zip(opened, rest, strict=False)) + reason
+        body.append(f"<tr><th scope='row'>{first}</th>{cells}</tr>")
+    inner = f"<table class='figures'><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f"<div class='scroll' tabindex='0' role='region' aria-label='{as_html(name)}'>{inner}</div>"

@@ -82,7 +82,12 @@ def opened_with_hostile_names(path: Path) -> Run:
         replace(
             arm,
             target=f"-{arm.target}{HOSTILE}",
-            start={**arm.start, "variant": new if arm.start["variant"] == old else arm.start["variant"]},
+            start=arm.start.model_copy(
+                update={
+                    "target": f"-{arm.target}{HOSTILE}",
+                    "variant": new if arm.start.variant == old else arm.start.variant,
+                }
+            ),
         )
         for arm in run.arms()
     ]

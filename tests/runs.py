@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dnslab.analyse.dataset import RECORD
+from dnslab.analyse.lookups import RECORD
 from dnslab.plan.model import Plan, TargetInfo, trials
 from dnslab.store import stream as records
 from dnslab.store.folder import RunFolder

@@ -18,7 +18,9 @@ import pytest
 import yaml
 
 from dnslab.analyse.dataset import open_run
-from dnslab.analyse.summary import sketches, stalls_per_second, summarise
+from dnslab.analyse.quantiles import sketches
+from dnslab.analyse.summary import summarise
+from dnslab.analyse.timeline import stalls_per_second
 from dnslab.errors import InvalidPlan, RunInvalid, StreamForeign
 from dnslab.explain.findings import conclude
 from dnslab.explain.validity import find_vetoes

@@ -18,8 +18,9 @@ import pytest
 import dnslab
 from dnslab.analyse.costs import costs
 from dnslab.analyse.dataset import Run, open_run
-from dnslab.analyse.summary import sketches, stalls_per_second, summarise
-from dnslab.analyse.timeline import run_slices, stall_marks
+from dnslab.analyse.quantiles import sketches
+from dnslab.analyse.summary import summarise
+from dnslab.analyse.timeline import run_slices, stall_marks, stalls_per_second
 from dnslab.cli import cli, main
 from dnslab.explain.closeup import follow
 from dnslab.explain.comparison import compare
@@ -29,12 +30,13 @@ from dnslab.explain.overview import headlines, side_by_side
 from dnslab.explain.validity import find_vetoes
 from dnslab.imports.readers import load
 from dnslab.imports.summary import summarise_imported
-from dnslab.measure.display import _table, line, print_summary
+from dnslab.measure.display import _table, line
 from dnslab.measure.runner import ArmProgress, Progress
 from dnslab.plan.model import Trial
 from dnslab.present.exports import csv_text, export
 from dnslab.present.plots.base import drawable, new_figure, plain_numbers, to_png
 from dnslab.present.report import measured_on, render
+from dnslab.present.terminal import print_summary
 from tests.hostile import HOSTILE, acting, hostile_run, opened_with_hostile_names, tame_run, unseen
 
 FORGED = "Is it happening? No"
@@ -105,7 +107,7 @@ def test_a_summary_shows_hostile_names(named: Run, capsys: pytest.CaptureFixture
     print_summary(figures, found)
     assert_clean(capsys.readouterr().out)
     compared = compare(named, named)
-    gated = decide(figures, variant=figures.rows[-1]["variant"])
+    gated = decide(figures, variant=figures.rows[-1].variant)
     for text in (compared.to_text(80), compared.to_markdown(), gated.to_text(80), gated.to_markdown()):
         assert_clean(text)
     for row in (*compared.to_markdown().splitlines(), *gated.to_markdown().splitlines()):
@@ -122,8 +124,8 @@ def _shown(named: Run) -> dict[str, Any]:
         "findings": findings,
         "evidence": findings.evidence,
         "limits": findings.limits,
-        "summary": summary,
-        "effects": summary.effects,
+        "summary": dnslab.by_configuration(summary),
+        "effects": dnslab.against_baseline(summary),
         "plan": named.plan,
         "run": named,
         "closeup": follow(named),

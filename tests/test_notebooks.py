@@ -17,10 +17,10 @@ from dnslab.analyse.dataset import open_run
 from dnslab.analyse.summary import summarise
 from dnslab.errors import UsageError
 from dnslab.explain import overview
-from dnslab.explain.tables import milliseconds, percent
 from dnslab.notebook import SAMPLE
 from dnslab.plan.model import Load, Plan
 from dnslab.present import report
+from dnslab.text import milliseconds, percent
 from tests import PROJECT
 from tests.present.test_report import Page
 from tests.runs import rows, write_run
@@ -120,8 +120,8 @@ def test_explore_a_stored_run(tmp_path: Path) -> None:
     assert f"<td>{lookups['service_ms'].iloc[0]:.6f}</td>" in text
     assert "server-a.Udp.RcvbufErrors" in text
     curves, seconds = alternatives(page)
-    assert f"baseline on glibc: {percent(row['slow_share'])} at or over 1 s" in curves
-    assert f"baseline on glibc: {row['stalls']} stalls" in seconds
+    assert f"baseline on glibc: {percent(row.slow_share)} at or over 1 s" in curves
+    assert f"baseline on glibc: {row.stalls} stalls" in seconds
     assert "Yes, with the fault race:p=0.05 injected: " in text
     assert "The race is emulated" in text
     assert "sample run" not in text
@@ -168,7 +168,7 @@ def test_before_and_after_where_there_are_no_runs(tmp_path: Path, monkeypatch: p
 def test_three_runs_have_three_names() -> None:
     table = overview.side_by_side([open_run(SAMPLE)] * 3).frame
     assert table["run"].tolist()[:3] == ["before", "after", "after 2"]
-    assert len(table) == 3 * len(summarise(open_run(SAMPLE)).figures.frame)
+    assert len(table) == 3 * len(summarise(open_run(SAMPLE)).rows)
 
 
 def test_the_two_newest_are_before_and_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,12 +199,12 @@ def test_explored_now_then_set_beside_another(tmp_path: Path, monkeypatch: pytes
     (made,) = (tmp_path / "results").iterdir()
     row = summarise(open_run(made)).row("baseline", "glibc")
     assert row
-    assert row["stalls"] > 5
+    assert row.stalls > 5
     assert "half lost: one of two parallel answers came" in text
-    assert f"baseline on glibc: {row['stalls']} stalls" in alternatives(page)[1]
+    assert f"baseline on glibc: {row.stalls} stalls" in alternatives(page)[1]
     assert "<td>race:p=0.2</td>" in text  # a busy machine may void the headline
     text, _ = executed("before_after", tmp_path, runs=[str(SAMPLE), str(made)])
-    assert f"<td>after</td><td>glibc</td><td>{row['n']:,}</td><td>{row['stalls']:,}</td>" in text
+    assert f"<td>after</td><td>glibc</td><td>{row.n:,}</td><td>{row.stalls:,}</td>" in text
 
 
 @pytest.mark.lab
@@ -219,7 +219,7 @@ def test_a_matrix_made_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     few, many = summary.row("baseline", load=0), summary.row("baseline", load=1)
     assert few
     assert many
-    assert 2 < many["n"] / few["n"] < 4
+    assert 2 < many.n / few.n < 4
     (alt,) = alternatives(page)
-    assert f"baseline: 0 at 30, p99 {milliseconds(few['p99_ms'])} ms, 0 at 90" in alt
-    assert f"<td>90/s (poisson)</td><td>{many['n']:,}</td><td>0</td>" in text
+    assert f"baseline: 0 at 30, p99 {milliseconds(few.p99_ms)} ms, 0 at 90" in alt
+    assert f"<td>90/s (poisson)</td><td>{many.n:,}</td><td>0</td>" in text

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
@@ -34,29 +33,25 @@ def costs(run: Run, summary: Summary, load: int = 0) -> pd.DataFrame:
         that a client sent to its servers, or ``cache_misses`` of the node-local cache it asked instead, which asks them
         no more often. NaN where it was not counted: a connection's queries never are.
     """
-    counted: dict[tuple[str, str], list[Mapping[str, float]]] = {}
+    sent: dict[tuple[str, str], list[Mapping[str, float]]] = {}
     for arm in run.arms():
-        if arm.start["load"] == load and arm.status == "complete":
-            counted.setdefault((arm.start["variant"], arm.target), []).append(_sent(run, arm))
+        if arm.start.load == load and arm.status == "complete":
+            sent.setdefault((arm.start.variant, arm.target), []).append(_sent(run, arm))
     rows = []
-    for row in summary.rows:
-        if row["load"] == load and row["not_applicable"] is None:
-            effect = (row["effects"] or {}).get("p50_ms")
-            p50 = (effect.estimate, effect.low, effect.high) if effect else (math.nan,) * 3
-            sent = counted.get((row["variant"], row["target"]), [])
-            rows.append(
-                dict(zip(COLUMNS, (row["variant"], row["target"], *p50), strict=False))
-                | {name: _per_lookup(sent, name) for name in COLUMNS[5:]}
-            )
+    for row in summary.measured(load):
+        effect = row.effects.get("p50_ms")
+        p50 = (effect.estimate, effect.low, effect.high) if effect else (math.nan,) * 3
+        trials = sent.get((row.variant, row.target), [])
+        rows.append((row.variant, row.target, *p50, *(_per_lookup(trials, name) for name in COLUMNS[5:])))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _sent(run: Run, arm: ArmRecord) -> Mapping[str, float]:
     """Counts of one trial by column, and its ``lookups``; those not to be had are left out."""
-    end: Mapping[str, Any] = arm.end or {}
-    before, after = arm.start["counters"], end.get("counters") or {}
-    sent = {"lookups": float((end.get("trailer") or {}).get("n_records") or 0)}
-    for column, name in _counters(run, arm.start["variant"]).items():
+    before, after = arm.start.counters, arm.counters_after
+    trailer = arm.end.trailer if arm.end else None
+    sent = {"lookups": float(trailer.n_records if trailer else 0)}
+    for column, name in _counters(run, arm.start.variant).items():
         if name in before and name in after:
             sent[column] = after[name] - before[name]
     return sent
@@ -64,12 +59,12 @@ def _sent(run: Run, arm: ArmRecord) -> Mapping[str, float]:
 
 def _counters(run: Run, variant: str) -> Mapping[str, str]:
     """The counters that tell of this client alone what it asked of its servers, by column."""
-    backend = run.environment.get("backend") or {}
-    if not backend.get("fresh_clients", False):
+    backend = run.environment.backend
+    if "fresh_clients" not in backend.model_fields_set or not backend.fresh_clients:
         return {}  # its sockets are counted together with those of all else that runs there
     if run.plan.variant(variant).node_local:
         return {"cache_misses": MISSES}
-    if (backend.get("node_cache") or {}).get("owns_cluster_ip") and variant != DIRECT:
+    if backend.node_cache.owns_cluster_ip and variant != DIRECT:
         return {}  # it asked a cache that all pods of the node share
     return {"udp_queries": UDP, "tcp_connections": TCP}
 

@@ -25,10 +25,9 @@ def latencies(summary: Summary, load: int = 0) -> pd.DataFrame:
         ``variant``, ``target``, ``round``, ``p50_ms``, ``p99_ms``: of response time, failed lookups at the deadline.
     """
     rows = [
-        {**{name: row[name] for name in COLUMNS[:2]}, **{name: one[name] for name in COLUMNS[2:]}}
-        for row in summary.rows
-        if row["load"] == load and row["not_applicable"] is None
-        for one in row["by_round"]
+        (row.variant, row.target, numbers.round, numbers.p50_ms, numbers.p99_ms)
+        for row in summary.measured(load)
+        for numbers in row.by_round
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dnslab.analyse.summary import Summary, bounded
+from dnslab.analyse.summary import Summary
 from dnslab.plan.model import Load
 
 #: what of a load can stand on a scale, and how an axis calls it
@@ -29,19 +29,29 @@ class Sweep:
 
 def swept(summary: Summary) -> Sweep | None:
     """What the run sweeps: what its loads differ in, else its targets; None where there is one of each."""
-    measured = [row for row in summary.rows if row["not_applicable"] is None]
-    targets = list(dict.fromkeys(row["target"] for row in measured))
+    measured = summary.measured()
+    targets = list(dict.fromkeys(row.target for row in measured))
     if len(summary.loads) > 1:
         name, scale, values = _of_loads(summary.loads)
         labels = [f"{value:g}" for value in values] if scale else list(summary.load_labels)
-        places = [row["load"] for row in measured]
+        places = [row.load for row in measured]
     elif len(targets) > 1:
         name, scale, values, labels = "target", False, [float(i) for i in range(len(targets))], targets
-        places = [targets.index(row["target"]) for row in measured]
+        places = [targets.index(row.target) for row in measured]
     else:
         return None
     rows = [
-        {"value": values[place], "label": labels[place], "p99_ms": row["p99_ms"], **bounded(row)}
+        {
+            "value": values[place],
+            "label": labels[place],
+            "p99_ms": row.p99_ms,
+            "target": row.target,
+            "variant": row.variant,
+            "stalls_share": row.stalls_share,
+            "failed_share": row.failed_share,
+            "low": row.bounds[0],
+            "high": row.bounds[1],
+        }
         for place, row in zip(places, measured, strict=True)
     ]
     return Sweep(name, scale, pd.DataFrame(rows).sort_values("value", kind="stable", ignore_index=True))

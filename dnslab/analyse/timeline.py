@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dnslab.analyse.dataset import FAILED, Lookups, Run
+from dnslab.analyse.dataset import Run
+from dnslab.analyse.lookups import FAILED, Lookups
 from dnslab.plan.model import Load
 from dnslab.store.folder import ArmRecord
 
@@ -26,6 +27,25 @@ BY_CHANCE = 1e-6
 
 
 _Key = tuple[str, str, int]
+
+
+def stalls_per_second(run: Run) -> pd.DataFrame:
+    """Stalls by the second their lookup was due, summed over rounds: ``variant``, ``target``, ``load``, ``second``,
+    ``n``, ``stalls``."""
+    frames = []
+    for lookups in run.decoded():
+        start = lookups.arm.start
+        seconds = lookups.intended_s.astype(np.int64)
+        size = int(seconds.max()) + 1 if len(seconds) else 0
+        counts = np.bincount(seconds, minlength=size)
+        stalls = np.bincount(seconds, weights=lookups.stall, minlength=size).astype(np.int64)
+        frame = pd.DataFrame({"second": np.arange(size), "n": counts, "stalls": stalls})
+        frames.append(frame.assign(variant=start.variant, target=lookups.arm.target, load=start.load))
+    columns = ["variant", "target", "load", "second", "n", "stalls"]
+    if not frames:
+        return pd.DataFrame(columns=columns)
+    joined = pd.concat(frames, ignore_index=True)
+    return joined.groupby(["variant", "target", "load", "second"], as_index=False, observed=True).sum()[columns]
 
 
 def run_slices(run: Run) -> pd.DataFrame:
@@ -44,12 +64,11 @@ def run_slices(run: Run) -> pd.DataFrame:
     frames = []
     for lookups in run.decoded():
         start = lookups.arm.start
-        load = run.plan.loads[start["load"]]
+        load = run.plan.loads[start.load]
         n_slices = max(1, min(int(load.duration_s), N_SLICES // run.plan.rounds))
         began_s = (starts[_group(lookups.arm)] - first_ns) / 1e9 + load.warmup_s
         frame = _slices(lookups, load.warmup_s, load.duration_s / n_slices, n_slices, began_s)
-        named = {"variant": start["variant"], "target": lookups.arm.target, "load": start["load"]}
-        frames.append(frame.assign(**named, round=start["round"]))
+        frames.append(frame.assign(variant=start.variant, target=start.target, load=start.load, round=start.round))
     columns = ["variant", "target", "load", "round", "start_s", "end_s", "n", "bad"]
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
 
@@ -71,10 +90,10 @@ def stall_marks(run: Run) -> pd.DataFrame:
     at_once: dict[_Key, int] = {}
     for lookups in run.decoded():
         start = lookups.arm.start
-        if start["engine"] == "wire" or not len(lookups.raw):
+        if start.engine == "wire" or not len(lookups.raw):
             continue
-        key = (start["variant"], lookups.arm.target, start["load"])
-        load = run.plan.loads[start["load"]]
+        key = (start.variant, lookups.arm.target, start.load)
+        load = run.plan.loads[start.load]
         times = ((lookups.intended_s - load.warmup_s) / load.duration_s * N_TIMES).clip(0, N_TIMES - 1).astype(np.int64)
         lanes = (lookups.raw["worker"].astype(np.int64) // _lane(load)).clip(max=N_LANES - 1)
         for i, mark in enumerate((lookups.stall, lookups.outcome == FAILED)):
@@ -106,7 +125,7 @@ def _lane(load: Load) -> int:
 
 def _group(arm: ArmRecord) -> tuple[int, int]:
     """Trials of one group start together; measured again they start together again."""
-    return int(arm.start["group"]), arm.attempt
+    return arm.start.group, arm.attempt
 
 
 def _group_starts(arms: Sequence[ArmRecord]) -> dict[tuple[int, int], int]:
@@ -114,11 +133,11 @@ def _group_starts(arms: Sequence[ArmRecord]) -> dict[tuple[int, int], int]:
 
     Runs of earlier versions have only the wall clock for it, which may have been set meanwhile.
     """
-    own = all(arm.start.get("started_elapsed_ns") is not None for arm in arms)
-    clock = "started_elapsed_ns" if own else "started_realtime_ns"
+    own = all(arm.start.started_elapsed_ns is not None for arm in arms)
     starts: dict[tuple[int, int], int] = {}
     for arm in arms:
-        starts[_group(arm)] = max(starts.get(_group(arm), 0), int(arm.start[clock]))
+        started_ns = (arm.start.started_elapsed_ns or 0) if own else arm.start.started_realtime_ns
+        starts[_group(arm)] = max(starts.get(_group(arm), 0), started_ns)
     return starts
 
 

@@ -27,16 +27,16 @@ def summary(run_folder: str, form: str) -> None:
     from dnslab.present.exports import csv_text
 
     opened = open_run(run_folder)
-    figures = summarise(opened)
-    found = conclude(figures, find_vetoes(opened, figures))
+    summed = summarise(opened)
+    findings = conclude(summed, find_vetoes(opened, summed))
     if form == "json":
-        echo_text(json.dumps({**figures.to_dict(), "findings": found.to_dict()}, indent=1, allow_nan=False))
+        echo_text(json.dumps({**summed.to_dict(), "findings": findings.to_dict()}, indent=1, allow_nan=False))
     elif form == "csv":
-        echo_text(csv_text(figures.to_frame()))
+        echo_text(csv_text(summed.to_frame()))
     else:
-        from dnslab.measure.display import print_summary
+        from dnslab.present.terminal import print_summary
 
-        print_summary(figures, found)
+        print_summary(summed, findings)
 
 
 _FORM = click.option("--format", "form", type=click.Choice(["table", "markdown"]), default="table", show_default=True)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dnslab.analyse.dataset import ERRORS, OUTCOMES, Lookups, Run
+from dnslab.analyse.dataset import Run
+from dnslab.analyse.lookups import OUTCOMES, Lookups, error_name
 from dnslab.errors import RunInvalid
-from dnslab.explain import tables
 from dnslab.store import stream as records
-from dnslab.text import as_html, as_output
+from dnslab.text import Table, as_html, as_output, milliseconds
 
 #: what a flag tells
 FLAGS = {
@@ -29,13 +28,13 @@ TELLING = (".exposed", ".Udp.RcvbufErrors", ".conntrack.insert_failed", ".conntr
 
 @dataclass(frozen=True)
 class Closeup:
-    """``told`` is a sentence each, in the order things happened; ``counters`` are the trial's, before and after it."""
+    """``sentences`` are in the order things happened; ``counters`` are the trial's, before and after it."""
 
-    told: tuple[str, ...]
-    counters: tables.Table
+    sentences: tuple[str, ...]
+    counters: Table
 
     def _repr_html_(self) -> str:
-        lines = "".join(f"<li>{as_html(line)}</li>" for line in self.told)
+        lines = "".join(f"<li>{as_html(line)}</li>" for line in self.sentences)
         return as_output(f"<ol class='told'>{lines}</ol>{self.counters._repr_html_()}")
 
 
@@ -61,43 +60,43 @@ def follow(run: Run) -> Closeup:
 
 
 def _closeup(lookups: Lookups, row: int) -> Closeup:
-    start, end, raw = lookups.arm.start, lookups.arm.end or {}, lookups.raw[row]
+    start, raw = lookups.arm.start, lookups.raw[row]
     first = "" if lookups.stall[row] else "Nothing stalled in this run, so this is its slowest lookup: "
-    per_name = 2 if start.get("arrangement", "single") != "single" else 1
-    name = start["names"][int(raw["name"]) // per_name]
+    per_name = 2 if start.arrangement != "single" else 1
+    name = start.names[int(raw["name"]) // per_name]
     service_ms = float(lookups.service_ms[row])
     waited_ms = float(lookups.response_ms[row]) - service_ms
-    told = [
+    sentences = [
         f"{first}{name} was due {lookups.intended_s[row]:.3f} s after the start of trial {lookups.arm.number} "
-        f"({start['variant']} on {lookups.arm.target}, round {start['round']}).",
-        f"Worker {raw['worker']} began {tables.milliseconds(waited_ms)} ms later.",
-        f"The resolver returned after {tables.milliseconds(service_ms)} ms: {_outcome(lookups, row)}.",
-        _against_timeout(start, lookups, row),
+        f"({start.variant} on {start.target}, round {start.round}).",
+        f"Worker {raw['worker']} began {milliseconds(waited_ms)} ms later.",
+        f"The resolver returned after {milliseconds(service_ms)} ms: {_outcome(lookups, row)}.",
+        _against_timeout(lookups, row),
         "The probe noted: " + ("; ".join(_flags(int(raw["flags"]))) or "nothing") + ".",
     ]
-    return Closeup(tuple(told), _counters(start["counters"], end.get("counters") or {}))
+    return Closeup(tuple(sentences), _counters(start.counters, lookups.arm.counters_after))
 
 
 def _outcome(lookups: Lookups, row: int) -> str:
     raw = lookups.raw[row]
     outcome, code = OUTCOMES[lookups.outcome[row]], int(raw["outcome"])
-    error = f" ({ERRORS.get(code, str(code))})" if code else ""
+    error = f" ({error_name(code)})" if code else ""
     return f"{outcome}{error}, with {raw['answers'] & 0xFFFF} A and {raw['answers'] >> 16} AAAA"
 
 
-def _against_timeout(start: Mapping[str, Any], lookups: Lookups, row: int) -> str:
+def _against_timeout(lookups: Lookups, row: int) -> str:
     """Over TCP the resolver waits without asking again: there is no timeout to name."""
-    timeout_s = start.get("attempt_timeout_s")
+    timeout_s = lookups.arm.start.attempt_timeout_s
     again = f"It asks again after {timeout_s:g} s without an answer. " if timeout_s else ""
     word = "a stall" if lookups.stall[row] else "no stall"
-    return f"{again}{start['stall_ms'] / 1e3:.3g} s or more count as a stall, so this is {word}."
+    return f"{again}{lookups.arm.start.stall_ms / 1e3:.3g} s or more count as a stall, so this is {word}."
 
 
 def _flags(flags: int) -> list[str]:
     return [text for flag, text in FLAGS.items() if flags & flag]
 
 
-def _counters(before: Mapping[str, int], after: Mapping[str, int]) -> tables.Table:
+def _counters(before: Mapping[str, int], after: Mapping[str, int]) -> Table:
     """Those that changed and the telling ones, which go first; without the machine's clock ticks."""
     names = [name for name in before if name in after and not name.startswith("machine.cpu.")]
     telling = [name for name in names if name.endswith(TELLING)]
@@ -111,4 +110,4 @@ def _counters(before: Mapping[str, int], after: Mapping[str, int]) -> tables.Tab
         }
         for name in [*telling, *changed]
     ]
-    return tables.Table(pd.DataFrame(rows), "counters before and after the trial")
+    return Table(pd.DataFrame(rows), "counters before and after the trial")

@@ -9,51 +9,91 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
 
 from dnslab.analyse import intervals
 from dnslab.analyse.dataset import Run
-from dnslab.analyse.intervals import Interval
-from dnslab.analyse.summary import SHARES, TIMES, Summary, judge, summarise
-from dnslab.explain import tables
+from dnslab.analyse.intervals import Interval, Verdict
+from dnslab.analyse.quantiles import LEVELS
+from dnslab.analyse.summary import SHARES, Row, Summary, judge, summarise
+from dnslab.explain.tables import row_names, verdict_in_words
 from dnslab.explain.validity import find_vetoes
-from dnslab.text import as_html, as_markdown, as_output, visible
+from dnslab.text import Table, as_html, as_markdown, as_output, change, milliseconds, percent, visible
 
-Row = Mapping[str, Any]
 #: values of a list that are shown
 MOST = 5
+#: what a comparison of runs shows, in this order: heading, key in ``effects``
+MEASURES = (
+    ("stalled", "stalls_share"),
+    ("≥ 1 s", "slow_share"),
+    ("failed", "failed_share"),
+    ("p50", "p50_ms"),
+    ("p99", "p99_ms"),
+    ("p99.9", "p999_ms"),
+)
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """What a variant on a target under a load was in the run before, and in a later ``run``.
+
+    ``run`` is ``after``, or ``after 2`` and so on. ``target_after`` is what the target is called there. ``refused`` is
+    why the two are not compared, else None. ``effects`` and ``verdicts`` are those of a ``Row``, empty where refused.
+    """
+
+    run: str
+    target_after: str
+    refused: str | None
+    before: Row
+    after: Row
+    effects: Mapping[str, Interval]
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+
+    @property
+    def variant(self) -> str:
+        """The variant, in both runs."""
+        return self.before.variant
+
+    @property
+    def target(self) -> str:
+        """The target as the run before calls it."""
+        return self.before.target
+
+    @property
+    def load(self) -> int:
+        """The load, in both runs."""
+        return self.before.load
 
 
 @dataclass(frozen=True)
 class Comparison:
     """What ``after`` runs differ in from ``before``.
 
-    ``rows`` has one for each variant, target and load of a later run that the earlier one has, too: ``run`` (``after``,
-    or ``after 2`` and so on), ``variant``, ``target``, ``target_after``, ``load``, ``refused`` (why it is not compared,
-    else None), ``before`` and ``after`` (the summaries' rows), ``effects`` and ``verdicts`` (as theirs; None where
-    refused). ``differences`` and ``unmatched`` are a line each; ``void`` is one for each run that cannot be relied on.
+    ``rows`` has one for each variant, target and load of a later run that the earlier one has, too. ``differences`` and
+    ``unmatched`` are a line each; ``void`` is one for each run that cannot be relied on.
     """
 
     names: tuple[str, ...]
     load_labels: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedRow, ...]
     differences: tuple[str, ...]
     unmatched: tuple[str, ...]
     void: tuple[str, ...]
 
     @property
-    def changes(self) -> tables.Table:
+    def changes(self) -> Table:
         """What was compared, for people: a line for each measure and row."""
-        return tables.changes(self.rows, self.load_labels, len(self.names) > 2)
+        return between_runs(self.rows, self.load_labels, len(self.names) > 2)
 
     @property
     def refused(self) -> list[str]:
         """What is not comparable, a line for each reason."""
         by_reason: dict[tuple[str, str], list[str]] = {}
         for row in self.rows:
-            if row["refused"]:
-                by_reason.setdefault((row["run"], row["refused"]), []).append(f"{row['variant']} on {row['target']}")
+            if row.refused:
+                by_reason.setdefault((row.run, row.refused), []).append(f"{row.variant} on {row.target}")
         return [f"{reason}: {', '.join(dict.fromkeys(who))}" for (_, reason), who in by_reason.items()]
 
     @property
@@ -91,6 +131,28 @@ class Comparison:
         return as_output(said + self.changes._repr_html_())
 
 
+def between_runs(rows: Sequence[ComparedRow], load_labels: Sequence[str], several: bool) -> Table:
+    """A line for each measure of each row that was compared; with the run's name where there are ``several`` later."""
+    lines = []
+    for heading, measure in MEASURES:
+        share = measure.endswith("_share")
+        shown, factor, unit = (percent, 100, " points") if share else (milliseconds, 1, " ms")
+        for row in rows:
+            if row.effects:
+                lines.append(
+                    {
+                        "measure": heading if share else f"{heading} ms",
+                        **({"run": row.run} if several else {}),
+                        **row_names(row.before, load_labels),
+                        "before": shown(getattr(row.before, measure)),
+                        "after": shown(getattr(row.after, measure)),
+                        "change (95 %), points or ms": change(row.effects[measure], factor),
+                        "verdict": verdict_in_words(row.verdicts[measure], factor, unit),
+                    }
+                )
+    return Table(pd.DataFrame(lines), "changes between runs")
+
+
 def compare(before: Run, *after: Run) -> Comparison:
     """What each of ``after`` differs in from ``before``.
 
@@ -99,7 +161,7 @@ def compare(before: Run, *after: Run) -> Comparison:
     """
     base = _Side.of("before", before)
     void = [base.no_conclusion] if base.void else []
-    rows: list[dict[str, Any]] = []
+    rows: list[ComparedRow] = []
     differences: list[str] = []
     unmatched: list[str] = []
     for label, run in zip(labels(len(after) + 1)[1:], after, strict=True):
@@ -110,7 +172,8 @@ def compare(before: Run, *after: Run) -> Comparison:
         rows += found
         unmatched += [*_lonely(base, side, lonely), *missing]
         differences += _differences(base, side, found)
-    judge(rows)
+    given = judge([row.effects for row in rows], [row.load for row in rows])
+    rows = [replace(row, verdicts=verdicts) for row, verdicts in zip(rows, given, strict=True)]
     return Comparison(
         (before.path.name, *(run.path.name for run in after)),
         base.summary.load_labels,
@@ -147,7 +210,7 @@ class _Side:
     @property
     def targets(self) -> dict[str, str]:
         """The libc of each target."""
-        return {row["target"]: row["libc"] for row in self.summary.rows}
+        return {row.target: row.libc for row in self.summary.rows}
 
     def row(self, variant: str, target: str, load: int) -> Row | None:
         return self.summary.row(variant, target, load)
@@ -179,42 +242,31 @@ def _lonely(before: _Side, after: _Side, lonely: tuple[Sequence[str], Sequence[s
     return [f"target {name} ({side.targets[name]}): {side.label}" for side, names in pairs for name in names]
 
 
-def _pairs(before: _Side, after: _Side, targets: Mapping[str, str]) -> tuple[list[dict[str, Any]], list[str]]:
+def _pairs(before: _Side, after: _Side, targets: Mapping[str, str]) -> tuple[list[ComparedRow], list[str]]:
     """Rows of what both measured, and lines on what only one did."""
-    measured = [(side, row) for side in (before, after) for row in side.summary.rows if row["not_applicable"] is None]
+    measured = [(side, row) for side in (before, after) for row in side.summary.measured()]
     earlier = {later: name for name, later in targets.items()}
-    rows: list[dict[str, Any]] = []
+    rows: list[ComparedRow] = []
     missing: list[str] = []
     done = set()
     for side, row in measured:
-        target = row["target"] if side is before else earlier.get(row["target"])
-        key = (row["variant"], target, row["load"])
+        target = row.target if side is before else earlier.get(row.target)
+        key = (row.variant, target, row.load)
         if target is None or target not in targets or key in done:
             continue
         done.add(key)
-        one = before.row(row["variant"], target, row["load"])
-        other = after.row(row["variant"], targets[target], row["load"])
+        one = before.row(row.variant, target, row.load)
+        other = after.row(row.variant, targets[target], row.load)
         if one is None or other is None:
-            missing.append(f"{row['variant']} on {target}, load {side.summary.load_labels[row['load']]}: {side.label}")
+            missing.append(f"{row.variant} on {target}, load {side.summary.load_labels[row.load]}: {side.label}")
         else:
             rows.append(_compared(before, after, one, other))
     return rows, missing
 
 
-def _compared(before: _Side, after: _Side, one: Row, other: Row) -> dict[str, Any]:
+def _compared(before: _Side, after: _Side, one: Row, other: Row) -> ComparedRow:
     refused = next(_refusals(before, after, one, other), None)
-    return {
-        "run": after.label,
-        "variant": one["variant"],
-        "target": one["target"],
-        "target_after": other["target"],
-        "load": one["load"],
-        "refused": refused,
-        "before": one,
-        "after": other,
-        "effects": None if refused else _effects(one, other),
-        "verdicts": None,
-    }
+    return ComparedRow(after.label, other.target, refused, one, other, {} if refused else _effects(one, other))
 
 
 def _refusals(before: _Side, after: _Side, one: Row, other: Row) -> Iterator[str]:
@@ -222,16 +274,16 @@ def _refusals(before: _Side, after: _Side, one: Row, other: Row) -> Iterator[str
     for side in (before, after):
         if side.void:
             yield f"the run {side.label} cannot be relied on, {side.void}"
-    if one["load"] in before.summary.closed_loops | after.summary.closed_loops:
+    if one.load in before.summary.closed_loops | after.summary.closed_loops:
         yield "a closed loop shows throughput and maximum only"
-    first, second = (_asked(side.run, one["variant"], one["load"]) for side in (before, after))
-    ours, theirs = {**first, "libc": one["libc"]}, {**second, "libc": other["libc"]}
+    first, second = (_asked(side.run, one.variant, one.load) for side in (before, after))
+    ours, theirs = {**first, "libc": one.libc}, {**second, "libc": other.libc}
     for what, value in ours.items():
         if value != theirs[what]:
             yield f"{what} differs: {_both(value, theirs[what], before, after)}"
 
 
-def _asked(run: Run, variant: str, load: int) -> dict[str, Any]:
+def _asked(run: Run, variant: str, load: int) -> dict[str, object]:
     """What has to be equal: load, names, and what the variant is; ``workers`` of an open loop only set its room."""
     own = run.plan.custom_variants.get(variant)
     asked = run.plan.loads[load].model_dump(exclude={"duration_s", "warmup_s", "workers"})
@@ -242,68 +294,64 @@ def _asked(run: Run, variant: str, load: int) -> dict[str, Any]:
     }
 
 
-def _effects(one: Row, other: Row) -> dict[str, Interval]:
-    earlier, later = one["by_round"], other["by_round"]
+def _effects(before: Row, after: Row) -> dict[str, Interval]:
     effects = {}
     for name in SHARES:
-        columns = [[each[key] for each in rounds] for rounds in (later, earlier) for key in (name, "n")]
+        columns = [[getattr(one, key) for one in row.by_round] for row in (after, before) for key in (name, "n")]
         effects[f"{name}_share"] = intervals.unpaired_difference(*columns)
-    deadline_ms = min(one["deadline_ms"], other["deadline_ms"])
-    for name in TIMES:
-        values = [[min(each[name], deadline_ms) for each in rounds] for rounds in (later, earlier)]
+    deadline_ms = min(before.deadline_ms, after.deadline_ms)
+    for name in LEVELS:
+        values = [[min(getattr(one, name), deadline_ms) for one in row.by_round] for row in (after, before)]
         effects[name] = intervals.unpaired(*values)
     return effects
 
 
-def _differences(before: _Side, after: _Side, rows: Sequence[Row]) -> Iterator[str]:
+def _differences(before: _Side, after: _Side, rows: Sequence[ComparedRow]) -> Iterator[str]:
     """What else differs, with both values."""
     first, second = conditions(before.run), conditions(after.run)
     for what in first:
         if first[what] != second[what]:
             yield f"{what}: {_both(first[what], second[what], before, after)}"
     versions = [{one.name: one.libc_version for one in side.run.targets} for side in (before, after)]
-    for target, later in dict.fromkeys((row["target"], row["target_after"]) for row in rows):
+    for target, later in dict.fromkeys((row.target, row.target_after) for row in rows):
         if target != later:
             yield f"target matched by its libc: {_both(target, later, before, after)}"
         ours, theirs = versions[0][target], versions[1][later]
         if ours != theirs:
             yield f"libc version of {target}: {_both(ours, theirs, before, after)}"
     for row in rows:
-        ours, theirs = row["before"]["stall_ms"], row["after"]["stall_ms"]
-        if ours != theirs and not row["refused"]:
-            who = f"{row['variant']} on {row['target']}"
-            yield f"stalls of {who}, ms or more: {_both(ours, theirs, before, after)}; compare ≥ 1 s instead"
+        if row.before.stall_ms != row.after.stall_ms and not row.refused:
+            limits = _both(row.before.stall_ms, row.after.stall_ms, before, after)
+            yield f"stalls of {row.variant} on {row.target}, ms or more: {limits}; compare ≥ 1 s instead"
 
 
-def conditions(run: Run) -> dict[str, Any]:
+def conditions(run: Run) -> dict[str, object]:
     """What a run was measured under beside variants, load and names; the same keys for every run, None: not known."""
     plan, environment = run.plan, run.environment
-    backend = environment.get("backend") or {}
-    cluster = backend.get("surroundings") or {}
-    dns = cluster.get("dns") or {}
-    cache = backend.get("node_cache") or {}
+    backend = environment.backend
+    cluster, dns = backend.surroundings, backend.surroundings.dns
     return {
-        "dnslab": environment.get("dnslab"),
-        "kernel": environment.get("kernel"),
-        "machine": environment.get("machine"),
-        "CPUs": environment.get("n_cpus"),
-        "CPU model": environment.get("cpu"),
-        "backend": backend.get("name"),
+        "dnslab": environment.dnslab,
+        "kernel": environment.kernel,
+        "machine": environment.machine,
+        "CPUs": environment.n_cpus,
+        "CPU model": environment.cpu,
+        "backend": backend.name or None,
         "images": run.images or None,
-        "context": backend.get("context"),
-        "API server": backend.get("server"),
-        "nameserver": backend.get("nameserver"),
-        "unbound": backend.get("unbound"),
-        "fault": environment.get("fault"),
-        "cluster version": cluster.get("server_version"),
-        "nodes' kernels": _each(cluster.get("nodes"), "kernel"),
-        "CoreDNS version": _each(dns.get("pods"), "version"),
-        "CoreDNS image": _each(dns.get("pods"), "image"),
-        "CoreDNS limits": _each(dns.get("pods"), "limits"),
-        "CoreDNS replicas": _each(dns.get("deployments"), "replicas"),
-        "Corefile": dns.get("corefile"),
-        "kube-proxy mode": cluster.get("kube_proxy_mode"),
-        "node-local cache owns the cluster IP": cache.get("owns_cluster_ip"),
+        "context": backend.context,
+        "API server": backend.server,
+        "nameserver": backend.nameserver,
+        "unbound": backend.unbound,
+        "fault": environment.fault,
+        "cluster version": cluster.server_version,
+        "nodes' kernels": _each(cluster.nodes, "kernel"),
+        "CoreDNS version": _each(dns.pods, "version"),
+        "CoreDNS image": _each(dns.pods, "image"),
+        "CoreDNS limits": _each(dns.pods, "limits"),
+        "CoreDNS replicas": _each(dns.deployments, "replicas"),
+        "Corefile": dns.corefile,
+        "kube-proxy mode": cluster.kube_proxy_mode,
+        "node-local cache owns the cluster IP": backend.node_cache.owns_cluster_ip,
         "rounds": plan.rounds,
         "duration, s": [load.duration_s for load in plan.loads],
         "workers": [load.workers for load in plan.loads],
@@ -313,9 +361,9 @@ def conditions(run: Run) -> dict[str, Any]:
     }
 
 
-def _each(found: Sequence[Mapping[str, Any]] | None, key: str) -> list[str] | None:
+def _each(items: Sequence[object] | None, name: str) -> list[str] | None:
     """The values there are, once each."""
-    return None if found is None else sorted({_text(one.get(key)) for one in found})
+    return None if items is None else sorted({_text(getattr(item, name)) for item in items})
 
 
 def _both(ours: object, theirs: object, before: _Side, after: _Side) -> str:

@@ -1,24 +1,24 @@
-"""Limits that a run has to keep, for pipelines. Intervals decide, not figures: what could be either is undecided."""
+"""Limits that a run has to keep, for pipelines. Intervals decide, not estimates: what could be either is undecided."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
 from dnslab.analyse import intervals
 from dnslab.analyse.intervals import MIN_ROUNDS, Interval, upper_bound_when_none
-from dnslab.analyse.summary import LEVELS, SHARES, TIMES, Summary
+from dnslab.analyse.quantiles import LEVELS
+from dnslab.analyse.summary import SHARES, Row, Summary
 from dnslab.errors import UsageError
-from dnslab.explain import tables
 from dnslab.explain.validity import Veto
-from dnslab.text import as_markdown, visible
+from dnslab.text import Table, as_markdown, milliseconds, percent, visible
 
-MEASURES = (*(f"{name}_share" for name in SHARES), "p50", "p99", "p999")
+MEASURES = (*(f"{name}_share" for name in SHARES), *(name.removesuffix("_ms") for name in LEVELS))
 _GATE = re.compile(r"(\w+)\s*(<=?)\s*([0-9.]+)\s*(%|ms|s)")
 
 
@@ -33,14 +33,14 @@ class Gate:
     @classmethod
     def parse(cls, text: str) -> Gate:
         """From ``slow_share<0.1%`` or ``p99<=100ms``; UsageError for any other form."""
-        found = _GATE.fullmatch(text.strip())
-        share = found is not None and found[1].endswith("_share")
-        if not found or found[1] not in MEASURES or share != (found[4] == "%") or found[3].count(".") > 1:
+        match = _GATE.fullmatch(text.strip())
+        share = match is not None and match[1].endswith("_share")
+        if not match or match[1] not in MEASURES or share != (match[4] == "%") or match[3].count(".") > 1:
             raise UsageError(
                 f"--gate: expected as slow_share<0.1% or p99<=100ms, of {', '.join(MEASURES)}, saw {text!r}"
             )
-        per = {"%": 100, "ms": 1, "s": 1e-3}[found[4]]
-        return cls(found[1], float(found[3]) / per, found[2] == "<")
+        per = {"%": 100, "ms": 1, "s": 1e-3}[match[4]]
+        return cls(match[1], float(match[3]) / per, match[2] == "<")
 
     @property
     def limit_text(self) -> str:
@@ -61,12 +61,12 @@ DEFAULT = (Gate("failed_share", 0.001), Gate("p50", 20.0), Gate("p99", 100.0))
 class Decision:
     """What a gate says of a variant on a target under a load; ``why`` it is undecided, or ``""``.
 
-    ``figure`` has the bounds that decided: of a share, or of the mean of the rounds' quantiles.
+    ``measured`` has the bounds that decided: of a share, or of the mean of the rounds' quantiles.
     """
 
     gate: Gate
-    row: Mapping[str, Any]
-    figure: Interval
+    row: Row
+    measured: Interval
     word: Literal["passes", "fails", "undecided"]
     why: str = ""
 
@@ -85,29 +85,29 @@ class Gated:
     @property
     def status(self) -> int:
         """The exit status."""
-        words = {one.word for one in self.decisions}
+        words = {decision.word for decision in self.decisions}
         return 1 if "fails" in words else 4 if "undecided" in words else 0
 
     @property
-    def table(self) -> tables.Table:
+    def table(self) -> Table:
         """A line a gate, for each target and load."""
-        told = []
-        for one in self.decisions:
-            measure, found = one.gate.measure, one.figure
-            bounds = f"{_told(measure, found.low)} to {_told(measure, found.high)}" if math.isfinite(found.low) else ""
-            told.append(
+        lines = []
+        for decision in self.decisions:
+            measure, row, interval = decision.gate.measure, decision.row, decision.measured
+            bounds = f"{_text(measure, interval.low)} to {_text(measure, interval.high)}"
+            lines.append(
                 {
                     "measure": measure.removesuffix("_share"),
-                    "configuration": one.row["variant"],
-                    "target": one.row["target"],
-                    **({"load": self.load_labels[one.row["load"]]} if len(self.load_labels) > 1 else {}),
-                    "figure": _told(measure, found.estimate),
-                    "95 % interval": bounds,
-                    "limit": one.gate.limit_text,
-                    "verdict": one.word + (f": {one.why}" if one.why else ""),
+                    "configuration": row.variant,
+                    "target": row.target,
+                    **({"load": self.load_labels[row.load]} if len(self.load_labels) > 1 else {}),
+                    "figure": _text(measure, interval.estimate),
+                    "95 % interval": bounds if math.isfinite(interval.low) else "",
+                    "limit": decision.gate.limit_text,
+                    "verdict": decision.word + (f": {decision.why}" if decision.why else ""),
                 }
             )
-        return tables.Table(pd.DataFrame(told), "gates")
+        return Table(pd.DataFrame(lines), "gates")
 
     @property
     def _headings(self) -> list[str]:
@@ -122,10 +122,10 @@ class Gated:
         return "\n\n".join(["## Gates", *map(as_markdown, self._headings), self.table.to_markdown()])
 
 
-def _told(measure: str, value: float) -> str:
+def _text(measure: str, value: float) -> str:
     if measure.endswith("_share"):
-        return tables.percent(value)
-    return f"{tables.milliseconds(value)} ms" if math.isfinite(value) else ""
+        return percent(value)
+    return f"{milliseconds(value)} ms" if math.isfinite(value) else ""
 
 
 def decide(
@@ -141,47 +141,46 @@ def decide(
     UsageError
         The run did not measure the variant.
     """
-    rows = [row for row in summary.rows if row["variant"] == variant and row["not_applicable"] is None]
+    rows = [row for row in summary.measured() if row.variant == variant]
     if not rows:
-        there = ", ".join(dict.fromkeys(row["variant"] for row in summary.rows if row["not_applicable"] is None))
-        raise UsageError(f"{summary.run} has no lookups of {variant}: there are {there or 'none at all'}")
+        names = ", ".join(dict.fromkeys(row.variant for row in summary.measured()))
+        raise UsageError(f"{summary.run} has no lookups of {variant}: there are {names or 'none at all'}")
     void = [veto for veto in vetoes if veto.severity == "void"]
     unusable = f"run void, {void[0].name}" if void else ""
     decisions = []
     for gate in gates:
         for row in rows:
-            closed = "a closed loop shows throughput and maximum only" if row["load"] in summary.closed_loops else ""
+            closed = "a closed loop shows throughput and maximum only" if row.load in summary.closed_loops else ""
             decisions.append(_decision(gate, row, unusable or closed))
     return Gated(tuple(decisions), summary.load_labels, "; ".join(f"{veto.name} ({veto.seen})" for veto in void))
 
 
-def _decision(gate: Gate, row: Mapping[str, Any], unusable: str) -> Decision:
-    figure = _figure(gate.measure, row)
+def _decision(gate: Gate, row: Row, unusable: str) -> Decision:
+    interval = _measured(gate.measure, row)
     why = unusable or _too_little(gate.measure, row)
-    if why or not math.isfinite(figure.low):
-        return Decision(gate, row, figure, "undecided", why or "no interval")
-    low, high = gate.keeps(figure.low), gate.keeps(figure.high)
+    if why or not math.isfinite(interval.low):
+        return Decision(gate, row, interval, "undecided", why or "no interval")
+    low, high = gate.keeps(interval.low), gate.keeps(interval.high)
     if low != high:
-        return Decision(gate, row, figure, "undecided", "the limit is inside the interval")
-    return Decision(gate, row, figure, "passes" if high else "fails")
+        return Decision(gate, row, interval, "undecided", "the limit is inside the interval")
+    return Decision(gate, row, interval, "passes" if high else "fails")
 
 
-def _figure(measure: str, row: Mapping[str, Any]) -> Interval:
+def _measured(measure: str, row: Row) -> Interval:
     if not measure.endswith("_share"):
-        return intervals.mean([one[f"{measure}_ms"] for one in row["by_round"]], floor=0.0)
-    if row["n"] and not row[measure.removesuffix("_share")]:
-        return Interval(0.0, 0.0, upper_bound_when_none(row["n"]))
-    found: Interval = row["intervals"][measure]
-    return found
+        return intervals.mean([getattr(numbers, f"{measure}_ms") for numbers in row.by_round], floor=0.0)
+    if row.n and not getattr(row, measure.removesuffix("_share")):
+        return Interval(0.0, 0.0, upper_bound_when_none(row.n))
+    return row.intervals[measure]
 
 
-def _too_little(measure: str, row: Mapping[str, Any]) -> str:
+def _too_little(measure: str, row: Row) -> str:
     """Why no interval may decide; with fewer lookups than a level needs its quantile is only the slowest lookup."""
-    if row["rounds"] < MIN_ROUNDS:
-        return f"too few rounds, {row['rounds']} of {MIN_ROUNDS}"
+    if row.rounds < MIN_ROUNDS:
+        return f"too few rounds, {row.rounds} of {MIN_ROUNDS}"
     if not measure.endswith("_share"):
-        needed = round(1 / (1 - LEVELS[TIMES.index(f"{measure}_ms")]))
-        fewest = min(one["n"] for one in row["by_round"])
+        needed = round(1 / (1 - LEVELS[f"{measure}_ms"]))
+        fewest = min(numbers.n for numbers in row.by_round)
         if fewest < needed:
             return f"{fewest:,} lookups in a round, {measure} takes {needed:,}"
     return ""

@@ -12,23 +12,24 @@ from dnslab.explain import tables
 from dnslab.explain.comparison import labels
 from dnslab.explain.findings import conclude
 from dnslab.explain.validity import find_vetoes
+from dnslab.text import ANSWER, Table
 
 
 def _named(runs: Sequence[Run]) -> list[tuple[str, Run]]:
     return list(zip(labels(len(runs)), runs, strict=True))
 
 
-def headlines(runs: Sequence[Run]) -> tables.Table:
+def headlines(runs: Sequence[Run]) -> Table:
     """What each run says: its folder, when it began, its fault, its headline."""
     rows = []
     for name, run in _named(runs):
         summary = summarise(run)
         answer = conclude(summary, find_vetoes(run, summary)).headline
-        facts = {"folder": run.path.name, "started": run.environment.get("started", ""), "fault": summary.fault}
-        rows.append({"run": name, **facts, tables.ANSWER: answer})
-    return tables.Table(pd.DataFrame(rows), "the answer of each run")
+        facts = {"folder": run.path.name, "started": run.environment.started or "", "fault": summary.fault}
+        rows.append({"run": name, **facts, ANSWER: answer})
+    return Table(pd.DataFrame(rows), "the answer of each run")
 
 
-def side_by_side(runs: Sequence[Run]) -> tables.Table:
+def side_by_side(runs: Sequence[Run]) -> Table:
     """The figures of every run, a configuration's rows below each other."""
-    return tables.side_by_side({name: summarise(run).figures for name, run in _named(runs)})
+    return tables.side_by_side({name: tables.by_configuration(summarise(run)) for name, run in _named(runs)})

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from dnslab.analyse import intervals
+from dnslab.analyse.counts import LATE_MS, ClientCounts, Key
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import MIN_ROUNDS
-from dnslab.analyse.summary import LATE_MS, Summary
+from dnslab.analyse.summary import Row, Summary
 from dnslab.plan.variants import DIRECT
 from dnslab.store.folder import resume_command
 
@@ -96,56 +97,51 @@ def _missing(run: Run) -> Iterator[Veto]:
         yield Veto("trials missing", "void", run.problems[0] + more, advice)
 
 
-def _share(row: Mapping[str, Any], name: str) -> float:
-    return float(row[name]) / row["n"] if row.get("n") else 0.0
-
-
-def _measured(summary: Summary, worst: str = "") -> list[Mapping[str, Any]]:
-    """Rows that were measured, those with the highest share of ``worst`` first."""
-    rows = [row for row in summary.rows if row["not_applicable"] is None]
-    return sorted(rows, key=lambda row: -_share(row, worst)) if worst else rows
+def _worst_first(summary: Summary, count: str) -> list[tuple[Row, float]]:
+    """Rows that were measured, each with its share of ``count``, the highest first."""
+    shares = [(row, getattr(row, count) / row.n if row.n else 0.0) for row in summary.measured()]
+    return sorted(shares, key=lambda pair: -pair[1])
 
 
 def _stood_still(summary: Summary) -> Iterator[Veto]:
-    for arm in sorted(summary.arms, key=lambda arm: -arm["standstill_s"]):
-        if arm["standstill_s"]:
-            who = f"{arm['variant']} on {arm['target']}, round {arm['round']}"
-            seen = f"{who}: the probe was stopped for {arm['standstill_s']:.1f} s, or its machine was"
+    for client in sorted(summary.clients, key=lambda client: -client.standstill_s):
+        if client.standstill_s:
+            who = f"{client.variant} on {client.target}, round {client.round}"
+            seen = f"{who}: the probe was stopped for {client.standstill_s:.1f} s, or its machine was"
             advice = "what was in flight took that long without DNS being at fault: measure again"
             yield Veto("probe stood still", "void", seen, advice)
 
 
 def _generator(summary: Summary) -> Iterator[Veto]:
-    for row in _measured(summary, "late"):
-        share = _share(row, "late")
-        if row["load"] not in summary.closed_loops and share > LATE_SHARE:
-            seen = f"{row['variant']} on {row['target']}: {share:.1%} of lookups started over {LATE_MS:g} ms late"
+    for row, share in _worst_first(summary, "late"):
+        if row.load not in summary.closed_loops and share > LATE_SHARE:
+            seen = f"{row.variant} on {row.target}: {share:.1%} of lookups started over {LATE_MS:g} ms late"
             yield Veto("generator too slow", "void", seen, "lower --rate, or free the CPUs")
 
 
 def _exhausted(summary: Summary) -> Iterator[Veto]:
-    for row in _measured(summary, "exhausted"):
-        share = _share(row, "exhausted")
+    for row, share in _worst_first(summary, "exhausted"):
         if share > EXHAUSTED_SHARE:
-            seen = f"{row['variant']} on {row['target']}: {share:.1%} of lookups found every worker inside the resolver"
+            seen = f"{row.variant} on {row.target}: {share:.1%} of lookups found every worker inside the resolver"
             yield Veto("workers exhausted", "void", seen, "the outage is real; more workers (-c) to measure its extent")
 
 
 def _exposure(run: Run, summary: Summary) -> Iterator[Veto]:
-    backend = run.environment.get("backend", {})
-    for row in _measured(summary):
-        modelled = row["exposed_modelled"]
-        if backend.get("fresh_clients", True) or not modelled:
+    for row in summary.measured():
+        modelled = row.exposed_modelled
+        if run.environment.backend.fresh_clients or not modelled:
             continue
-        if modelled < EXPOSURE_MODELLED * row["n"]:
-            seen = f"{row['variant']}: by model only {modelled / row['n']:.0%} of lookups opened a new flow"
+        if modelled < EXPOSURE_MODELLED * row.n:
+            seen = f"{row.variant}: by model only {modelled / row.n:.0%} of lookups opened a new flow"
             yield Veto("exposure lost", "void", seen, "lower --rate: clients that exist cannot be made fresh")
-    counted: dict[tuple[str, str, int], list[float]] = {}
+    counted: dict[Key, list[float]] = {}
     for arm in run.arms():
-        exposed, done = (arm.end or {}).get("exposed_counted"), ((arm.end or {}).get("trailer") or {}).get("n_records")
-        if exposed is not None and done and run.plan.variant(arm.start["variant"]).sends_pairs:
-            key = (arm.start["variant"], arm.target, arm.start["load"])
-            counted.setdefault(key, []).append(exposed / done)
+        start, end = arm.start, arm.end
+        if end is None or end.exposed_counted is None or end.trailer is None or not end.trailer.n_records:
+            continue
+        if run.plan.variant(start.variant).sends_pairs:
+            shares = counted.setdefault((start.variant, start.target, start.load), [])
+            shares.append(end.exposed_counted / end.trailer.n_records)
     for (variant, target, _), shares in counted.items():
         if min(shares) < EXPOSURE_KEPT * max(shares):
             seen = f"{variant} on {target}: exposed per lookup fell from {max(shares):.2f} to {min(shares):.2f}"
@@ -156,13 +152,12 @@ def _exposure(run: Run, summary: Summary) -> Iterator[Veto]:
 
 
 def _ports(run: Run, summary: Summary) -> Iterator[Veto]:
-    n_ports = run.environment.get("backend", {}).get("n_ports")
+    n_ports = run.environment.backend.n_ports
     if not n_ports:
         return
-    worst: dict[tuple[str, str, int], float] = {}
-    for arm in summary.arms:
-        key = (arm["variant"], arm["target"], arm["load"])
-        worst[key] = max(worst.get(key, 0.0), arm["time_wait"] / n_ports)
+    worst: dict[Key, float] = {}
+    for client in summary.clients:
+        worst[client.key] = max(worst.get(client.key, 0.0), client.time_wait / n_ports)
     for (variant, target, load), share in worst.items():
         if share > PORTS_USED:
             seen = f"{variant} on {target}: {share:.0%} of its {n_ports:,} ports in TIME_WAIT at the end of a trial"
@@ -174,7 +169,7 @@ def _ports(run: Run, summary: Summary) -> Iterator[Veto]:
 
 
 def _cpu(summary: Summary) -> Iterator[Veto]:
-    shares = [arm["idle_share"] for arm in summary.arms if math.isfinite(arm["idle_share"])]
+    shares = [client.idle_share for client in summary.clients if math.isfinite(client.idle_share)]
     busy = [share for share in shares if share < IDLE_SHARE]
     if busy:
         open_loop = len(summary.closed_loops) < len(summary.load_labels)
@@ -188,7 +183,7 @@ def _cpu(summary: Summary) -> Iterator[Veto]:
 
 
 def _blocked(summary: Summary) -> Iterator[Veto]:
-    blocked_ns = sum(arm["blocked_ns"] for arm in summary.arms)
+    blocked_ns = sum(client.blocked_ns for client in summary.clients)
     if blocked_ns:
         seen = f"workers waited {blocked_ns / 1e9:.3g} s in all because results were not read in time"
         yield Veto("output blocked", "void", seen, "the machine or disk that runs dnslab is too slow for this load")
@@ -202,11 +197,9 @@ def _rounds(summary: Summary) -> Iterator[Veto]:
 
 def _baseline(run: Run) -> Iterator[Veto]:
     """What is called baseline may not be what its name says."""
-    cache = run.environment.get("backend", {}).get("node_cache") or {}
-    if cache.get("owns_cluster_ip"):
-        seen = (
-            f"a node-local cache owns the cluster IP ({', '.join(cache.get('evidence', [])[:1]) or 'as it was seen'})"
-        )
+    cache = run.environment.backend.node_cache
+    if cache.owns_cluster_ip:
+        seen = f"a node-local cache owns the cluster IP ({', '.join(cache.evidence[:1]) or 'as it was seen'})"
         compared = f"{DIRECT} asks CoreDNS past it" + ("" if DIRECT in run.plan.variants else ": add it to --variants")
         yield Veto("baseline is node-local already", "note", seen, compared)
 
@@ -216,7 +209,7 @@ def _mixed(run: Run) -> Iterator[Veto]:
     seen: dict[str, set[str]] = {}
     for arm in run.arms():
         start = arm.start
-        seen.setdefault(arm.target, set()).add(f"{start['libc']} {start['libc_version']}, {start.get('kernel', '')}")
+        seen.setdefault(start.target, set()).add(f"{start.libc} {start.libc_version}, {start.kernel}")
     for target, kinds in seen.items():
         if len(kinds) > 1:
             advice = "compare trials of one kind: start a new run"
@@ -224,7 +217,7 @@ def _mixed(run: Run) -> Iterator[Veto]:
 
 
 def _clocks(run: Run, summary: Summary) -> Iterator[Veto]:
-    worst = max((arm["clock_error_ms"] for arm in summary.arms), default=0.0)
+    worst = max((client.clock_error_ms for client in summary.clients), default=0.0)
     if worst > CLOCK_ERROR_MS and run.plan.order == "side-by-side":
         seen = f"a clock is known to {worst:.0f} ms only, so trials side by side may have started that far apart"
         yield Veto("clocks uncertain", "note", seen, "run where the API server answers sooner")
@@ -247,34 +240,36 @@ def _wall_clock(run: Run) -> Iterator[Veto]:
 
 def _workers_lost(summary: Summary) -> Iterator[Veto]:
     """More lookups were given up than workers could be replaced: what follows was asked by fewer than planned."""
-    for arm in sorted(summary.arms, key=lambda arm: -arm["workers_lost"]):
-        if arm["workers_lost"]:
-            who = f"{arm['variant']} on {arm['target']}, round {arm['round']}"
-            seen = f"{who}: {arm['workers_lost']:,} workers stayed inside the resolver and were not replaced"
+    for client in sorted(summary.clients, key=lambda client: -client.workers_lost):
+        if client.workers_lost:
+            who = f"{client.variant} on {client.target}, round {client.round}"
+            seen = f"{who}: {client.workers_lost:,} workers stayed inside the resolver and were not replaced"
             yield Veto("workers lost", "void", seen, "the outage is real; a shorter trial (-d) shows how it begins")
 
 
 def _abandoned(summary: Summary) -> Iterator[Veto]:
-    given_up = sum(arm["abandoned"] for arm in summary.arms)
+    given_up = sum(client.abandoned for client in summary.clients)
     if given_up:
         seen = f"{given_up:,} lookups had not come back at the deadline and were given up"
         yield Veto("lookups given up", "note", seen, "they count as failed; how long they take is not known")
 
 
-def _trials(summary: Summary) -> dict[tuple[str, str, int], list[Mapping[str, Any]]]:
+def _trials(summary: Summary) -> dict[Key, list[ClientCounts]]:
     """Whole trials of each row, in order of their rounds."""
-    found: dict[tuple[str, str, int], list[Mapping[str, Any]]] = {}
-    for arm in sorted(summary.arms, key=lambda arm: arm["round"]):
-        if arm["complete"] and arm["n"]:
-            found.setdefault((arm["variant"], arm["target"], arm["load"]), []).append(arm)
-    return found
+    trials: dict[Key, list[ClientCounts]] = {}
+    for client in sorted(summary.clients, key=lambda client: client.round):
+        if client.complete and client.n:
+            trials.setdefault(client.key, []).append(client)
+    return trials
 
 
 def _settled(summary: Summary) -> Iterator[Veto]:
     """Whether trials began slower than they went on, in most rounds."""
-    trials = {key: arms for key, arms in _trials(summary).items() if len(arms) >= MIN_ROUNDS}
-    for (variant, target, _), arms in trials.items():
-        ratios = [math.log(arm["early_ms"] / arm["late_ms"]) for arm in arms if arm["late_ms"] > 0 < arm["early_ms"]]
+    trials = {key: clients for key, clients in _trials(summary).items() if len(clients) >= MIN_ROUNDS}
+    for (variant, target, _), clients in trials.items():
+        ratios = [
+            math.log(client.early_ms / client.late_ms) for client in clients if client.late_ms > 0 < client.early_ms
+        ]
         slower = _steady(ratios, math.log(RATIO), len(trials))
         if slower > 0:
             times = math.exp(slower)
@@ -293,13 +288,13 @@ def _warmth(summary: Summary) -> Iterator[Veto]:
     trials = _trials(summary)
     compared = [key for key in trials if key[0] != "baseline" and key[2] not in summary.closed_loops]
     for key in compared:
-        bases = {arm["round"]: arm for arm in trials.get(("baseline", *key[1:]), [])}
-        both = [(arm, bases[arm["round"]]) for arm in trials[key] if arm["round"] in bases]
-        pairs = [(arm, base) for arm, base in both if _first(arm) and _first(base)]
-        ratios = [(_first(arm), _first(base)) for arm, base in pairs]
+        bases = {client.round: client for client in trials.get(("baseline", *key[1:]), [])}
+        both = [(client, bases[client.round]) for client in trials[key] if client.round in bases]
+        pairs = [(client, base) for client, base in both if _first(client) and _first(base)]
+        ratios = [(_first(client), _first(base)) for client, base in pairs]
         if _steady([math.log(ours / theirs) for ours, theirs in ratios], math.log(RATIO), len(compared)):
             ours, theirs = (math.exp(sum(map(math.log, side)) / len(ratios)) for side in zip(*ratios, strict=True))
-            share = sum(arm["first_share"] for arm, _ in pairs) / len(pairs)
+            share = sum(client.warmth.first_share for client, _ in pairs) / len(pairs)
             seen = (
                 f"{key[0]} on {key[1]}: a name's first lookup took {ours:.1f} times as long as its later ones, "
                 f"baseline's {theirs:.1f} times; {share:.0%} of lookups were a first one"
@@ -308,10 +303,10 @@ def _warmth(summary: Summary) -> Iterator[Veto]:
             yield Veto("cache warmth unequal", "void" if share >= FIRST_SHARE else "note", seen, advice)
 
 
-def _first(arm: Mapping[str, Any]) -> float:
+def _first(client: ClientCounts) -> float:
     """How many times as long as later lookups a name's first one took; 0: not known."""
-    known = arm["again_ms"] > 0 < arm["first_ms"]
-    return float(arm["first_ms"] / arm["again_ms"]) if known else 0.0
+    warmth = client.warmth
+    return warmth.first_ms / warmth.again_ms if warmth.again_ms > 0 < warmth.first_ms else 0.0
 
 
 def _steady(values: Sequence[float], least: float, n_looked_at: int) -> float:
@@ -325,15 +320,15 @@ def _steady(values: Sequence[float], least: float, n_looked_at: int) -> float:
 
 def _drift(summary: Summary) -> Iterator[Veto]:
     """Whether median or share of stalls went one way over the rounds."""
-    trials = {key: arms for key, arms in _trials(summary).items() if len(arms) >= DRIFT_ROUNDS}
-    for (variant, target, _), arms in trials.items():
+    trials = {key: clients for key, clients in _trials(summary).items() if len(clients) >= DRIFT_ROUNDS}
+    for (variant, target, _), clients in trials.items():
         for what, values in (
-            ("median", [arm["late_ms"] for arm in arms]),
-            ("share of stalls", [arm["stalls"] / arm["n"] for arm in arms]),
+            ("median", [client.late_ms for client in clients]),
+            ("share of stalls", [client.stalls / client.n for client in clients]),
         ):
-            line = intervals.slope([arm["round"] for arm in arms], values)
+            line = intervals.slope([client.round for client in clients], values)
             mean = sum(values) / len(values)
-            change = line.estimate * (arms[-1]["round"] - arms[0]["round"])
+            change = line.estimate * (clients[-1].round - clients[0].round)
             if mean > 0 and abs(change) > CHANGE * mean and line.p < BY_CHANCE / len(trials) / 2:
                 way = "rose" if change > 0 else "fell"
                 seen = (

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,9 @@ import pandas as pd
 
 from dnslab.analyse import intervals
 from dnslab.analyse.intervals import MIN_ROUNDS, Interval, Verdict, upper_bound_when_none, wilson
-from dnslab.analyse.summary import judge, quantiles
-from dnslab.explain import tables
-from dnslab.text import visible
+from dnslab.analyse.quantiles import quantiles
+from dnslab.analyse.summary import judge
+from dnslab.text import Table, milliseconds, percent, visible
 
 VERSION = 1
 MEASURES = ("over_limit", "failed")
@@ -79,45 +79,70 @@ class Imported:
         return pd.DataFrame([vars(one) for one in self.rounds]).drop(columns="latencies_ms")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImportedRow:
+    """What was imported of one variant; docs/import.md describes each field.
+
+    ``shares`` and ``effects`` are by the count's name; None, or left out, where the data does not tell.
+    """
+
+    variant: str
+    rounds: int
+    n: int
+    over_limit: int | None
+    failed: int
+    over_limit_upper: float | None
+    failed_upper: float | None
+    min_ms: float
+    avg_ms: float
+    max_ms: float
+    p50_ms: float
+    p99_ms: float
+    per_s: float
+    shares: Mapping[str, Interval | None]
+    effects: Mapping[str, Interval]
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class ImportedSummary:
-    """Figures of imported rounds, a row a variant (docs/import.md), each compared with ``base``."""
+    """Imported rounds in numbers, a row a variant, each compared with ``base``."""
 
     imported: Imported
     base: str
-    rows: tuple[dict[str, Any], ...]
+    rows: tuple[ImportedRow, ...]
 
     @property
-    def figures(self) -> tables.Table:
+    def table(self) -> Table:
         """The rows for people."""
-        told = []
+        lines = []
         for row in self.rows:
-            times = {name: tables.milliseconds(row[f"{name}_ms"]) for name in ("min", "avg", "max")}
-            levels = {name: tables.milliseconds(row[name]) for name in LEVELS}
-            told.append(
+            times = {name: milliseconds(getattr(row, f"{name}_ms")) for name in ("min", "avg", "max")}
+            levels = {name: milliseconds(getattr(row, name)) for name in LEVELS}
+            lines.append(
                 {
-                    "configuration": row["variant"],
-                    "rounds": f"{row['rounds']}",
-                    self.imported.what: f"{row['n']:,}",
-                    f"≥ {self.imported.limit_ms:g} ms": "" if row["over_limit"] is None else f"{row['over_limit']:,}",
+                    "configuration": row.variant,
+                    "rounds": f"{row.rounds}",
+                    self.imported.what: f"{row.n:,}",
+                    f"≥ {self.imported.limit_ms:g} ms": "" if row.over_limit is None else f"{row.over_limit:,}",
                     "share (95 %)": _share_text(row, "over_limit"),
-                    "failed": f"{row['failed']:,}",
+                    "failed": f"{row.failed:,}",
                     **{f"{name.removesuffix('_ms')} ms": text for name, text in {**times, **levels}.items()},
-                    "per s": f"{row['per_s']:,.0f}" if math.isfinite(row["per_s"]) else "",
+                    "per s": f"{row.per_s:,.0f}" if math.isfinite(row.per_s) else "",
                 }
             )
-        frame = pd.DataFrame(told)
-        return tables.Table(frame.loc[:, (frame != "").any()], "figures of imported data")
+        frame = pd.DataFrame(lines)
+        return Table(frame.loc[:, (frame != "").any()], "figures of imported data")
 
     @property
     def comparisons(self) -> list[str]:
         """What each variant differs in from ``base``, a line a measure."""
         return [
-            f"{row['variant']}, {self._name(measure)}: {_difference_text(interval, verdict)}"
+            f"{row.variant}, {self._name(measure)}: {_difference_text(interval, verdict)}"
             for measure in MEASURES
             for row in self.rows
-            if row["effects"] and row["effects"][measure] is not None
-            for interval, verdict in [(row["effects"][measure], row["verdicts"][measure])]
+            if measure in row.effects
+            for interval, verdict in [(row.effects[measure], row.verdicts[measure])]
         ]
 
     def _name(self, measure: str) -> str:
@@ -127,23 +152,23 @@ class ImportedSummary:
     def notes(self) -> list[str]:
         """What the data cannot show, a sentence or two each."""
         what = self.imported.what
-        told = [NO_CAUSE, *self.imported.notes]
+        notes = [NO_CAUSE, *self.imported.notes]
         if any("*" in _share_text(row, "over_limit") for row in self.rows):
-            told.append(INDEPENDENT.format(what=what))
-        clean = [row for row in self.rows if row["over_limit"] == 0]
+            notes.append(INDEPENDENT.format(what=what))
+        clean = [row for row in self.rows if row.over_limit == 0]
         if clean:
-            fewest = min(row["rounds"] for row in clean)
-            bound = tables.percent(upper_bound_when_none(fewest))
-            told.append(
+            fewest = min(row.rounds for row in clean)
+            bound = percent(upper_bound_when_none(fewest))
+            notes.append(
                 f"By rounds alone, none in {fewest} rounds bounds the share of rounds with any at {bound} only."
             )
         if len(self.rows) > 1 and not self.imported.paired:
-            told.append(UNPAIRED)
-        return told
+            notes.append(UNPAIRED)
+        return notes
 
     def to_text(self, width: int | None = None) -> str:
         """Table, comparisons and notes for a terminal of ``width`` columns."""
-        parts = [self.figures.to_text(width)]
+        parts = [self.table.to_text(width)]
         if self.comparisons:
             how = "paired by round, t" if self.imported.paired else "of the rounds' mean shares, Welch's"
             head = f"Against {visible(self.base)} (95 % intervals: {how}; in words after Holm's correction for all):"
@@ -156,14 +181,13 @@ class ImportedSummary:
         """The rows as a frame; an interval becomes columns ``<name>``, ``..._low``, ``..._high``, and ``..._p``."""
         flat = []
         for row in self.rows:
-            plain = {key: value for key, value in row.items() if key not in ("shares", "effects", "verdicts")}
-            named = {f"{name}_share": one for name, one in row["shares"].items()}
-            named |= {f"effect_{name}_share": one for name, one in (row["effects"] or {}).items()}
-            for name, one in named.items():
-                if one is not None:
-                    plain |= {name: one.estimate, f"{name}_low": one.low, f"{name}_high": one.high}
-                    plain |= {f"{name}_p": one.p} if name.startswith("effect_") else {}
-            plain |= {f"verdict_{name}": verdict.word for name, verdict in (row["verdicts"] or {}).items()}
+            plain = {key: value for key, value in vars(row).items() if key not in ("shares", "effects", "verdicts")}
+            for name, share in row.shares.items():
+                if share:
+                    plain |= _columns(f"{name}_share", share)
+            for name, effect in row.effects.items():
+                plain |= {**_columns(f"effect_{name}_share", effect), f"effect_{name}_share_p": effect.p}
+            plain |= {f"verdict_{name}": verdict.word for name, verdict in row.verdicts.items()}
             flat.append(plain)
         return pd.DataFrame(flat)
 
@@ -174,25 +198,29 @@ class ImportedSummary:
         return {**head, "rows": json.loads(frame.to_json(orient="records", double_precision=15)), "notes": self.notes}
 
     def _repr_html_(self) -> str:
-        return self.figures._repr_html_()
+        return self.table._repr_html_()
 
 
-def _share_text(row: dict[str, Any], measure: str) -> str:
-    share, upper = row["shares"][measure], row[f"{measure}_upper"]
+def _columns(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def _share_text(row: ImportedRow, measure: str) -> str:
+    share, upper = row.shares[measure], getattr(row, f"{measure}_upper")
     if share is None:
         return ""
     if upper is not None:
-        return f"0 (< {tables.percent(upper)}) *"
-    mark = " *" if row["rounds"] < MIN_ROUNDS else ""
-    return f"{tables.percent(share.estimate)} ({share.low * 100:.2g} to {share.high * 100:.2g}){mark}"
+        return f"0 (< {percent(upper)}) *"
+    mark = " *" if row.rounds < MIN_ROUNDS else ""
+    return f"{percent(share.estimate)} ({share.low * 100:.2g} to {share.high * 100:.2g}){mark}"
 
 
-def _difference_text(found: Interval, verdict: Verdict) -> str:
-    points = f"{found.estimate * 100:+.3g} points"
+def _difference_text(effect: Interval, verdict: Verdict) -> str:
+    points = f"{effect.estimate * 100:+.3g} points"
     if verdict.word == "too few rounds":
         return f"{points}; too few rounds for an interval, each side needs {MIN_ROUNDS}"
     bound = f", none over {verdict.bound * 100:.3g} points" if verdict.word == "no difference shown" else ""
-    return f"{points} ({found.low * 100:+.3g} to {found.high * 100:+.3g}), p = {found.p:.2g}: {verdict.word}{bound}"
+    return f"{points} ({effect.low * 100:+.3g} to {effect.high * 100:+.3g}), p = {effect.p:.2g}: {verdict.word}{bound}"
 
 
 def summarise_imported(imported: Imported) -> ImportedSummary:
@@ -207,30 +235,41 @@ def summarise_imported(imported: Imported) -> ImportedSummary:
     base = "baseline" if "baseline" in by_variant else next(iter(by_variant))
     rows = []
     for variant, rounds in by_variant.items():
-        against = None if variant == base else _effects(rounds, by_variant[base], imported.paired)
-        rows.append({**_row(variant, rounds), "effects": against, "verdicts": None})
-    judge(rows)
+        effects = {} if variant == base else _effects(rounds, by_variant[base], imported.paired)
+        rows.append(_row(variant, rounds, effects))
+    given = judge([row.effects for row in rows], [0] * len(rows))
+    rows = [replace(row, verdicts=verdicts) for row, verdicts in zip(rows, given, strict=True)]
     return ImportedSummary(imported, base, tuple(rows))
 
 
-def _row(variant: str, rounds: Sequence[Round]) -> dict[str, Any]:
+def _row(variant: str, rounds: Sequence[Round], effects: Mapping[str, Interval]) -> ImportedRow:
     n = [one.n for one in rounds]
-    counts = {measure: _counts(rounds, measure) for measure in MEASURES}
-    totals = {measure: None if count is None else sum(count) for measure, count in counts.items()}
-    timed = sum(one.n_timed for one in rounds)
-    return {
-        "variant": variant,
-        "rounds": len(rounds),
-        "n": sum(n),
-        **totals,
-        "shares": {measure: None if count is None else _share(count, n) for measure, count in counts.items()},
-        **{f"{name}_upper": upper_bound_when_none(sum(n)) if total == 0 else None for name, total in totals.items()},
-        "min_ms": float(np.min([one.min_ms for one in rounds])),
-        "avg_ms": sum(one.avg_ms * one.n_timed for one in rounds if one.n_timed) / timed if timed else math.nan,
-        "max_ms": float(np.max([one.max_ms for one in rounds])),
-        **dict(zip(LEVELS, quantiles(_latencies(rounds), list(LEVELS.values())), strict=True)),
-        "per_s": float(np.mean([one.per_s for one in rounds])),
-    }
+    over_limit, failed = _counts(rounds, "over_limit"), [one.failed for one in rounds]
+    n_timed = sum(one.n_timed for one in rounds)
+    timed_ms = sum(one.avg_ms * one.n_timed for one in rounds if one.n_timed)
+    p50_ms, p99_ms = quantiles(_latencies(rounds), list(LEVELS.values()))
+    return ImportedRow(
+        variant=variant,
+        rounds=len(rounds),
+        n=sum(n),
+        over_limit=None if over_limit is None else sum(over_limit),
+        failed=sum(failed),
+        over_limit_upper=None if over_limit is None else _upper(over_limit, n),
+        failed_upper=_upper(failed, n),
+        min_ms=float(np.min([one.min_ms for one in rounds])),
+        avg_ms=timed_ms / n_timed if n_timed else math.nan,
+        max_ms=float(np.max([one.max_ms for one in rounds])),
+        p50_ms=p50_ms,
+        p99_ms=p99_ms,
+        per_s=float(np.mean([one.per_s for one in rounds])),
+        shares={"over_limit": None if over_limit is None else _share(over_limit, n), "failed": _share(failed, n)},
+        effects=effects,
+    )
+
+
+def _upper(counts: Sequence[int], n: Sequence[int]) -> float | None:
+    """The exact bound where nothing happened."""
+    return None if sum(counts) else upper_bound_when_none(sum(n))
 
 
 def _counts(rounds: Sequence[Round], measure: str) -> list[int] | None:
@@ -251,16 +290,13 @@ def _share(counts: Sequence[int], n: Sequence[int]) -> Interval:
     return intervals.share(counts, n)
 
 
-def _effects(rounds: Sequence[Round], base: Sequence[Round], paired: bool) -> dict[str, Interval | None]:
-    """Differences of shares; None where one side does not tell."""
+def _effects(rounds: Sequence[Round], base: Sequence[Round], paired: bool) -> dict[str, Interval]:
+    """Differences of shares, by the count's name; those that one side does not tell are left out."""
     compared = intervals.difference if paired else intervals.unpaired_difference
-    effects: dict[str, Interval | None] = {}
+    effects: dict[str, Interval] = {}
     ordered, base = (sorted(side, key=lambda one: one.round) for side in (rounds, base))
     for measure in MEASURES:
         counts, base_counts = _counts(ordered, measure), _counts(base, measure)
-        effects[measure] = (
-            None
-            if counts is None or base_counts is None
-            else compared(counts, [one.n for one in ordered], base_counts, [one.n for one in base])
-        )
+        if counts is not None and base_counts is not None:
+            effects[measure] = compared(counts, [one.n for one in ordered], base_counts, [one.n for one in base])
     return effects

@@ -1,22 +1,18 @@
-"""A run's progress and a summary, for eyes: live on a terminal or below a cell, plain lines elsewhere."""
+"""A run's progress, for eyes: live on a terminal or below a cell, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dnslab.text import as_html, echo, echo_text, visible
+from dnslab.text import as_html, echo, visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from dnslab.analyse.summary import Summary
-    from dnslab.explain.findings import Findings
     from dnslab.measure.runner import OnProgress, Progress
 
 #: seconds between two plain lines
@@ -131,16 +127,3 @@ def _table(progress: Progress) -> RenderableType:
         # Text, or rich would take [words in brackets] for styles.
         table.add_row(Text(visible(arm.trial.variant)), Text(visible(arm.target)), *figures)
     return Group(Text(visible(line(progress))), table)
-
-
-def print_summary(summary: Summary, findings: Findings) -> None:
-    """The answer, what limits it, and the tables, on stdout; on a terminal no wider than that."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    echo_text(textwrap.fill(visible(findings.headline), min(width or 100, 100)))
-    for veto in findings.vetoes:
-        text = f"{veto.name}: {veto.seen}. {veto.advice[0].upper()}{veto.advice[1:]}."
-        echo_text(textwrap.fill(visible(text), min(width or 100, 100), initial_indent="- ", subsequent_indent="  "))
-    echo_text(f"\n{summary.figures.to_text(width)}")
-    if len(summary.effects.frame):
-        echo_text("\nAgainst baseline, paired by round (95 % intervals; verdicts corrected for their number):")
-        echo_text(f"\n{summary.effects.to_text(width)}")

@@ -35,23 +35,22 @@ class NotebookFailed(RunInvalid):
 
 def measured_on(run: Run) -> str:
     """What the run was measured on, as an HTML table."""
-    environment = run.environment
-    backend = environment.get("backend", {})
+    environment, backend = run.environment, run.environment.backend
     rows = {
-        "kernel": environment.get("kernel"),
-        "machine": f"{environment.get('cpu') or environment.get('machine')}, {environment.get('n_cpus')} CPUs",
+        "kernel": environment.kernel,
+        "machine": f"{environment.cpu or environment.machine}, {environment.n_cpus} CPUs",
         "C libraries": ", ".join(f"{t.libc} {t.libc_version}" for t in run.targets),
-        "measured in": backend.get("name"),
+        "measured in": backend.name,
         "images": ", ".join(run.images),
-        "servers": backend.get("unbound", ""),
-        "fault injected": f"{environment.get('fault')} ({backend.get('fault_summary', 'none')})",
+        "servers": backend.unbound,
+        "fault injected": f"{environment.fault} ({backend.fault_summary})",
         "names": ", ".join(run.plan.names[:5]) + (" ..." if len(run.plan.names) > 5 else ""),
         "load": "; ".join(
             f"{load.label}, {load.duration_s:g} s after {load.warmup_s:g} s of warm-up" for load in run.plan.loads
         ),
         "schedule": f"{run.plan.rounds} rounds, {run.plan.order}, seed {run.plan.seed}",
-        "started": environment.get("started"),
-        "dnslab": environment.get("dnslab"),
+        "started": environment.started,
+        "dnslab": environment.dnslab,
     }
     body = "".join(
         f"<tr><th scope='row'>{as_html(key)}</th><td>{as_html(value)}</td></tr>" for key, value in rows.items() if value

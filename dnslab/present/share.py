@@ -115,7 +115,7 @@ def _redact(folder: RunFolder, to: Path) -> tuple[Path, StandIns]:
     copy = to / (f"{started[0]}-{REDACTED}" if started else REDACTED)
     if copy.exists():
         raise RunExists(f"{copy} is there already")
-    redactor = Redactor(folder.environment)
+    redactor = Redactor(folder.environment.backend.places or ())
     redactor.stand_ins.note("path", str(place.parent))
     redactor.stand_ins.note("run", _STARTED.sub("", place.name).lstrip("-"))
     _go_through(folder, redactor)

@@ -1,7 +1,7 @@
-"""What the files of a run hold: the keys that are read back, checked at one place for each file.
+"""What the files of a run hold: a model for each file, which checks what is read back.
 
-A start.json or end.json gives no key that does not stand here, so nothing unchecked is read. An environment.json
-keeps its other keys, which are only shown.
+A key of a start.json or end.json that does not stand here is not read. An environment.json keeps its other keys.
+Knows nothing of folders.
 """
 
 from __future__ import annotations
@@ -10,7 +10,16 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from dnslab.errors import RunInvalid
 from dnslab.files import JSON_CONTAINERS, JSON_VALUES
@@ -41,12 +50,41 @@ def _numbers(counters: dict[str, Any]) -> dict[str, Any]:
 Counters = Annotated[dict[str, Any], Field(max_length=MAX_COUNTERS), AfterValidator(_numbers)]
 
 
-class _Checked(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
+class _Closed(BaseModel):
+    """Keys that do not stand in the model are left out."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
-class Start(_Checked):
-    """start.json: what ``trial.describe`` gives, and the counters before the load."""
+def _given(value: object) -> object:
+    """null says no more than a key that is left out."""
+    return {} if value is None else value
+
+
+OrNull = BeforeValidator(_given)
+
+
+class _Open(BaseModel):
+    """Keys that do not stand in the model are kept, and only shown."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+
+class ClientExtra(_Open):
+    """What only some backends know of a client: the digest of its image, a debug container, where it is, its probe."""
+
+    image: str | None = None
+    debug_image: str | None = None
+    debug_image_id: str | None = None
+    address: str = ""
+    zone: str = ""
+    coredns_on_node: bool | None = None
+    fresh: bool | None = None
+    probe: str = ""
+
+
+class ClientStart(_Closed):
+    """start.json: one client before its load, as ``measure.trial.describe`` gives it, and its counters."""
 
     trial: Annotated[int, Field(ge=1)]
     round: Annotated[int, Field(ge=1, le=1_000)]
@@ -62,7 +100,7 @@ class Start(_Checked):
     resolv_conf: str
     kernel: str = ""
     node: str | None = None
-    extra: dict[str, Any] = {}
+    extra: Annotated[ClientExtra, OrNull] = ClientExtra()
     names: Annotated[list[str], Field(max_length=MAX_NAMES, fail_fast=True)]
     expected: Annotated[list[Expected], Field(max_length=MAX_NAMES, fail_fast=True)]
     asks_aaaa: bool
@@ -81,43 +119,39 @@ class Start(_Checked):
         return self
 
 
-class Clock(_Checked):
+class Clock(_Closed):
     """How far the probe's clock is off, and how sure that is."""
 
     offset_ns: Annotated[int, Field(ge=-(2**64), le=2**64)] = 0
     error_ns: Count = 0
 
 
-class Trailer(_Checked):
+class Trailer(_Closed):
     """The probe's own totals."""
 
     n_records: Count = 0
     n_abandoned: Count = 0
-    n_replaced: Count = 0
+    n_replaced: Count | None = None
     blocked_ns: Count = 0
 
 
-class End(_Checked):
-    """end.json: how the trial ended, and the counters after it."""
+class ClientEnd(_Closed):
+    """end.json: how the trial ended for one client, and its counters then."""
 
     status: str
     error: str | None = None
     trailer: Trailer | None = None
     clock: Clock | None = None
-    counters: Counters | None = None
+    counters: Annotated[Counters, OrNull] = {}
     exposed_counted: Count | None = None
     finished_realtime_ns: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     finished_elapsed_ns: Elapsed | None = None
 
 
-class _Open(BaseModel):
-    model_config = ConfigDict(strict=True, extra="allow")
-
-
 class Target(BaseModel):
-    """What ``plan.TargetInfo`` takes."""
+    """What ``plan.schedule.TargetInfo`` takes."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
     name: Annotated[str, Field(min_length=1, max_length=255)]
     libc: str
     libc_version: str = ""
@@ -129,6 +163,7 @@ class Place(_Open):
 
     target: str
     node: str | None = None
+    image: str | None = None
 
 
 class NodeCache(_Open):
@@ -136,39 +171,78 @@ class NodeCache(_Open):
 
     owns_cluster_ip: bool | None = None
     evidence: list[str] = []
+    addresses: list[str] | None = None
+
+
+class Node(_Open):
+    """A node of the cluster."""
+
+    kernel: object = None
+
+
+class DnsPod(_Open):
+    """A pod of the cluster's DNS."""
+
+    node: str | None = None
+    version: object = None
+    image: object = None
+    limits: object = None
+
+
+class Deployment(_Open):
+    """A deployment of the cluster's DNS."""
+
+    replicas: object = None
 
 
 class Dns(_Open):
     """The cluster's DNS."""
 
-    pods: list[dict[str, Any]] | None = None
-    deployments: list[dict[str, Any]] | None = None
+    pods: list[DnsPod] | None = None
+    deployments: list[Deployment] | None = None
+    corefile: object = None
 
 
 class Surroundings(_Open):
     """The cluster that was measured in."""
 
-    nodes: list[dict[str, Any]] | None = None
-    dns: Dns | None = None
+    server_version: object = None
+    kube_proxy_mode: object = None
+    nodes: list[Node] | None = None
+    dns: Annotated[Dns, OrNull] = Dns()
 
 
 class Backend(_Open):
-    """What the backend said of itself."""
+    """What the backend says of itself. What is only shown may be of any kind."""
 
     name: str = ""
     fresh_clients: bool = True
     n_ports: Annotated[int, Field(ge=0, le=2**16)] | None = None
     udp_timeout_s: Seconds | None = None
     places: list[Place] | None = None
-    node_cache: NodeCache | None = None
-    surroundings: Surroundings | None = None
+    node_cache: Annotated[NodeCache, OrNull] = NodeCache()
+    surroundings: Annotated[Surroundings, OrNull] = Surroundings()
+    context: object = None
+    server: object = None
+    nameserver: object = None
+    unbound: object = None
+    fault_summary: object = "none"
+    rootless: bool | None = None
+    denied: list[str] = []
 
 
 class Environment(_Open):
-    """environment.json: what the run was measured on."""
+    """environment.json: what the run was measured on. What is only shown may be of any kind."""
 
     targets: Annotated[list[Target], Field(max_length=MAX_TARGETS)]
-    backend: Backend = Backend()
+    backend: Annotated[Backend, OrNull] = Backend()
+    dnslab: object = None
+    started: object = None
+    kernel: object = None
+    machine: object = None
+    n_cpus: object = None
+    cpu: object = None
+    fault: object = None
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -184,25 +258,26 @@ def read_object(data: bytes, path: Path) -> dict[str, Any]:
         raise RunInvalid(_message(error, path)) from None
 
 
-def read_model(model: type[Model], data: bytes, path: Path) -> dict[str, Any]:
-    """The keys of ``model`` that a JSON file has; RunInvalid with file and key where one is missing or mistyped."""
-    found = read_object(data, path)  # once: each error of a text that is read as a model would hold all of it
+def read_model(model: type[Model], data: bytes, path: Path) -> Model:
+    """What a JSON file holds; RunInvalid with file and key where one is missing or mistyped."""
+    content = read_object(data, path)  # once: each error of a text that is read as a model would hold all of it
+    return _validated(model, content, path)
+
+
+def _validated(model: type[Model], content: dict[str, Any], path: Path) -> Model:
     try:
-        return model.model_validate(found).model_dump(exclude_unset=True)
+        return model.model_validate(content)
     except ValidationError as error:
         raise RunInvalid(_message(error, path)) from None
 
 
-def read_environment(data: bytes, path: Path) -> dict[str, Any]:
-    """What an environment.json holds; RunInvalid where that is of another version, or does not hold."""
-    found = read_object(data, path)
-    version = found.get("version", RUN_VERSION)
+def read_environment(data: bytes, path: Path) -> Environment:
+    """What an environment.json holds; RunInvalid where that is of another version, or a key is missing or mistyped."""
+    content = read_object(data, path)
+    version = content.get("version", RUN_VERSION)
     if version != RUN_VERSION:
         raise RunInvalid(f"{path}: a run of version {_short(version)}, this dnslab reads {RUN_VERSION}")
-    try:
-        return Environment.model_validate(found).model_dump(exclude_unset=True)
-    except ValidationError as error:
-        raise RunInvalid(_message(error, path)) from None
+    return _validated(Environment, content, path)
 
 
 def _check_size(data: bytes, path: Path) -> None:

@@ -37,7 +37,7 @@ from dnslab import files
 from dnslab.errors import InvalidPlan, RunExists, RunInvalid, RunNotFound, StorageFailed, StorageFull
 from dnslab.plan import model as plans
 from dnslab.store import contents
-from dnslab.store.contents import RUN_VERSION
+from dnslab.store.contents import RUN_VERSION, ClientEnd, ClientStart, Environment
 
 #: begins the name of a temporary folder that a run is unpacked or copied into
 SCRATCH_PREFIX = "dnslab-scratch-"
@@ -130,24 +130,29 @@ class ArmRecord:
     number: int
     attempt: int
     target: str
-    start: Mapping[str, Any]
-    end: Mapping[str, Any] | None
+    start: ClientStart
+    end: ClientEnd | None
     stream: Path
 
     @property
     def clocks_ns(self) -> list[tuple[int, int]]:
         """The run's clock and the wall clock, as read together at the trial's start and at its end."""
-        pairs = [(self.start.get("started_elapsed_ns"), self.start["started_realtime_ns"])]
-        end = self.end or {}
-        pairs.append((end.get("finished_elapsed_ns"), end.get("finished_realtime_ns")))
+        pairs: list[tuple[int | None, int | None]] = [(self.start.started_elapsed_ns, self.start.started_realtime_ns)]
+        if self.end:
+            pairs.append((self.end.finished_elapsed_ns, self.end.finished_realtime_ns))
         return [
             (elapsed_ns, wall_ns) for elapsed_ns, wall_ns in pairs if elapsed_ns is not None and wall_ns is not None
         ]
 
     @property
+    def counters_after(self) -> Mapping[str, int]:
+        """The counters after the load; empty where they were not read."""
+        return self.end.counters if self.end else {}
+
+    @property
     def status(self) -> str:
         """``"complete"``, ``"stopped"``, ``"failed"``, or ``"interrupted"`` where the end was never written."""
-        return "interrupted" if self.end is None else str(self.end["status"])
+        return "interrupted" if self.end is None else self.end.status
 
 
 class ArmWriter:
@@ -290,11 +295,11 @@ class RunFolder:
         return [name for name in _names(trials, folders=True) if _TRIAL.fullmatch(name)] if _is_folder(trials) else []
 
     @property
-    def environment(self) -> dict[str, Any]:
+    def environment(self) -> Environment:
         """What the run was measured on, of its first start."""
         return self._environments()[0]
 
-    def _environments(self) -> list[dict[str, Any]]:
+    def _environments(self) -> list[Environment]:
         numbers = [int(found[1] or 1) for name in _names(self.path) if (found := _ENVIRONMENT.fullmatch(name))]
         if not numbers:
             raise RunInvalid(f"{self.path} has no environment.json: it was not written by dnslab, or was changed")
@@ -303,7 +308,7 @@ class RunFolder:
 
     def add_environment(self, environment: Mapping[str, Any]) -> None:
         """Note a resume: writes ``environment.N.json``; RunInvalid when kernel or libc differ from the first."""
-        first = self.environment
+        first = self.environment.model_dump(exclude_unset=True)
         for key in ("kernel", "targets"):
             if first.get(key) != environment.get(key):
                 raise RunInvalid(f"cannot resume: {key} was {first.get(key)!r}, is now {environment.get(key)!r}")
@@ -356,17 +361,17 @@ class RunFolder:
                     found.append(ArmRecord(number, attempt, target, start, end, folder / f"{target}.dnsr"))
         return sorted(found, key=lambda arm: (arm.number, arm.target, arm.attempt))
 
-    def _start(self, path: Path, number: int, target: str) -> dict[str, Any]:
+    def _start(self, path: Path, number: int, target: str) -> ClientStart:
         """What a start.json holds, once it is known to be of that trial and target, and to fit the plan."""
-        start = contents.read_model(contents.Start, files.read_regular(path, files.START_BYTES), path)
-        if (start["trial"], start["target"]) != (number, target):
-            raise RunInvalid(f"{path} is that of trial {start['trial']} on another target, or of another trial")
-        if start["variant"] not in self.plan.variants or start["load"] >= len(self.plan.loads):
+        start = contents.read_model(ClientStart, files.read_regular(path, files.START_BYTES), path)
+        if (start.trial, start.target) != (number, target):
+            raise RunInvalid(f"{path} is that of trial {start.trial} on another target, or of another trial")
+        if start.variant not in self.plan.variants or start.load >= len(self.plan.loads):
             raise RunInvalid(f"{path}: its variant or its load is none of the plan's: it was changed, or is damaged")
         return start
 
-    def _end(self, path: Path) -> dict[str, Any]:
-        return contents.read_model(contents.End, files.read_regular(path, files.END_BYTES), path)
+    def _end(self, path: Path) -> ClientEnd:
+        return contents.read_model(ClientEnd, files.read_regular(path, files.END_BYTES), path)
 
     def last_arms(self) -> list[ArmRecord]:
         """The last attempt of every trial on every target. Only it counts: a group is measured again as a whole, so

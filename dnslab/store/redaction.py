@@ -17,6 +17,7 @@ from typing import Any, Literal
 from dnslab.files import PACKAGE
 from dnslab.plan.model import DEFAULT_IMAGE
 from dnslab.plan.variants import BUILT_IN, NODE_LOCAL_ADDRESS
+from dnslab.store.contents import Place
 from dnslab.text import visible
 
 #: what a redacted run is called
@@ -187,17 +188,16 @@ def _made_up(kind: Kind, n: int) -> Iterator[str]:
 
 
 class Redactor:
-    """Redacts the files of one run, whose ``environment`` says which targets there are.
+    """Redacts the files of one run, whose targets are in ``places``.
 
     All files are to be gone through three times: to note what has a key, to note what stands in texts besides
     (``texts`` set), and, after ``stand_ins.give_out()``, for good.
     """
 
-    def __init__(self, environment: Mapping[str, Any]) -> None:
+    def __init__(self, places: Sequence[Place]) -> None:
         self.stand_ins = StandIns()
         self.texts = False
-        places = (environment.get("backend") or {}).get("places") or []
-        self._places = {place["target"]: place for place in places}
+        self._places = {place.target: place for place in places}
 
     def data(self, value: Any, key: str, parent: str = "") -> Any:
         """Plain data that stands under ``key``, redacted; numbers are left as they are."""
@@ -242,13 +242,14 @@ class Redactor:
 
     def target(self, name: str) -> str:
         """A target's name: a pod's, or as own pods have it, ``[IMAGE@]NODE[.NUMBER]``."""
-        place = self._places.get(name, {})
-        stem, number = re.fullmatch(r"(.+?)(\.\d+)?", name).groups("") if "image" in place else (name, "")  # type: ignore[union-attr]
-        node = place.get("node")
+        place = self._places.get(name)
+        own = place is not None and "image" in place.model_fields_set
+        stem, number = re.fullmatch(r"(.+?)(\.\d+)?", name).groups("") if own else (name, "")  # type: ignore[union-attr]
+        node = place.node if place else None
         if number and node and (name == node or name.endswith(f"@{node}")):
             stem, number = name, ""
         image, at, rest = stem.rpartition("@")
-        if "image" in place and rest == node:
+        if own and rest == node:
             return (self.stand_ins.of("image", image) if at else "") + at + self.stand_ins.of("node", rest) + number
         return self.stand_ins.of("target", stem) + number
 

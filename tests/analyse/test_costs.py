@@ -71,13 +71,14 @@ def test_servers_received_what_clients_asked(tmp_path: Path) -> None:
     found = costs(run, summarise(run)).set_index("variant")
     for arm in run.arms():
         assert arm.end
+        assert arm.end.trailer
         received = {
-            name: sum(arm.end["counters"][f"{at}.{name}"] - arm.start["counters"][f"{at}.{name}"] for at in SERVERS)
+            name: sum(arm.end.counters[f"{at}.{name}"] - arm.start.counters[f"{at}.{name}"] for at in SERVERS)
             for name in ("Udp.InDatagrams", "Tcp.PassiveOpens")
         }
-        n, row = arm.end["trailer"]["n_records"], found.loc[arm.start["variant"]]
+        n, row = arm.end.trailer.n_records, found.loc[arm.start.variant]
         assert n > 20
-        if arm.start["variant"] == "node-local":
+        if arm.start.variant == "node-local":
             assert received["Udp.InDatagrams"] == 0
             assert 0 < row["cache_misses"] < 1
             continue

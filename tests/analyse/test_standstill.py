@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dnslab.analyse.dataset import RECORD
+from dnslab.analyse.lookups import RECORD
 from dnslab.analyse.standstill import standstill_s
 
 

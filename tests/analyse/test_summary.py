@@ -13,7 +13,10 @@ import pytest
 import scipy.stats
 
 from dnslab.analyse.dataset import open_run
-from dnslab.analyse.summary import Quantiles, Summary, quantiles, sketches, stalls_per_second, summarise
+from dnslab.analyse.quantiles import Quantiles, quantiles, sketches
+from dnslab.analyse.summary import Summary, summarise
+from dnslab.analyse.timeline import stalls_per_second
+from dnslab.explain.tables import by_configuration
 from dnslab.plan.model import Load, Plan, TargetInfo
 from dnslab.store.stream import FLAG_WARMUP, OUTCOME_ABANDONED
 from tests.runs import rows, write_run
@@ -43,22 +46,24 @@ def summary(tmp_path: Path) -> Summary:
 def test_figures(summary: Summary) -> None:
     row = summary.row("baseline", "glibc")
     assert row
-    assert (row["n"], row["stalls"], row["slow"], row["failed"], row["over_limit"]) == (300, 6, 6, 0, 6)
-    assert row["flagged_share"] == 1.0
+    assert (row.n, row.stalls, row.slow, row.failed, row.over_limit) == (300, 6, 6, 0, 6)
+    assert row.flagged_share == 1.0
     on_musl = summary.row("baseline", "musl")
     assert on_musl
-    assert (on_musl["stalls"], on_musl["flagged_share"]) == (6, None)
-    assert (row["min_ms"], row["max_ms"]) == pytest.approx((0.5, 5004.0))
-    assert row["avg_ms"] == pytest.approx((294 * 0.5 + 6 * 5004) / 300)
-    assert (row["p50_ms"], row["p99_ms"]) == pytest.approx((0.5, 5004.0))
-    assert row["exposed_counted"] == 150
-    told = [[one[key] for key in ("round", "n", "stalls", "slow", "failed")] for one in row["by_round"]]
+    assert (on_musl.stalls, on_musl.flagged_share) == (6, None)
+    assert (row.min_ms, row.max_ms) == pytest.approx((0.5, 5004.0))
+    assert row.avg_ms == pytest.approx((294 * 0.5 + 6 * 5004) / 300)
+    assert (row.p50_ms, row.p99_ms) == pytest.approx((0.5, 5004.0))
+    assert row.exposed_counted == 150
+    told = [[getattr(one, key) for key in ("round", "n", "stalls", "slow", "failed")] for one in row.by_round]
     assert told == [[number, 100, number, number, 0] for number in (1, 2, 3)]
-    assert [one["p99_ms"] for one in row["by_round"]] == pytest.approx([0.5, 5004.0, 5004.0])
-    assert json.loads(json.dumps(summary.to_dict(), allow_nan=False))["rows"][0]["by_round"] == row["by_round"]
+    assert [one.p99_ms for one in row.by_round] == pytest.approx([0.5, 5004.0, 5004.0])
+    assert json.loads(json.dumps(summary.to_dict(), allow_nan=False))["rows"][0]["by_round"] == [
+        vars(one) for one in row.by_round
+    ]
     assert "by_round" not in summary.to_frame()
-    assert row["exposed_modelled"] is None
-    interval = row["intervals"]["stalls_share"]
+    assert row.exposed_modelled is None
+    interval = row.intervals["stalls_share"]
     _, high = scipy.stats.t.interval(0.95, 2, 0.02, scipy.stats.sem([0.01, 0.02, 0.03]))
     assert (interval.estimate, interval.low, interval.high) == pytest.approx((0.02, 0, high))
 
@@ -81,8 +86,8 @@ def test_exposure_is_modelled_where_it_was_not_counted(
     path = write_run(tmp_path / "run", plan, made, start_changes={"n_candidates": candidates})
     row = summarise(open_run(path)).row(variant)
     assert row
-    assert row["exposed_counted"] is None
-    assert row["exposed_modelled"] == (None if share is None else pytest.approx(100 * share, abs=0.01))
+    assert row.exposed_counted is None
+    assert row.exposed_modelled == (None if share is None else pytest.approx(100 * share, abs=0.01))
 
 
 def warm_up(made: Any, n: int) -> Any:
@@ -100,10 +105,10 @@ def test_stalls_of_counted_pairs_include_the_warm_up(tmp_path: Path) -> None:
     }
     row = summarise(open_run(write_run(tmp_path / "run", plan, lookups, exposed=50))).row("baseline")
     assert row
-    assert (row["n"], row["stalls"]) == (300, 6)
-    assert [(one["exposed_stalls"], one["exposed"]) for one in row["by_round"]] == [(3, 50), (4, 50), (5, 50)]
-    interval = row["intervals"]["exposed_share"]
-    assert row["exposed_share"] == interval.estimate == pytest.approx(12 / 150)
+    assert (row.n, row.stalls) == (300, 6)
+    assert [(one.exposed_stalls, one.exposed) for one in row.by_round] == [(3, 50), (4, 50), (5, 50)]
+    interval = row.intervals["exposed_share"]
+    assert row.exposed_share == interval.estimate == pytest.approx(12 / 150)
     low, high = scipy.stats.t.interval(0.95, 2, 0.08, scipy.stats.sem([0.06, 0.08, 0.1]))
     score = scipy.stats.binomtest(12, 150).proportion_ci(0.95, "wilson")
     assert (interval.low, interval.high) == pytest.approx((min(low, score.low), max(high, score.high)))
@@ -117,11 +122,12 @@ def test_stalls_of_modelled_lookups_leave_the_warm_up_out(tmp_path: Path) -> Non
     row, sequential = summary.row("baseline"), summary.row("single-request")
     assert row
     assert sequential
-    assert row["exposed_counted"] is None
-    assert row["exposed_share"] == pytest.approx(12 / row["exposed_modelled"])
-    assert sum(one["exposed"] for one in row["by_round"]) == pytest.approx(row["exposed_modelled"])
+    assert row.exposed_counted is None
+    assert row.exposed_modelled
+    assert row.exposed_share == pytest.approx(12 / row.exposed_modelled)
+    assert sum(one.exposed or 0 for one in row.by_round) == pytest.approx(row.exposed_modelled)
     # 12 stalls of which none can be of a pair
-    assert (sequential["exposed_modelled"], sequential["exposed_share"]) == (0.0, None)
+    assert (sequential.exposed_modelled, sequential.exposed_share) == (0.0, None)
     assert json.loads(json.dumps(summary.to_dict(), allow_nan=False))["rows"][1]["intervals"]["exposed_share"] == {
         "estimate": None, "low": None, "high": None, "p": None
     }  # fmt: skip
@@ -134,7 +140,7 @@ def test_no_share_of_fewer_pairs_than_stalled(tmp_path: Path) -> None:
         path = write_run(tmp_path / str(exposed), plan, lookups, exposed=exposed)
         row = summarise(open_run(path)).row("baseline")
         assert row
-        assert row["exposed_share"] == share
+        assert row.exposed_share == share
 
 
 #: ms of stalls: at, just within and just beyond 0.05 of a step of 5 s, and far from any
@@ -162,7 +168,7 @@ def test_at_which_step_stalls_ended(
     path = write_run(tmp_path / "run", plan, {(*measured, 1): made}, start_changes=start)
     row = summarise(open_run(path)).row(measured[0])
     assert row
-    assert (row["stall_step_s"], row["stalls_at"], row["stalls_elsewhere"]) == told
+    assert (row.stall_step_s, row.stalls_at, row.stalls_elsewhere) == told
 
 
 def test_what_the_probe_gave_up_ended_at_no_step(tmp_path: Path) -> None:
@@ -174,7 +180,7 @@ def test_what_the_probe_gave_up_ended_at_no_step(tmp_path: Path) -> None:
     summary = summarise(open_run(write_run(tmp_path / "run", plan, {("baseline", "glibc", 1): made})))
     row = summary.row("baseline")
     assert row
-    assert (row["stalls_at"], row["stalls_elsewhere"]) == ({"10": 1}, 2)
+    assert (row.stalls_at, row.stalls_elsewhere) == ({"10": 1}, 2)
     assert summary.to_frame()[["stalls_at_10_s", "stalls_elsewhere"]].to_numpy().tolist() == [[1, 2]]
     assert json.loads(json.dumps(summary.to_dict()))["rows"][0]["stalls_at"] == {"10": 1}
 
@@ -182,17 +188,17 @@ def test_what_the_probe_gave_up_ended_at_no_step(tmp_path: Path) -> None:
 def test_effects_are_paired_by_round(summary: Summary) -> None:
     row = summary.row("use-vc")
     assert row
-    effect = row["effects"]["stalls_share"]
+    effect = row.effects["stalls_share"]
     low, high = scipy.stats.t.interval(0.95, 2, -0.02, scipy.stats.sem([-0.01, -0.02, -0.03]))
     assert (effect.estimate, effect.low, effect.high) == pytest.approx((-0.02, low, high))
-    assert row["effects"]["p50_ms"].estimate == pytest.approx(0.5)
-    assert row["stalls_upper"] == pytest.approx(1 - 0.05 ** (1 / 300))
+    assert row.effects["p50_ms"].estimate == pytest.approx(0.5)
+    assert row.stalls_upper == pytest.approx(1 - 0.05 ** (1 / 300))
 
 
 def test_not_applicable_is_not_measured(summary: Summary) -> None:
     assert summary.row("use-vc", "musl") is None
-    assert [(r["variant"], r["target"]) for r in summary.rows if r["not_applicable"]] == [("use-vc", "musl")]
-    assert "not applicable: musl ignores use-vc" in summary.figures.to_text()
+    assert [(row.variant, row.target) for row in summary.not_applicable] == [("use-vc", "musl")]
+    assert "not applicable: musl ignores use-vc" in by_configuration(summary).to_text()
 
 
 def test_json_is_versioned(summary: Summary) -> None:
@@ -206,7 +212,7 @@ def test_a_closed_loop_has_no_effects(tmp_path: Path) -> None:
     plan = Plan(variants=("baseline", "use-vc"), rounds=1, loads=(Load(loop="closed", workers=2, duration_s=1),))
     lookups = {(v, "glibc", 1): rows([1.0] * 10) for v in plan.variants}
     found = summarise(open_run(write_run(tmp_path / "run", plan, lookups)))
-    assert [row["effects"] for row in found.rows] == [None, None]
+    assert [row.effects for row in found.measured()] == [{}, {}]
 
 
 def test_a_sketch_ends_at_the_answered_share(tmp_path: Path) -> None:
@@ -258,4 +264,4 @@ def test_a_trial_of_a_single_lookup_is_summarised_without_a_warning(tmp_path: Pa
     summary = summarise(open_run(write_run(tmp_path / "run", plan, {("baseline", "glibc", 1): rows([3.0])})))
     row = summary.row("baseline", "glibc")
     assert row
-    assert (row["n"], row["p50_ms"]) == (1, 3.0)
+    assert (row.n, row.p50_ms) == (1, 3.0)

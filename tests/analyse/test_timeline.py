@@ -91,11 +91,12 @@ def test_a_trial_measured_again_stands_where_it_was_measured_again(tmp_path: Pat
     run = open_run(write_run(tmp_path / "run", plan, lookups))
     arm = next(arm for arm in run.arms() if (arm.target, arm.number) == ("glibc", 2))
     writer = run.folder.writer(2, "glibc")
-    writer.start({**arm.start, "started_realtime_ns": arm.start["started_realtime_ns"] + 500 * 10**9})
+    writer.start({**arm.start.model_dump(), "started_realtime_ns": arm.start.started_realtime_ns + 500 * 10**9})
     stream = writer.stream()
     stream.append(arm.stream.read_bytes())
     stream.close()
-    writer.end(dict(arm.end or {}))
+    assert arm.end
+    writer.end(arm.end.model_dump())
     slices = run_slices(open_run(run.path))
     assert slices["start_s"].tolist() == [0.0, 0.0, GROUP_S + 500, GROUP_S]
 
@@ -165,6 +166,6 @@ def test_a_resume_goes_on_with_the_runs_clock(tmp_path: Path) -> None:
     (arm,) = open_run(path).arms()
     assert RunClock([]).elapsed_ns() < 10**9
     for ago_s in (100, -3600):
-        start = {**arm.start, "started_elapsed_ns": 7 * 10**9, "started_realtime_ns": time.time_ns() - ago_s * 10**9}
-        elapsed_s = RunClock([replace(arm, start=start)]).elapsed_ns() / 1e9
+        times = {"started_elapsed_ns": 7 * 10**9, "started_realtime_ns": time.time_ns() - ago_s * 10**9}
+        elapsed_s = RunClock([replace(arm, start=arm.start.model_copy(update=times))]).elapsed_ns() / 1e9
         assert elapsed_s == pytest.approx(7 + max(0, ago_s), abs=1)

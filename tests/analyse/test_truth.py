@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 import scipy.stats
 
-from dnslab.analyse.dataset import Run, open_run, read_stream
+from dnslab.analyse.dataset import Run, open_run
+from dnslab.analyse.lookups import read_stream
 from dnslab.analyse.summary import Summary, summarise
 from dnslab.explain.findings import Findings, conclude
 from dnslab.explain.validity import find_vetoes
@@ -87,12 +88,12 @@ def truth_of(run: Run) -> dict[str, dict[str, int]]:
         told = json.loads(arm.stream.with_name(f"{arm.target}.ground-truth.json").read_text())
         seen = {
             "asked": len(raw),
-            "exposed": arm.end["exposed_counted"],
+            "exposed": arm.end.exposed_counted,
             "dropped": told["dropped"],
-            "stalled": int(((raw["end_ns"] - raw["start_ns"]) / 1e6 >= arm.start["stall_ms"]).sum()),
+            "stalled": int(((raw["end_ns"] - raw["start_ns"]) / 1e6 >= arm.start.stall_ms).sum()),
         }
-        sums = truth.setdefault(arm.start["variant"], dict.fromkeys(seen, 0))
-        truth[arm.start["variant"]] = {name: sums[name] + count for name, count in seen.items()}
+        sums = truth.setdefault(arm.start.variant, dict.fromkeys(seen, 0))
+        truth[arm.start.variant] = {name: sums[name] + count for name, count in seen.items()}
     return truth
 
 
@@ -146,10 +147,10 @@ def true_p(fault: str) -> float:
 
 def test_without_a_drop_nothing_is_found(measured: dict[str, list[Measured]]) -> None:
     for one in measured["race:p=0"]:
-        for row in one.summary.rows:
-            assert (row["stalls"], row["failed"]) == (0, 0)
+        for row in one.summary.measured():
+            assert (row.stalls, row.failed) == (0, 0)
             # The largest share of which n lookups show none once in twenty times.
-            assert row["stalls_upper"] == pytest.approx(1 - 0.05 ** (1 / row["n"]))
+            assert row.stalls_upper == pytest.approx(1 - 0.05 ** (1 / row.n))
         assert "no baseline lookup took 4.5 s or more: none of" in one.findings.headline
         assert "Nor did any of the others stall or fail." in one.findings.headline
         assert "pattern" not in one.findings.headline
@@ -162,11 +163,11 @@ def test_intervals_hold_the_true_share(measured: dict[str, list[Measured]], faul
     for one in measured[fault]:
         row, truth = one.summary.row("baseline"), one.truth["baseline"]
         assert row
-        interval, share = row["intervals"]["stalls_share"], true_p(fault) * truth["exposed"] / truth["asked"]
+        interval, share = row.intervals["stalls_share"], true_p(fault) * truth["exposed"] / truth["asked"]
         held += interval.low <= share <= interval.high
-        print(f"{fault}: {row['stalls']} of {row['n']} stalled, {interval.estimate:.4f} ({interval.low:.4f} to "
+        print(f"{fault}: {row.stalls} of {row.n} stalled, {interval.estimate:.4f} ({interval.low:.4f} to "
               f"{interval.high:.4f}), true {share:.4f}, half-width {half_width(one):.2f} of the estimate, machine idle "
-              f"{min(arm['idle_share'] for arm in one.summary.arms):.0%} at least")  # fmt: skip
+              f"{min(arm.idle_share for arm in one.summary.clients):.0%} at least")  # fmt: skip
     assert scipy.stats.binom.cdf(7, N_RUNS, 0.95) < 1 / 86
     assert held >= 8
 
@@ -175,7 +176,7 @@ def half_width(one: Measured) -> float:
     """Of baseline's stall share, in estimates."""
     row = one.summary.row("baseline")
     assert row
-    interval = row["intervals"]["stalls_share"]
+    interval = row.intervals["stalls_share"]
     return float((interval.high - interval.low) / 2 / interval.estimate)
 
 
@@ -187,7 +188,7 @@ def test_a_remedy_is_seen_to_help(measured: dict[str, list[Measured]]) -> None:
     for one in measured["race:p=0.05"]:
         row = one.summary.row("single-request")
         assert row
-        assert row["verdicts"]["stalls_share"].word == "lower"
+        assert row.verdicts["stalls_share"].word == "lower"
 
 
 @pytest.mark.parametrize("fault", RACES[1:])
@@ -202,6 +203,6 @@ def test_nothing_else_is_called_a_race(measured: dict[str, list[Measured]], faul
         baseline, cause = one.summary.row("baseline"), one.findings.headline
         assert baseline
         print(cause)
-        assert baseline["stalls"] >= 20
+        assert baseline.stalls >= 20
         assert not re.search(r"\brace\b", one.said)
         assert ("full receive buffer" if fault.startswith("receive-buffer") else "cause is not shown") in cause

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from dnslab import cli, errors, files
-from dnslab.analyse import dataset
+from dnslab.analyse import lookups
 from dnslab.plan import model as plan
 from dnslab.plan.model import Load, Plan
 from dnslab.store import bundle as bundles
@@ -77,7 +77,10 @@ def test_3_not_able(run: Path, tmp_path: Path) -> None:
 
 
 def test_3_too_little_memory(run: Path, tmp_path: Path) -> None:
-    code = "from dnslab import cli, stats\ndef full(run): raise MemoryError\nstats.summarise = full\ncli.main()"
+    code = (
+        "from dnslab import cli\nfrom dnslab.analyse import summary\n"
+        "def full(run): raise MemoryError\nsummary.summarise = full\ncli.main()"
+    )
     done = subprocess.run(
         [DNSLAB[0], "-c", code, "summary", str(run)], capture_output=True, text=True, cwd=tmp_path, check=False
     )
@@ -103,7 +106,7 @@ def test_4_compared_with_a_damaged_run(run: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (4, 1)
 
 
-DEFECT = "from dnslab import cli, stats\nstats.summarise = None\ncli.main()"
+DEFECT = "from dnslab import cli\nfrom dnslab.analyse import summary\nsummary.summarise = None\ncli.main()"
 
 
 @pytest.mark.parametrize("debug", [False, True])
@@ -189,7 +192,7 @@ def test_the_limits_are_those_of_the_documentation() -> None:
         f"`start.json` | {files.START_BYTES >> 20} MiB |",
         f"`ground-truth.json` | {files.END_BYTES >> 20} MiB |",
         f"lists and objects among them | {files.JSON_VALUES:,}; {files.JSON_CONTAINERS:,}, nested 200 deep |",
-        f"times in it are at most {dataset.LONGEST_S:,.0f} s |",
+        f"times in it are at most {lookups.LONGEST_S:,.0f} s |",
         f"unpacked | {bundles.MAX_BYTES >> 30} GiB, {bundles.MAX_FILES:,} files; "
         f"over {bundles.FREE_BYTES >> 20} MiB at most {bundles.MAX_RATIO} times its own size |",
         f"{files.IMPORT_BYTES >> 20} MiB; a CSV also {files.IMPORT_ROWS:,} rows, {files.IMPORT_COLUMNS:,} columns, "

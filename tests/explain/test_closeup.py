@@ -9,9 +9,9 @@ import pytest
 from dnslab.analyse.dataset import open_run
 from dnslab.errors import RunInvalid
 from dnslab.explain.closeup import follow
-from dnslab.explain.tables import milliseconds
 from dnslab.notebook import SAMPLE
 from dnslab.plan.model import Load, Plan
+from dnslab.text import milliseconds
 from tests.runs import rows, write_run
 
 PLAN = Plan(variants=("baseline",), rounds=1, loads=(Load(duration_s=1),))
@@ -28,7 +28,7 @@ def test_the_first_stall(tmp_path: Path) -> None:
     changes = {"counters": before, "attempt_timeout_s": 5.0}
     path = write_run(tmp_path / "run", PLAN, {("baseline", "glibc", 1): made}, counters, start_changes=changes)
     seen = follow(open_run(path))
-    assert seen.told == (
+    assert seen.sentences == (
         "web.any.cluster.local. was due 0.020 s after the start of trial 1 (baseline on glibc, round 1).",
         "Worker 9 began 2 ms later.",
         "The resolver returned after 5,004 ms: answered, with 1 A and 1 AAAA.",
@@ -45,7 +45,7 @@ def test_the_first_stall(tmp_path: Path) -> None:
 
 def test_without_a_stall_the_slowest(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run", PLAN, {("baseline", "glibc", 1): rows([0.5, 30.0, 2.0])})
-    told = follow(open_run(path)).told
+    told = follow(open_run(path)).sentences
     assert told[0].startswith("Nothing stalled in this run, so this is its slowest lookup: web.")
     assert "after 30 ms" in told[2]
     assert told[3].endswith("so this is no stall.")
@@ -62,7 +62,7 @@ def test_of_the_sample() -> None:
     run = open_run(SAMPLE)
     lookups = run.lookups()
     row = lookups[lookups["stall"]].iloc[0]
-    told = " ".join(follow(run).told)
+    told = " ".join(follow(run).sentences)
     assert f"after the start of trial {row['trial']} ({row['variant']} on {row['target']}" in told
     assert f"returned after {milliseconds(row['service_ms'])} ms" in told
     assert ("half lost" in told) == row["half_lost"]

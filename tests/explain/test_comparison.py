@@ -88,24 +88,24 @@ def test_changes_are_welchs_of_unpaired_rounds(tmp_path: Path) -> None:
     after = made(tmp_path / "b", {"baseline": (2, 1, 0), "use-vc": (0, 0, 0)}, fast_ms=(1.5, 1.7, 1.6))
     found = compared(before, after)
     row = found.rows[0]
-    assert (row["run"], row["variant"], row["target"], row["refused"]) == ("after", "baseline", "glibc", None)
+    assert (row.run, row.variant, row.target, row.refused) == ("after", "baseline", "glibc", None)
 
-    share = row["effects"]["stalls_share"]
+    share = row.effects["stalls_share"]
     welch = scipy.stats.ttest_ind([0.02, 0.01, 0.0], [0.2, 0.25, 0.3], equal_var=False)
     bounds = welch.confidence_interval()
     low, high = newcombe(3, 300, 75, 300)
     expected = (-0.24, min(bounds.low, low), max(bounds.high, high))
     assert (share.estimate, share.low, share.high) == pytest.approx(expected)
-    assert row["verdicts"]["stalls_share"].word == "lower"
-    assert row["effects"]["slow_share"] == share
+    assert row.verdicts["stalls_share"].word == "lower"
+    assert row.effects["slow_share"] == share
 
-    p50 = row["effects"]["p50_ms"]
+    p50 = row.effects["p50_ms"]
     welch = scipy.stats.ttest_ind([1.5, 1.7, 1.6], [0.5, 0.6, 0.9], equal_var=False)
     bounds = welch.confidence_interval()
     expected_p50 = (0.9333333, bounds.low, bounds.high, welch.pvalue)
     assert (p50.estimate, p50.low, p50.high, p50.p) == pytest.approx(expected_p50)
     # Holm: both variants became slower alike, so each p value counts twice
-    assert row["verdicts"]["p50_ms"].p == pytest.approx(2 * p50.p)
+    assert row.verdicts["p50_ms"].p == pytest.approx(2 * p50.p)
 
 
 def test_quantiles_are_censored_at_the_shorter_deadline(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_quantiles_are_censored_at_the_shorter_deadline(tmp_path: Path) -> None:
     failed = {("baseline", "glibc", n): rows([20_000.0] * 100, outcome=np.int16(-3)) for n in (1, 2, 3)}
     before = write_run(tmp_path / "a", plan, failed, start_changes={"deadline_s": 10.0}, known=[GLIBC])
     after = write_run(tmp_path / "b", plan, failed, start_changes={"deadline_s": 16.0}, known=[GLIBC])
-    effect = compared(before, after).rows[0]["effects"]["p99_ms"]
+    effect = compared(before, after).rows[0].effects["p99_ms"]
     assert (effect.estimate, effect.p) == (0.0, 1.0)
 
 
@@ -121,10 +121,10 @@ def test_verdicts_of_several_runs_are_one_family(tmp_path: Path) -> None:
     paths = [made(tmp_path / name, BEFORE, fast_ms=fast) for name, fast in (("a", (1, 2, 3)), ("b", (2, 3, 5)))]
     alone = compared(*paths)
     together = compared(*paths, paths[1])
-    assert [row["run"] for row in together.rows] == ["after", "after", "after 2", "after 2"]
-    p = alone.rows[0]["effects"]["p50_ms"].p
-    assert alone.rows[0]["verdicts"]["p50_ms"].p == pytest.approx(min(1.0, 2 * p))
-    assert together.rows[0]["verdicts"]["p50_ms"].p == pytest.approx(min(1.0, 4 * p))
+    assert [row.run for row in together.rows] == ["after", "after", "after 2", "after 2"]
+    p = alone.rows[0].effects["p50_ms"].p
+    assert alone.rows[0].verdicts["p50_ms"].p == pytest.approx(min(1.0, 2 * p))
+    assert together.rows[0].verdicts["p50_ms"].p == pytest.approx(min(1.0, 4 * p))
     assert "run" in together.changes.frame
     assert "run" not in alone.changes.frame
 
@@ -132,8 +132,8 @@ def test_verdicts_of_several_runs_are_one_family(tmp_path: Path) -> None:
 def test_too_few_rounds_give_figures_without_verdict(tmp_path: Path) -> None:
     plan = PLAN.model_copy(update={"rounds": 2})
     row = compared(made(tmp_path / "a", BEFORE, plan), made(tmp_path / "b", BEFORE)).rows[0]
-    assert row["effects"]["stalls_share"].estimate == pytest.approx(0.025)
-    assert row["verdicts"]["stalls_share"].word == "too few rounds"
+    assert row.effects["stalls_share"].estimate == pytest.approx(0.025)
+    assert row.verdicts["stalls_share"].word == "too few rounds"
 
 
 def load(**changes: Any) -> Plan:
@@ -155,7 +155,7 @@ def load(**changes: Any) -> Plan:
 )
 def test_what_is_not_comparable_is_refused(tmp_path: Path, plan: Plan, says: str) -> None:
     found = compared(made(tmp_path / "a", BEFORE), made(tmp_path / "b", BEFORE, plan))
-    assert [row["effects"] for row in found.rows] == [None, None]
+    assert [row.effects for row in found.rows] == [{}, {}]
     [line] = found.refused
     assert line.startswith(says)
     assert line.endswith(": baseline on glibc, use-vc on glibc")
@@ -183,7 +183,7 @@ def test_a_variant_of_ones_own_has_to_mean_the_same(tmp_path: Path) -> None:
     ]
     stalls = {"baseline": (1, 1, 1), "mine": (1, 1, 1)}
     found = compared(*(made(tmp_path / str(number), stalls, plan) for number, plan in enumerate(plans)))
-    assert [bool(row["refused"]) for row in found.rows] == [False, True]
+    assert [bool(row.refused) for row in found.rows] == [False, True]
     assert "ndots:2" in found.refused[0]
     assert "ndots:1" in found.refused[0]
 
@@ -205,7 +205,7 @@ def test_what_differs_besides_is_said_with_both_values(tmp_path: Path) -> None:
         "duration, s: 1.0 before, 2.0 after",
         "libc version of glibc: 2.36 before, 2.41 after",
     )
-    assert all(row["effects"] for row in found.rows)
+    assert all(row.effects for row in found.rows)
     assert not compared(before, before).differences
 
 
@@ -239,7 +239,7 @@ def test_pods_of_other_names_are_compared_and_another_libc_is_refused(tmp_path: 
     after = made(tmp_path / "b", BEFORE, targets=[TargetInfo("pod-2", "glibc", "2.36")])
     found = compared(before, after)
     row = found.rows[0]
-    assert (row["target"], row["target_after"], row["refused"]) == ("pod-1", "pod-2", None)
+    assert (row.target, row.target_after, row.refused) == ("pod-1", "pod-2", None)
     assert found.differences == ("target matched by its libc: pod-1 before, pod-2 after",)
     musl = made(tmp_path / "c", {"baseline": (1, 1, 1)}, targets=[TargetInfo("pod-1", "musl", "1.2.3")])
     found = compared(before, musl)
@@ -253,7 +253,7 @@ def test_what_only_one_run_measured_is_listed(tmp_path: Path) -> None:
     found = compared(made(tmp_path / "a", BEFORE), made(tmp_path / "b", stalls, PLAN, both))
     assert found.unmatched[0] == "target musl (musl): after"
     assert found.unmatched[1] == "use-vc on glibc, load 200/s (poisson): before"
-    assert [row["variant"] for row in found.rows if row["target"] == "glibc"] == ["baseline"]
+    assert [row.variant for row in found.rows if row.target == "glibc"] == ["baseline"]
 
 
 def dnslab(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

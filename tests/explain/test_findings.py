@@ -438,5 +438,5 @@ def test_a_node_local_cache_has_to_be_warm(tmp_path: Path, warmup_s: float, note
     )
     run = open_run(runner.run(plan, tmp_path / "run"))
     summary = summarise(run)
-    print([(arm["variant"], arm["first_ms"], arm["again_ms"]) for arm in summary.arms])
+    print([(client.variant, client.warmth) for client in summary.clients])
     assert ("cache warmth unequal" in {veto.name for veto in find_vetoes(run, summary)}) == noted

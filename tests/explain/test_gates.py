@@ -65,7 +65,7 @@ def test_default_gates_of_a_clean_run(tmp_path: Path) -> None:
     assert [one.word for one in found.decisions] == ["passes", "passes", "passes"]
     assert found.status == 0
     # none of 3,000: the exact one-sided bound, just under the limit
-    assert found.decisions[0].figure.high == pytest.approx(1 - 0.05 ** (1 / 3000))
+    assert found.decisions[0].measured.high == pytest.approx(1 - 0.05 ** (1 / 3000))
     assert decided(made(tmp_path / "fewer", [0, 0, 0], 998)).decisions[0].word == "undecided"
 
 
@@ -96,7 +96,7 @@ def test_the_whole_interval_decides(tmp_path: Path, gate: str, word: str) -> Non
 
 def test_figures(tmp_path: Path) -> None:
     path = made(tmp_path / "run", [0, 50, 60])
-    shares, p99 = (one.figure for one in decided(path, "slow_share<1%", "p99<1s").decisions)
+    shares, p99 = (one.measured for one in decided(path, "slow_share<1%", "p99<1s").decisions)
     low, high = scipy.stats.t.interval(0.95, 2, 11 / 300, scipy.stats.sem([0, 0.05, 0.06]))
     assert (shares.estimate, shares.low) == pytest.approx((11 / 300, max(0, low)))
     assert high < shares.high == intervals.share([0, 50, 60], [1000] * 3).high
@@ -144,7 +144,7 @@ def test_failed_lookups_break_a_quantile(tmp_path: Path) -> None:
     plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
     found = decided(write_run(tmp_path / "run", plan, lookups, known=[GLIBC]))
     assert [one.word for one in found.decisions] == ["fails", "fails", "fails"]
-    assert math.isfinite(found.decisions[1].figure.high)
+    assert math.isfinite(found.decisions[1].measured.high)
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from dnslab.analyse.summary import Summary, summarise
 from dnslab.explain import closeup, comparison, gates, overview
 from dnslab.explain.findings import Findings, conclude
 from dnslab.explain.validity import find_vetoes
-from dnslab.measure.display import print_summary
 from dnslab.plan.model import Plan
 from dnslab.present import exports, share
+from dnslab.present.terminal import print_summary
 from tests.fuzz import mutate, streams
 from tests.fuzz.harness import reading
 from tests.runs import rows, write_run

@@ -9,9 +9,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from dnslab.analyse.dataset import decode
+from dnslab.analyse.lookups import decode
 from dnslab.errors import DnslabError
 from dnslab.store import stream as records
+from dnslab.store.contents import ClientEnd, ClientStart
 from dnslab.store.folder import ArmRecord
 from tests.fuzz import mutate
 from tests.fuzz.harness import reading
@@ -28,7 +29,8 @@ Frames = list[tuple[bytes, int, bytes]]
 START: dict[str, Any] = {
     "round": 1, "group": 1, "variant": "baseline", "load": 0, "trial": 1, "target": "glibc", "libc": "glibc",
     "engine": "libc", "arrangement": "single", "names": ["web.any.cluster.local.", "b."], "expected": [[1, 1], [0, 0]],
-    "asks_aaaa": True, "stall_ms": 4500.0,
+    "asks_aaaa": True, "stall_ms": 4500.0, "libc_version": "2.36", "resolv_conf": "", "deadline_s": 16.0,
+    "started_realtime_ns": 0, "counters": {},
 }  # fmt: skip
 
 
@@ -128,12 +130,9 @@ def case(rng: random.Random, folder: Path, counts: Counter[str]) -> None:
     for _ in range(DECODED_PER_CASE):
         again = frames(rng)
         path.write_bytes(joined(with_totals(again)) if rng.random() < 0.5 else damaged(rng, with_totals(again)))
-        start = {
-            **START,
-            "engine": rng.choice(("libc", "wire")),
-            "arrangement": rng.choice(("single", "pair-one-socket")),
-        }
+        engine, arrangement = rng.choice(("libc", "wire")), rng.choice(("single", "pair-one-socket"))
+        start = ClientStart.model_validate({**START, "engine": engine, "arrangement": arrangement})
         with reading(counts, "streams decoded"):
-            lookups = decode(ArmRecord(1, 1, "glibc", start, {"status": "complete"}, path))
+            lookups = decode(ArmRecord(1, 1, "glibc", start, ClientEnd(status="complete"), path))
             assert len(lookups.outcome) == len(lookups.raw) == len(lookups.stall) == len(lookups.half_lost)
             assert lookups.n_warmup_stalls <= len(lookups.warmup)

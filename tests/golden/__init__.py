@@ -67,14 +67,8 @@ def shown(path: Path) -> str:
     run = dnslab.open_run(path)
     summary = dnslab.summarise(run)
     findings = dnslab.conclude(summary, dnslab.find_vetoes(run, summary))
-    tables: list[Any] = [
-        findings,
-        summary,
-        summary.effects,
-        findings.limits,
-        dnslab.follow(run),
-        dnslab.headlines([run, run]),
-    ]
+    tables: list[Any] = [findings, dnslab.by_configuration(summary), dnslab.against_baseline(summary), findings.limits]
+    tables += [dnslab.follow(run), dnslab.headlines([run, run])]
     return "\n".join([*(table._repr_html_() for table in tables), dnslab.measured_on(run), run._repr_html_()]) + "\n"
 
 

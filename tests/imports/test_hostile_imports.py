@@ -60,7 +60,7 @@ def test_twice_the_rounds_take_twice_as_long(tmp_path: Path) -> None:
         began = time.process_time()
         found = summarise_imported(imports.load("csv", [(None, path)], columns=LATENCY_AND_ROUND))
         took_s.append(time.process_time() - began)
-        assert found.rows[0]["rounds"] == n
+        assert found.rows[0].rounds == n
     assert took_s[1] < 30 * took_s[0]
 
 

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from dnslab.analyse.dataset import open_run
 from dnslab.analyse.summary import summarise
 from dnslab.errors import UsageError
 from dnslab.imports.readers import load, named, read_csv
-from dnslab.imports.summary import NO_CAUSE, ImportedSummary, summarise_imported
+from dnslab.imports.summary import NO_CAUSE, ImportedRow, ImportedSummary, summarise_imported
 from dnslab.plan.model import Load, Plan
 from dnslab.present.exports import export
 from tests.cli.test_cli import dnslab
@@ -52,8 +51,8 @@ def write(folder: Path, **files: str) -> list[tuple[str | None, Path]]:
     return [(None, folder / f"{variant}.txt") for variant in files]
 
 
-def row(summary: ImportedSummary, variant: str) -> dict[str, Any]:
-    return next(one for one in summary.rows if one["variant"] == variant)
+def row(summary: ImportedSummary, variant: str) -> ImportedRow:
+    return next(one for one in summary.rows if one.variant == variant)
 
 
 @pytest.fixture(params=["stress-client", "counts"])
@@ -76,17 +75,17 @@ def test_a_published_table(published: ImportedSummary) -> None:
     """793 of 558,796 and 1,182 of 613,242; p of Welch's test on three and three shares, as published by others."""
     baseline, local = row(published, "baseline"), row(published, "node-local")
     reopen = row(published, "single-request-reopen")
-    assert (baseline["n"], baseline["over_limit"], baseline["failed"], baseline["rounds"]) == (558_796, 793, 5, 3)
-    assert baseline["shares"]["over_limit"].estimate == pytest.approx(0.00142, abs=5e-6)
-    assert local["shares"]["over_limit"].estimate == pytest.approx(0.00193, abs=5e-6)
-    assert local["effects"]["over_limit"].p == pytest.approx(0.021, abs=5e-4)
-    assert local["effects"]["over_limit"].low > 0
-    assert local["verdicts"]["over_limit"].word == "higher"
-    assert (reopen["n"], reopen["over_limit"]) == (537_234, 0)
-    assert reopen["over_limit_upper"] == pytest.approx(5.6e-6, abs=5e-8)
-    assert reopen["verdicts"]["over_limit"].word == "lower"
-    assert (baseline["max_ms"], baseline["avg_ms"]) == (10_023, pytest.approx(30.336, abs=5e-4))
-    assert math.isnan(baseline["p99_ms"])
+    assert (baseline.n, baseline.over_limit, baseline.failed, baseline.rounds) == (558_796, 793, 5, 3)
+    shares = [one.shares["over_limit"] for one in (baseline, local)]
+    assert [share and share.estimate for share in shares] == pytest.approx([0.00142, 0.00193], abs=5e-6)
+    assert local.effects["over_limit"].p == pytest.approx(0.021, abs=5e-4)
+    assert local.effects["over_limit"].low > 0
+    assert local.verdicts["over_limit"].word == "higher"
+    assert (reopen.n, reopen.over_limit) == (537_234, 0)
+    assert reopen.over_limit_upper == pytest.approx(5.6e-6, abs=5e-8)
+    assert reopen.verdicts["over_limit"].word == "lower"
+    assert (baseline.max_ms, baseline.avg_ms) == pytest.approx((10_023, 30.336), abs=5e-4)
+    assert math.isnan(baseline.p99_ms)
 
 
 def test_what_a_published_table_does_not_show_is_said(published: ImportedSummary) -> None:
@@ -100,7 +99,7 @@ def test_what_a_published_table_does_not_show_is_said(published: ImportedSummary
     assert "no quantiles" in text
     assert "not paired" in text
     assert "none in 3 rounds bounds the share of rounds with any at 63.2 % only" in text
-    assert "p99" not in published.figures.to_text()
+    assert "p99" not in published.table.to_text()
 
 
 def test_one_round_has_bounds_of_independence_and_no_difference(tmp_path: Path) -> None:
@@ -108,7 +107,7 @@ def test_one_round_has_bounds_of_independence_and_no_difference(tmp_path: Path) 
     files = write(tmp_path, first=stress_output(1_000, 0, 20, 5_001, 9), second=stress_output(1_000, 0, 30, 5_002, 9))
     found = summarise_imported(load("stress-client", files, 4_900))
     assert found.base == "first"
-    assert "2 % (1.3 to 3.1) *" in found.figures.to_text()
+    assert "2 % (1.3 to 3.1) *" in found.table.to_text()
     assert found.comparisons[0] == ("second, ≥ 4900 ms: +1 points; too few rounds for an interval, each side needs 3")
 
 
@@ -201,7 +200,7 @@ def test_dnsperf_by_hand(tmp_path: Path) -> None:
     assert sorted(first.latencies_ms) == pytest.approx([0.2, 0.4, 2_000, math.inf, math.inf])
     assert (second.round, second.n) == (2, 5)
     summary = summarise_imported(found)
-    assert (summary.rows[0]["p50_ms"], summary.rows[0]["p99_ms"]) == (2_000, math.inf)
+    assert (summary.rows[0].p50_ms, summary.rows[0].p99_ms) == (2_000, math.inf)
     notes = " ".join(summary.notes)
     assert "2 queries timed out" in notes
     assert "2 queries were out when dnsperf was interrupted" in notes
@@ -218,7 +217,7 @@ def test_dnsperf_without_its_queries_has_counts_only(tmp_path: Path) -> None:
     assert known.over_limit == 1
     assert (known.min_ms, known.avg_ms, known.max_ms) == pytest.approx((0.1, 500.175, 2_000))
     summary = summarise_imported(load("dnsperf", files, 1_000))
-    assert summary.rows[0]["shares"]["over_limit"] is None
+    assert summary.rows[0].shares["over_limit"] is None
     assert "no quantiles" in " ".join(summary.notes)
     json.dumps(summary.to_dict(), allow_nan=False)
 
@@ -298,14 +297,14 @@ def test_an_exported_run_comes_back_with_its_figures(tmp_path: Path) -> None:
     assert export(run, tmp_path / "lookups.csv") == 240
     found = summarise_imported(load("csv", [(None, tmp_path / "lookups.csv")], 1_000, MAPPED))
     assert found.imported.paired
-    for own in summarise(run).rows:
-        theirs = row(found, own["variant"])
-        assert (theirs["rounds"], theirs["n"], theirs["over_limit"]) == (3, 120, own["slow"])
-        assert theirs["shares"]["over_limit"] == own["intervals"]["slow_share"]
-        assert (theirs["p50_ms"], theirs["p99_ms"]) == (own["p50_ms"], own["p99_ms"])
-        if own["effects"]:
-            assert theirs["effects"]["over_limit"] == own["effects"]["slow_share"]
-            assert theirs["verdicts"]["over_limit"] == own["verdicts"]["slow_share"]
+    for own in summarise(run).measured():
+        theirs = row(found, own.variant)
+        assert (theirs.rounds, theirs.n, theirs.over_limit) == (3, 120, own.slow)
+        assert theirs.shares["over_limit"] == own.intervals["slow_share"]
+        assert (theirs.p50_ms, theirs.p99_ms) == (own.p50_ms, own.p99_ms)
+        if own.effects:
+            assert theirs.effects["over_limit"] == own.effects["slow_share"]
+            assert theirs.verdicts["over_limit"] == own.verdicts["slow_share"]
     assert any(note.startswith("Rounds are paired") for note in found.notes)
 
 

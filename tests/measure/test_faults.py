@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from dnslab.analyse.dataset import Lookups, open_run
+from dnslab.analyse.dataset import open_run
+from dnslab.analyse.lookups import Lookups
 from dnslab.measure import runner
 from dnslab.measure.lab.faults import FAULTS
 from dnslab.plan.model import FaultPlan, Load, Plan, TargetPlan
@@ -54,7 +55,7 @@ def holds(outcome: str, lookups: Lookups, delay_ms: float) -> bool:
 
 
 def dropped_at_receive_buffers(lookups: Lookups) -> int:
-    before, after = lookups.arm.start["counters"], (lookups.arm.end or {})["counters"]
+    before, after = lookups.arm.start.counters, lookups.arm.counters_after
     return sum(after[name] - before[name] for name in before if "RcvbufErrors" in name and "client" not in name)
 
 
@@ -92,7 +93,7 @@ def test_expected_outcomes(name: str, tmp_path: Path) -> None:
     )
     run = open_run(runner.run(plan, tmp_path / "run"))
     delay_ms = next((p.default for key, p in fault.parameters.items() if key == "ms"), 0.0)
-    seen = {"musl" if one.arm.target == "musl" else one.arm.start["variant"]: one for one in run.decoded()}
+    seen = {"musl" if one.arm.target == "musl" else one.arm.start.variant: one for one in run.decoded()}
     wrong = {
         variant: (outcome, np.round(np.sort(seen[variant].service_ms)[-5:], 1).tolist())
         for variant, outcome in fault.expected.items()

@@ -161,7 +161,7 @@ def test_stalled_lookups_that_are_stopped_are_void(marker: str, tmp_path: Path) 
     stopped_for(pids, 2.0)
     assert ended(process, 60).returncode == 0
     run = whole(tmp_path / "out")
-    assert summarise(run).rows[0]["stalls"] > 5
+    assert summarise(run).measured()[0].stalls > 5
     assert vetoes(run)["probe stood still"].severity == "void"
 
 
@@ -413,7 +413,7 @@ def test_a_user_without_rights_has_a_lab(tmp_path: Path) -> None:
     done = as_nobody([*argv, "--target", "glibc"], tmp_path)
     assert done.returncode == 0, done
     run = whole(tmp_path / "out")
-    assert run.environment["backend"]["rootless"] is True
+    assert run.environment.backend.rootless
     assert set(run.lookups()["outcome"]) == {"answered"}
 
 

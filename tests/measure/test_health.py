@@ -153,7 +153,7 @@ def test_a_nameserver_that_dies_in_the_middle_aborts_and_resume_goes_on(tmp_path
         assert "\n" not in str(caught.value)
         run = open_run(path)
         (arm,) = run.arms()
-        assert (arm.status, (arm.end or {})["error"]) == ("stopped", "stopped by dnslab, as DNS got worse")
+        assert (arm.status, arm.end and arm.end.error) == ("stopped", "stopped by dnslab, as DNS got worse")
         # Five seconds and a little more at 100/s, of eight.
         assert 450 < len(run.lookups()) < 720
         sick.dead.clear()

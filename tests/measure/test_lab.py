@@ -294,8 +294,8 @@ def test_it_works_without_root(tmp_path: Path) -> None:
     """As another user in a user namespace of its own."""
     code = (
         "import contextlib\n"
-        "from dnslab.backends.base import Arm\nfrom dnslab.backends.lab import LabBackend\n"
-        "from dnslab.plan import FaultPlan, Load\nfrom dnslab.variants import find\n"
+        "from dnslab.measure.protocol import Arm\nfrom dnslab.measure.lab.backend import LabBackend\n"
+        "from dnslab.plan.model import FaultPlan, Load\nfrom dnslab.plan.variants import find\n"
         "from tests.test_lab import look_up\n"
         "with contextlib.closing(LabBackend(FaultPlan(name='none'))) as lab:\n"
         "    for variant in ('baseline', 'node-local', 'use-vc'):\n"

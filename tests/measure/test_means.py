@@ -42,8 +42,9 @@ Shape = tuple[tuple[str, str, int, int], ...]
 
 def shapes(packets: list[Packet], arm: ArmRecord) -> Counter[Shape]:
     """How often each shape came among the lookups of a trial, which are a fifth of a second apart."""
-    address, ends = arm.start["extra"]["address"], arm.end or {}
-    began, ended = arm.start["started_realtime_ns"], ends["finished_realtime_ns"]
+    address, began = arm.start.extra.address, arm.start.started_realtime_ns
+    assert arm.end
+    ended = arm.end.finished_realtime_ns or 0
     own = [one for one in packets if address in (one.by, one.to) and began < one.at_ns < ended]
     groups: list[list[Packet]] = []
     for packet in sorted(own, key=lambda one: one.at_ns):
@@ -88,7 +89,7 @@ def test_the_same_packets_by_any_means(namespace: str, tmp_path: Path) -> None:
         with nodes.captured_on(NODE) as packets:
             run = open_run(runner.run(plan, tmp_path / means))
         for arm in run.arms():
-            seen[arm.start["variant"]][means] = shapes(packets, arm)
+            seen[arm.start.variant][means] = shapes(packets, arm)
     usual = {}
     for variant, by_means in seen.items():
         print(variant, {means: (sum(counts.values()), counts.most_common(1)) for means, counts in by_means.items()})

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dnslab.analyse.dataset import RECORD
+from dnslab.analyse.lookups import RECORD
 from dnslab.errors import ProbeFailed
 from dnslab.measure.conversation import Conversation
 from dnslab.measure.probe import find_probe

@@ -122,7 +122,7 @@ def test_workers_that_cannot_be_replaced_void_the_run(
     (arm,) = run.arms()
     assert (arm.status, run.problems) == ("complete", [])
     summary = summarise(run)
-    assert summary.arms[0]["abandoned"] > 10
+    assert summary.clients[0].abandoned > 10
     vetoes = {veto.name: veto.severity for veto in find_vetoes(run, summary)}
     assert vetoes.get("workers lost") == ("void" if lost else None)
     assert vetoes["lookups given up"] == "note"

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from dnslab.analyse.dataset import Run, open_run, read_stream
+from dnslab.analyse.dataset import Run, open_run
+from dnslab.analyse.lookups import read_stream
 from dnslab.analyse.summary import summarise
 from dnslab.explain.findings import conclude
 from dnslab.explain.validity import find_vetoes
@@ -52,9 +53,9 @@ def test_race_stalls_are_exactly_the_dropped_packets(tmp_path: Path) -> None:
         assert not problem
         truth = json.loads(arm.stream.with_name(f"{arm.target}.ground-truth.json").read_text())["dropped"]
         service_ms = (raw["end_ns"] - raw["start_ns"]) / 1e6
-        stalls = service_ms >= arm.start["stall_ms"]
-        assert stalls.sum() == truth, (arm.start["variant"], arm.target, arm.number)
-        if arm.start["variant"] != "baseline":
+        stalls = service_ms >= arm.start.stall_ms
+        assert stalls.sum() == truth, (arm.start.variant, arm.target, arm.number)
+        if arm.start.variant != "baseline":
             assert truth == 0
             continue
         dropped, exposed = dropped + truth, exposed + arm.end["exposed_counted"]  # type: ignore[index]
@@ -69,10 +70,10 @@ def test_race_stalls_are_exactly_the_dropped_packets(tmp_path: Path) -> None:
     print(f"dropped {dropped} of {exposed} exposed, 99 % interval {interval.low:.4f} to {interval.high:.4f}")
     assert interval.low <= 0.05 <= interval.high
     summary = summarise(run)
-    for row in summary.rows:
-        if row["not_applicable"] is None and row["variant"] != "baseline":
-            assert row["n"] >= 5000
-            assert (row["stalls"], row["failed"]) == (0, 0)
+    for row in summary.measured():
+        if row.variant != "baseline":
+            assert row.n >= 5000
+            assert (row.stalls, row.failed) == (0, 0)
     assert "pattern of the conntrack race" in conclude(summary, find_vetoes(run, summary)).headline
 
 
@@ -89,10 +90,10 @@ def test_without_a_fault_nothing_stalls(tmp_path: Path, workers: int) -> None:
             break
         run = measured(tmp_path / str(attempt), rounds=3, loads=(load,), targets=BOTH[:1], variants=lacking)
         summary = summarise(run)
-        for row in summary.rows:
-            print(row["variant"], row["n"], row["stalls"], f"{row['max_ms']:.0f} ms", row["rcvbuf_errors"])
-            assert (row["stalls"], row["failed"]) == (0, 0)
-            counts[row["variant"]] += row["n"]
+        for row in summary.measured():
+            print(row.variant, row.n, row.stalls, f"{row.max_ms:.0f} ms", row.rcvbuf_errors)
+            assert (row.stalls, row.failed) == (0, 0)
+            counts[row.variant] += row.n
     assert min(counts.values()) >= 100_000
 
 
@@ -103,13 +104,14 @@ def test_a_full_receive_buffer_is_not_called_a_race(tmp_path: Path) -> None:
     fault = FaultPlan(name="receive-buffer")
     run = measured(tmp_path, rounds=2, loads=(load,), targets=BOTH[:1], variants=names, fault=fault)
     summary = summarise(run)
-    for row in summary.rows:
-        print(row["variant"], row["n"], row["stalls"], row["flagged_stalls"], row["rcvbuf_errors"])
+    for row in summary.measured():
+        print(row.variant, row.n, row.stalls, row.flagged_stalls, row.rcvbuf_errors)
     baseline = summary.row("baseline")
     assert baseline
-    assert baseline["stalls"] >= 20
-    assert baseline["flagged_share"] < 0.5
-    assert baseline["rcvbuf_errors"] > 0
+    assert baseline.stalls >= 20
+    assert baseline.flagged_share is not None
+    assert baseline.flagged_share < 0.5
+    assert baseline.rcvbuf_errors > 0
     assert "receive buffer" in conclude(summary, find_vetoes(run, summary)).headline
     page = re.sub(r"<style>.*?</style>|base64,[^\"]*", "", render(run.path).read_text(encoding="utf-8"), flags=re.S)
     assert "receive buffer" in page

@@ -12,10 +12,10 @@ import pytest
 
 from dnslab.analyse.costs import costs
 from dnslab.analyse.dataset import Run, open_run
+from dnslab.analyse.quantiles import sketches
 from dnslab.analyse.rounds import latencies, usual
-from dnslab.analyse.summary import sketches, stalls_per_second, summarise
-from dnslab.analyse.timeline import N_LANES, N_TIMES, run_slices, stall_marks
-from dnslab.explain.tables import milliseconds, percent
+from dnslab.analyse.summary import summarise
+from dnslab.analyse.timeline import N_LANES, N_TIMES, run_slices, stall_marks, stalls_per_second
 from dnslab.plan.model import Load, Plan, TargetInfo
 from dnslab.present.plots.base import MAX_CURVES, Figure, Remark, new_figure, wrapped
 from dnslab.present.plots.curve_labels import CELL, name_curves
@@ -24,6 +24,7 @@ from dnslab.present.plots.effects import cost_of_remedies, effects_against_basel
 from dnslab.present.plots.panels import latency_by_round, stall_raster
 from dnslab.present.plots.targets import stalls_by_target
 from dnslab.present.plots.times import over_the_run, stalls_over_time
+from dnslab.text import milliseconds, percent
 from tests.runs import GLIBC, MUSL, rows, write_run
 
 
@@ -69,8 +70,8 @@ def test_the_quantiles_of_a_curve_are_the_summarys(tmp_path: Path) -> None:
         row = summary.row(line["configuration"], line["target"])
         assert row
         for column, key in (("p50, ms", "p50_ms"), ("p99, ms", "p99_ms"), ("p99.9, ms", "p999_ms")):
-            assert line[column] == milliseconds(row[key])
-        assert line["failed"] == percent(row["failed_share"])
+            assert line[column] == milliseconds(getattr(row, key))
+        assert line["failed"] == percent(row.failed_share)
     assert [line["p99, ms"] for line in shown] == ["5,004", "2,504", "failed"]
 
 
@@ -111,7 +112,7 @@ def test_rounds_have_their_shares_and_times(tmp_path: Path) -> None:
 def test_targets_have_the_bounds_that_are_drawn(tmp_path: Path) -> None:
     summary = summarise(raced(tmp_path / "run"))
     shown = lines(stalls_by_target(summary))
-    interval = summary.rows[0]["intervals"]["stalls_share"]
+    interval = summary.measured()[0].intervals["stalls_share"]
     assert shown[0] == {
         "target": "glibc",
         "configuration": "baseline",

@@ -19,16 +19,17 @@ from jupyter_client.manager import start_new_kernel
 
 from dnslab import notebook
 from dnslab.analyse.dataset import Run, open_run
-from dnslab.analyse.summary import sketches, stalls_per_second, summarise
-from dnslab.analyse.timeline import run_slices
+from dnslab.analyse.quantiles import sketches
+from dnslab.analyse.summary import summarise
+from dnslab.analyse.timeline import run_slices, stalls_per_second
 from dnslab.errors import NotAble, RunNotFound, UsageError
-from dnslab.explain.tables import milliseconds, percent
 from dnslab.plan.model import FaultPlan, Load, Plan, TargetInfo
 from dnslab.present import report
 from dnslab.present.plots.base import Figure, Remark
 from dnslab.present.plots.ecdf import ecdf
 from dnslab.present.plots.targets import stalls_by_target
 from dnslab.present.plots.times import over_the_run, stalls_over_time
+from dnslab.text import milliseconds, percent
 from tests import PROJECT
 from tests.cli.test_cli import wait_for
 from tests.measure.test_lab import leftovers
@@ -59,8 +60,8 @@ def test_text_alternatives_state_the_tables_numbers(run: Run) -> None:
     row = summary.row("baseline", "glibc")
     assert row
     alt = ecdf(sketches(run), summary).alt
-    assert f"baseline on glibc: {percent(row['slow_share'])} at or over 1 s" in alt
-    assert f"slowest {milliseconds(row['max_ms'])} ms" in alt
+    assert f"baseline on glibc: {percent(row.slow_share)} at or over 1 s" in alt
+    assert f"slowest {milliseconds(row.max_ms)} ms" in alt
     assert "use-vc on glibc: 0 at or over 1 s" in alt
     assert "2 % failed" in alt
     assert "baseline on glibc: 15 stalls" in stalls_over_time(stalls_per_second(run), summary).alt

@@ -198,22 +198,23 @@ def test_equal_originals_get_equal_stand_ins_of_equal_shape(run: Path, tmp_path:
     assert default == "kubernetes.default"
     assert www.count(".") == 3
     assert www.endswith(".")
-    assert start["names"] == list(plan.names)
-    assert address == start["extra"]["address"]
+    assert start.names == list(plan.names)
+    assert address == start.extra.address
     assert reverse == ".".join(reversed(address.split("."))) + ".in-addr.arpa."
     assert plan.cluster.namespace == "namespace-1"
-    assert "search namespace-1.svc." in start["resolv_conf"]
-    assert start["resolv_conf"].endswith("options ndots:5\n")
-    assert start["node"] == open_run(copy).targets[0].name
-    assert start["counters"] == {"coredns.pod-1.requests_udp": 10377, "client.Udp.RcvbufErrors": 0}
-    cache = open_run(copy).environment["backend"]["node_cache"]
-    assert cache["addresses"][0] == "169.254.20.10"
-    assert cache["evidence"][0].endswith(f"on {cache['addresses'][1]}: ready, 2 of 2 nodes")
-    assert cache["evidence"][0].startswith("DaemonSet kube-system/node-local-dns (image-")
+    assert "search namespace-1.svc." in start.resolv_conf
+    assert start.resolv_conf.endswith("options ndots:5\n")
+    assert start.node == open_run(copy).targets[0].name
+    assert start.counters == {"coredns.pod-1.requests_udp": 10377, "client.Udp.RcvbufErrors": 0}
+    cache = open_run(copy).environment.backend.node_cache
+    assert cache.addresses
+    assert cache.addresses[0] == "169.254.20.10"
+    assert cache.evidence[0].endswith(f"on {cache.addresses[1]}: ready, 2 of 2 nodes")
+    assert cache.evidence[0].startswith("DaemonSet kube-system/node-local-dns (image-")
 
 
 def test_a_text_keeps_only_numbers_and_words_of_dnslabs_own() -> None:
-    redactor = Redactor({})
+    redactor = Redactor([])
     redactor.texts = True
     text = (
         "pod zebra-1 of Xylophone on 10.1.2.3:53, fe80::1%eth0: exit code 137 after 4.5 s (see https://q.zz/a?b=Quagga)"
@@ -248,7 +249,7 @@ def test_a_text_keeps_only_numbers_and_words_of_dnslabs_own() -> None:
     ],
 )
 def test_addresses_and_numbers_in_text(text: str, redacted: str) -> None:
-    redactor = Redactor({})
+    redactor = Redactor([])
     redactor.texts = True
     redactor.text(text)
     redactor.stand_ins.give_out()

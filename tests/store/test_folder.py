@@ -27,7 +27,7 @@ def test_a_run_folder_is_read_back(tmp_path: Path) -> None:
     made = make(tmp_path / "run")
     read = RunFolder(tmp_path / "run")
     assert read.plan == made.plan == Plan(rounds=2)
-    assert read.environment["kernel"] == "Linux 6.1"
+    assert read.environment.kernel == "Linux 6.1"
     assert read.arms() == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dnslab.analyse.summary import Summary
-from dnslab.explain.tables import Table
-from dnslab.text import as_escapes, as_html, as_output, visible
+from dnslab.text import Table, as_escapes, as_html, as_output, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,8 +91,9 @@ def to_png(figure: MatplotlibFigure) -> bytes:
     return buffer.getvalue()
 
 
-def label(row: Mapping[str, Any] | pd.Series[Any], several: bool) -> str:
-    return f"{row['variant']} ({row['target']})" if several else str(row["variant"])
+def label(variant: str, target: str, several: bool) -> str:
+    """What a curve or a line of a picture is called; with its target where there are ``several``."""
+    return f"{variant} ({target})" if several else variant
 
 
 @cache
@@ -149,8 +149,7 @@ def colours(variants: Iterable[str]) -> dict[str, Any]:
 
 def palette_of(summary: Summary, load: int) -> dict[str, Any]:
     """Colours of what was measured under ``load``."""
-    rows = [row for row in summary.rows if row["load"] == load and row["not_applicable"] is None]
-    return colours(row["variant"] for row in rows)
+    return colours(row.variant for row in summary.measured(load))
 
 
 def worst(frame: pd.DataFrame, size: pd.Series[float]) -> tuple[pd.DataFrame, str]:
@@ -169,7 +168,7 @@ def curves(frame: pd.DataFrame, palette: Mapping[str, Any]) -> list[tuple[str, p
     groups = list(frame.groupby(["variant", "target"], sort=False, observed=True))
     order = {key: i for i, key in enumerate(sorted(key for key, _ in groups))}
     return [
-        (label(points.iloc[0], several), points, palette[str(key[0])], STYLES[order[key] % len(STYLES)])
+        (label(str(key[0]), str(key[1]), several), points, palette[str(key[0])], STYLES[order[key] % len(STYLES)])
         for key, points in groups
     ]
 

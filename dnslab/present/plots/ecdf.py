@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.analyse.summary import NAMED_LEVELS, Summary
-from dnslab.explain.tables import milliseconds, percent
+from dnslab.analyse.quantiles import NAMED_LEVELS
+from dnslab.analyse.summary import Row, Summary
 from dnslab.present.plots.base import Figure, curves, new_figure, numbers, palette_of, plain_numbers, to_png, worst
 from dnslab.present.plots.curve_labels import name_curves
+from dnslab.text import milliseconds, percent
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
     """Share of lookups answered within a time, on a log axis; each curve ends at its answered share.
 
-    Takes what ``stats.sketches`` gives. The vertical axis shows the share *not yet* answered, on a log axis too, so
+    Takes what ``quantiles.sketches`` gives. The vertical axis shows the share *not yet* answered, on a log axis too, so
     that one lookup in ten thousand is as visible as one in ten.
     """
     figure = new_figure(6.2)
@@ -53,7 +53,7 @@ def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
         "the share of lookups that waited for it. A cross marks the share that failed. It does not show when or why."
         f"{more}"
     )
-    lost = [row for row in summary.rows if row["load"] == load and row.get("failed_share") == 1]
+    lost = [row for row in summary.measured(load) if row.failed_share == 1]
     if lost:
         caption += f" Every lookup failed, so without a curve: {', '.join(_whose(row) for row in lost)}."
     groups = [points for _, points in frame.groupby(["variant", "target"], sort=False, observed=True)]
@@ -61,8 +61,8 @@ def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
     return Figure(to_png(figure), alt, caption, table)
 
 
-def _whose(row: Mapping[str, Any]) -> str:
-    return f"{row['variant']} on {row['target']}"
+def _whose(row: Row) -> str:
+    return f"{row.variant} on {row.target}"
 
 
 def _quantiles(points: pd.DataFrame) -> dict[str, str]:
@@ -80,11 +80,10 @@ def _quantiles(points: pd.DataFrame) -> dict[str, str]:
 
 def _numbers(summary: Summary, load: int) -> str:
     parts = []
-    for row in summary.rows:
-        if row["load"] == load and row["not_applicable"] is None:
-            parts.append(
-                f"{_whose(row)}: {percent(row['slow_share'])} at or over 1 s, "
-                f"median {milliseconds(row['p50_ms'])} ms, slowest {milliseconds(row['max_ms'])} ms, "
-                f"{percent(row['failed_share'])} failed"
-            )
+    for row in summary.measured(load):
+        parts.append(
+            f"{_whose(row)}: {percent(row.slow_share)} at or over 1 s, "
+            f"median {milliseconds(row.p50_ms)} ms, slowest {milliseconds(row.max_ms)} ms, "
+            f"{percent(row.failed_share)} failed"
+        )
     return "; ".join(parts) + "."

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.analyse.summary import Summary
+from dnslab.analyse.intervals import Interval
+from dnslab.analyse.summary import Row, Summary
 from dnslab.present.plots.base import Figure, Remark, label, new_figure, numbers, palette_of, to_png, wrapped
+from dnslab.text import change
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,34 +28,32 @@ MEASURES = (
 )
 #: words beside a mark
 SMALL: Mapping[str, Any] = {"va": "center", "fontsize": "small", "linespacing": 1.0}
-#: a difference with its bounds
-Estimate = tuple[float, float, float]
 
 
 def effects_against_baseline(summary: Summary, load: int = 0) -> Figure | Remark:
     """Differences from baseline with intervals and verdicts, a panel for each of ``MEASURES``."""
-    compared = [row for row in summary.rows if row["load"] == load and row["effects"]]
+    compared = [row for row in summary.measured(load) if row.effects]
     if not compared:
         return Remark(_nothing_compared(summary, load))
-    rows = _largest(compared, lambda row: abs(row["effects"]["slow_share"].estimate))
-    several = len({row["target"] for row in rows}) > 1
-    names = [wrapped(label(row, several), WIDTH) for row in rows]
+    rows = _largest(compared, lambda row: abs(row.effects["slow_share"].estimate))
+    several = len({row.target for row in rows}) > 1
+    names = [wrapped(label(row.variant, row.target, several), WIDTH) for row in rows]
     figure = new_figure(len(MEASURES) * (0.95 + _height(names)))
     palette = palette_of(summary, load)
     for axes, (heading, key, factor, _) in zip(figure.subplots(len(MEASURES)), MEASURES, strict=True):
-        _forest(axes, [(_scaled(row["effects"][key], factor), palette[row["variant"]]) for row in rows])
+        _forest(axes, [(_scaled(row.effects[key], factor), palette[row.variant]) for row in rows])
         _rows(axes, names)
         axes.set_title(heading, loc="left", fontsize="medium")
         for place, row in enumerate(rows):
-            word = wrapped(row["verdicts"][key].word, 13)
+            word = wrapped(row.verdicts[key].word, 13)
             axes.annotate(word, (1.03, place), xycoords=("axes fraction", "data"), **SMALL)
     told = [
         {
-            "configuration": row["variant"],
-            "target": row["target"],
+            "configuration": row.variant,
+            "target": row.target,
             "measure": heading,
-            "against baseline (95 %)": _bounds(_scaled(row["effects"][key], factor)),
-            "verdict": row["verdicts"][key].word,
+            "against baseline (95 %)": change(row.effects[key], factor),
+            "verdict": row.verdicts[key].word,
         }
         for row in rows
         for heading, key, factor, _ in MEASURES
@@ -79,7 +79,7 @@ def cost_of_remedies(costs: pd.DataFrame, summary: Summary, load: int = 0) -> Fi
     dearest = _largest(costs[compared].to_dict("records"), lambda row: row["p50_ms"])
     shown = [*baselines.head(1).to_dict("records"), *dearest]
     several = len({row["target"] for row in shown}) > 1
-    names = [wrapped(label(row, several), WIDTH) for row in shown]
+    names = [wrapped(label(row["variant"], row["target"], several), WIDTH) for row in shown]
     figure = new_figure(1.1 + _height(names))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(5, 6))
     palette = palette_of(summary, load)
@@ -91,7 +91,7 @@ def cost_of_remedies(costs: pd.DataFrame, summary: Summary, load: int = 0) -> Fi
         {
             "configuration": row["variant"],
             "target": row["target"],
-            "p50 against baseline, ms (95 %)": _bounds(_paid_by(row)),
+            "p50 against baseline, ms (95 %)": change(_paid_by(row)),
             "asked of the servers, a lookup": _queries(row),
         }
         for row in shown
@@ -104,9 +104,11 @@ def cost_of_remedies(costs: pd.DataFrame, summary: Summary, load: int = 0) -> Fi
         "show how busy the servers were."
     )
     caption += _left_out(int(compared.sum()) - len(dearest), "the dearest are shown")
-    alt = "Cost of each configuration. " + "; ".join(
-        f"{label(row, several)}: {_paid_told(row)}asked of the servers for each lookup {_queries(row)}" for row in shown
-    )
+    parts = [
+        f"{name}: {_paid_told(row)}asked of the servers for each lookup {_queries(row)}"
+        for name, row in zip((label(row["variant"], row["target"], several) for row in shown), shown, strict=True)
+    ]
+    alt = f"Cost of each configuration. {'; '.join(parts)}"
     return Figure(to_png(figure), f"{alt}.", caption, numbers(told, "cost of each configuration"))
 
 
@@ -131,10 +133,10 @@ def _height(names: Sequence[str]) -> float:
     return len(names) * (0.06 + 0.21 * max(2, *(name.count("\n") + 1 for name in names)))
 
 
-def _forest(axes: Axes, found: Sequence[tuple[Estimate, Any]]) -> None:
-    for place, ((estimate, low, high), colour) in enumerate(found):
-        axes.plot([low, high], [place, place], color=colour, linewidth=3, solid_capstyle="butt")
-        axes.plot([estimate], [place], "o", color=colour, markersize=8, zorder=3)
+def _forest(axes: Axes, effects: Sequence[tuple[Interval, Any]]) -> None:
+    for i, (effect, colour) in enumerate(effects):
+        axes.plot([effect.low, effect.high], [i, i], color=colour, linewidth=3, solid_capstyle="butt")
+        axes.plot([effect.estimate], [i], "o", color=colour, markersize=8, zorder=3)
     _zero(axes)
 
 
@@ -190,33 +192,20 @@ def _queries(row: Mapping[Any, Any]) -> str:
 
 
 def _paid_told(row: Mapping[Any, Any]) -> str:
-    return f"p50 {_bounds(_paid_by(row))} ms, " if math.isfinite(row["p50_ms"]) else ""
+    return f"p50 {change(_paid_by(row))} ms, " if math.isfinite(row["p50_ms"]) else ""
 
 
-def _paid_by(row: Mapping[Any, Any]) -> Estimate:
-    return row["p50_ms"], row["low"], row["high"]
+def _paid_by(row: Mapping[Any, Any]) -> Interval:
+    return Interval(row["p50_ms"], row["low"], row["high"])
 
 
-def _told(row: Mapping[str, Any], several: bool) -> str:
+def _told(row: Row, several: bool) -> str:
     parts = [
-        f"{heading.split(',')[0]} {_bounds(_scaled(row['effects'][key], factor))} {unit}, {row['verdicts'][key].word}"
+        f"{heading.split(',')[0]} {change(row.effects[key], factor)} {unit}, {row.verdicts[key].word}"
         for heading, key, factor, unit in MEASURES
     ]
-    return f"{label(row, several)}: {', '.join(parts)}"
+    return f"{label(row.variant, row.target, several)}: {', '.join(parts)}"
 
 
-def _scaled(interval: Any, factor: float) -> Estimate:
-    return interval.estimate * factor, interval.low * factor, interval.high * factor
-
-
-def _bounds(found: Estimate) -> str:
-    """``"+0.25 (+0.21 to +0.28)"``; without bounds where there were too few rounds for them."""
-    estimate, low, high = found
-    if not math.isfinite(estimate):
-        return ""
-    return _signed(estimate) + (f" ({_signed(low)} to {_signed(high)})" if math.isfinite(low) else "")
-
-
-def _signed(value: float) -> str:
-    rounded = round(value, 6)  # a difference of equal floats is not always 0
-    return f"{rounded:+,.0f}" if abs(rounded) >= 100 else f"{rounded:+.3g}" if rounded else "0"
+def _scaled(interval: Interval, factor: float) -> Interval:
+    return Interval(interval.estimate * factor, interval.low * factor, interval.high * factor)

@@ -11,7 +11,6 @@ import pandas as pd
 from dnslab.analyse.intervals import Interval
 from dnslab.analyse.rounds import LEAST_MS, latencies, usual
 from dnslab.analyse.summary import Summary
-from dnslab.explain.tables import milliseconds
 from dnslab.present.plots.base import (
     DOTTED,
     Figure,
@@ -24,6 +23,7 @@ from dnslab.present.plots.base import (
     whole_decades,
     wrapped,
 )
+from dnslab.text import milliseconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,7 @@ def stall_raster(marks: pd.DataFrame, summary: Summary, load: int = 0) -> Figure
         "once, a level line that one worker did badly. On a schedule workers take turns, which makes slanting bands. "
         "Dots closer than the picture's grid are one. It does not show how many lookups a worker did."
     )
-    quiet = [_name((row["variant"], row["target"]), several) for row in _measured(summary, load)]
+    quiet = [_name((row.variant, row.target), several) for row in summary.measured(load)]
     quiet = [name for name in quiet if name not in [_name(key, several) for key, _ in panels]]
     caption += f" Without a mark: {', '.join(quiet)}." if quiet else ""
     caption += f" {len(panels) - len(shown)} more with marks are not drawn." if len(panels) > len(shown) else ""
@@ -150,11 +150,7 @@ def _grid(names: Sequence[str], height: float) -> tuple[MatplotlibFigure, list[A
 
 
 def _name(key: tuple[str, str], several: bool) -> str:
-    return label({"variant": key[0], "target": key[1]}, several)
-
-
-def _measured(summary: Summary, load: int) -> list[Any]:
-    return [row for row in summary.rows if row["load"] == load and row["not_applicable"] is None]
+    return label(*key, several)
 
 
 def _n_bad(cells: pd.DataFrame) -> int:

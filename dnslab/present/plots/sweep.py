@@ -11,7 +11,6 @@ import pandas as pd
 
 from dnslab.analyse.summary import Summary
 from dnslab.analyse.sweeps import Sweep, swept
-from dnslab.explain.tables import milliseconds, percent
 from dnslab.present.plots.base import (
     DOTTED,
     MAX_LINES,
@@ -26,6 +25,7 @@ from dnslab.present.plots.base import (
     whole_decades,
     wrapped,
 )
+from dnslab.text import milliseconds, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def sweep(summary: Summary) -> Figure | Remark:
     if found is None:
         return Remark("This run has one load and one target: nothing was swept.")
     frame = found.frame
-    variants = list(dict.fromkeys(row["variant"] for row in summary.rows if row["variant"] in set(frame["variant"])))
+    variants = list(dict.fromkeys(row.variant for row in summary.measured() if row.variant in set(frame["variant"])))
     palette = colours(variants)
     figure = new_figure(1.9 * len(variants) + (1.3 if _upright(found) else 4))
     panels = figure.subplots(len(variants), 2, sharex=True, sharey="col", squeeze=False)

@@ -10,7 +10,6 @@ import pandas as pd
 
 from dnslab.analyse.summary import Summary
 from dnslab.analyse.timeline import Spell, pooled, spells
-from dnslab.explain.tables import Table, percent
 from dnslab.present.plots.base import (
     DOTTED,
     Figure,
@@ -25,6 +24,7 @@ from dnslab.present.plots.base import (
     worst,
 )
 from dnslab.present.plots.curve_labels import name_curves
+from dnslab.text import Table, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ CLOCK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 
 
 
 def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
-    """Share of lookups that stalled, by the second they were due, over all rounds, of ``stats.stalls_per_second``."""
+    """Share of lookups that stalled, by the second they were due, all rounds added up (``stalls_per_second``)."""
     from matplotlib.ticker import MaxNLocator
 
     figure = new_figure(5.2)
@@ -50,8 +50,8 @@ def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> 
     axes.set_xlabel("second of the trial")
     axes.set_ylabel("lookups that stalled, %")
     name_curves(figure, axes, drawn)
-    rows = [row for row in summary.rows if row["load"] == load and row["not_applicable"] is None]
-    counts = "; ".join(f"{row['variant']} on {row['target']}: {row['stalls']:,} stalls" for row in rows)
+    rows = summary.measured(load)
+    counts = "; ".join(f"{row.variant} on {row.target}: {row.stalls:,} stalls" for row in rows)
     caption = (
         "How to read it: a level line means that stalls do not depend on how long a trial runs; one that falls means "
         "that later lookups rode flows of earlier ones. Rounds are added up; the table's intervals keep them apart."
@@ -88,13 +88,14 @@ def _by_span(frame: pd.DataFrame, what: str, told: Callable[[pd.DataFrame], str]
         return numbers([], what)
     several = frame["target"].nunique() > 1
     keys = ["variant", "target"]
-    labels = [label(row, several) for _, row in frame[keys].drop_duplicates().iterrows()]
+    labels = [label(variant, target, several) for variant, target in frame[keys].drop_duplicates().to_numpy()]
     width = -(-(int(frame["at"].max()) + 1 - int(frame["at"].min())) // N_SPANS)
     rows = []
     for _, span in frame.groupby((frame["at"] - frame["at"].min()) // width):
         row = {what: told(span), **dict.fromkeys(labels, "")}
-        for _, own in span.groupby(keys, observed=True):
-            row[label(own.iloc[0], several)] = percent(own["bad"].sum() / own["n"].sum()) if own["n"].sum() else ""
+        for (variant, target), own in span.groupby(keys, observed=True):
+            share = percent(own["bad"].sum() / own["n"].sum()) if own["n"].sum() else ""
+            row[label(str(variant), str(target), several)] = share
         rows.append(row)
     return numbers(rows, f"share of lookups by {what}")
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
-from dnslab.analyse.dataset import Run, open_run, read_stream
+from dnslab.analyse.dataset import Run, open_run
+from dnslab.analyse.lookups import read_stream
 from dnslab.analyse.summary import summarise
 from dnslab.explain.findings import conclude
 from dnslab.explain.validity import find_vetoes
@@ -56,31 +57,31 @@ def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path)
         start, (raw, problem) = arm.start, read_stream(arm.stream)
         assert not problem
         libc, _, node = arm.target.partition("@")
-        assert (start["libc"], start["node"], start["means"]) == (libc, node, "file")
-        assert start["resolv_conf"].count("single-request") == (start["variant"] != "baseline")
-        assert start["extra"]["fresh"]
+        assert (start.libc, start.node, start.means) == (libc, node, "file")
+        assert start.resolv_conf.count("single-request") == (start.variant != "baseline")
+        assert start.extra.fresh
         service_ms = (raw["end_ns"] - raw["start_ns"]) / 1e6
-        stalls = service_ms >= start["stall_ms"]
-        assert stalls.sum() == dropped.get(start["extra"]["address"], 0), (arm.target, start["variant"])
+        stalls = service_ms >= start.stall_ms
+        assert stalls.sum() == dropped.get(start.extra.address, 0), (arm.target, start.variant)
         if stalls.any():
             waited_ms = service_ms[stalls] - (5000 if libc == "glibc" else 2500)
             print(arm.target, arm.number, f"stalls end {waited_ms.min():.0f} to {waited_ms.max():.0f} ms after it")
             assert -250 < waited_ms.min() <= np.median(waited_ms) < 50
             # The next round's pods start beside the last stalls, on the same two cores.
             assert np.quantile(waited_ms, 0.9) < 250
-            assert waited_ms.max() < (250 if start["round"] == 3 else 1000)
+            assert waited_ms.max() < (250 if start.round == 3 else 1000)
             flagged = (raw["flags"] & records.FLAG_HALF_LOST) != 0
             assert libc == "musl" or (flagged & stalls).sum() >= 0.9 * stalls.sum()
-        seen[start["variant"], libc, node] += int(stalls.sum())
+        seen[start.variant, libc, node] += int(stalls.sum())
     print({key: n for key, n in seen.items() if n}, "dropped in all:", sum(dropped.values()))
     assert {key for key, n in seen.items() if n} == {("baseline", libc, "dlc-n1") for libc in ("glibc", "musl")}
     summary = summarise(run)
     for variant in variants[1:]:
-        rows = [row for row in summary.rows if row["variant"] == variant and row["not_applicable"] is None]
-        assert sum(row["n"] for row in rows) >= 5000
-        assert all(row["target"].startswith("glibc") for row in rows)
-        assert not any(row["failed"] for row in rows)
-        assert sum("musl ignores" in (row["not_applicable"] or "") for row in summary.rows) == 4
+        rows = [row for row in summary.measured() if row.variant == variant]
+        assert sum(row.n for row in rows) >= 5000
+        assert all(row.target.startswith("glibc") for row in rows)
+        assert not any(row.failed for row in rows)
+        assert sum("musl ignores" in row.reason for row in summary.not_applicable) == 4
     text = words(render(run.path))
     for word in ("glibc@dlc-n1", "musl@dlc-n2", "not applicable: musl ignores single-request"):
         assert word in text
@@ -99,8 +100,8 @@ def test_an_overflow_at_coredns_is_not_called_a_race(namespace: str, tmp_path: P
         )
     errors = sum(nodes.rcvbuf_errors(pid) for pid in nodes.coredns_pids()) - sum(before)
     summary = summarise(run)
-    stalls = sum(row["stalls"] for row in summary.rows)
-    flagged = sum(row["flagged_stalls"] for row in summary.rows)
+    stalls = sum(row.stalls for row in summary.measured())
+    flagged = sum(row.flagged_stalls for row in summary.measured())
     print(f"{stalls} stalls, {flagged} flagged, RcvbufErrors +{errors}")
     assert stalls >= 20
     assert errors >= stalls
@@ -120,9 +121,9 @@ def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> 
     packets = sorted((one for capture in captures for one in capture if one.port == 53), key=lambda one: one.at_ns)
     spreads_ms = []
     for number in (1, 2):
-        arms = {arm.start["extra"]["address"]: arm for arm in run.arms() if arm.number == number}
+        arms = {arm.start.extra.address: arm for arm in run.arms() if arm.number == number}
         assert len(arms) == 102
-        assert Counter(arm.start["node"] for arm in arms.values()) == {f"dlc-n{i}": 34 for i in (1, 2, 3)}
+        assert Counter(arm.start.node for arm in arms.values()) == {f"dlc-n{i}": 34 for i in (1, 2, 3)}
         assert {arm.status for arm in arms.values()} == {"complete"}
         counts = Counter(len(read_stream(arm.stream)[0]) for arm in arms.values())
         assert set(counts) <= {14, 15, 16}, counts
@@ -132,7 +133,7 @@ def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> 
                 first.setdefault(packet.by, packet.at_ns)
         assert set(first) == set(arms)
         spreads_ms.append((max(first.values()) - min(first.values())) / 1e6)
-    stated_ms = max((arm.end or {})["clock"]["error_ns"] for arm in run.arms()) / 1e6
+    stated_ms = max(client.clock_error_ms for client in summarise(run).clients)
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     spread = ", ".join(f"{one:.1f}" for one in spreads_ms)
     print(f"first packets of 102 pods within {spread} ms; clocks within {stated_ms:.1f} ms; {memory_mb:.0f} MiB here")
@@ -144,27 +145,27 @@ def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> 
 def test_node_counters_are_the_nodes(namespace: str, tmp_path: Path) -> None:
     where = {"namespace": namespace, "images": (GLIBC,), "nodes": "2", "node_counters": True}
     run = measured(tmp_path, where, variants=("baseline",), rounds=1, loads=(Load(rate_per_s=100, duration_s=2),))
-    homes = {pod["node"] for pod in run.environment["backend"]["surroundings"]["dns"]["pods"]}
+    homes = {pod.node for pod in run.environment.backend.surroundings.dns.pods or ()}
     for arm in run.arms():
-        before, after = arm.start["counters"], (arm.end or {})["counters"]
-        timeout = in_node(arm.start["node"], "cat", "/proc/sys/net/netfilter/nf_conntrack_udp_timeout")
+        before, after, node = arm.start.counters, arm.counters_after, arm.start.node or ""
+        timeout = in_node(node, "cat", "/proc/sys/net/netfilter/nf_conntrack_udp_timeout")
         assert before["node.conntrack.udp_timeout_s"] == int(timeout)
         assert after["node.conntrack.count"] - before["node.conntrack.count"] > 50
         assert after["client.Udp.OutDatagrams"] - before["client.Udp.OutDatagrams"] >= 300
         assert {"node.conntrack.insert_failed", "node.Udp.RcvbufErrors"} <= set(after)
         assert after["coredns.requests_udp"] - before["coredns.requests_udp"] >= 300
-        zone = f"zone-{arm.start['node'][-1]}"
-        assert (arm.start["extra"]["zone"], arm.start["extra"]["coredns_on_node"]) == (zone, arm.start["node"] in homes)
-    assert not any("node counters" in line for line in run.environment["backend"]["denied"])
+        zone = f"zone-{node[-1]}"
+        assert (arm.start.extra.zone, arm.start.extra.coredns_on_node) == (zone, node in homes)
+    assert not any("node counters" in line for line in run.environment.backend.denied)
 
 
 def test_node_counters_denied_are_listed(namespace: str, tmp_path: Path) -> None:
     kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
     where = {"namespace": namespace, "images": (GLIBC,), "node_counters": True}
     run = measured(tmp_path, where, variants=("baseline",), rounds=1, loads=(Load(rate_per_s=50, duration_s=1),))
-    (denied,) = [line for line in run.environment["backend"]["denied"] if "node counters" in line]
+    (denied,) = [line for line in run.environment.backend.denied if "node counters" in line]
     assert re.search("node counters of dlc-n.*violates PodSecurity.*host namespaces", denied)
-    assert not any(name.startswith("node.") for name in run.arms()[0].start["counters"])
+    assert not any(name.startswith("node.") for name in run.arms()[0].start.counters)
 
 
 @pytest.mark.parametrize("image", ["distroless", "static"])
@@ -174,7 +175,7 @@ def test_an_image_needs_nothing_and_restricted_warns_of_nothing(image: str, name
     where = {"namespace": namespace, "images": (f"dnslab.test/{image}:1",)}
     run = measured(tmp_path, where, variants=("baseline",), rounds=1, loads=(Load(rate_per_s=50, duration_s=1),))
     (arm,) = run.arms()
-    assert (arm.start["libc"], arm.start["extra"]["probe"]) == {
+    assert (arm.start.libc, arm.start.extra.probe) == {
         "distroless": ("glibc", "glibc"),
         "static": ("musl", "static"),
     }[image]

@@ -76,7 +76,7 @@ class Started:
     def error(self, number: int) -> str:
         """What end.json says of a broken trial."""
         arm = next(arm for arm in open_run(self.path).arms() if arm.number == number)
-        return str((arm.end or {})["error"])
+        return str(arm.end and arm.end.error)
 
 
 @contextlib.contextmanager

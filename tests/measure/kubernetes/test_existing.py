@@ -158,17 +158,17 @@ def test_a_glibc_pod_by_res(namespace: str, tmp_path: Path) -> None:
     assert [arm.status for arm in arms] == ["complete"] * 2
     for arm in arms:
         start = arm.start
-        assert (start["target"], start["libc"], start["means"], start["extra"]["fresh"]) == (
+        assert (start.target, start.libc, start.means, start.extra.fresh) == (
             "web",
             "glibc",
             "_res",
             False,
         )
-        assert start["resolv_conf"] == before
-        assert start["node"].startswith("dlc-n")
+        assert start.resolv_conf == before
+        assert (start.node or "").startswith("dlc-n")
     row = summarise(run).row("single-request")
     assert row
-    assert row["failed"] == 0 < row["n"]
+    assert row.failed == 0 < row.n
     assert files(namespace, "web") == []
     assert resolv_conf(namespace, "web") == before
 
@@ -178,8 +178,8 @@ def test_a_musl_pod_measures_what_applies(namespace: str, tmp_path: Path) -> Non
     make_pod(namespace, "web", "musl")
     variants = ("baseline", "single-request", "timeout-1", "absolute")
     run = measured(tmp_path, namespace, {"existing": "pod/web"}, variants=variants)
-    assert {arm.start["variant"] for arm in run.arms() if arm.status == "complete"} == {"baseline", "absolute"}
-    reasons = {row["variant"]: row["not_applicable"] for row in summarise(run).rows}
+    assert {arm.start.variant for arm in run.arms() if arm.status == "complete"} == {"baseline", "absolute"}
+    reasons = {row.variant: row.reason for row in summarise(run).not_applicable}
     assert "musl ignores" in reasons["single-request"]
     assert "musl reads resolv.conf only" in reasons["timeout-1"]
     assert files(namespace, "web") == []
@@ -231,10 +231,10 @@ def test_an_edited_file_run_restores_after_each_trial(namespace: str, tmp_path: 
     before = resolv_conf(namespace, "web")
     where = {"existing": "pod/web", "edit_resolv_conf": True}
     run = measured(tmp_path, namespace, where, variants=("baseline", "timeout-1"), schedule="in-turn")
-    options = {arm.start["variant"]: parse(arm.start["resolv_conf"]) for arm in run.arms() if arm.status == "complete"}
+    options = {arm.start.variant: parse(arm.start.resolv_conf) for arm in run.arms() if arm.status == "complete"}
     assert options["baseline"] == parse(before)
     assert (options["timeout-1"].timeout_s, options["timeout-1"].attempts) == (1, 3)
-    assert {arm.start["means"] for arm in run.arms()} == {"file"}
+    assert {arm.start.means for arm in run.arms()} == {"file"}
     assert resolv_conf(namespace, "web") == before
 
 
@@ -280,8 +280,8 @@ def test_without_a_shell_an_ephemeral_container_measures(namespace: str, tmp_pat
     )
     (arm,) = run.arms()
     address = kubectl("-n", namespace, "get", "pod", "web", "-o", "jsonpath={.status.podIP}")
-    assert (arm.status, arm.start["libc"], arm.start["extra"]["address"]) == ("complete", "musl", address)
-    assert arm.start["extra"]["debug_image"] == "dnslab.test/musl:1"
+    assert (arm.status, arm.start.libc, arm.start.extra.address) == ("complete", "musl", address)
+    assert arm.start.extra.debug_image == "dnslab.test/musl:1"
     ended = "jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.exitCode}"
     assert until(lambda: kubectl("-n", namespace, "get", "pod", "web", "-o", ended) == "0")
 

@@ -224,7 +224,7 @@ def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str
     run = open_run(runner.run(wanted, tmp_path / "run", on_progress=kill_in_round_three))
     slices = run_slices(run)
     (spell,) = spells(pooled(slices, 0))
-    began_s = min(arm.start["started_realtime_ns"] for arm in run.arms()) / 1e9
+    began_s = min(arm.start.started_realtime_ns for arm in run.arms()) / 1e9
     assert (spell.variant, spell.first_round, spell.last_round) == ("node-local", 3, 5)
     assert abs(began_s + spell.start_s - killed_ns[0] / 1e9) < 3
     assert spell.share > 0.9
@@ -311,12 +311,12 @@ def test_a_baseline_that_is_node_local_is_labelled(client: Client, namespace: st
     summary = summarise(run)
     notes = [veto for veto in find_vetoes(run, summary) if veto.name == "baseline is node-local already"]
     assert f"DaemonSet {namespace}/nodelocaldns" in notes[0].seen
-    asked = {arm.start["variant"]: arm.start["resolv_conf"] for arm in run.arms()}
+    asked = {arm.start.variant: arm.start.resolv_conf for arm in run.arms()}
     assert f"nameserver {made.spec.cluster_ip}\n" in asked["cluster-dns-direct"]
     assert "nameserver 10.96.0.10\n" in asked["baseline"]
     direct = summary.row("cluster-dns-direct")
     assert direct
-    assert direct["failed"] == 0
+    assert direct.failed == 0
 
 
 def wait_for(client: Client, state: str) -> Detection:

@@ -1,0 +1,328 @@
+"""What one trial on one target yields, and the sum of it over rounds: counts, no interval."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from dnslab.analyse.dataset import Run
+from dnslab.analyse.lookups import FAILED, PARTIAL, SLOW_MS, Lookups
+from dnslab.analyse.quantiles import LEVELS, quantiles
+from dnslab.plan.model import Load
+from dnslab.plan.resolvconf import parse, retry_step_s
+from dnslab.store import stream as records
+from dnslab.store.contents import ClientEnd
+
+#: a lookup that starts later than this while a worker is idle is late by the generator's fault (a busy machine of two
+#: CPUs wakes a thread within 1 to 2 ms)
+LATE_MS = 10.0
+#: a median of fewer lookups says too little
+FIRST_LOOKUPS = 20
+#: how near a multiple of the resolver's step a stall ends there, as a share of the step: 0.25 s of glibc's 5 s. Asked
+#: again, lost packets ended up to 5 ms after one in the lab. Of stalls spread evenly 1 in 10 would end there.
+STEP_TOLERANCE = 0.05
+
+#: variant, target and load
+Key = tuple[str, str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warmth:
+    """How a name's first lookup after the warm-up fared against later ones; NaN where there are too few of either."""
+
+    first_share: float = math.nan
+    first_ms: float = math.nan
+    again_ms: float = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientCounts:
+    """Counts of one client, which is one trial on one target, and what its validity rests on.
+
+    ``flagged_stalls`` are those after which glibc had fallen back because one of two answers did not come. ``late`` are
+    lookups that started over ``LATE_MS`` late while a worker was idle, ``exhausted`` those that found no idle worker.
+    ``early_ms`` and ``late_ms`` are median response times of the first fifth and of the second half of the trial.
+    """
+
+    variant: str
+    target: str
+    load: int
+    round: int
+    complete: bool
+    n: int
+    failed: int
+    partial: int
+    stalls: int
+    flagged_stalls: int
+    slow: int
+    over_limit: int
+    exhausted: int
+    late: int
+    warmup_stalls: int
+    lookups_per_s: float
+    idle_share: float
+    rcvbuf_errors: int
+    time_wait: int
+    blocked_ns: int
+    abandoned: int
+    workers_lost: int
+    clock_error_ms: float
+    early_ms: float
+    late_ms: float
+    standstill_s: float
+    warmth: Warmth
+    exposed_counted: int | None
+
+    @property
+    def key(self) -> Key:
+        """Variant, target and load."""
+        return self.variant, self.target, self.load
+
+
+@dataclass(frozen=True)
+class RoundCounts:
+    """One variant on one target under one load in one round; quantiles are of latency censored at the deadline."""
+
+    round: int
+    n: int
+    stalls: int
+    slow: int
+    failed: int
+    lookups_per_s: float
+    exposed: float | None
+    exposed_stalls: int
+    p50_ms: float
+    p99_ms: float
+    p999_ms: float
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """All that is kept of the lookups of one client.
+
+    ``responses_ms`` hold ``inf`` for failed lookups, ``quantiles_ms`` are of them, censored at the deadline,
+    ``service_ms`` is the least, the most and the sum, ``stalls_at`` the multiples of ``step_s`` at which stalls ended.
+    """
+
+    counts: ClientCounts
+    libc: str
+    n_candidates: int
+    stall_ms: float
+    deadline_ms: float
+    responses_ms: npt.NDArray[np.float64]
+    quantiles_ms: Mapping[str, float]
+    service_ms: tuple[float, float, float]
+    step_s: float | None
+    stalls_at: list[float]
+
+
+@dataclass
+class Totals:
+    """Counts of one variant on one target under one load, summed over rounds."""
+
+    n: int = 0
+    failed: int = 0
+    partial: int = 0
+    stalls: int = 0
+    flagged_stalls: int = 0
+    slow: int = 0
+    over_limit: int = 0
+    exhausted: int = 0
+    late: int = 0
+    rcvbuf_errors: int = 0
+
+    def add(self, counts: ClientCounts) -> None:
+        """Add the counts of one client."""
+        for total in fields(self):
+            setattr(self, total.name, getattr(self, total.name) + getattr(counts, total.name))
+
+
+@dataclass
+class Cell:
+    """What is gathered of one variant on one target under one load."""
+
+    libc: str
+    totals: Totals = field(default_factory=Totals)
+    rounds: dict[int, RoundCounts] = field(default_factory=dict)
+    responses_ms: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    min_ms: float = math.inf
+    max_ms: float = -math.inf
+    sum_ms: float = 0.0
+    #: None where any trial was on a path that cannot count
+    exposed: int | None = 0
+    #: None where any trial's resolver has no step
+    stalls_at: Counter[float] | None = field(default_factory=Counter)
+    step_s: float | None = None
+    stall_ms: float = 0.0
+    deadline_ms: float = 0.0
+    n_candidates: int = 1
+
+    def add(self, client: _Measured) -> None:
+        """Add what one client measured."""
+        counts = client.counts
+        self.totals.add(counts)
+        exposed = counts.exposed_counted
+        self.exposed = None if exposed is None or self.exposed is None else self.exposed + exposed
+        self.n_candidates, self.stall_ms, self.step_s = client.n_candidates, client.stall_ms, client.step_s
+        self.deadline_ms = max(self.deadline_ms, client.deadline_ms)
+        self.responses_ms.append(client.responses_ms)
+        least, most, total = client.service_ms
+        self.min_ms, self.max_ms, self.sum_ms = min(self.min_ms, least), max(self.max_ms, most), self.sum_ms + total
+        if client.step_s is None:
+            self.stalls_at = None
+        elif self.stalls_at is not None:
+            self.stalls_at.update(client.stalls_at)
+        if counts.n and counts.complete:
+            self.rounds[counts.round] = RoundCounts(
+                round=counts.round,
+                n=counts.n,
+                stalls=counts.stalls,
+                slow=counts.slow,
+                failed=counts.failed,
+                lookups_per_s=counts.lookups_per_s,
+                exposed=exposed,
+                exposed_stalls=counts.stalls + counts.warmup_stalls,
+                **client.quantiles_ms,
+            )
+
+
+def gather(run: Run) -> tuple[dict[Key, Cell], list[ClientCounts]]:
+    """The counts of ``run`` summed over rounds, and of each client, in one pass over its raw bytes."""
+    cells: dict[Key, Cell] = {}
+    clients = []
+    for client in run.each(functools.partial(_measure, run)):
+        cells.setdefault(client.counts.key, Cell(client.libc)).add(client)
+        clients.append(client.counts)
+    return cells, clients
+
+
+def _measure(run: Run, lookups: Lookups) -> _Measured:
+    """All that the lookups of a client are needed for."""
+    start, service = lookups.arm.start, lookups.service_ms
+    responses_ms = lookups.failed_slowest_ms
+    deadline_ms = start.deadline_s * 1e3
+    censored_ms = np.minimum(responses_ms, deadline_ms)
+    step_s = _step_s(run, lookups)
+    return _Measured(
+        _counts(lookups, run.plan.limit_ms, run.plan.loads[start.load]),
+        start.libc,
+        start.n_candidates,
+        start.stall_ms,
+        deadline_ms,
+        responses_ms,
+        dict(zip(LEVELS, quantiles(censored_ms, list(LEVELS.values())), strict=True)),
+        (float(service.min(initial=math.inf)), float(service.max(initial=-math.inf)), float(service.sum())),
+        step_s,
+        [] if step_s is None else _stalls_at(lookups, step_s),
+    )
+
+
+def _counts(lookups: Lookups, limit_ms: float, load: Load) -> ClientCounts:
+    start, end = lookups.arm.start, lookups.arm.end or ClientEnd(status=lookups.arm.status)
+    before, after = start.counters, end.counters
+    service, stall, exhausted = lookups.service_ms, lookups.stall, lookups.exhausted
+    ticks = _delta(before, after, "machine.cpu.total_ticks")
+    span_s = (float(lookups.intended_s.max() - lookups.intended_s.min()) if len(service) else 0.0) or math.nan
+    early_ms, late_ms = _settling(lookups)
+    return ClientCounts(
+        variant=start.variant,
+        target=start.target,
+        load=start.load,
+        round=start.round,
+        complete=lookups.arm.status == "complete",
+        n=len(service),
+        failed=int((lookups.outcome == FAILED).sum()),
+        partial=int((lookups.outcome == PARTIAL).sum()),
+        stalls=int(stall.sum()),
+        flagged_stalls=int((stall & lookups.half_lost).sum()),
+        slow=int((service >= SLOW_MS).sum()),
+        over_limit=int((service >= limit_ms).sum()),
+        exhausted=int(exhausted.sum()),
+        late=int((~lookups.not_started & (lookups.response_ms - service > LATE_MS)).sum()),
+        warmup_stalls=lookups.n_warmup_stalls,
+        lookups_per_s=len(service) / span_s,
+        idle_share=(_delta(before, after, "machine.cpu.idle_ticks") or 0) / ticks if ticks else math.nan,
+        rcvbuf_errors=_dropped_by_servers(before, after),
+        time_wait=after.get("client.TCP.tw", 0),
+        blocked_ns=end.trailer.blocked_ns if end.trailer else 0,
+        abandoned=end.trailer.n_abandoned if end.trailer else 0,
+        workers_lost=_workers_lost(lookups, load),
+        clock_error_ms=end.clock.error_ns / 1e6 if end.clock else 0.0,
+        early_ms=early_ms,
+        late_ms=late_ms,
+        standstill_s=lookups.standstill_s,
+        warmth=_warmth(lookups),
+        exposed_counted=end.exposed_counted,
+    )
+
+
+def _delta(before: Mapping[str, int], after: Mapping[str, int], name: str) -> int | None:
+    return after[name] - before[name] if name in before and name in after else None
+
+
+def _dropped_by_servers(before: Mapping[str, int], after: Mapping[str, int]) -> int:
+    names = [name for name in before if name.endswith(".Udp.RcvbufErrors") and "client" not in name]
+    return sum(_delta(before, after, name) or 0 for name in names)
+
+
+def _workers_lost(lookups: Lookups, load: Load) -> int:
+    """Workers given up with their lookups before the load was over, and not replaced: it went on with fewer."""
+    end_ns = np.concatenate(
+        [part["end_ns"][part["outcome"] == records.OUTCOME_ABANDONED] for part in (lookups.warmup, lookups.raw)]
+    )
+    if lookups.arm.status == "stopped":  # the load was over when it was stopped
+        return 0
+    to_replace = int((end_ns < (load.warmup_s + load.duration_s) * 1e9).sum())
+    trailer = lookups.arm.end.trailer if lookups.arm.end else None
+    if trailer is None or trailer.n_replaced is None:
+        return 0
+    return max(0, to_replace - trailer.n_replaced)
+
+
+def _settling(lookups: Lookups) -> tuple[float, float]:
+    """Median response time, ms, in the first fifth of a trial and in its second half."""
+    due_s = lookups.intended_s
+    if not len(due_s):
+        return math.nan, math.nan
+    first_s, span_s = float(due_s.min()), float(due_s.max() - due_s.min())
+    early, late = due_s <= first_s + span_s / 5, due_s >= first_s + span_s / 2  # both, of a single lookup
+    return float(np.median(lookups.response_ms[early])), float(np.median(lookups.response_ms[late]))
+
+
+def _warmth(lookups: Lookups) -> Warmth:
+    raw, service = lookups.raw, lookups.service_ms
+    first = np.zeros(len(raw), np.bool_)
+    if len(lookups.arm.start.names) >= FIRST_LOOKUPS:
+        order = np.argsort(raw["start_ns"], kind="stable")
+        first[order[np.unique(raw["name"][order], return_index=True)[1]]] = True
+    if min(first.sum(), (~first).sum()) < FIRST_LOOKUPS:
+        return Warmth()
+    return Warmth(
+        first_share=float(first.mean()),
+        first_ms=float(np.median(service[first])),
+        again_ms=float(np.median(service[~first])),
+    )
+
+
+def _step_s(run: Run, lookups: Lookups) -> float | None:
+    """At whose multiples the resolver of this client asks again; engine wire asks once."""
+    start = lookups.arm.start
+    if start.engine == "wire":
+        return None
+    options = run.plan.variant(start.variant).applied_to(parse(start.resolv_conf))
+    return retry_step_s(options, "glibc" if start.libc == "glibc" else "musl")
+
+
+def _stalls_at(lookups: Lookups, step_s: float) -> list[float]:
+    """At which multiples of the step stalls ended; those that the probe gave up ended at no step of the resolver."""
+    ended = lookups.stall & (lookups.raw["outcome"] != records.OUTCOME_ABANDONED)
+    steps = lookups.service_ms[ended] / 1e3 / step_s
+    nearest = np.rint(steps)
+    at: list[float] = np.round(nearest[np.abs(steps - nearest) <= STEP_TOLERANCE] * step_s, 3).tolist()
+    return at

@@ -1,0 +1,26 @@
+"""A summary on a terminal: the answer, what limits it, and the tables."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+
+from dnslab.analyse.summary import Summary
+from dnslab.explain.findings import Findings
+from dnslab.explain.tables import against_baseline, by_configuration
+from dnslab.text import echo_text, visible
+
+
+def print_summary(summary: Summary, findings: Findings) -> None:
+    """The answer, what limits it, and the tables, on stdout; on a terminal no wider than that."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    echo_text(textwrap.fill(visible(findings.headline), min(width or 100, 100)))
+    for veto in findings.vetoes:
+        text = f"{veto.name}: {veto.seen}. {veto.advice[0].upper()}{veto.advice[1:]}."
+        echo_text(textwrap.fill(visible(text), min(width or 100, 100), initial_indent="- ", subsequent_indent="  "))
+    echo_text(f"\n{by_configuration(summary).to_text(width)}")
+    changes = against_baseline(summary)
+    if len(changes.frame):
+        echo_text("\nAgainst baseline, paired by round (95 % intervals; verdicts corrected for their number):")
+        echo_text(f"\n{changes.to_text(width)}")
