@@ -35,12 +35,13 @@ from dnslab.measure.kubernetes.pods.lifecycle import (
 from dnslab.measure.kubernetes.pods.own_pod import OwnPod
 from dnslab.measure.kubernetes.surroundings import dns_counters, surroundings
 from dnslab.measure.protocol import Arm, Expected, Target
+from dnslab.plan.flows import UDP_STREAM_TIMEOUT_S, UDP_TIMEOUT_S
 from dnslab.plan.model import DEFAULT_IMAGE, ClusterPlan, Plan, TargetInfo
 from dnslab.plan.resolvconf import ResolverOptions, parse
 from dnslab.plan.variants import Variant
 
-#: conntrack forgets a UDP flow after 30 s, one with traffic both ways after 120 s (nf_conntrack_udp_timeout*)
-ADDRESS_REST_S = 120.0
+#: by then conntrack has forgotten every flow of an address that no pod has any more
+ADDRESS_REST_S = float(UDP_STREAM_TIMEOUT_S)
 #: what a pod outlives the plan's load by: set-up, lookups in flight, other trials of its group
 LIFETIME_MARGIN_S = 900
 FRESH_TRIES = 3
@@ -148,7 +149,7 @@ class KubernetesBackend:
             "run_id": self.run_id,
             "fresh_clients": True,
             "n_ports": self._n_ports,
-            "udp_timeout_s": 30,
+            "udp_timeout_s": UDP_TIMEOUT_S,
             "surroundings": dict(self._surroundings.facts),
             "node_cache": vars(self._cache),
             "denied": [*self._surroundings.facts["denied"], *self._denied],

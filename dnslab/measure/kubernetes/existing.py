@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import re
 import secrets
 import threading
@@ -27,13 +26,10 @@ from dnslab.measure.kubernetes.pods.lifecycle import Pods, gone_wrong, hopeless,
 from dnslab.measure.kubernetes.pods.own_pod import PodChannel
 from dnslab.measure.kubernetes.pods.upload import Upload
 from dnslab.measure.protocol import Arm, Channel, Expected, Target, TargetFacts
+from dnslab.plan import flows
 from dnslab.plan.model import Plan, TargetInfo
 from dnslab.plan.variants import Means
 
-#: conntrack's nf_conntrack_udp_timeout: lookups are over before a flow counts as a stream
-UDP_TIMEOUT_S = 30
-#: share of new flows under which a comparison is void
-NEW_FLOWS = 0.95
 #: pods prepared at once: each takes a handful of execs
 AT_ONCE = 8
 
@@ -209,7 +205,7 @@ class ExistingPods:
             "run_id": self.run_id,
             "fresh_clients": False,
             "n_ports": self._n_ports,
-            "udp_timeout_s": UDP_TIMEOUT_S,
+            "udp_timeout_s": flows.UDP_TIMEOUT_S,
             "resolv_conf": self._first.original,
             "node_cache": vars(self._cache),
             "existing": self._where.existing,
@@ -268,25 +264,22 @@ def announced(plan: Plan) -> list[str]:
             f"in each pod: an ephemeral container of {where.debug_image}, which Kubernetes keeps in the pod's list for "
             "good; its libc is what is measured"
         )
-    cap = -math.log(NEW_FLOWS) * look.n_ports(None) / UDP_TIMEOUT_S
-    meant = _sockets_per_s(plan)
-    if meant > cap:
+    limit = flows.max_sockets_per_s(flows.NEW_FLOWS_NEEDED, flows.UDP_TIMEOUT_S, flows.N_PORTS)
+    sockets_per_s = _sockets_per_s(plan)
+    if sockets_per_s > limit:
         lines.append(
-            f"rate: {meant:,.0f} sockets/s or more leave from each pod's one address, {cap:.0f} keep {NEW_FLOWS:.0%} "
-            f"of flows new, and without that the comparison is void: lower --rate by {meant / cap:.1f} times or more"
+            f"rate: {sockets_per_s:,.0f} sockets/s or more leave from each pod's one address, {limit:.0f} keep "
+            f"{flows.NEW_FLOWS_NEEDED:.0%} of flows new, and without that the comparison is void: "
+            f"lower --rate by {sockets_per_s / limit:.1f} times or more"
         )
     return lines
 
 
 def _sockets_per_s(plan: Plan) -> float:
     """From one pod, with one search candidate a lookup: more are not known before the pod's resolv.conf is."""
-    together = sum if plan.order == "side-by-side" else max
-    chosen = [plan.variant(name) for name in plan.variants]
-    n_each = [
-        0 if "use-vc" in one.options or one.node_local else 1 + ("single-request-reopen" in one.options)
-        for one in chosen
-    ]
-    return max((load.rate_per_s or 0.0) * together(n_each) for load in plan.loads)
+    n_sockets = [flows.sockets_per_lookup(plan.variant(name)) for name in plan.variants]
+    rates = [[(load.rate_per_s or 0.0) * n for n in n_sockets] for load in plan.loads]
+    return flows.shared_sockets_per_s(rates, plan.order)
 
 
 def known_targets(plan: Plan) -> list[TargetInfo]:

@@ -15,6 +15,7 @@ from dnslab.errors import NotAble, ProbeFailed, StreamForeign, UsageError
 from dnslab.measure import counters
 from dnslab.measure.probe.job import Job, encode
 from dnslab.measure.protocol import Channel, Expected
+from dnslab.plan import flows
 from dnslab.plan.resolvconf import Libc, names_tried, parse
 from dnslab.store import stream as records
 
@@ -107,7 +108,7 @@ def pod_counters(run: Run, program: str) -> dict[str, int]:
 def n_ports(text: str | None) -> int:
     """Ephemeral ports of a ip_local_port_range text; Linux's default where it cannot be read."""
     match = re.fullmatch(r"\s*([0-9]{1,5})\s+([0-9]{1,5})\s*", text or "")
-    low, high = (int(match[1]), int(match[2])) if match else (32768, 60999)
+    low, high = (int(match[1]), int(match[2])) if match else flows.PORT_RANGE
     return high - low + 1
 
 

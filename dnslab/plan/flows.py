@@ -1,0 +1,85 @@
+"""How many flows lookups open, and how many of those are new to connection tracking.
+
+Pure. A stall by the conntrack race needs a new flow: two packets that both meet no entry of their flow. Says what the
+kernel keeps for how long, and what that makes of a rate. Knows nothing of runs or their results.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from dnslab.plan.variants import Variant
+
+#: Linux forgets a UDP flow after 30 s, and one with traffic both ways for over 2 s ("stream") after 120 s: udp_timeouts
+#: in the kernel's net/netfilter/nf_conntrack_proto_udp.c. A lookup is over before its flow counts as a stream.
+UDP_TIMEOUT_S = 30
+UDP_STREAM_TIMEOUT_S = 120
+#: Linux's own ip_local_port_range, first and last port (net/ipv4/af_inet.c, inet_init_net)
+PORT_RANGE = (32768, 60999)
+N_PORTS = PORT_RANGE[1] - PORT_RANGE[0] + 1
+#: under this share of new flows a comparison of clients that are not fresh is void
+NEW_FLOWS_NEEDED = 0.95
+
+
+def sockets_per_lookup(variant: Variant, n_candidates: int = 1) -> int:
+    """UDP sockets that one lookup opens towards the cluster's nameserver.
+
+    TCP and the node-local cache count 0: their flows are others. Else there is one socket for each name tried, and
+    two where A and AAAA have one each.
+
+    Parameters
+    ----------
+    n_candidates
+        Names that the search list makes the resolver try for one lookup.
+    """
+    if "use-vc" in variant.options or variant.node_local:
+        return 0
+    return n_candidates * (2 if "single-request-reopen" in variant.options else 1)
+
+
+def shared_sockets_per_s(sockets_per_s: Iterable[Sequence[float]], order: Literal["side-by-side", "in-turn"]) -> float:
+    """Sockets a second from one address that all variants and loads share, at the worst time of a run.
+
+    Side by side the variants of a load add up. In turn one variant leaves at a time, but the busiest may have come
+    just before.
+
+    Parameters
+    ----------
+    sockets_per_s
+        For each load, the rate of each variant.
+    order
+        As in the plan.
+    """
+    together = sum if order == "side-by-side" else max
+    return max(together(rates) for rates in sockets_per_s)
+
+
+def new_flow_share(sockets_per_s: float, udp_timeout_s: float, n_ports: int) -> float:
+    """Share of sockets that open a new flow, once entries have had their life: exp(-r T / P).
+
+    Source ports are random, so a socket meets no live entry with that probability.
+
+    Parameters
+    ----------
+    sockets_per_s
+        From one address (r).
+    udp_timeout_s
+        Life of an entry (T).
+    n_ports
+        Ports that a socket's own is drawn from (P).
+
+    >>> round(new_flow_share(40, UDP_TIMEOUT_S, N_PORTS), 3)
+    0.958
+    """
+    return math.exp(-sockets_per_s * udp_timeout_s / n_ports)
+
+
+def max_sockets_per_s(share: float, udp_timeout_s: float, n_ports: int) -> float:
+    """Sockets a second from one address at which ``share`` of them still open a new flow; see ``new_flow_share``.
+
+    >>> round(max_sockets_per_s(NEW_FLOWS_NEEDED, UDP_TIMEOUT_S, N_PORTS))
+    48
+    """
+    return -math.log(share) * n_ports / udp_timeout_s

@@ -1,0 +1,61 @@
+"""Flows: expected values counted by hand, and the model held to a drawing of random ports."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from dnslab.plan import flows
+from dnslab.plan.variants import Variant, find
+
+
+@pytest.mark.parametrize(
+    ("variant", "n_candidates", "n_sockets"),
+    [
+        ("baseline", 1, 1),
+        ("baseline", 4, 4),
+        ("single-request", 4, 4),
+        ("single-request-reopen", 1, 2),
+        ("single-request-reopen", 4, 8),
+        ("no-aaaa", 1, 1),
+        ("use-vc", 4, 0),
+        ("node-local", 4, 0),
+        ("node-local+single-request-reopen", 4, 0),
+    ],
+)
+def test_sockets_of_a_lookup(variant: str, n_candidates: int, n_sockets: int) -> None:
+    assert flows.sockets_per_lookup(find(variant), n_candidates) == n_sockets
+
+
+def test_another_nameserver_is_asked_from_the_same_ports() -> None:
+    assert flows.sockets_per_lookup(Variant("mine", "", nameservers=("10.0.0.9",))) == 1
+
+
+def test_variants_side_by_side_add_up_and_the_busiest_load_counts() -> None:
+    rates = [[10.0, 20.0], [0.0, 25.0]]
+    assert flows.shared_sockets_per_s(rates, "side-by-side") == 30.0
+    assert flows.shared_sockets_per_s(rates, "in-turn") == 25.0
+
+
+def test_the_share_of_new_flows_is_that_of_random_ports() -> None:
+    """Each socket draws a port; its flow is new where that port was not used within the life of an entry."""
+    n_ports, life_s, per_s, n_sockets = 1000, 10, 20, 200_000
+    generator = random.Random(1)
+    used_s = [float("-inf")] * n_ports
+    n_new = 0
+    for number in range(n_sockets):
+        now_s, port = number / per_s, generator.randrange(n_ports)
+        n_new += now_s - used_s[port] > life_s
+        used_s[port] = now_s
+    assert flows.new_flow_share(per_s, life_s, n_ports) == pytest.approx(n_new / n_sockets, rel=0.01)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95, 0.999])
+def test_the_highest_rate_keeps_its_share(share: float) -> None:
+    per_s = flows.max_sockets_per_s(share, 30, 28_232)
+    assert flows.new_flow_share(per_s, 30, 28_232) == pytest.approx(share)
+
+
+def test_no_socket_opens_no_flow() -> None:
+    assert flows.new_flow_share(0.0, flows.UDP_TIMEOUT_S, flows.N_PORTS) == 1.0
