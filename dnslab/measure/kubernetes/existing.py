@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from dnslab.errors import DnslabError, NotAble, UsageError
-from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered, connect
+from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, answered, connect
 from dnslab.measure.kubernetes.api.objects import WORKLOADS, read_workload
 from dnslab.measure.kubernetes.backend import lifetime_s
 from dnslab.measure.kubernetes.node_cache.detect import status
@@ -332,8 +332,8 @@ def read_pod(client: Client, name: str) -> Pod:
             answer = client.core().read_namespaced_pod(
                 name, client.namespace, _preload_content=False, _request_timeout=TIMEOUT_S
             )
-    except NotAble as error:
-        if "not found" not in str(error):
+    except Refused as error:
+        if error.code != 404:
             raise
         raise UsageError(f"no pod {name!r} in namespace {client.namespace} of context {client.context}") from error
     pod: Pod = json.loads(answer.data)

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import kubernetes
-from kubernetes.client.exceptions import ApiException
 
 from dnslab.errors import NotAble, UsageError
-from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered
+from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, answered
 from dnslab.measure.kubernetes.node_cache.detect import SYSTEM
 from dnslab.measure.kubernetes.pods.lifecycle import PodSpec, pod_manifest
 from dnslab.plan.model import DEFAULT_IMAGE
@@ -165,15 +164,15 @@ def pod_security(client: Client) -> str:
         It may not be read.
     """
     name = client.namespace
-    with answered(f"read namespace {name}"):
-        try:
-            found = client.core().read_namespace(name, _request_timeout=TIMEOUT_S)
-        except ApiException as error:
-            if error.status == 404:
-                create = shlex.join(["kubectl", "create", "namespace", name])
-                raise UsageError(f"there is no namespace {name}: `{create}`") from error
-            raise
-    level = (found.metadata.labels or {}).get(ENFORCED)
+    try:
+        with answered(f"read namespace {name}"):
+            namespace = client.core().read_namespace(name, _request_timeout=TIMEOUT_S)
+    except Refused as error:
+        if error.code == 404:
+            create = shlex.join(["kubectl", "create", "namespace", name])
+            raise UsageError(f"there is no namespace {name}: `{create}`") from error
+        raise
+    level = (namespace.metadata.labels or {}).get(ENFORCED)
     return f"{name} is there, pod security {level} enforced" if level else f"{name} is there, no pod security label"
 
 

@@ -20,7 +20,7 @@ from dnslab.errors import NotAble
 from dnslab.measure import counters
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered
 from dnslab.measure.kubernetes.api.objects import listed, read
-from dnslab.measure.kubernetes.node_cache.detect import LABELS, SYSTEM, find_dns
+from dnslab.measure.kubernetes.node_cache.detect import LABELS, SYSTEM, proxy_mode
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
 DNS_SELECTOR = "k8s-app=kube-dns"
@@ -101,7 +101,7 @@ def surroundings(client: Client) -> Surroundings:
             "corefile": corefile,
             "node_local_pods": _each(lambda pod: describe_pod(pod, versions), caches),
         },
-        "kube_proxy_mode": _proxy_mode(client, denied),
+        "kube_proxy_mode": seen(lambda: _proxy_mode(client)) or "unknown",
         "denied": denied,
     }
     for what, found in (("CoreDNS pods", pods), ("Corefile", corefile), ("Deployment of CoreDNS", deployments)):
@@ -283,14 +283,13 @@ def _corefile(client: Client, pods: Sequence[Mapping[str, Any]]) -> list[dict[st
     return []
 
 
-def _proxy_mode(client: Client, denied: list[str]) -> str:
-    dns = find_dns(client)
-    denied += dns.denied
-    if dns.proxy_mode == "unknown" and not any("kube-proxy" in line for line in dns.denied):
-        denied.append(
+def _proxy_mode(client: Client) -> str:
+    mode = proxy_mode(client)
+    if not mode:
+        raise NotAble(
             f"kube-proxy's mode: no ConfigMap {SYSTEM}/kube-proxy; its configuration is elsewhere, or it is not used"
         )
-    return dns.proxy_mode
+    return mode
 
 
 def _deployment_facts(deployment: Mapping[str, Any]) -> dict[str, Any]:

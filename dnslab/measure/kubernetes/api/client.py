@@ -10,7 +10,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -101,6 +101,7 @@ def _without_password(url: str) -> str:
 
 
 def _load(configuration: Any, context: str | None) -> tuple[str, str]:
+    """Fill ``configuration``; gives the context's name and its namespace."""
     in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
     if context is None and in_cluster and not Path("~/.kube/config").expanduser().exists():
         try:
@@ -108,23 +109,31 @@ def _load(configuration: Any, context: str | None) -> tuple[str, str]:
         except ConfigException as error:
             raise NotAble(f"no credentials in this pod: {error}") from error
         return "in-cluster", IN_CLUSTER_NAMESPACE.read_text(encoding="ascii").strip()
-    place = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    path = os.environ.get("KUBECONFIG") or "~/.kube/config"
     try:
-        known, current = kubernetes.config.list_kube_config_contexts()
-        names = [one["name"] for one in known]
+        contexts, current = kubernetes.config.list_kube_config_contexts()
+        names = [known["name"] for known in contexts]
         if context is not None and context not in names:
-            raise UsageError(f"no context {context!r} in {place}: there are {', '.join(names)}")
+            raise UsageError(f"no context {context!r} in {path}: there are {', '.join(names)}")
         kubernetes.config.load_kube_config(context=context, client_configuration=configuration)
     except (ConfigException, OSError, ValueError, yaml.YAMLError, TypeError, KeyError) as error:
-        ours = isinstance(error, (ConfigException, OSError))  # the others are of a file that is no kubeconfig at all
-        said = " ".join(str(error).split()) if ours else "this is not one"
-        raise NotAble(f"no usable kubeconfig ({place}): {said}; set KUBECONFIG or give --context") from error
-    chosen = next(one for one in known if one["name"] == (context or current["name"]))
+        is_kubeconfig = isinstance(error, (ConfigException, OSError))  # the others are of a file that is none at all
+        problem = " ".join(str(error).split()) if is_kubeconfig else "this is not one"
+        raise NotAble(f"no usable kubeconfig ({path}): {problem}; set KUBECONFIG or give --context") from error
+    chosen = next(known for known in contexts if known["name"] == (context or current["name"]))
     return chosen["name"], chosen["context"].get("namespace") or "default"
 
 
 class NoAnswer(NotAble):
     """The API server did not answer: it, or the way to it, may be back in a moment."""
+
+
+class Refused(NotAble):
+    """The API server refused. ``code`` is HTTP's (0: none came), ``reason`` its v1.Status's (``AlreadyExists``)."""
+
+    def __init__(self, message: str, code: int, reason: str) -> None:
+        super().__init__(message)
+        self.code, self.reason = code, reason
 
 
 def persistently(call: Callable[[], Answer], for_s: float = PERSIST_S) -> Answer:
@@ -140,26 +149,44 @@ def persistently(call: Callable[[], Answer], for_s: float = PERSIST_S) -> Answer
 
 
 @contextlib.contextmanager
-def answered(doing: str) -> Iterator[None]:
-    """Turn what the API server (or the way to it) says no with into one NotAble line that begins ``cannot <doing>``."""
+def answered(action: str) -> Iterator[None]:
+    """Turn every failure of a call to the API server into one line that begins ``cannot <action>``.
+
+    Raises
+    ------
+    Refused
+        It answered with an error.
+    NoAnswer
+        It, or the way to it, did not answer.
+    NotAble
+        Its answer is not what Kubernetes defines.
+    """
     try:
         yield
     except ApiException as error:
-        raise NotAble(f"cannot {doing}: {said(error)}") from error
+        status = _status(error)
+        words = _words(error, str(status.get("message") or ""))
+        raise Refused(f"cannot {action}: {words}", error.status or 0, str(status.get("reason") or "")) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise NoAnswer(f"cannot {doing}: {_unreachable(error)}") from error
+        raise NoAnswer(f"cannot {action}: {_unreachable(error)}") from error
     except ValueError as error:  # no JSON, or (pydantic, in the official client) an object without what it must have
-        what = " ".join(str(error).split())[:200]
-        raise NotAble(f"cannot {doing}: the API server's answer is not what Kubernetes defines ({what})") from error
+        problem = " ".join(str(error).split())[:200]
+        raise NotAble(f"cannot {action}: the API server's answer is not what Kubernetes defines ({problem})") from error
 
 
-def said(error: ApiException) -> str:
-    """The API server's own words for a refusal, in one line."""
-    message = ""
+def _status(error: ApiException) -> Mapping[str, Any]:
+    """The v1.Status in a refusal's body; empty where it has none."""
     # A refused WebSocket has its body at the end of its reason.
     body = error.body or str(error.reason).rpartition(" -+-+- ")[2]
-    with contextlib.suppress(ValueError, TypeError, AttributeError):
-        message = json.loads(body).get("message", "")
+    with contextlib.suppress(ValueError, TypeError):
+        status = json.loads(body)
+        if isinstance(status, dict):
+            return status
+    return {}
+
+
+def _words(error: ApiException, message: str) -> str:
+    """The API server's own words for a refusal, in one line."""
     if error.status == 401:
         return f"the credentials are refused, expired perhaps ({message or 'Unauthorized'})"
     return " ".join((message or f"{error.status or ''} {error.reason}").split())

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-from kubernetes.client.exceptions import ApiException
 
 from dnslab.errors import UsageError
-from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered
+from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, answered
 from dnslab.measure.kubernetes.pods.lifecycle import MACHINES, MANAGED_BY
 
 #: who owns the fields that server-side apply sets
@@ -33,13 +32,13 @@ _NOISE = {"managedFields", "uid", "resourceVersion", "creationTimestamp", "gener
 
 def read(client: Client, kind: str, name: str, namespace: str) -> Any:
     """An object, None where there is none by that name."""
-    with answered(f"read {kind} {namespace}/{name}"):
-        try:
+    try:
+        with answered(f"read {kind} {namespace}/{name}"):
             return _call(client, "read", kind, name, namespace)
-        except ApiException as error:
-            if error.status == 404:
-                return None
-            raise
+    except Refused as error:
+        if error.code == 404:
+            return None
+        raise
 
 
 def read_workload(client: Client, reference: str) -> Any:

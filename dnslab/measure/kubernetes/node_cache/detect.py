@@ -13,11 +13,10 @@ from typing import Any, Literal
 
 import kubernetes
 import yaml
-from kubernetes.client.exceptions import ApiException
 
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes.api import objects
-from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered, connect
+from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, answered, connect
 from dnslab.measure.kubernetes.api.objects import listed, read
 from dnslab.plan.model import ClusterPlan, CustomVariant
 from dnslab.plan.remedies import ClusterDns, Workload
@@ -66,7 +65,7 @@ def find_dns(client: Client) -> ClusterDns:
     """The cluster's DNS: ClusterIP, zone (from CoreDNS's Corefile), kube-proxy's mode, and what was denied of it."""
     told: dict[str, Any] = {}
     denied = []
-    for field, find in (("address", _cluster_ip), ("zone", _zone), ("proxy_mode", _proxy_mode)):
+    for field, find in (("address", _cluster_ip), ("zone", _zone), ("proxy_mode", proxy_mode)):
         try:
             value = find(client)
         except NotAble as error:
@@ -108,7 +107,14 @@ def _zone(client: Client) -> str:
     return match[1].rstrip(".") if match and not match[1].endswith(".arpa") else ""
 
 
-def _proxy_mode(client: Client) -> str:
+def proxy_mode(client: Client) -> str:
+    """kube-proxy's mode; ``""`` where its configuration is not in the usual ConfigMap, or names none that is known.
+
+    Raises
+    ------
+    NotAble
+        The ConfigMap may not be read, or holds no YAML.
+    """
     config = read(client, "ConfigMap", "kube-proxy", SYSTEM)
     if config is None:
         return ""
@@ -251,15 +257,15 @@ def _ready(client: Client, daemon_set: Mapping[str, Any], node: str | None) -> t
 
 
 def _redirect_policies(client: Client, dns: ClusterDns) -> list[Any]:
-    with answered("list CiliumLocalRedirectPolicies"):
-        try:
+    try:
+        with answered("list CiliumLocalRedirectPolicies"):
             found = kubernetes.client.CustomObjectsApi(client.api()).list_cluster_custom_object(
                 "cilium.io", "v2", "ciliumlocalredirectpolicies", _request_timeout=TIMEOUT_S
             )
-        except ApiException as error:
-            if error.status == 404:  # the cluster has no such kind
-                return []
-            raise
+    except Refused as error:
+        if error.code == 404:  # the cluster has no such kind
+            return []
+        raise
 
     def of_dns(one: Mapping[str, Any]) -> bool:
         front = one["spec"].get("redirectFrontend") or {}

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from dnslab.errors import NotAble, ProbeFailed
-from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, NoAnswer, answered, persistently
+from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, NoAnswer, Refused, answered, persistently
 from dnslab.measure.kubernetes.api.exec import ExecChannel
 from dnslab.measure.probe import BIN
 from dnslab.plan.resolvconf import ResolverOptions
@@ -190,12 +190,13 @@ class Pods:
         try:
             with answered(f"make pod {name}"):
                 self.client.core().create_namespaced_pod(self.client.namespace, manifest, _request_timeout=TIMEOUT_S)
+        except NoAnswer:  # it may have been made all the same
+            raise
         except NotAble as error:
-            if "already exists" in str(error):  # made by a call whose answer was lost
+            if isinstance(error, Refused) and error.reason == "AlreadyExists":  # by a call whose answer was lost
                 return
-            if not isinstance(error, NoAnswer):  # refused: there is nothing to remove
-                with self._lock:
-                    self._names.discard(name)
+            with self._lock:
+                self._names.discard(name)
             raise
 
     def wait_ready(self, name: str, timeout_s: float = READY_TIMEOUT_S) -> dict[str, Any]:
@@ -306,8 +307,8 @@ def _delete(call: Callable[[], Any], client: Client, name: str, kind: str) -> No
             where = {"_preload_content": False, "_request_timeout": TIMEOUT_S}
             # Read to its end, or the connection stays open.
             _ = call()(name, client.namespace, grace_period_seconds=0, **where).data
-    except NotAble as error:
-        if "not found" not in str(error):
+    except Refused as error:
+        if error.code != 404:
             raise
 
 

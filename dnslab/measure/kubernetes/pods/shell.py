@@ -1,7 +1,7 @@
-"""One shell that stays open in a container: commands in, answers out, and what is to be undone when it ends.
+"""One shell that stays open in a container: commands in, answers out, and what it undoes when it ends.
 
-However the session ends, killed on our side included, the shell reads end of file and runs what ``Shell.on_leaving``
-was told. Needs of the image a POSIX shell and nothing else. Knows nothing of probes or variants.
+However the session ends, killed on our side included, the shell reads end of file and runs the commands given to
+``Shell.on_leaving``. Needs of the image a POSIX shell and nothing else. Knows nothing of probes or variants.
 
 Commands are dnslab's own text. A value from a plan, a pod or a cluster goes into one as ``word``, or as ``octal`` in a
 format of printf: digits and backslashes only, which no shell can take for anything else.
@@ -62,7 +62,12 @@ class Shell:
             self.close()
             status = self._channel.status
             if status and status.exit_code in (None, 126, 127):
-                raise NotAble(_no_shell(pod, container, status.message)) from error
+                message = " ".join(status.message.split())
+                raise NotAble(
+                    f"container {container} of pod {pod} starts no shell, which brings the probe in: {message}; where "
+                    "the image has none, --ephemeral-container IMAGE measures the pod's network through a container "
+                    "beside it (an image with a shell)"
+                ) from error
             raise
 
     def _read(self) -> None:
@@ -98,7 +103,12 @@ class Shell:
     def feed(self, command: str, data: bytes, timeout_s: float = ANSWER_TIMEOUT_S) -> int:
         """Exit status of a command of one line that reads exactly ``data`` from stdin.
 
-        The bytes are sent once the command's line has been taken: a shell, and busybox's ``head``, read ahead.
+        The bytes are sent after the shell has read the command's line: a shell, and busybox's ``head``, read ahead.
+
+        Raises
+        ------
+        ProbeFailed
+            The session has ended, or no answer comes.
         """
         with self._asking:
             mark = self._mark
@@ -142,12 +152,3 @@ class Shell:
             pass  # it has ended already, and left by itself
         self._channel.close()
         self._reader.join(2.0)  # one that still reads when Python ends aborts the process
-
-
-def _no_shell(pod: str, container: str, message: str) -> str:
-    if "not found" not in message and "no such file" not in message:
-        return f"cannot exec a shell in container {container} of pod {pod}: {message}"
-    return (
-        f"container {container} of pod {pod} has no shell by which the probe could be brought in: "
-        "--ephemeral-container IMAGE measures the pod's network through a container beside it (an image with a shell)"
-    )
