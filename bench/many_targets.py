@@ -34,7 +34,8 @@ from dnslab.errors import DnslabError, StreamForeign, StreamTruncated
 from dnslab.measure.conversation import CLOCK_EXCHANGES, READY_TIMEOUT_S, SILENCE_S, Conversation
 from dnslab.measure.kubernetes.api.client import Client, connect
 from dnslab.measure.kubernetes.api.exec import STDIN, STDOUT, ExecChannel
-from dnslab.measure.kubernetes.pods.lifecycle import CONTAINER, MOUNT, Pods, PodSpec
+from dnslab.measure.kubernetes.pods.lifecycle import Pods
+from dnslab.measure.kubernetes.pods.manifest import CONTAINER, MOUNT, PodSpec
 from dnslab.measure.pacing import CLOCKS_AT_ONCE, START_DELAY_NS, START_DELAY_PER_ARM_NS, StartInstant
 from dnslab.measure.probe.job import Job, encode
 from dnslab.store import stream as records

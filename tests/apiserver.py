@@ -128,3 +128,16 @@ def serving(objects: Sequence[Mapping[str, Any]], folder: Path, context: str = "
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextlib.contextmanager
+def client_of(objects: Sequence[Mapping[str, Any]], folder: Path) -> Iterator[Any]:
+    """dnslab's client for a cluster of these objects: the official one reads $KUBECONFIG once, when it is imported."""
+    import kubernetes
+
+    from dnslab.measure.kubernetes.api.client import Client
+
+    with serving(objects, folder) as kubeconfig:
+        configuration = kubernetes.client.Configuration()
+        kubernetes.config.load_kube_config(str(kubeconfig), client_configuration=configuration)
+        yield Client("stand-in", "shop", configuration.host, configuration)

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from functools import partial
 
 from dnslab.measure.kubernetes.api.client import Client, connect
-from dnslab.measure.kubernetes.pods import pod_facts as look
-from dnslab.measure.kubernetes.pods.lifecycle import CONTAINER, MOUNT, Pods, PodSpec, run
+from dnslab.measure.kubernetes.api.exec import run
+from dnslab.measure.kubernetes.pods.lifecycle import Pods
+from dnslab.measure.kubernetes.pods.manifest import CONTAINER, MOUNT, PodSpec
 from dnslab.measure.kubernetes.pods.own_pod import OwnPod
+from dnslab.measure.kubernetes.pods.pod_facts import choose_probe
 
 
 @contextlib.contextmanager
@@ -33,9 +35,8 @@ def own_pod(client: Client, spec: PodSpec | None = None) -> Iterator[OwnPod]:
         pods.prepare()
         pods.create("one", spec or PodSpec(image="dnslab.test/glibc:1"))
         pod = pods.wait_ready("one")
-        found = look.find_libc(
-            partial(run, client, "one", CONTAINER), lambda kind: f"{MOUNT}/probe-x86_64-{kind}", "x86_64"
-        )
-        yield OwnPod(pods, pod, found, {})
+        execute = partial(run, client, "one", CONTAINER)
+        probe = choose_probe(execute, lambda kind: f"{MOUNT}/probe-x86_64-{kind}", "x86_64")
+        yield OwnPod(pods, pod, probe, {})
     finally:
         pods.remove_all()

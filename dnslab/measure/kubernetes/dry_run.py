@@ -1,6 +1,6 @@
-"""What a run in a cluster would make and run, without making or running it: for a dry run, and for caps.
+"""What a run in a cluster would make and run, without making or running it: for a dry run, and for limits of load.
 
-Reads from the API server, nothing else. The objects are those the backend posts, from the same functions.
+Only reads from the API server. The objects are those the backend posts, from the same functions.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import yaml
 from dnslab.measure import counters
 from dnslab.measure.kubernetes import existing
 from dnslab.measure.kubernetes.api.client import connect
-from dnslab.measure.kubernetes.backend import Place, base_spec, chosen_places, lifetime_s, pod_spec
-from dnslab.measure.kubernetes.pods import pod_facts as look, upload
-from dnslab.measure.kubernetes.pods.lifecycle import configmap_manifest, pod_manifest
+from dnslab.measure.kubernetes.placement import Place, base_spec, chosen_places, lifetime_s, pod_spec
+from dnslab.measure.kubernetes.pods import pod_facts, upload
+from dnslab.measure.kubernetes.pods.manifest import configmap_manifest, pod_manifest
 from dnslab.plan import model as plans
 from dnslab.plan.model import Plan, TargetInfo
 from dnslab.plan.resolvconf import ResolverOptions
@@ -50,46 +50,52 @@ class Planned:
     def objects(self, control: plans.Trial) -> list[dict[str, Any]]:
         """What is made up to the end of the first round, as it is posted.
 
-        ``control`` is what asks a little before the first trial, to know how healthy DNS is.
+        ``control`` is the trial that asks a little before the first one, to know how healthy DNS is.
         """
         kinds = {place.kind: place for place in reversed(self._places.values())}
-        looks = [self._pod(place, None) for place in kinds.values()]
+        scouts = [self._pod(place, None) for place in kinds.values()]
         nodes = {place.node: place for place in self._places.values()} if self._plan.cluster.node_counters else {}
         watchers = [self._pod(place, None, host_network=True) for place in nodes.values()]
-        first = [trial for trial in plans.trials(self._plan, self.targets()) if trial.round == 1]
-        trials = [
+        first_round = [trial for trial in plans.trials(self._plan, self.targets()) if trial.round == 1]
+        clients = [
             self._pod(self._places[name], self._plan.variant(trial.variant))
-            for trial in (control, *first)
+            for trial in (control, *first_round)
             for name in trial.targets
         ]
-        return [configmap_manifest(RUN_ID), *looks, *watchers, *trials]
+        return [configmap_manifest(RUN_ID), *scouts, *watchers, *clients]
 
     def _pod(self, place: Place, variant: Variant | None, host_network: bool = False) -> dict[str, Any]:
-        spec = pod_spec(self._base, place, variant, self._presumed(), lifetime_s(self._plan))
+        spec = pod_spec(self._base, place, variant, self._usual_options(), lifetime_s(self._plan))
         return pod_manifest(f"dnslab-{RUN_ID}-{next(self._numbers)}", RUN_ID, replace(spec, host_network=host_network))
 
-    def _presumed(self) -> ResolverOptions:
-        """What the kubelet of a usual cluster writes: a run takes it from its first pod's file."""
+    def _usual_options(self) -> ResolverOptions:
+        """What the kubelet of a usual cluster writes. A run reads it from the file of its first pod."""
         zone = "cluster.local"
         return ResolverOptions(search=(f"{self.client.namespace}.svc.{zone}", f"svc.{zone}", zone), ndots=5)
 
     def commands(self) -> Iterator[str]:
-        """Every command run in a pod through exec, and where; PROBE is the first of the three that starts."""
+        """Every command run in a pod through exec, and where; PROBE is the first of the three probes that starts."""
         place = next(iter(self._places.values()))
         for kind in ("glibc", "musl", "static"):
             yield f"{place.program(kind)} --version  (in the first pod of each image on each node, until one starts)"
         yield f"/lib/ld-musl-{place.machine}.so.1  (there, for musl's version)"
-        yield f"PROBE --show {look.RESOLV_CONF} {look.PORT_RANGE}  (in the very first pod)"
+        yield f"PROBE --show {pod_facts.RESOLV_CONF} {pod_facts.PORT_RANGE}  (in the very first pod)"
         yield "PROBE  (there, with a job on stdin: each of the plan's names once)"
-        yield f"PROBE --show {look.RESOLV_CONF} {look.KERNEL}  (in each trial's pod)"
-        yield f"PROBE --show {' '.join(look.POD_FILES)}  (there, before and after)"
+        yield f"PROBE --show {pod_facts.RESOLV_CONF} {pod_facts.KERNEL}  (in each trial's pod)"
+        yield f"PROBE --show {' '.join(pod_facts.POD_FILES)}  (there, before and after)"
         yield "PROBE  (there, with the trial's job on stdin)"
         if self._plan.cluster.node_counters:
             yield f"PROBE --show {' '.join(counters.NODE_FILES)}  (in each node's pod, before and after each trial)"
 
 
-class PlannedInOthers:
-    """The existing pods that ``plan`` names, and what a run in them would do. Raises what ``existing`` does."""
+class PlannedInExisting:
+    """The existing pods that ``plan`` names, and what a run in them would do.
+
+    Raises
+    ------
+    NotAble, UsageError
+        As the backend's own, where it reads.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.client = connect(plan.cluster.context, plan.cluster.namespace)
@@ -100,29 +106,29 @@ class PlannedInOthers:
         return self._targets
 
     def objects(self, control: plans.Trial) -> list[dict[str, Any]]:
-        """None is made; an ephemeral container is added to pods that are there."""
+        """No object is made; an ephemeral container is added to pods that are there."""
         return []
 
     def commands(self) -> Iterator[str]:
         """As ``Planned.commands``; PROBE is the file brought in, with a random end to its name."""
-        where = self._plan.cluster
-        if where.debug_image:
-            yield f"sh  (as the ephemeral container of {where.debug_image} in each pod; all below run in it)"
-        edits = f", edits {look.RESOLV_CONF} for each trial and puts it back" if where.edit_resolv_conf else ""
-        places = " ".join(["EMPTYDIR", upload.candidates([])])
-        yield f"sh  (in each pod, for the whole run: writes {upload.PREFIX}* in one of {places}{edits}, removes it)"
+        cluster = self._plan.cluster
+        if cluster.debug_image:
+            yield f"sh  (as the ephemeral container of {cluster.debug_image} in each pod; all below run in it)"
+        edits = f", edits {pod_facts.RESOLV_CONF} for each trial and puts it back" if cluster.edit_resolv_conf else ""
+        paths = " ".join(["EMPTYDIR", upload.candidates([])])
+        yield f"sh  (in each pod, for the whole run: writes {upload.PREFIX}* in one of {paths}{edits}, removes it)"
         yield "PROBE --version  (there; the one for glibc, for musl, the static one, until one starts)"
         yield "PROBE  (there, without a job: its checksum)"
-        yield f"PROBE --show {look.PORT_RANGE}  (in the first pod)"
+        yield f"PROBE --show {pod_facts.PORT_RANGE}  (in the first pod)"
         yield "PROBE  (there, with a job on stdin: each of the plan's names once)"
-        yield f"PROBE --show {look.RESOLV_CONF} {look.KERNEL}  (for each trial)"
-        yield f"PROBE --show {' '.join(look.POD_FILES)}  (before and after each)"
+        yield f"PROBE --show {pod_facts.RESOLV_CONF} {pod_facts.KERNEL}  (for each trial)"
+        yield f"PROBE --show {' '.join(pod_facts.POD_FILES)}  (before and after each)"
         yield "PROBE  (with the trial's job on stdin)"
 
 
-def planned(plan: Plan) -> Planned | PlannedInOthers:
-    """For the kind of pods that ``plan`` names."""
-    return PlannedInOthers(plan) if plan.cluster.existing else Planned(plan)
+def planned(plan: Plan) -> Planned | PlannedInExisting:
+    """What a run in the kind of pods that ``plan`` names would do."""
+    return PlannedInExisting(plan) if plan.cluster.existing else Planned(plan)
 
 
 def known_targets(plan: Plan) -> Sequence[TargetInfo]:

@@ -1,4 +1,4 @@
-"""Pods that are there already as targets: found, the probe brought in, their files left as they were.
+"""The backend for pods that are there already: the probe is brought in, and their files are left as they were.
 
 Nothing can be made fresh here: the flows of every trial leave from the pod's one address, and what is measured says
 so. Variants reach glibc inside the probe, or by an edited resolv.conf, one at a time.
@@ -7,24 +7,21 @@ so. Variants reach glibc inside the probe, or by an edited resolv.conf, one at a
 from __future__ import annotations
 
 import contextlib
-import json
-import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
-from dnslab.errors import DnslabError, NotAble, UsageError
-from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, answered, connect
-from dnslab.measure.kubernetes.api.objects import WORKLOADS, read_workload
-from dnslab.measure.kubernetes.backend import lifetime_s
+from dnslab.errors import DnslabError, UsageError
+from dnslab.measure.kubernetes.api.client import Client, connect
 from dnslab.measure.kubernetes.node_cache.detect import status
-from dnslab.measure.kubernetes.pods import ephemeral, pod_facts as look, resolv_conf as edit
-from dnslab.measure.kubernetes.pods.lifecycle import Pods, gone_wrong, hopeless, image_id, list_raw
-from dnslab.measure.kubernetes.pods.own_pod import PodChannel
+from dnslab.measure.kubernetes.placement import lifetime_s
+from dnslab.measure.kubernetes.pods import ephemeral, pod_facts, resolv_conf
+from dnslab.measure.kubernetes.pods.channel import PodChannel
+from dnslab.measure.kubernetes.pods.condition import Pod, image_id, restarts, why_ended
 from dnslab.measure.kubernetes.pods.upload import Upload
+from dnslab.measure.kubernetes.selection import find_containers, read_pod
 from dnslab.measure.protocol import Arm, Channel, Expected, Target, TargetFacts
 from dnslab.plan import flows
 from dnslab.plan.model import Plan, TargetInfo
@@ -33,58 +30,44 @@ from dnslab.plan.variants import Means
 #: pods prepared at once: each takes a handful of execs
 AT_ONCE = 8
 
-Pod = Mapping[str, Any]
 
+class PreparedContainer:
+    """One container of an existing pod with the probe in it.
 
-class Others(Pods):
-    """Pods of others: what became of one is read from that pod, and none is ever removed."""
+    Raises
+    ------
+    NotAble
+        The probe cannot be brought in, or resolv.conf cannot be edited where that is asked for.
+    """
 
-    def __init__(self, client: Client, run_id: str, pods: Sequence[Pod]) -> None:
-        super().__init__(client, run_id)
-        self._restarts = {pod["metadata"]["name"]: _restarts(pod) for pod in pods}
-
-    def state(self, name: str) -> str:
-        """As Pods'; a container that was restarted since the run began counts too."""
-        try:
-            pod = read_pod(self.client, name)
-        except DnslabError as error:
-            return str(error)
-        before = self._restarts.get(name, {})
-        for container, (count, reason) in _restarts(pod).items():
-            if count > before.get(container, (0, ""))[0]:
-                return f"container {container} of pod {name} was restarted ({reason or 'no reason given'})"
-        return gone_wrong(pod)
-
-
-class Site:
-    """One container of an existing pod with the probe in it."""
-
-    def __init__(self, pods: Pods, pod: Pod, container: str, plan: Plan) -> None:
-        self.pods, self.pod, self.container = pods, pod, container
-        self.name: str = pod["metadata"]["name"]
-        self._where = plan.cluster
+    def __init__(self, client: Client, pod: Pod, container: str, plan: Plan) -> None:
+        self.client, self.pod, self.name = client, pod, container
+        self.pod_name: str = pod["metadata"]["name"]
+        self._cluster = plan.cluster
+        self._restarts = restarts(pod)
         self._bringing = threading.Lock()
         self.measured_in, self.debug_image_id = container, ""
-        if self._where.debug_image:
-            image = self._where.debug_image
-            self.measured_in, self.debug_image_id = ephemeral.attach(pods.client, self.name, image, lifetime_s(plan))
+        if self._cluster.debug_image:
+            image = self._cluster.debug_image
+            self.measured_in, self.debug_image_id = ephemeral.attach(client, self.pod_name, image, lifetime_s(plan))
         self.upload = self._bring()
         try:
-            self.original = edit.refuse_edited(self.upload.shell)
-            if self._where.edit_resolv_conf:
-                edit.can_edit(self.upload.shell)
+            self.original = resolv_conf.refuse_edited(self.upload.shell)
+            if self._cluster.edit_resolv_conf:
+                resolv_conf.check_can_edit(self.upload.shell)
         except BaseException:
             self.close()
             raise
 
     def _bring(self) -> Upload:
-        ends = self._where.debug_image and ephemeral.may_be_ended(self.pod)
-        return Upload(self.pods.client, self.pod, self.measured_in, {"container": ephemeral.END} if ends else {})
+        ends_container = self._cluster.debug_image and ephemeral.may_be_ended(self.pod)
+        on_leaving = {"container": ephemeral.END} if ends_container else {}
+        return Upload(self.client, self.pod, self.measured_in, on_leaving)
 
     @property
     def means(self) -> Means:
         """By which variants reach the resolver."""
-        return "file" if self._where.edit_resolv_conf else "_res"
+        return "file" if self._cluster.edit_resolv_conf else "_res"
 
     def ready(self) -> None:
         """Bring the probe in again where the session that keeps it has ended, by a restart of either side."""
@@ -95,13 +78,29 @@ class Site:
 
     def show(self, *paths: str) -> Mapping[str, str | None]:
         """Texts of files in the container."""
-        return look.show(self.upload.run, self.upload.path, paths)
+        return pod_facts.show(self.upload.run, self.upload.path, paths)
 
     def start(self, job: bytes) -> Channel:
         """Start the probe."""
-        channel = PodChannel(self.pods, self.name, self.measured_in, [self.upload.path])
+        channel = PodChannel(self.client, self.pod_name, self.measured_in, [self.upload.path], self._state)
         channel.write(job)
         return channel
+
+    def _state(self, pod_name: str) -> str:
+        """What became of the pod; ``""`` while it runs and no container was restarted since the run began."""
+        try:
+            pod = read_pod(self.client, pod_name)
+        except DnslabError as error:
+            return str(error)
+        for container, (count, reason) in restarts(pod).items():
+            if count > self._restarts.get(container, (0, ""))[0]:
+                return f"container {container} of pod {pod_name} was restarted ({reason or 'no reason given'})"
+        return why_ended(pod)
+
+    def put_back(self) -> None:
+        """Put the original resolv.conf back."""
+        with contextlib.suppress(DnslabError):  # the session has ended then, and put it back on leaving
+            resolv_conf.end(self.upload.shell, self.original)
 
     def close(self) -> None:
         """Remove the probe; an edit still in force and an ephemeral container end with it. May be called twice."""
@@ -109,43 +108,46 @@ class Site:
 
 
 class ExistingPod:
-    """A site for one trial. With an edited resolv.conf, ``close`` puts the original back."""
+    """A prepared container for one trial. With an edited resolv.conf, ``on_close`` puts the original back."""
 
-    def __init__(self, site: Site, debug_image: str | None, on_close: Callable[[], None] | None) -> None:
-        self._site, self._debug_image, self._on_close = site, debug_image, on_close
+    def __init__(
+        self, container: PreparedContainer, debug_image: str | None, on_close: Callable[[], None] | None
+    ) -> None:
+        self._container, self._debug_image, self._on_close = container, debug_image, on_close
 
     def facts(self) -> TargetFacts:
         """As seen inside the container."""
-        site, found = self._site, self._site.upload.found
-        seen = site.show(look.RESOLV_CONF, look.KERNEL)
+        container, probe = self._container, self._container.upload.probe
+        texts = container.show(pod_facts.RESOLV_CONF, pod_facts.KERNEL)
         extra = {
-            "pod": site.name,
-            "container": site.container,
-            "address": site.pod["status"].get("podIP", ""),
-            "image": image_id(site.pod, site.container),
-            "probe": found.kind,
+            "pod": container.pod_name,
+            "container": container.name,
+            "address": container.pod["status"].get("podIP", ""),
+            "image": image_id(container.pod, container.name),
+            "probe": probe.kind,
             "fresh": False,
         }
         if self._debug_image:
-            extra |= {"debug_image": self._debug_image, "debug_image_id": site.debug_image_id}
+            extra |= {"debug_image": self._debug_image, "debug_image_id": container.debug_image_id}
             extra["measured"] = "the pod's network with the debug image's libc"
         return TargetFacts(
-            libc=found.libc,
-            libc_version=found.version,
-            means=site.means if found.libc == "glibc" else "file",  # musl has no state to patch, and reads the file
-            resolv_conf=seen[look.RESOLV_CONF] or "",
-            kernel=f"Linux {(seen[look.KERNEL] or '').strip()}",
-            node=site.pod["spec"]["nodeName"],
+            libc=probe.libc,
+            libc_version=probe.version,
+            # musl has no state that could be patched: it reads the file
+            means=container.means if probe.libc == "glibc" else "file",
+            resolv_conf=texts[pod_facts.RESOLV_CONF] or "",
+            kernel=f"Linux {(texts[pod_facts.KERNEL] or '').strip()}",
+            node=container.pod["spec"]["nodeName"],
             extra=extra,
         )
 
     def start(self, job: bytes) -> Channel:
         """Start the probe."""
-        return self._site.start(job)
+        return self._container.start(job)
 
     def counters(self) -> Mapping[str, int]:
         """The pod's own, whoever moved them, and its node's CPU time."""
-        return look.pod_counters(self._site.upload.run, self._site.upload.path)
+        return pod_facts.pod_counters(self._container.upload.run, self._container.upload.path)
 
     def ground_truth(self) -> Mapping[str, Any] | None:
         """No fault is injected here."""
@@ -159,7 +161,7 @@ class ExistingPod:
 
 
 class ExistingPods:
-    """The pods that ``plan.cluster.existing`` names.
+    """The backend whose targets are the pods that ``plan.cluster.existing`` names.
 
     Raises
     ------
@@ -171,31 +173,30 @@ class ExistingPods:
     opens_ahead = False
 
     def __init__(self, plan: Plan) -> None:
-        where = plan.cluster
-        if where.edit_resolv_conf and plan.order != "in-turn" and len(plan.variants) > 1:
+        cluster = plan.cluster
+        if cluster.edit_resolv_conf and plan.order != "in-turn" and len(plan.variants) > 1:
             raise UsageError("--edit-resolv-conf edits one file, so variants take turns: add --schedule in-turn")
-        self._where = where
-        self.client = connect(where.context, where.namespace)
+        self._cluster = cluster
+        self.client = connect(cluster.context, cluster.namespace)
         self.run_id = secrets.token_hex(4)
-        chosen = find_containers(self.client, where.existing or "", where.container)
-        others = Others(self.client, self.run_id, [pod for pod, _ in chosen])
-        self._sites: dict[str, Site] = {}
+        chosen = find_containers(self.client, cluster.existing or "", cluster.container)
+        self._containers: dict[str, PreparedContainer] = {}
         try:
             with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="upload") as pool:
-                bringing = [pool.submit(self._bring, others, pod, container, plan) for pod, container in chosen]
-            for one in bringing:
-                one.result()
+                futures = [pool.submit(self._prepare, pod, container, plan) for pod, container in chosen]
+            for future in futures:
+                future.result()
         except BaseException:
             self.close()
             raise
-        self._sites = dict(sorted(self._sites.items()))
-        self._first = next(iter(self._sites.values()))
-        self._cache = status(self.client, resolv_conf=self._first.original)
-        self._n_ports = look.n_ports(self._first.show(look.PORT_RANGE)[look.PORT_RANGE])
+        self._containers = dict(sorted(self._containers.items()))
+        self._first_container = next(iter(self._containers.values()))
+        self._cache = status(self.client, resolv_conf=self._first_container.original)
+        self._n_ports = pod_facts.n_ports(self._first_container.show(pod_facts.PORT_RANGE)[pod_facts.PORT_RANGE])
 
-    def _bring(self, others: Others, pod: Pod, container: str, plan: Plan) -> None:
-        site = Site(others, pod, container, plan)
-        self._sites[site.name] = site
+    def _prepare(self, pod: Pod, container: str, plan: Plan) -> None:
+        prepared = PreparedContainer(self.client, pod, container, plan)
+        self._containers[prepared.pod_name] = prepared
 
     def describe(self) -> Mapping[str, Any]:
         """Cluster, namespace, pods, and why their flows are not fresh."""
@@ -206,63 +207,65 @@ class ExistingPods:
             "fresh_clients": False,
             "n_ports": self._n_ports,
             "udp_timeout_s": flows.UDP_TIMEOUT_S,
-            "resolv_conf": self._first.original,
+            "resolv_conf": self._first_container.original,
             "node_cache": vars(self._cache),
-            "existing": self._where.existing,
-            "debug_image": self._where.debug_image,
+            "existing": self._cluster.existing,
+            "debug_image": self._cluster.debug_image,
             "places": [
                 {
-                    "target": site.name,
-                    "container": site.container,
-                    "node": site.pod["spec"]["nodeName"],
-                    "probe": site.upload.path,
+                    "target": container.pod_name,
+                    "container": container.name,
+                    "node": container.pod["spec"]["nodeName"],
+                    "probe": container.upload.path,
                 }
-                for site in self._sites.values()
+                for container in self._containers.values()
             ],
         }
 
     def targets(self) -> Sequence[TargetInfo]:
         """Each pod by its name."""
         return [
-            TargetInfo(site.name, site.upload.found.libc, site.upload.found.version, site.means)
-            for site in self._sites.values()
+            TargetInfo(container.pod_name, container.upload.probe.libc, container.upload.probe.version, container.means)
+            for container in self._containers.values()
         ]
 
     def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
-        """What the first pod gets now; UsageError for a name without any address."""
-        return look.resolve(self._first.start, names, self._first.original)
+        """What the first pod gets now for each name.
+
+        Raises
+        ------
+        UsageError
+            A name has no address.
+        """
+        return pod_facts.resolve(self._first_container.start, names, self._first_container.original)
 
     def open(self, arm: Arm) -> Target:
         """The same pod each time, with ``arm``'s variant in its file where that is asked for."""
-        site = self._sites[arm.target]
-        site.ready()
+        container = self._containers[arm.target]
+        container.ready()
         on_close = None
-        if self._where.edit_resolv_conf:
-            edit.begin(site.upload.shell, site.original, arm.variant)
-            on_close = partial(_put_back, site)
-        return ExistingPod(site, self._where.debug_image, on_close)
+        if self._cluster.edit_resolv_conf:
+            resolv_conf.begin(container.upload.shell, container.original, arm.variant)
+            on_close = container.put_back
+        return ExistingPod(container, self._cluster.debug_image, on_close)
 
     def close(self) -> None:
         """Remove every probe. May be called twice."""
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="upload") as pool:
-            list(pool.map(Site.close, self._sites.values()))
-
-
-def _put_back(site: Site) -> None:
-    with contextlib.suppress(DnslabError):  # the session has ended then, and put it back on leaving
-        edit.end(site.upload.shell, site.original)
+            list(pool.map(PreparedContainer.close, self._containers.values()))
 
 
 def announced(plan: Plan) -> list[str]:
-    """What a run will do in pods of others, and what its rate will do to the comparison: lines to print before."""
-    where = plan.cluster
+    """Lines to print before a run: what it does in pods of others, and what its rate does to the comparison."""
+    cluster = plan.cluster
     lines = ["in each pod: the probe is brought in by exec, and removed when the run ends"]
-    if where.edit_resolv_conf:
-        lines = [f"{lines[0]}; {look.RESOLV_CONF} is edited for each trial, for all that run in the pod, and put back"]
-    if where.debug_image:
+    if cluster.edit_resolv_conf:
+        file = pod_facts.RESOLV_CONF
+        lines = [f"{lines[0]}; {file} is edited for each trial, for all that run in the pod, and put back"]
+    if cluster.debug_image:
         lines.append(
-            f"in each pod: an ephemeral container of {where.debug_image}, which Kubernetes keeps in the pod's list for "
-            "good; its libc is what is measured"
+            f"in each pod: an ephemeral container of {cluster.debug_image}, which Kubernetes keeps in the pod's list "
+            "for good; its libc is what is measured"
         )
     limit = flows.max_sockets_per_s(flows.NEW_FLOWS_NEEDED, flows.UDP_TIMEOUT_S, flows.N_PORTS)
     sockets_per_s = _sockets_per_s(plan)
@@ -284,127 +287,8 @@ def _sockets_per_s(plan: Plan) -> float:
 
 def known_targets(plan: Plan) -> list[TargetInfo]:
     """The pods by name. Their libc is not known before the probe is in: each is taken for a recent glibc."""
-    where = plan.cluster
-    client = connect(where.context, where.namespace)
-    chosen = find_containers(client, where.existing or "", where.container)
-    means: Means = "file" if where.edit_resolv_conf else "_res"
+    cluster = plan.cluster
+    client = connect(cluster.context, cluster.namespace)
+    chosen = find_containers(client, cluster.existing or "", cluster.container)
+    means: Means = "file" if cluster.edit_resolv_conf else "_res"
     return [TargetInfo(pod["metadata"]["name"], "glibc", means=means) for pod, _ in chosen]
-
-
-def find_containers(client: Client, reference: str, container: str | None) -> list[tuple[Pod, str]]:
-    """Running pods that ``reference`` names, each with the container to measure in.
-
-    Parameters
-    ----------
-    reference
-        ``pod/NAME``, ``deploy/NAME`` (``statefulset/``, ``daemonset/``), or a label selector as ``app=x``.
-    container
-        By name; default each pod's first.
-
-    Raises
-    ------
-    UsageError
-        No such pod, workload or container, or none that matches.
-    NotAble
-        The pod named does not run.
-    """
-    kind, slash, name = reference.partition("/")
-    if kind == "pod" and slash:
-        pods = [read_pod(client, name)]
-        _must_run(pods[0])
-    else:
-        selector = _selector(client, reference)
-        listed = list_raw(client, selector=selector)
-        pods = [pod for pod in listed if _runs(pod)]
-        if not pods:
-            phases = ", ".join(f"{pod['metadata']['name']} ({_phase(pod)})" for pod in listed[:5])
-            raise UsageError(
-                f"--in {reference}: no running pod matches in namespace {client.namespace}"
-                + (f", only {phases}" if phases else "")
-            )
-    return [(pod, _container(pod, container)) for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))]
-
-
-def read_pod(client: Client, name: str) -> Pod:
-    """A pod as plain JSON; UsageError where there is none by that name."""
-    try:
-        with answered(f"read pod {name}"):
-            answer = client.core().read_namespaced_pod(
-                name, client.namespace, _preload_content=False, _request_timeout=TIMEOUT_S
-            )
-    except Refused as error:
-        if error.code != 404:
-            raise
-        raise UsageError(f"no pod {name!r} in namespace {client.namespace} of context {client.context}") from error
-    pod: Pod = json.loads(answer.data)
-    return pod
-
-
-def _selector(client: Client, reference: str) -> str:
-    kind, slash, _ = reference.partition("/")
-    if slash and kind in WORKLOADS:
-        return label_selector(read_workload(client, reference)["spec"]["selector"])
-    selector = re.sub(r"^-l\s*", "", reference)
-    if not re.search(r"[=!]| in | notin ", selector) and "/" in selector:
-        raise UsageError(f"--in {reference}: expected pod/NAME, deploy/NAME or a label selector as app=x")
-    return selector
-
-
-def label_selector(selector: Mapping[str, Any]) -> str:
-    """A workload's selector as the text of one.
-
-    >>> label_selector({"matchLabels": {"app": "x"}, "matchExpressions": [
-    ...     {"key": "tier", "operator": "In", "values": ["a", "b"]}, {"key": "old", "operator": "DoesNotExist"}]})
-    'app=x,tier in (a,b),!old'
-    """
-    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    for one in selector.get("matchExpressions") or []:
-        values = f"({','.join(one.get('values') or [])})"
-        forms = {
-            "In": f"{one['key']} in {values}",
-            "NotIn": f"{one['key']} notin {values}",
-            "Exists": one["key"],
-            "DoesNotExist": f"!{one['key']}",
-        }
-        parts.append(forms[one["operator"]])
-    return ",".join(parts)
-
-
-def _runs(pod: Pod) -> bool:
-    return pod["status"].get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
-
-
-def _phase(pod: Pod) -> str:
-    return "being deleted" if pod["metadata"].get("deletionTimestamp") else str(pod["status"].get("phase"))
-
-
-def _must_run(pod: Pod) -> None:
-    if _runs(pod):
-        return
-    name, phase = pod["metadata"]["name"], _phase(pod)
-    completed = phase in ("Succeeded", "Failed")
-    why = "" if completed else hopeless(pod)
-    raise NotAble(
-        f"pod {name} {'has completed' if completed else 'does not run'} (phase {phase}{why and f'; {why}'}): "
-        "choose one that runs"
-    )
-
-
-def _container(pod: Pod, wanted: str | None) -> str:
-    name, names = pod["metadata"]["name"], [str(one["name"]) for one in pod["spec"]["containers"]]
-    if wanted and wanted not in names:
-        raise UsageError(f"pod {name} has no container {wanted!r}: there are {', '.join(names)}")
-    chosen = wanted or names[0]
-    for one in pod["status"].get("containerStatuses") or []:
-        if one["name"] == chosen and "running" not in one["state"]:
-            said: Mapping[str, str] = next(iter(one["state"].values()), {})
-            raise NotAble(f"container {chosen} of pod {name} does not run: {said.get('reason', 'no reason given')}")
-    return chosen
-
-
-def _restarts(pod: Pod) -> dict[str, tuple[int, str]]:
-    """By container: how often it was restarted, and why the last time."""
-    return {
-        one["name"]: (one["restartCount"], (one.get("lastState", {}).get("terminated") or {}).get("reason", ""))
-        for one in pod["status"].get("containerStatuses") or []
-    }

@@ -18,7 +18,7 @@ import kubernetes
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, answered
 from dnslab.measure.kubernetes.node_cache.detect import SYSTEM
-from dnslab.measure.kubernetes.pods.lifecycle import PodSpec, pod_manifest
+from dnslab.measure.kubernetes.pods.manifest import PodSpec, pod_manifest
 from dnslab.plan.model import DEFAULT_IMAGE
 
 ENFORCED = "pod-security.kubernetes.io/enforce"

@@ -1,26 +1,26 @@
 """What surrounds the targets: nodes, the cluster's DNS servers, and what those servers have counted.
 
-Only reads, and every part is optional: what was denied or is not there is listed, never guessed. Knows nothing of
-trials.
+Only reads, and every part is optional: a part that was denied or is not there is listed, never guessed. Knows nothing
+of trials.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import kubernetes
 
 from dnslab.errors import NotAble
 from dnslab.measure import counters
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered
-from dnslab.measure.kubernetes.api.objects import listed, read
-from dnslab.measure.kubernetes.node_cache.detect import LABELS, SYSTEM, proxy_mode
+from dnslab.measure.kubernetes.api.objects import list_nodes, list_objects, read
+from dnslab.measure.kubernetes.node_cache.detect import LABELS, SYSTEM, UPSTREAM, proxy_mode
+from dnslab.measure.kubernetes.pods.condition import is_ready
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
 DNS_SELECTOR = "k8s-app=kube-dns"
@@ -34,6 +34,7 @@ METRICS_AT_ONCE = 8
 SETTINGS = {"autopath", "cache", "forward", "kubernetes"}
 
 Kind = Literal["coredns", "node-local"]
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -56,60 +57,64 @@ class Surroundings:
     def node_facts(self, node: str) -> dict[str, Any]:
         """``zone`` of a node and ``coredns_on_node``, whether a ready CoreDNS pod shares it; None where unknown."""
         nodes, pods = self.facts["nodes"] or [], self.facts["dns"]["pods"]
-        zone = next((one["zone"] for one in nodes if one["name"] == node), None)
+        zone = next((entry["zone"] for entry in nodes if entry["name"] == node), None)
         shared = any(pod["node"] == node and pod["ready"] for pod in pods) if pods else None
         return {"zone": zone, "coredns_on_node": shared}
 
 
 def surroundings(client: Client) -> Surroundings:
-    """All of it that may be seen.
+    """All of it that may be read.
 
     ``facts`` holds ``server_version``, ``context``, ``namespace``, ``server``, ``nodes``, ``dns`` (``service``,
     ``zone``, ``deployments``, ``pods``, ``corefile``, ``node_local_pods``), ``kube_proxy_mode`` and ``denied``, a line
-    for each thing that could not be seen, which is None. Quantities are as Kubernetes writes them (``100m``).
+    for each thing that could not be read, which is None. Quantities are as Kubernetes writes them (``100m``).
     """
     denied: list[str] = []
 
-    def seen(ask: Callable[[], Any]) -> Any:
+    def optional(ask: Callable[[], Answer]) -> Answer | None:
         try:
             return ask()
         except NotAble as error:
             denied.append(str(error))
             return None
 
-    pods = seen(lambda: listed(client, "Pod", SYSTEM, DNS_SELECTOR))
-    caches = seen(lambda: listed(client, "Pod", SYSTEM, CACHE_SELECTOR))
-    dns_pods = tuple(
-        DnsPod(kind, SYSTEM, pod["metadata"]["name"], _metrics_port(pod, METRICS_PORTS[kind]))
-        for kind, found in _kinds(pods, caches)
-        for pod in found
-        if pod["status"].get("phase") == "Running"
-    )
+    pods = optional(lambda: list_objects(client, "Pod", SYSTEM, DNS_SELECTOR))
+    caches = optional(lambda: list_objects(client, "Pod", SYSTEM, CACHE_SELECTOR))
+    dns_pods = (*_dns_pods("coredns", pods or []), *_dns_pods("node-local", caches or []))
     texts, unanswered = _metrics(client, dns_pods)
     versions = {pod.name: counters.coredns_version(text) for pod, text in texts.items()}
-    corefile = seen(lambda: _corefile(client, pods or []))
-    deployments = seen(lambda: listed(client, "Deployment", SYSTEM, DNS_SELECTOR))
+    corefile = optional(lambda: _corefile(client, pods or []))
+    deployments = optional(lambda: list_objects(client, "Deployment", SYSTEM, DNS_SELECTOR))
     facts = {
-        "server_version": seen(lambda: _server_version(client)),
+        "server_version": optional(lambda: _server_version(client)),
         **client.described(),
-        "nodes": seen(lambda: [describe_node(node) for node in _nodes(client)]),
+        "nodes": optional(lambda: [describe_node(node) for node in list_nodes(client)]),
         "dns": {
-            "service": seen(lambda: _service(client)),
+            "service": optional(lambda: _service(client)),
             "zone": zone(corefile or []),
-            "deployments": _each(_deployment_facts, deployments),
-            "pods": _each(lambda pod: describe_pod(pod, versions), pods),
+            "deployments": None if deployments is None else [_describe_deployment(item) for item in deployments],
+            "pods": None if pods is None else [describe_pod(pod, versions) for pod in pods],
             "corefile": corefile,
-            "node_local_pods": _each(lambda pod: describe_pod(pod, versions), caches),
+            "node_local_pods": None if caches is None else [describe_pod(pod, versions) for pod in caches],
         },
-        "kube_proxy_mode": seen(lambda: _proxy_mode(client)) or "unknown",
+        "kube_proxy_mode": optional(lambda: _proxy_mode(client)) or "unknown",
         "denied": denied,
     }
-    for what, found in (("CoreDNS pods", pods), ("Corefile", corefile), ("Deployment of CoreDNS", deployments)):
-        if found == []:
-            denied.append(f"{what}: none found in {SYSTEM}")
+    for title, items in (("CoreDNS pods", pods), ("Corefile", corefile), ("Deployment of CoreDNS", deployments)):
+        if items == []:
+            denied.append(f"{title}: none found in {SYSTEM}")
     denied += unanswered
     denied[:] = dict.fromkeys(denied)
     return Surroundings(facts, dns_pods)
+
+
+def _dns_pods(kind: Kind, pods: Sequence[Mapping[str, Any]]) -> list[DnsPod]:
+    """Those of ``pods`` that run."""
+    return [
+        DnsPod(kind, SYSTEM, pod["metadata"]["name"], _metrics_port(pod, METRICS_PORTS[kind]))
+        for pod in pods
+        if pod["status"].get("phase") == "Running"
+    ]
 
 
 def dns_counters(client: Client, pods: Sequence[DnsPod]) -> tuple[dict[str, int], tuple[str, ...]]:
@@ -121,13 +126,13 @@ def dns_counters(client: Client, pods: Sequence[DnsPod]) -> tuple[dict[str, int]
     texts, denied = _metrics(client, pods)
     numbers: dict[str, int] = {}
     for kind in dict.fromkeys(pod.kind for pod in pods):
-        told = {pod.name: counters.coredns(text) for pod, text in texts.items() if pod.kind == kind}
-        for name, one in told.items():
-            numbers |= counters.under(f"{kind}.{name}", one)
-        if len(told) == sum(pod.kind == kind for pod in pods):
+        by_pod = {pod.name: counters.coredns(text) for pod, text in texts.items() if pod.kind == kind}
+        for name, of_pod in by_pod.items():
+            numbers |= counters.under(f"{kind}.{name}", of_pod)
+        if len(by_pod) == sum(pod.kind == kind for pod in pods):
             total: Counter[str] = Counter()
-            for one in told.values():
-                total.update(one)
+            for of_pod in by_pod.values():
+                total.update(of_pod)
             del total["started_s"]
             numbers |= counters.under(kind, total)
     return numbers, denied
@@ -186,16 +191,16 @@ def describe_pod(pod: Mapping[str, Any], versions: Mapping[str, str | None]) -> 
     container = pod["spec"]["containers"][0]
     resources = container.get("resources") or {}
     statuses = pod["status"].get("containerStatuses") or []
-    own: Mapping[str, Any] = next((one for one in statuses if one["name"] == container["name"]), {})
+    status: Mapping[str, Any] = next((entry for entry in statuses if entry["name"] == container["name"]), {})
     return {
         "name": pod["metadata"]["name"],
         "node": pod["spec"].get("nodeName"),
         "address": pod["status"].get("podIP"),
         "image": container.get("image"),
-        "image_id": own.get("imageID"),
+        "image_id": status.get("imageID"),
         "version": versions.get(pod["metadata"]["name"]),
-        "ready": _is_ready(pod),
-        "restarts": own.get("restartCount"),
+        "ready": is_ready(pod),
+        "restarts": status.get("restartCount"),
         "requests": resources.get("requests") or {},
         "limits": resources.get("limits") or {},
     }
@@ -235,40 +240,26 @@ def zone(corefile: Sequence[Mapping[str, Any]]) -> str | None:
     for block in corefile:
         if "kubernetes" in block["plugins"]:
             given = block["settings"]["kubernetes"][0].split() or block["zones"]
-            zones = [re.sub(r":\d+$", "", one).rstrip(".") for one in given]
-            return next((one for one in zones if one and not one.endswith(".arpa")), None)
+            names = [re.sub(r":\d+$", "", word).rstrip(".") for word in given]
+            return next((name for name in names if name and not name.endswith(".arpa")), None)
     return None
 
 
-def _kinds(pods: Any, caches: Any) -> Sequence[tuple[Kind, Sequence[Mapping[str, Any]]]]:
-    return ("coredns", pods or []), ("node-local", caches or [])
-
-
-def _each(facts: Callable[[Any], dict[str, Any]], found: Sequence[Any] | None) -> list[dict[str, Any]] | None:
-    return None if found is None else [facts(one) for one in found]
-
-
-def _nodes(client: Client) -> list[Mapping[str, Any]]:
-    with answered("list nodes"):
-        answer = client.core().list_node(_preload_content=False, _request_timeout=TIMEOUT_S)
-        return list(json.loads(answer.data)["items"])
-
-
 def _server_version(client: Client) -> str:
+    """The API server's, as v1.35.4."""
     with answered("read the API server's version"):
         return str(kubernetes.client.VersionApi(client.api()).get_code(_request_timeout=TIMEOUT_S).git_version)
 
 
-def _service(client: Client) -> dict[str, Any] | None:
+def _service(client: Client) -> dict[str, Any]:
     """The Service that pods are told of: by its usual name, or the first of its label with an address."""
-    found = read(client, "Service", "kube-dns", SYSTEM)
-    services = [found] if found else listed(client, "Service", SYSTEM, DNS_SELECTOR)
-    for one in services:
-        spec = one["spec"]
+    usual = read(client, "Service", "kube-dns", SYSTEM)
+    for service in [usual] if usual else list_objects(client, "Service", SYSTEM, DNS_SELECTOR):
+        spec = service["spec"]
         addresses = spec.get("clusterIPs") or [spec.get("clusterIP")]
-        if addresses[0] not in (None, "None") and one["metadata"]["name"] != "kube-dns-upstream":
+        if addresses[0] not in (None, "None") and service["metadata"]["name"] != UPSTREAM:
             ports = [{"port": port["port"], "protocol": port.get("protocol", "TCP")} for port in spec["ports"]]
-            return {"name": one["metadata"]["name"], "cluster_ips": addresses, "ports": ports}
+            return {"name": service["metadata"]["name"], "cluster_ips": addresses, "ports": ports}
     raise NotAble(f"no Service of the cluster's DNS in {SYSTEM}: none named kube-dns or labelled {DNS_SELECTOR}")
 
 
@@ -292,7 +283,7 @@ def _proxy_mode(client: Client) -> str:
     return mode
 
 
-def _deployment_facts(deployment: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_deployment(deployment: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": deployment["metadata"]["name"],
         "replicas": deployment["spec"].get("replicas"),
@@ -303,8 +294,3 @@ def _deployment_facts(deployment: Mapping[str, Any]) -> dict[str, Any]:
 def _metrics_port(pod: Mapping[str, Any], usual: int) -> int:
     ports = pod["spec"]["containers"][0].get("ports") or []
     return next((int(port["containerPort"]) for port in ports if port.get("name") == "metrics"), usual)
-
-
-def _is_ready(pod: Mapping[str, Any]) -> bool:
-    conditions = pod["status"].get("conditions") or []
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

@@ -19,7 +19,7 @@ from dnslab.analyse.summary import summarise
 from dnslab.explain.findings import conclude
 from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
-from dnslab.measure.kubernetes.pods import lifecycle as pods
+from dnslab.measure.kubernetes.pods.manifest import PodSpec, pod_manifest
 from dnslab.plan.model import ClusterPlan, Limits, Load, Plan
 from dnslab.present.report import render
 from dnslab.store import stream as records
@@ -179,7 +179,7 @@ def test_an_image_needs_nothing_and_restricted_warns_of_nothing(image: str, name
         "distroless": ("glibc", "glibc"),
         "static": ("musl", "static"),
     }[image]
-    manifest = yaml.safe_dump(pods.pod_manifest("seen", "0", pods.PodSpec(image=f"dnslab.test/{image}:1")))
+    manifest = yaml.safe_dump(pod_manifest("seen", "0", PodSpec(image=f"dnslab.test/{image}:1")))
     done = nodes.apply(namespace, manifest)
     assert "created" in done.stdout
     assert "Warning" not in done.stderr

@@ -22,8 +22,8 @@ import pytest
 
 from dnslab.errors import DnslabError, NotAble, StreamTruncated
 from dnslab.measure.kubernetes.api.client import Client, connect
-from dnslab.measure.kubernetes.api.exec import ExecChannel
-from dnslab.measure.kubernetes.pods.lifecycle import CONTAINER, run
+from dnslab.measure.kubernetes.api.exec import ExecChannel, run
+from dnslab.measure.kubernetes.pods.manifest import CONTAINER
 from dnslab.measure.kubernetes.pods.own_pod import OwnPod
 from dnslab.measure.probe.job import Job
 from dnslab.measure.protocol import Channel

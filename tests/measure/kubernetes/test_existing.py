@@ -24,9 +24,8 @@ from dnslab.measure import runner
 from dnslab.measure.backends import open_backend
 from dnslab.measure.kubernetes import existing
 from dnslab.measure.kubernetes.api.client import connect
-from dnslab.measure.kubernetes.api.exec import ExecChannel
+from dnslab.measure.kubernetes.api.exec import ExecChannel, run
 from dnslab.measure.kubernetes.pods import resolv_conf as edit, upload
-from dnslab.measure.kubernetes.pods.lifecycle import run
 from dnslab.measure.kubernetes.pods.pod_facts import RESOLV_CONF
 from dnslab.measure.kubernetes.pods.shell import Shell
 from dnslab.measure.probe import find_probe
@@ -244,7 +243,7 @@ def test_without_head_the_shell_alone_brings_it(namespace: str) -> None:
     client = connect(namespace=namespace)
     data = find_probe("static", "x86_64").read_bytes()
     with contextlib.closing(Shell(client, "web", "app")) as shell:
-        path = upload.find_place(shell, [])
+        path = upload.find_path(shell, [])
         upload.send_printed(shell, path, data)
         assert shell.ask(f"sha256sum {path}")[1].split()[0] == hashlib.sha256(data).hexdigest()
         header = upload.read_header(ExecChannel(client, "web", "app", [path]))

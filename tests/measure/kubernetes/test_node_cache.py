@@ -29,7 +29,7 @@ from dnslab.present.plots.times import over_the_run
 pytest.importorskip("kubernetes")
 
 from dnslab.measure.kubernetes.api.client import Client, connect
-from dnslab.measure.kubernetes.api.objects import create, listed, nodes
+from dnslab.measure.kubernetes.api.objects import create, list_machines, list_objects
 from dnslab.measure.kubernetes.node_cache.detect import Detection, find_dns, status
 from dnslab.measure.kubernetes.node_cache.install import iptables_rules, remove
 from dnslab.measure.kubernetes.node_cache.manifest import image_with_tag, node_cache_manifest
@@ -136,7 +136,9 @@ def ours(client: Client) -> list[str]:
     """What is left in kube-system with dnslab's label."""
     kinds = ("ConfigMap", "Service", "ServiceAccount", "Pod", "DaemonSet")
     found = (
-        one for kind in kinds for one in listed(client, kind, "kube-system", "app.kubernetes.io/managed-by=dnslab")
+        one
+        for kind in kinds
+        for one in list_objects(client, kind, "kube-system", "app.kubernetes.io/managed-by=dnslab")
     )
     return [one["metadata"]["name"] for one in found]
 
@@ -167,7 +169,7 @@ def test_install_status_remove(client: Client, namespace: str) -> None:
     assert "+kind: DaemonSet" in asked.stdout
     assert status(client).state == "absent"
 
-    n_nodes = len(nodes(client))
+    n_nodes = len(list_machines(client))
     done = dnslab("install", "--image", IMAGE, "--yes")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"cluster: {client}\n")
@@ -178,7 +180,7 @@ def test_install_status_remove(client: Client, namespace: str) -> None:
     assert "kube-dns: 10.96.0.10, zone cluster.local" in seen
     assert "node-local cache: detected on 169.254.20.10, not on the cluster IP" in seen
     assert f"DaemonSet kube-system/node-local-dns ({IMAGE}) on 169.254.20.10: ready, {n_nodes} of {n_nodes}" in seen
-    assert status(client, node=nodes(client)[0][0]).state == "detected"
+    assert status(client, node=list_machines(client)[0][0]).state == "detected"
     assert status(client, node="elsewhere").state == "absent"
     again = dnslab("install", "--image", IMAGE)  # nothing to change, nothing to ask
     assert again.returncode == 0, again.stderr

@@ -1,4 +1,4 @@
-"""One exec into a container as a byte stream: the Channel that a probe's conversation runs over.
+"""One exec into a container as a byte stream: the Channel that a probe's conversation runs over; short commands.
 
 Reads the WebSocket's frames itself: the official client's ``update`` and ``read_*`` copy everything they have seen
 for each frame (kubernetes 37.0: 100 MB take two minutes) and report a cut connection as an ordinary end. Knows
@@ -39,13 +39,13 @@ MAX_STDERR = 1 << 16
 class _WebSocket(websocket.WebSocket):  # type: ignore[misc]
     """Connects in bounded time: the official client passes no timeout, and the kernel tries for two minutes."""
 
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        super().__init__(*arguments, **more)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self.sock_opt.timeout = START_TIMEOUT_S
-        self.sock_opt.sockopt = [*self.sock_opt.sockopt, *_unanswered(CONNECT_TIMEOUT_S)]
+        self.sock_opt.sockopt = [*self.sock_opt.sockopt, *_give_up_after(CONNECT_TIMEOUT_S)]
 
 
-def _unanswered(timeout_s: float) -> list[tuple[int, int, int]]:
+def _give_up_after(timeout_s: float) -> list[tuple[int, int, int]]:
     """Socket options that end a connection whose packets are not acknowledged for so long; 0: the kernel's own time."""
     if not hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux has it
         return []
@@ -103,18 +103,24 @@ class ExecChannel:
         self._socket = connection.sock
         self._raw = self._socket.sock
         self._socket.settimeout(DEAD_PEER_S)  # within a frame, where nobody watches
-        for option in _unanswered(0):
+        for option in _give_up_after(0):
             self._raw.setsockopt(*option)
         self.protocol: str = connection.subprotocol or ""
         self._heard_s = self._pinged_s = time.monotonic()
 
     def write(self, data: bytes) -> None:
-        """Send all of ``data`` to the command's stdin."""
+        """Send all of ``data`` to the command's stdin.
+
+        Raises
+        ------
+        ProbeFailed
+            The connection broke.
+        """
         view = memoryview(data)
         try:
-            for at in range(0, len(view), MAX_WRITE):
+            for offset in range(0, len(view), MAX_WRITE):
                 with self._io:
-                    self._socket.send_binary(bytes([STDIN]) + view[at : at + MAX_WRITE])
+                    self._socket.send_binary(bytes([STDIN]) + view[offset : offset + MAX_WRITE])
         except (websocket.WebSocketException, OSError) as error:
             raise ProbeFailed(f"the connection to pod {self.pod} broke: {error}") from error
 
@@ -127,7 +133,7 @@ class ExecChannel:
         return True
 
     def read(self, timeout_s: float) -> bytes:
-        """Bytes of stdout, at least one; ``b""`` when the command has ended; see ``status`` then.
+        """Bytes of stdout, at least one; ``b""`` when the command has ended, and ``status`` says how.
 
         Raises
         ------
@@ -153,9 +159,9 @@ class ExecChannel:
         return data
 
     def _step(self, left_s: float) -> None:
-        """Wait for one frame at most; keep the connection alive while there is none."""
+        """Wait for at most one frame; keep the connection alive while none comes."""
         now_s = time.monotonic()
-        # by poll: select takes no descriptor from 1024 on, and each target has two, its file the other
+        # by poll: select takes no descriptor above 1023, and each target has two: this one and its file's
         if not self._raw.pending() and not wait_for_read(self._raw, min(left_s, 1.0)):
             if now_s - self._heard_s > DEAD_PEER_S:
                 raise OSError(f"no frame for {DEAD_PEER_S:g} s, not even the answer to a ping")
@@ -203,11 +209,38 @@ class ExecChannel:
 def _status(payload: bytes) -> ExecStatus:
     """The v1.Status that ends an exec: only a cause that is called ExitCode is one."""
     try:
-        told = json.loads(payload)
+        status = json.loads(payload)
     except ValueError:
         return ExecStatus(None, payload.decode("utf-8", "replace"))
-    if told.get("status") == "Success":
+    if status.get("status") == "Success":
         return ExecStatus(0, "")
-    causes = (told.get("details") or {}).get("causes") or []
-    code = next((int(one["message"]) for one in causes if one.get("reason") == "ExitCode"), None)
-    return ExecStatus(code, told.get("message", ""))
+    causes = (status.get("details") or {}).get("causes") or []
+    code = next((int(cause["message"]) for cause in causes if cause.get("reason") == "ExitCode"), None)
+    return ExecStatus(code, status.get("message", ""))
+
+
+#: short commands at the same time: with more, a node starts none sooner and each only waits longer
+_RUNNING = threading.Semaphore(8)
+
+
+def run(client: Client, pod: str, container: str, argv: Sequence[str], timeout_s: float = 15.0) -> tuple[int, bytes]:
+    """Exit code and output of a short command in a container; code 127 where it is not there.
+
+    Raises
+    ------
+    ProbeFailed
+        It did not end in time.
+    """
+    with _RUNNING:
+        channel = ExecChannel(client, pod, container, argv)
+        try:
+            parts = []
+            while data := channel.read(timeout_s):
+                parts.append(data)
+        except TimeoutError as error:
+            raise ProbeFailed(f"{argv[0]} in pod {pod} did not end within {timeout_s:g} s") from error
+        finally:
+            channel.close()
+    status = channel.status
+    code = status.exit_code if status and status.exit_code is not None else 127
+    return code, b"".join(parts) or channel.errors().encode()

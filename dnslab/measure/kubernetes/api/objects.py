@@ -1,4 +1,4 @@
-"""Objects of the API server as plain JSON: read, list, apply, delete. What is not there is None.
+"""Objects of the API server as plain JSON: read, list, apply, delete. An object that is not there is None.
 
 Knows nothing of what the objects are for. Plain JSON because the official client's models take a core's second to read
 a hundred pods, and refuse fields they do not know when one is made.
@@ -14,20 +14,21 @@ import yaml
 
 from dnslab.errors import UsageError
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, answered
-from dnslab.measure.kubernetes.pods.lifecycle import MACHINES, MANAGED_BY
+from dnslab.measure.kubernetes.api.names import MACHINES, MANAGED_BY
 
 #: who owns the fields that server-side apply sets
 FIELD_MANAGER = "dnslab"
+#: kind -> how the official client's methods call it
 _CORE = {"ServiceAccount": "service_account", "Service": "service", "ConfigMap": "config_map", "Pod": "pod"}
+_APPS = {"DaemonSet": "daemon_set", "Deployment": "deployment", "StatefulSet": "stateful_set"}
 #: how a workload is named on the command line -> its kind
 WORKLOADS = {
     **dict.fromkeys(("deploy", "deployment"), "Deployment"),
     **dict.fromkeys(("sts", "statefulset"), "StatefulSet"),
     **dict.fromkeys(("ds", "daemonset"), "DaemonSet"),
 }
-_APPS = {"DaemonSet": "daemon_set", "Deployment": "deployment", "StatefulSet": "stateful_set"}
 #: written by the API server, not by whoever made the object
-_NOISE = {"managedFields", "uid", "resourceVersion", "creationTimestamp", "generation"}
+_SERVER_FIELDS = {"managedFields", "uid", "resourceVersion", "creationTimestamp", "generation"}
 
 
 def read(client: Client, kind: str, name: str, namespace: str) -> Any:
@@ -42,15 +43,21 @@ def read(client: Client, kind: str, name: str, namespace: str) -> Any:
 
 
 def read_workload(client: Client, reference: str) -> Any:
-    """The workload that ``deploy/NAME`` or the like names in the client's namespace; UsageError where none is there."""
+    """The workload that ``deploy/NAME`` or the like names in the client's namespace.
+
+    Raises
+    ------
+    UsageError
+        There is no such workload.
+    """
     kind, _, name = reference.partition("/")
-    found = read(client, WORKLOADS[kind.lower()], name, client.namespace)
-    if found is None:
+    workload = read(client, WORKLOADS[kind.lower()], name, client.namespace)
+    if workload is None:
         raise UsageError(f"no {reference} in namespace {client.namespace} of context {client.context}")
-    return found
+    return workload
 
 
-def listed(client: Client, kind: str, namespace: str | None, selector: str = "") -> list[dict[str, Any]]:
+def list_objects(client: Client, kind: str, namespace: str | None, selector: str = "") -> list[dict[str, Any]]:
     """Objects of a kind in a namespace (None: in all) by label selector."""
     api, name = _api(client, kind)
     with answered(f"list {kind}s in {namespace or 'all namespaces'}"):
@@ -60,21 +67,34 @@ def listed(client: Client, kind: str, namespace: str | None, selector: str = "")
         return list(json.loads(answer.data)["items"])
 
 
+def list_nodes(client: Client, purpose: str = "") -> list[dict[str, Any]]:
+    """All nodes; ``purpose`` is what an error says they are for."""
+    with answered(f"list nodes{purpose and f' ({purpose})'}"):
+        answer = client.core().list_node(_preload_content=False, _request_timeout=TIMEOUT_S)
+        return list(json.loads(answer.data)["items"])
+
+
+def list_machines(client: Client) -> list[tuple[str, str]]:
+    """Name and machine (as ``uname -m`` names it) of each node that there is a probe for."""
+    nodes = [(node["metadata"]["name"], node["status"]["nodeInfo"]["architecture"]) for node in list_nodes(client)]
+    return [(name, MACHINES[architecture]) for name, architecture in nodes if architecture in MACHINES]
+
+
 def apply(client: Client, wanted: Mapping[str, Any], dry: bool = False) -> Any:
     """Server-side apply: the object as it is, or with ``dry`` as it would be, afterwards."""
     kind, metadata = wanted["kind"], wanted["metadata"]
-    more: dict[str, Any] = {"field_manager": FIELD_MANAGER, "force": True}
-    more |= {"_content_type": "application/apply-patch+yaml", **({"dry_run": "All"} if dry else {})}
+    options: dict[str, Any] = {"field_manager": FIELD_MANAGER, "force": True}
+    options |= {"_content_type": "application/apply-patch+yaml", **({"dry_run": "All"} if dry else {})}
     with answered(f"apply {kind} {metadata['namespace']}/{metadata['name']}"):
-        return _call(client, "patch", kind, metadata["name"], metadata["namespace"], dict(wanted), **more)
+        return _call(client, "patch", kind, metadata["name"], metadata["namespace"], dict(wanted), **options)
 
 
 def create(client: Client, wanted: Mapping[str, Any], namespace: str) -> None:
     """Make an object that is not there."""
     kind, name = wanted["kind"], wanted["metadata"]["name"]
-    api, called = _api(client, kind)
+    api, method = _api(client, kind)
     with answered(f"make {kind} {namespace}/{name}"):
-        getattr(api, f"create_namespaced_{called}")(
+        getattr(api, f"create_namespaced_{method}")(
             namespace, dict(wanted), _preload_content=False, _request_timeout=TIMEOUT_S
         )
 
@@ -85,34 +105,37 @@ def delete(client: Client, kind: str, name: str, namespace: str) -> None:
         _call(client, "delete", kind, name, namespace, propagation_policy="Foreground")
 
 
-def nodes(client: Client) -> list[tuple[str, str]]:
-    """Name and machine (as ``uname -m`` names it) of each node that there is a probe for."""
-    with answered("list nodes"):
-        answer = client.core().list_node(_preload_content=False, _request_timeout=TIMEOUT_S)
-    found = json.loads(answer.data)["items"]
-    kinds = [(one["metadata"]["name"], one["status"]["nodeInfo"]["architecture"]) for one in found]
-    return [(name, MACHINES[kind]) for name, kind in kinds if kind in MACHINES]
+def delete_at_once(client: Client, kind: str, name: str) -> None:
+    """Delete an object of the client's namespace without grace; an object that has gone is no error."""
+    try:
+        with answered(f"remove {kind} {client.namespace}/{name}"):
+            _call(client, "delete", kind, name, client.namespace, grace_period_seconds=0)
+    except Refused as error:
+        if error.code != 404:
+            raise
 
 
-def is_ours(found: Mapping[str, Any] | None) -> bool:
-    """Whether it is there and labelled as dnslab's."""
-    return found is not None and MANAGED_BY.items() <= (found["metadata"].get("labels") or {}).items()
+def is_ours(live: Mapping[str, Any] | None) -> bool:
+    """Whether the object is there and labelled as dnslab's."""
+    return live is not None and MANAGED_BY.items() <= (live["metadata"].get("labels") or {}).items()
 
 
-def as_yaml(found: Mapping[str, Any]) -> str:
+def as_yaml(live: Mapping[str, Any]) -> str:
     """An object without what the API server writes into it."""
-    metadata = {key: value for key, value in found["metadata"].items() if key not in _NOISE}
-    noted = {key: value for key, value in metadata.pop("annotations", {}).items() if not key.startswith("deprecated.")}
-    metadata |= {"annotations": noted} if noted else {}
-    kept = {key: value for key, value in found.items() if key not in ("status", "metadata")}
-    return str(yaml.safe_dump({**kept, "metadata": metadata}))
+    metadata = {key: value for key, value in live["metadata"].items() if key not in _SERVER_FIELDS}
+    annotations = metadata.pop("annotations", {})
+    kept = {key: value for key, value in annotations.items() if not key.startswith("deprecated.")}
+    metadata |= {"annotations": kept} if kept else {}
+    rest = {key: value for key, value in live.items() if key not in ("status", "metadata")}
+    return str(yaml.safe_dump({**rest, "metadata": metadata}))
 
 
 def _api(client: Client, kind: str) -> tuple[Any, str]:
     return (client.core(), _CORE[kind]) if kind in _CORE else (client.apps(), _APPS[kind])
 
 
-def _call(client: Client, verb: str, kind: str, name: str, namespace: str, *body: Any, **more: Any) -> Any:
-    api, called = _api(client, kind)
-    call = getattr(api, f"{verb}_namespaced_{called}")
-    return json.loads(call(name, namespace, *body, _preload_content=False, _request_timeout=TIMEOUT_S, **more).data)
+def _call(client: Client, verb: str, kind: str, name: str, namespace: str, *body: Any, **options: Any) -> Any:
+    """Read to its end, or the connection stays open."""
+    api, method = _api(client, kind)
+    call = getattr(api, f"{verb}_namespaced_{method}")
+    return json.loads(call(name, namespace, *body, _preload_content=False, _request_timeout=TIMEOUT_S, **options).data)

@@ -1,6 +1,6 @@
 """The DNS a cluster has: kube-dns, and whether a node-local cache answers in front of it.
 
-Only reads. What may not be seen is said to be unknown, never guessed.
+Only reads. What may not be read is reported as unknown, never guessed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import yaml
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes.api import objects
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, answered, connect
-from dnslab.measure.kubernetes.api.objects import listed, read
+from dnslab.measure.kubernetes.api.objects import list_objects, read
+from dnslab.measure.kubernetes.pods.condition import is_ready
 from dnslab.plan.model import ClusterPlan, CustomVariant
 from dnslab.plan.remedies import ClusterDns, Workload
 from dnslab.plan.resolvconf import is_address, parse
@@ -58,12 +59,12 @@ class Detection:
         }[self.owns_cluster_ip]
         where = f" on {', '.join(self.addresses) or 'an unknown address'}{owned}" if self.state == "detected" else ""
         head = f"node-local cache: {self.state}{where}"
-        return [head, *(f"  {line}" for line in self.evidence), *(f"  not seen: {one}" for one in self.unknown)]
+        return [head, *(f"  {line}" for line in self.evidence), *(f"  not seen: {line}" for line in self.unknown)]
 
 
 def find_dns(client: Client) -> ClusterDns:
     """The cluster's DNS: ClusterIP, zone (from CoreDNS's Corefile), kube-proxy's mode, and what was denied of it."""
-    told: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     denied = []
     for field, find in (("address", _cluster_ip), ("zone", _zone), ("proxy_mode", proxy_mode)):
         try:
@@ -71,8 +72,8 @@ def find_dns(client: Client) -> ClusterDns:
         except NotAble as error:
             denied.append(str(error))
         else:
-            told |= {field: value} if value else {}
-    return ClusterDns(**told, denied=tuple(denied))
+            facts |= {field: value} if value else {}
+    return ClusterDns(**facts, denied=tuple(denied))
 
 
 def direct(where: ClusterPlan) -> CustomVariant:
@@ -96,8 +97,8 @@ def direct(where: ClusterPlan) -> CustomVariant:
 
 def _cluster_ip(client: Client) -> str:
     service = read(client, "Service", "kube-dns", SYSTEM)
-    services = [service] if service else listed(client, "Service", SYSTEM, "k8s-app=kube-dns")
-    addresses = (one["spec"].get("clusterIP") for one in services if one["metadata"]["name"] != UPSTREAM)
+    services = [service] if service else list_objects(client, "Service", SYSTEM, "k8s-app=kube-dns")
+    addresses = (each["spec"].get("clusterIP") for each in services if each["metadata"]["name"] != UPSTREAM)
     return next((address for address in addresses if address and is_address(address)), "")
 
 
@@ -120,10 +121,10 @@ def proxy_mode(client: Client) -> str:
         return ""
     text = next((value for key, value in (config.get("data") or {}).items() if key in ("config.conf", "config")), "{}")
     try:
-        found = yaml.safe_load(text) or {}
+        settings = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
         raise NotAble("cannot read kube-proxy's mode: its ConfigMap does not hold YAML") from error
-    mode = (found.get("mode") or "iptables") if isinstance(found, dict) else ""
+    mode = (settings.get("mode") or "iptables") if isinstance(settings, dict) else ""
     return mode if mode in PROXY_MODES else ""
 
 
@@ -138,8 +139,8 @@ def read_workload(client: Client, reference: str) -> Workload:
     kind, _, name = reference.partition("/")
     if kind.lower() not in objects.WORKLOADS or not name:
         raise UsageError(f"expected deploy/NAME, sts/NAME or ds/NAME, saw {reference!r}: only their pods are made anew")
-    found = objects.read_workload(client, reference)
-    return Workload.of(reference, client.namespace, client.context, found["spec"]["template"])
+    workload = objects.read_workload(client, reference)
+    return Workload.of(reference, client.namespace, client.context, workload["spec"]["template"])
 
 
 def status(client: Client, node: str | None = None, resolv_conf: str = "", dns: ClusterDns | None = None) -> Detection:
@@ -149,31 +150,32 @@ def status(client: Client, node: str | None = None, resolv_conf: str = "", dns: 
     ----------
     resolv_conf
         Of a target, where it was read: its nameserver tells most.
+    dns
+        The cluster's DNS, where it is known already.
     """
     dns = dns or find_dns(client)
     addresses = _by_resolv_conf(resolv_conf)
     evidence = [f"resolv.conf names {', '.join(addresses)}: an address of the node"] if addresses else []
     unknown: list[str] = []
-    owners: list[bool | None] = []  # one for each cache seen: whether it owns the cluster IP
+    owners: list[bool | None] = []  # for each cache: whether it owns the cluster IP
     try:
-        for one in daemon_sets(client):
-            n_ready, n_all = _ready(client, one, node)
-            listens = listens_on(client, one)
+        for daemon_set in daemon_sets(client):
+            n_ready, n_all = _ready(client, daemon_set, node)
+            listens = listens_on(client, daemon_set)
+            title = f"DaemonSet {name_of(daemon_set)}"
             where = f"{n_ready} of {n_all} on node {node}" if node else f"{n_ready} of {n_all} nodes"
-            evidence.append(
-                f"DaemonSet {name_of(one)} ({image_of(one)}) on {', '.join(listens) or '?'}: ready, {where}"
-            )
+            evidence.append(f"{title} ({image_of(daemon_set)}) on {', '.join(listens) or '?'}: ready, {where}")
             if n_ready:
                 addresses += [address for address in listens if address not in addresses]
                 owners.append(dns.address in listens if listens and dns.address != ClusterDns.address else None)
             elif n_all:
-                unknown.append(f"when DaemonSet {name_of(one)} is ready again, and what it left on the node")
+                unknown.append(f"when {title} is ready again, and what it left on the node")
     except NotAble as error:
         unknown.append(str(error))
     try:
-        for one in _redirect_policies(client, dns):
+        for policy in _redirect_policies(client, dns):
             owners.append(True)
-            evidence.append(f"CiliumLocalRedirectPolicy {name_of(one)} redirects the cluster's DNS to the node")
+            evidence.append(f"CiliumLocalRedirectPolicy {name_of(policy)} redirects the cluster's DNS to the node")
     except NotAble as error:
         unknown.append(str(error))
     if addresses or owners:
@@ -185,7 +187,7 @@ def status(client: Client, node: str | None = None, resolv_conf: str = "", dns: 
 
 
 def seen(client: Client) -> tuple[ClusterDns, Detection]:
-    """The cluster's DNS and its node-local cache; ``node_local`` is the address that cache has, where one is there."""
+    """The cluster's DNS and its node-local cache; ``node_local`` is the cache's address where there is a cache."""
     dns = find_dns(client)
     cache = status(client, dns=dns)
     own = [address for address in cache.addresses if address != dns.address]
@@ -193,33 +195,40 @@ def seen(client: Client) -> tuple[ClusterDns, Detection]:
 
 
 def _by_resolv_conf(text: str) -> list[str]:
-    def local(address: str) -> bool:
-        try:
-            return ipaddress.ip_address(address.partition("%")[0]).is_link_local and address not in CLOUD_RESOLVERS
-        except ValueError:
-            return False
+    """Nameservers of a resolv.conf text that are addresses of the node."""
+    return [address for address in parse(text).nameservers if _is_of_node(address)]
 
-    return [address for address in parse(text).nameservers if local(address)]
+
+def _is_of_node(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_link_local and address not in CLOUD_RESOLVERS
+    except ValueError:
+        return False
 
 
 def daemon_sets(client: Client) -> list[Any]:
-    def is_cache(one: Mapping[str, Any]) -> bool:
-        labels = {**(one["metadata"].get("labels") or {}), **one["spec"]["template"]["metadata"].get("labels", {})}
-        return labels.get("k8s-app") in LABELS or "node-cache" in image_of(one)
-
-    return [one for one in listed(client, "DaemonSet", None) if is_cache(one)]
+    """DaemonSets of node-local caches, in all namespaces."""
+    return [daemon_set for daemon_set in list_objects(client, "DaemonSet", None) if _is_cache(daemon_set)]
 
 
-def image_of(daemon_set: Mapping[str, Any]) -> str:
-    return str(daemon_set["spec"]["template"]["spec"]["containers"][0].get("image", ""))
+def _is_cache(daemon_set: Mapping[str, Any]) -> bool:
+    of_pods = daemon_set["spec"]["template"]["metadata"].get("labels", {})
+    labels = {**(daemon_set["metadata"].get("labels") or {}), **of_pods}
+    return labels.get("k8s-app") in LABELS or "node-cache" in image_of(daemon_set)
 
 
-def name_of(found: Mapping[str, Any]) -> str:
-    return f"{found['metadata'].get('namespace', '')}/{found['metadata']['name']}"
+def image_of(workload: Mapping[str, Any]) -> str:
+    """Image of the first container of a workload's pods."""
+    return str(workload["spec"]["template"]["spec"]["containers"][0].get("image", ""))
+
+
+def name_of(item: Mapping[str, Any]) -> str:
+    """Namespace and name of an object."""
+    return f"{item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
 
 
 def listens_on(client: Client, daemon_set: Mapping[str, Any]) -> list[str]:
-    """Addresses of its -localip, else of the Corefile it mounts."""
+    """Addresses that a cache listens on: those of its -localip, else of the Corefile it mounts."""
     pod = daemon_set["spec"]["template"]["spec"]
     words = [word for part in ("command", "args") for word in pod["containers"][0].get(part) or ()]
     match = re.search(r"(?:^| )--?localip[ =]([^\s]+)", " ".join(words))
@@ -228,8 +237,9 @@ def listens_on(client: Client, daemon_set: Mapping[str, Any]) -> list[str]:
     for volume in pod.get("volumes") or ():
         name = (volume.get("configMap") or {}).get("name")
         config = read(client, "ConfigMap", name, daemon_set["metadata"]["namespace"]) if name else None
-        if config and (found := bound_in(config)):
-            return found
+        addresses = bound_in(config) if config else []
+        if addresses:
+            return addresses
     return []
 
 
@@ -241,35 +251,34 @@ def bound_in(config: Mapping[str, Any]) -> list[str]:
 
 
 def _ready(client: Client, daemon_set: Mapping[str, Any], node: str | None) -> tuple[int, int]:
-    """Ready pods of it, and pods it should have: on ``node``, or in all."""
+    """How many pods of a DaemonSet are ready, and how many there should be: on ``node``, or in all."""
     if node is None:
-        counted = daemon_set.get("status") or {}
-        return counted.get("numberReady", 0), counted.get("desiredNumberScheduled", 0)
+        counts = daemon_set.get("status") or {}
+        return counts.get("numberReady", 0), counts.get("desiredNumberScheduled", 0)
     selector = ",".join(f"{key}={value}" for key, value in daemon_set["spec"]["selector"]["matchLabels"].items())
     pods = [
         pod
-        for pod in listed(client, "Pod", daemon_set["metadata"]["namespace"], selector)
+        for pod in list_objects(client, "Pod", daemon_set["metadata"]["namespace"], selector)
         if pod["spec"].get("nodeName") == node
     ]
-    ready = {"type": "Ready", "status": "True"}
-    is_ready = [any(ready.items() <= one.items() for one in pod["status"].get("conditions") or ()) for pod in pods]
-    return sum(is_ready), len(pods)
+    return sum(is_ready(pod) for pod in pods), len(pods)
 
 
 def _redirect_policies(client: Client, dns: ClusterDns) -> list[Any]:
+    """CiliumLocalRedirectPolicies that redirect the cluster's DNS."""
     try:
         with answered("list CiliumLocalRedirectPolicies"):
-            found = kubernetes.client.CustomObjectsApi(client.api()).list_cluster_custom_object(
+            policies = kubernetes.client.CustomObjectsApi(client.api()).list_cluster_custom_object(
                 "cilium.io", "v2", "ciliumlocalredirectpolicies", _request_timeout=TIMEOUT_S
             )
     except Refused as error:
         if error.code == 404:  # the cluster has no such kind
             return []
         raise
+    return [policy for policy in policies["items"] if _redirects_dns(policy, dns)]
 
-    def of_dns(one: Mapping[str, Any]) -> bool:
-        front = one["spec"].get("redirectFrontend") or {}
-        service = (front.get("serviceMatcher") or {}).get("serviceName")
-        return service == "kube-dns" or (front.get("addressMatcher") or {}).get("ip") == dns.address
 
-    return [one for one in found["items"] if of_dns(one)]
+def _redirects_dns(policy: Mapping[str, Any], dns: ClusterDns) -> bool:
+    front = policy["spec"].get("redirectFrontend") or {}
+    service = (front.get("serviceMatcher") or {}).get("serviceName")
+    return service == "kube-dns" or (front.get("addressMatcher") or {}).get("ip") == dns.address

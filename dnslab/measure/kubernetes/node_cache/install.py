@@ -1,7 +1,7 @@
-"""Putting a node-local cache into a cluster, and taking it away without a trace.
+"""Put a node-local cache into a cluster, and take it away without a trace.
 
-Objects that are not labelled as dnslab's are never changed. What the cache is stands in node_cache_manifest.py,
-whether one is there in node_cache.py.
+Objects that are not labelled as dnslab's are never changed. What the cache is stands in ``manifest``, whether one is
+there in ``detect``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,17 @@ import yaml
 
 from dnslab.errors import DnslabError, NotAble, UsageError
 from dnslab.measure.kubernetes.api.client import Client
-from dnslab.measure.kubernetes.api.exec import ExecChannel
-from dnslab.measure.kubernetes.api.objects import apply, as_yaml, create, delete, is_ours, listed, nodes, read
+from dnslab.measure.kubernetes.api.exec import ExecChannel, run
+from dnslab.measure.kubernetes.api.objects import (
+    apply,
+    as_yaml,
+    create,
+    delete,
+    is_ours,
+    list_machines,
+    list_objects,
+    read,
+)
 from dnslab.measure.kubernetes.node_cache.detect import (
     SYSTEM,
     bound_in,
@@ -32,8 +41,10 @@ from dnslab.measure.kubernetes.node_cache.detect import (
     name_of,
 )
 from dnslab.measure.kubernetes.node_cache.manifest import IMAGE_ANNOTATION, image_with_tag, node_cache_manifest
-from dnslab.measure.kubernetes.pods import pod_facts as look
-from dnslab.measure.kubernetes.pods.lifecycle import CONTAINER, HOPELESS, MOUNT, Pods, PodSpec, pod_manifest, run
+from dnslab.measure.kubernetes.pods import pod_facts
+from dnslab.measure.kubernetes.pods.condition import why_hopeless
+from dnslab.measure.kubernetes.pods.lifecycle import Pods
+from dnslab.measure.kubernetes.pods.manifest import CONTAINER, MOUNT, PodSpec, pod_manifest
 from dnslab.measure.protocol import Channel
 from dnslab.plan.resolvconf import ResolverOptions
 from dnslab.plan.variants import NODE_LOCAL_ADDRESS
@@ -56,11 +67,13 @@ def default_image(client: Client) -> str:
     UsageError
         That image does not come from the Kubernetes project's registry or a copy of it.
     """
-    coredns = read(client, "Deployment", "coredns", SYSTEM) or {"spec": {"template": {"spec": {"containers": [{}]}}}}
-    registry, found, _ = image_of(coredns).partition("/coredns/coredns:")
-    if not found:
-        saw = image_of(coredns) or "none"
-        raise UsageError(f"CoreDNS's image ({saw}) does not tell where a node-cache is to be had: give --image")
+    coredns = read(client, "Deployment", "coredns", SYSTEM)
+    image = image_of(coredns) if coredns else ""
+    registry, separator, _ = image.partition("/coredns/coredns:")
+    if not separator:
+        raise UsageError(
+            f"CoreDNS's image ({image or 'none'}) does not tell where a node-cache is to be had: give --image"
+        )
     return image_with_tag(f"{registry}/dns/k8s-dns-node-cache")
 
 
@@ -87,16 +100,16 @@ def diff(client: Client, manifest: str) -> str:
         Something by a name of the manifest, or another node-local cache, is there and not dnslab's.
     """
     lines: list[str] = []
-    for one in yaml.safe_load_all(manifest):
-        kind, name = one["kind"], one["metadata"]["name"]
+    for wanted in yaml.safe_load_all(manifest):
+        kind, name = wanted["kind"], wanted["metadata"]["name"]
         live = read(client, kind, name, SYSTEM)
         if live and not is_ours(live):
             raise UsageError(f"{kind} {SYSTEM}/{name} is there already and not dnslab's: it is left as it is")
-        after = apply(client, one, dry=True) if live else one
+        after = apply(client, wanted, dry=True) if live else wanted
         title = f"{kind} {SYSTEM}/{name}"
         before_lines = as_yaml(live).splitlines() if live else []
         lines += difflib.unified_diff(before_lines, as_yaml(after).splitlines(), title, title, lineterm="", n=2)
-    others = [name_of(one) for one in daemon_sets(client) if not is_ours(one)]
+    others = [name_of(daemon_set) for daemon_set in daemon_sets(client) if not is_ours(daemon_set)]
     if others:
         raise UsageError(f"a node-local cache is there already, DaemonSet {others[0]}: see `dnslab node-cache status`")
     return "\n".join(lines)
@@ -111,9 +124,9 @@ def install(client: Client, manifest: str) -> Iterator[str]:
         It does not start, or does not answer; what was applied is left to be looked at.
     """
     objects = list(yaml.safe_load_all(manifest))
-    for one in objects:
-        apply(client, one)
-        yield f"applied {one['kind']} {SYSTEM}/{one['metadata']['name']}"
+    for wanted in objects:
+        apply(client, wanted)
+        yield f"applied {wanted['kind']} {SYSTEM}/{wanted['metadata']['name']}"
     n_nodes = _wait_rolled_out(client)
     yield f"runs on {n_nodes} nodes"
     daemon_set = objects[-1]
@@ -131,23 +144,23 @@ def verify(client: Client, image: str, address: str, zone: str) -> Iterator[str]
     """
     pods = Pods(client, f"cache-{secrets.token_hex(3)}")
     options = ResolverOptions(nameservers=(address,), search=(zone,))
-    places = nodes(client)
+    name = f"kubernetes.default.svc.{zone}."
+    machines = {f"dnslab-{pods.run_id}-{number}": entry for number, entry in enumerate(list_machines(client))}
     try:
         pods.prepare()
-        for number, (node, machine) in enumerate(places):
+        for pod, (node, machine) in machines.items():
             spec = PodSpec(
                 image, node, machine, options, nameservers_replaced=True, lifetime_s=300, placement=EVERYWHERE
             )
-            pods.create(f"dnslab-{pods.run_id}-{number}", spec)
-        for number, (node, machine) in enumerate(places):
-            pod = f"dnslab-{pods.run_id}-{number}"
+            pods.create(pod, spec)
+        for pod, (node, machine) in machines.items():
             pods.wait_ready(pod)
-            name = f"kubernetes.default.svc.{zone}."
             try:
-                found = look.resolve(_starter(client, pod, machine), [name], f"nameserver {address}\n")[name]
+                start = _starter(client, pod, machine)
+                counts = pod_facts.resolve(start, [name], f"nameserver {address}\n")[name]
             except UsageError as error:
                 raise NotAble(f"the cache on {address} does not answer a pod on node {node}: {error}") from error
-            yield f"answers on {node}: {name} has {found.n_a} A and {found.n_aaaa} AAAA"
+            yield f"answers on {node}: {name} has {counts.n_a} A and {counts.n_aaaa} AAAA"
     finally:
         pods.remove_all()
 
@@ -162,75 +175,73 @@ def _starter(client: Client, pod: str, machine: str) -> Callable[[bytes], Channe
 
 
 def _wait_rolled_out(client: Client) -> int:
+    """Wait until the cache is ready on every node; gives their number."""
     deadline_s = time.monotonic() + ROLLOUT_TIMEOUT_S
     while time.monotonic() < deadline_s:
-        found = read(client, "DaemonSet", "node-local-dns", SYSTEM) or {}
-        seen = found.get("status") or {}
-        n_nodes = int(seen.get("desiredNumberScheduled", 0))
-        current = seen.get("observedGeneration") == found["metadata"]["generation"] if found else False
-        done = {seen.get("numberReady", 0), seen.get("updatedNumberScheduled", 0)} == {n_nodes}
-        if current and done and n_nodes:
+        daemon_set = read(client, "DaemonSet", "node-local-dns", SYSTEM) or {}
+        counts = daemon_set.get("status") or {}
+        n_nodes = int(counts.get("desiredNumberScheduled", 0))
+        is_current = counts.get("observedGeneration") == daemon_set["metadata"]["generation"] if daemon_set else False
+        is_done = {counts.get("numberReady", 0), counts.get("updatedNumberScheduled", 0)} == {n_nodes}
+        if is_current and is_done and n_nodes:
             return n_nodes
-        for pod in listed(client, "Pod", SYSTEM, OWN_PODS):
-            for one in pod["status"].get("containerStatuses") or ():
-                waiting = one["state"].get("waiting") or {}
-                if waiting.get("reason") in HOPELESS:
-                    said = f"{waiting['reason']}: {waiting.get('message', '')}"
-                    where = f"on {pod['spec'].get('nodeName')}"
-                    raise NotAble(f"the cache does not start {where}: {said}; `dnslab node-cache remove` takes it away")
+        for pod in list_objects(client, "Pod", SYSTEM, OWN_PODS):
+            problem = why_hopeless(pod)
+            if problem:
+                where = f"on {pod['spec'].get('nodeName')}"
+                raise NotAble(f"the cache does not start {where}: {problem}; `dnslab node-cache remove` takes it away")
         time.sleep(0.5)
     raise NotAble(
         f"the cache is not ready on every node after {ROLLOUT_TIMEOUT_S:g} s: see `kubectl -n {SYSTEM} get pods`"
     )
 
 
-def made() -> list[tuple[str, str]]:
-    """Kind and name of all the manifest makes, the DaemonSet first."""
+def manifest_names() -> list[tuple[str, str]]:
+    """Kind and name of each object of the manifest, the DaemonSet first."""
     objects = yaml.safe_load_all(node_cache_manifest("any", [NODE_LOCAL_ADDRESS], "any"))
-    return [(one["kind"], one["metadata"]["name"]) for one in objects][::-1]
+    return [(wanted["kind"], wanted["metadata"]["name"]) for wanted in objects][::-1]
 
 
 def removable(client: Client) -> list[str]:
     """What ``remove`` would delete: kind, namespace and name of each object that is dnslab's."""
-    return [f"{kind} {SYSTEM}/{name}" for kind, name in made() if is_ours(read(client, kind, name, SYSTEM))]
+    return [f"{kind} {SYSTEM}/{name}" for kind, name in manifest_names() if is_ours(read(client, kind, name, SYSTEM))]
 
 
 def asking(client: Client) -> list[str]:
     """Pods whose dnsConfig names an address of dnslab's cache: without it they have no DNS."""
     _, addresses = _installed(client)
-    wanted = set(addresses)
     return [
         name_of(pod)
-        for pod in (listed(client, "Pod", None) if wanted else ())
-        if wanted.intersection((pod["spec"].get("dnsConfig") or {}).get("nameservers") or ())
+        for pod in (list_objects(client, "Pod", None) if addresses else ())
+        if set(addresses).intersection((pod["spec"].get("dnsConfig") or {}).get("nameservers") or ())
     ]
 
 
 def remove(client: Client, image: str | None = None, addresses: Sequence[str] = ()) -> Iterator[str]:
     """Delete dnslab's node-local cache, and on each node what it left there: interface and rules; a line a step.
 
-    A node-cache that ends in peace takes both away itself. One that was killed does not, so that each node is looked
-    at, from a pod in its network namespace, with the tools of the cache's own image.
+    A node-cache that ends in order takes both away itself. One that was killed does not. So dnslab looks at each node,
+    from a pod in its network namespace, with the tools of the cache's own image.
 
     Parameters
     ----------
     image, addresses
-        Of the cache; default what the DaemonSet says, needed where that has gone already.
+        Of the cache. Default: what its DaemonSet or ConfigMap says. Needed where both have gone already.
 
     Raises
     ------
     NotAble
         Something is left on a node, or could not be looked at.
     """
-    found_image, found_addresses = _installed(client)
-    image, left = image or found_image, []
-    for number, (kind, name) in enumerate(made()):
+    installed_image, installed_addresses = _installed(client)
+    image, left = image or installed_image, []
+    for number, (kind, name) in enumerate(manifest_names()):
         if is_ours(read(client, kind, name, SYSTEM)):
             delete(client, kind, name, SYSTEM)
             yield f"deleted {kind} {SYSTEM}/{name}"
-        if number == 0 and image:  # the DaemonSet; the ConfigMap tells of the cache, too, so it goes later
+        if number == 0 and image:  # the DaemonSet; the ConfigMap, which tells of the cache too, goes later
             _wait_gone(client)
-            for node, line, clean in _clean_nodes(client, image, addresses or found_addresses):
+            for node, line, clean in _clean_nodes(client, image, addresses or installed_addresses):
                 yield f"{node}: {line}"
                 left += [] if clean else [node]
     if left:
@@ -253,7 +264,7 @@ def _installed(client: Client) -> tuple[str | None, Sequence[str]]:
 
 def _wait_gone(client: Client) -> None:
     deadline_s = time.monotonic() + PODS_GONE_TIMEOUT_S
-    while pods := listed(client, "Pod", SYSTEM, OWN_PODS):
+    while pods := list_objects(client, "Pod", SYSTEM, OWN_PODS):
         if time.monotonic() > deadline_s:
             name = pods[0]["metadata"]["name"]
             raise NotAble(
@@ -263,22 +274,22 @@ def _wait_gone(client: Client) -> None:
 
 
 def _clean_nodes(client: Client, image: str, addresses: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
-    """Look at each node, and remove what is left: (node, what was found, whether it is clean now)."""
+    """Look at each node, and remove what is left; gives node, what was found there, whether it is clean now."""
     system = dataclasses.replace(client, namespace=SYSTEM)
     pods = Pods(system, f"clean-{secrets.token_hex(3)}")
-    places = {f"dnslab-{pods.run_id}-{number}": place for number, place in enumerate(nodes(client))}
+    machines = {f"dnslab-{pods.run_id}-{number}": entry for number, entry in enumerate(list_machines(client))}
     try:
         pods.prepare()
-        for name, (node, machine) in places.items():
+        for name, (node, machine) in machines.items():
             create(system, _cleaner(name, pods.run_id, image, node, machine), SYSTEM)
-        for name, (node, machine) in places.items():
+        for name, (node, machine) in machines.items():
             try:
                 pods.wait_ready(name)
                 yield node, *_clean(functools.partial(run, system, name, CONTAINER), machine, addresses)
             except DnslabError as error:
                 yield node, str(error), False
     finally:
-        for name in places:
+        for name in machines:
             pods.remove(name)
         pods.remove_all()
 
@@ -295,13 +306,13 @@ def _cleaner(name: str, run_id: str, image: str, node: str, machine: str) -> dic
     return pod
 
 
-def _clean(run_there: look.Run, machine: str, addresses: Sequence[str]) -> tuple[str, bool]:
-    """Remove interface and rules in the pod's network namespace: what was found, whether nothing is left."""
+def _clean(execute: pod_facts.Run, machine: str, addresses: Sequence[str]) -> tuple[str, bool]:
+    """Remove interface and rules in the pod's network namespace; gives what was found, and whether it is clean now."""
     program = f"{MOUNT}/probe-{machine}-static"
-    before, tools = _left(run_there, program, addresses)
-    for words in before.values():
-        run_there(words)
-    after, _ = _left(run_there, program, addresses)
+    before, tools = _left(execute, program, addresses)
+    for command in before.values():
+        execute(command)
+    after, _ = _left(execute, program, addresses)
     if after:
         return f"left: {', '.join(after)}", False
     if not tools:
@@ -309,20 +320,20 @@ def _clean(run_there: look.Run, machine: str, addresses: Sequence[str]) -> tuple
     return f"removed {', '.join(before)}" if before else f"no {INTERFACE}, no rules", True
 
 
-def _left(run_there: look.Run, program: str, addresses: Sequence[str]) -> tuple[dict[str, list[str]], bool]:
+def _left(execute: pod_facts.Run, program: str, addresses: Sequence[str]) -> tuple[dict[str, list[str]], bool]:
     """What is left, each with the command that removes it; and whether rules could be looked at."""
-    found: dict[str, list[str]] = {}
-    devices = look.show(run_there, program, ["/proc/net/dev"])["/proc/net/dev"] or ""
+    left: dict[str, list[str]] = {}
+    devices = pod_facts.show(execute, program, ["/proc/net/dev"])["/proc/net/dev"] or ""
     if re.search(rf"^\s*{INTERFACE}:", devices, re.MULTILINE):
-        found[f"interface {INTERFACE}"] = ["ip", "link", "delete", INTERFACE]
-    nft_code, tables = run_there(["nft", "list", "tables"])
+        left[f"interface {INTERFACE}"] = ["ip", "link", "delete", INTERFACE]
+    nft_code, tables = execute(["nft", "list", "tables"])
     for family in re.findall(rf"^table (\w+) {NFT_TABLE}$", tables.decode("utf-8", "replace"), re.MULTILINE):
-        found[f"nft table {family} {NFT_TABLE}"] = ["nft", "delete", "table", family, NFT_TABLE]
-    save_code, saved = run_there(["iptables-save"])
+        left[f"nft table {family} {NFT_TABLE}"] = ["nft", "delete", "table", family, NFT_TABLE]
+    save_code, saved = execute(["iptables-save"])
     if save_code == 0:
         rules = iptables_rules(saved.decode("utf-8", "replace"), addresses)
-        found |= {f"rule {' '.join(rule)}": ["iptables", *rule] for rule in rules}
-    return found, 0 in (nft_code, save_code)
+        left |= {f"rule {' '.join(rule)}": ["iptables", *rule] for rule in rules}
+    return left, 0 in (nft_code, save_code)
 
 
 def _words(line: str) -> list[str]:
@@ -336,11 +347,11 @@ def _words(line: str) -> list[str]:
 def iptables_rules(saved: str, addresses: Iterable[str]) -> list[list[str]]:
     """Of an iptables-save text, the arguments that delete each rule a node-cache made for ``addresses``."""
     rules, table = [], ""
-    named = {f"{address}/32" for address in addresses}
+    networks = {f"{address}/32" for address in addresses}
     for line in saved.splitlines():
         table = line[1:] if line.startswith("*") else table
         words = _words(line) if line.startswith("-A ") else []
-        if not words or (table, words[1]) not in CHAINS or not named.intersection(words):
+        if not words or (table, words[1]) not in CHAINS or not networks.intersection(words):
             continue
         if {"NOTRACK", "--notrack", "ACCEPT"}.intersection(words):
             rules.append(["-t", table, "-D", *words[1:]])

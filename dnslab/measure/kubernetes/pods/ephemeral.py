@@ -6,7 +6,6 @@ pod's list as ended, and ends by itself when nobody ends it.
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Mapping
@@ -14,7 +13,9 @@ from typing import Any
 
 from dnslab.errors import NotAble
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered
-from dnslab.measure.kubernetes.pods.lifecycle import HOPELESS, READY_TIMEOUT_S, image_id
+from dnslab.measure.kubernetes.api.objects import read
+from dnslab.measure.kubernetes.pods.condition import hopeless_words, image_id, one_line
+from dnslab.measure.kubernetes.pods.lifecycle import READY_TIMEOUT_S
 
 NAME_PREFIX = "dnslab-"
 #: what a shell session in it runs on leaving: its first process is the shell of ``manifest``, which waits
@@ -49,7 +50,12 @@ def may_be_ended(pod: Mapping[str, Any]) -> bool:
 
 
 def attach(client: Client, pod: str, image: str, lifetime_s: int) -> tuple[str, str]:
-    """Add the container to the pod and give its name, once it runs, and its image with the digest.
+    """Add the container to the pod and wait until it runs.
+
+    Returns
+    -------
+    tuple of str
+        The container's name, and its image with the digest.
 
     Raises
     ------
@@ -65,23 +71,22 @@ def attach(client: Client, pod: str, image: str, lifetime_s: int) -> tuple[str, 
         _ = answer.data  # read to its end, or the connection stays open
     deadline_s = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline_s:
-        status = _status(client, pod)
-        listed = status.get("ephemeralContainerStatuses") or []
-        state: dict[str, Any] = next((one["state"] for one in listed if one["name"] == name), {})
+        live = read(client, "Pod", pod, client.namespace)
+        if live is None:
+            raise NotAble(f"pod {pod} was deleted before its ephemeral container ({image}) ran")
+        state = _state(live, name)
         if "running" in state:
-            return name, image_id({"status": status}, name)
-        waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
-        if ended or waiting.get("reason") in HOPELESS:
-            said = ended or waiting
-            words = " ".join(f"{said.get('reason', '')}: {said.get('message', '')}".split()).strip(": ")
-            raise NotAble(f"the ephemeral container ({image}) in pod {pod} does not start: {words}")
+            return name, image_id(live, name)
+        ended = state.get("terminated") or {}
+        problem = one_line(f"{ended.get('reason', '')}: {ended.get('message', '')}") if ended else hopeless_words(state)
+        if problem:
+            problem = problem.strip(": ")
+            raise NotAble(f"the ephemeral container ({image}) in pod {pod} does not start: {problem}")
         time.sleep(0.3)
     raise NotAble(f"the ephemeral container ({image}) in pod {pod} does not run after {READY_TIMEOUT_S:g} s")
 
 
-def _status(client: Client, pod: str) -> dict[str, Any]:
-    with answered(f"read pod {pod}"):
-        answer = client.core().read_namespaced_pod(
-            pod, client.namespace, _preload_content=False, _request_timeout=TIMEOUT_S
-        )
-    return dict(json.loads(answer.data)["status"])
+def _state(pod: Mapping[str, Any], container: str) -> Mapping[str, Any]:
+    """The state of an ephemeral container; empty before the kubelet has taken it up."""
+    statuses = pod["status"].get("ephemeralContainerStatuses") or []
+    return next((status["state"] for status in statuses if status["name"] == container), {})

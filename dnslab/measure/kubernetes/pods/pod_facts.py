@@ -1,4 +1,4 @@
-"""What can be learnt of a container through the probe in it: libc, files, and what names resolve to from there.
+"""What the probe in a container tells of it: libc, files, and what names resolve to from there.
 
 Needs no shell and no tool of the image.
 """
@@ -31,21 +31,16 @@ Run = Callable[[Sequence[str]], tuple[int, bytes]]
 
 
 @dataclass(frozen=True)
-class Found:
-    """Which probe runs in a container, and the libc it measures there; ``kind`` is ``"static"`` where none is."""
+class LoadableProbe:
+    """The probe that a container can load, and the libc it measures there; ``kind`` is ``"static"`` where none is."""
 
     program: str
     kind: str
     libc: Libc
     version: str
 
-    @property
-    def header_libc(self) -> str:
-        """As the probe names it in its stream."""
-        return "musl-static" if self.kind == "static" else self.libc
 
-
-def find_libc(run: Run, program: Callable[[str], str], machine: str) -> Found:
+def choose_probe(run: Run, program: Callable[[str], str], machine: str) -> LoadableProbe:
     """The dynamic probe that the container can load, else the static one, which brings musl's resolver with it.
 
     Parameters
@@ -62,28 +57,32 @@ def find_libc(run: Run, program: Callable[[str], str], machine: str) -> Found:
     NotAble
         Not even the static probe starts: another architecture, or a place that is not executable.
     """
-    said = b""
+    output = b""
     for kind in ("glibc", "musl", "static"):
-        code, said = run([program(kind), "--version"])
-        match = re.search(rb", (glibc|musl) ?(\S*)$", said.strip())
+        code, output = run([program(kind), "--version"])
+        match = re.search(rb", (glibc|musl) ?(\S*)$", output.strip())
         if code == 0 and match:
-            version = match[2].decode()
-            if kind == "musl":
-                version = _musl_version(run, machine)
-            return Found(program(kind), kind, "glibc" if kind == "glibc" else "musl", version)
-    words = " ".join(said.decode("utf-8", "replace").split())
+            version = _musl_version(run, machine) if kind == "musl" else match[2].decode()
+            return LoadableProbe(program(kind), kind, "glibc" if kind == "glibc" else "musl", version)
+    words = " ".join(output.decode("utf-8", "replace").split())
     raise NotAble(f"no probe starts in the container, not even the static one: {words or 'it said nothing'}")
 
 
 def _musl_version(run: Run, machine: str) -> str:
-    """musl's loader says it of itself, and fails as it was given nothing to load."""
-    _, said = run([f"/lib/ld-musl-{machine}.so.1"])
-    match = re.search(rb"Version (\S+)", said)
+    """musl's loader says its version and fails, as it is given nothing to load."""
+    _, output = run([f"/lib/ld-musl-{machine}.so.1"])
+    match = re.search(rb"Version (\S+)", output)
     return match[1].decode() if match else ""
 
 
 def show(run: Run, program: str, paths: Sequence[str]) -> Mapping[str, str | None]:
-    """Texts of files in the container; None for one that cannot be read there."""
+    """Texts of files in the container; None for a file that cannot be read there.
+
+    Raises
+    ------
+    ProbeFailed
+        The probe does not run.
+    """
     code, data = run([program, "--show", *paths])
     if code:
         raise ProbeFailed(f"cannot read {paths[0]} in the container: {data.decode('utf-8', 'replace').strip()}")
@@ -106,7 +105,7 @@ def pod_counters(run: Run, program: str) -> dict[str, int]:
 
 
 def n_ports(text: str | None) -> int:
-    """Ephemeral ports of a ip_local_port_range text; Linux's default where it cannot be read."""
+    """Ephemeral ports of an ip_local_port_range text; Linux's default where it cannot be read."""
     match = re.fullmatch(r"\s*([0-9]{1,5})\s+([0-9]{1,5})\s*", text or "")
     low, high = (int(match[1]), int(match[2])) if match else flows.PORT_RANGE
     return high - low + 1
@@ -122,15 +121,14 @@ def resolve(start: Callable[[bytes], Channel], names: Sequence[str], resolv_conf
     """
     options = parse(resolv_conf)
     candidates = {name: names_tried(name, options) for name in names}
-    asked = list(dict.fromkeys(one for tried in candidates.values() for one in tried))
-    answers = _look_up(start, asked)
-    found = {}
+    answers = _look_up(start, list(dict.fromkeys(name for tried in candidates.values() for name in tried)))
+    expected = {}
     for name, tried in candidates.items():
-        absolute = next((one for one in tried if any(answers[one])), None)
+        absolute = next((candidate for candidate in tried if any(answers[candidate])), None)
         if absolute is None:
             raise UsageError(f"{name!r} does not resolve in the cluster: its lookups could not be judged")
-        found[name] = Expected(absolute, *answers[absolute])
-    return found
+        expected[name] = Expected(absolute, *answers[absolute])
+    return expected
 
 
 def _look_up(start: Callable[[bytes], Channel], names: Sequence[str]) -> Mapping[str, tuple[int, int]]:
@@ -144,7 +142,7 @@ def _look_up(start: Callable[[bytes], Channel], names: Sequence[str]) -> Mapping
         max_lookups=len(names),
     )
     decoder = records.StreamDecoder()
-    found: dict[str, tuple[int, int]] = {}
+    counts: dict[str, tuple[int, int]] = {}
     with contextlib.closing(start(encode(job))) as channel:
         while decoder.trailer is None:
             data = channel.read(READY_TIMEOUT_S + job.deadline_s)
@@ -156,19 +154,19 @@ def _look_up(start: Callable[[bytes], Channel], names: Sequence[str]) -> Mapping
                 elif isinstance(message, records.Clock):
                     channel.write(records.command("GO", message.monotonic_ns))
                 elif isinstance(message, records.Records):
-                    found |= _answers(message.data, names)
+                    counts |= _answers(message.data, names)
         channel.write(records.command("ACK"))
-    missing = [name for name in names if name not in found]
+    missing = [name for name in names if name not in counts]
     if missing:
         raise NotAble(f"no answer for {missing[0]!r} from inside the cluster within {job.duration_s:g} s")
-    return found
+    return counts
 
 
 def _answers(data: memoryview, names: Sequence[str]) -> dict[str, tuple[int, int]]:
     """``name`` and ``answers`` (low half A, high half AAAA) of each record; format.h, struct record."""
-    found = {}
+    counts = {}
     for _, _, _, _, _, name, _, answers in struct.iter_unpack("<QQQIhHII", data):
         if name >= len(names):
             raise StreamForeign(f"expected one of {len(names)} names, the probe's record has number {name}")
-        found[names[name]] = (answers & 0xFFFF, answers >> 16)
-    return found
+        counts[names[name]] = (answers & 0xFFFF, answers >> 16)
+    return counts

@@ -20,8 +20,10 @@ SAVED, SAVED_UNENDED = "#dnslab|", "#dnslab!"
 
 
 def edited(original: str, variant: Variant) -> str:
-    """``original`` with ``variant`` in it: its lines kept, options and search list added (the last one holds), other
-    nameservers in the place of its own; the original saved in comment lines before.
+    """``original`` with ``variant`` in it, after the original as comment lines.
+
+    The original's lines stay, but for its nameservers where the variant has others. Options and search list are added:
+    of two the resolver takes the last.
 
     >>> print(edited("nameserver 10.0.0.1\\noptions ndots:5\\n", Variant("t", "", timeout_s=1)), end="")
     # dnslab edited this file; the original's lines follow, and `dnslab clean --in` puts them back
@@ -31,27 +33,33 @@ def edited(original: str, variant: Variant) -> str:
     options ndots:5
     options timeout:1
     """
-    *whole, rest = original.split("\n")
-    saved = [f"{SAVED}{line}" for line in whole] + ([f"{SAVED_UNENDED}{rest}"] if rest else [])
-    kept = whole + ([rest] if rest else [])
-    added = variant.applied_to(ResolverOptions())
-    if added.nameservers:
+    *lines, unended = original.split("\n")
+    saved = [f"{SAVED}{line}" for line in lines] + ([f"{SAVED_UNENDED}{unended}"] if unended else [])
+    kept = lines + ([unended] if unended else [])
+    changes = variant.applied_to(ResolverOptions())
+    if changes.nameservers:
         kept = [line for line in kept if line.split()[:1] != ["nameserver"]]
-    text = render(added).strip("\n")
-    return "\n".join([MARKER, *saved, *kept, *([text] if text else [])]) + "\n"
+    added = render(changes).strip("\n")
+    return "\n".join([MARKER, *saved, *kept, *([added] if added else [])]) + "\n"
 
 
 def restored(text: str) -> str | None:
-    """The original out of an edited text; None when it is not an edited one."""
+    """The original out of an edited text; None when the text is not an edited one."""
     lines = text.split("\n")
     if MARKER not in lines:
         return None
-    whole = "".join(f"{line.removeprefix(SAVED)}\n" for line in lines if line.startswith(SAVED))
-    return whole + "".join(line.removeprefix(SAVED_UNENDED) for line in lines if line.startswith(SAVED_UNENDED))
+    ended = "".join(f"{line.removeprefix(SAVED)}\n" for line in lines if line.startswith(SAVED))
+    return ended + "".join(line.removeprefix(SAVED_UNENDED) for line in lines if line.startswith(SAVED_UNENDED))
 
 
 def read(shell: Shell) -> str:
-    """The file as it is, by the shell alone: an image need not have ``cat``."""
+    """The file as it is, by the shell alone: an image need not have ``cat``.
+
+    Raises
+    ------
+    NotAble
+        The file cannot be read.
+    """
     loop = 'while IFS= read -r l; do printf "%s\\n" "$l"; done; printf %s "$l"'
     code, text = shell.ask(f"{{ {loop}; }} <{RESOLV_CONF}")
     if code:
@@ -60,7 +68,13 @@ def read(shell: Shell) -> str:
 
 
 def refuse_edited(shell: Shell) -> str:
-    """The file's text; NotAble when an earlier edit is still in it."""
+    """The file's text.
+
+    Raises
+    ------
+    NotAble
+        An earlier edit is still in the file.
+    """
     text = read(shell)
     if restored(text) is not None:
         raise NotAble(
@@ -70,13 +84,19 @@ def refuse_edited(shell: Shell) -> str:
     return text
 
 
-def can_edit(shell: Shell) -> None:
-    """NotAble when the container may not write the file."""
-    code, said = shell.ask(f"( : >>{RESOLV_CONF} ) 2>&1")
+def check_can_edit(shell: Shell) -> None:
+    """Check that the container may write the file.
+
+    Raises
+    ------
+    NotAble
+        It may not.
+    """
+    code, output = shell.ask(f"( : >>{RESOLV_CONF} ) 2>&1")
     if code:
         raise NotAble(
             f"container {shell.container} of pod {shell.pod} may not write {RESOLV_CONF} "
-            f"({' '.join(said.split()) or 'read-only'}): without --edit-resolv-conf nothing needs to be edited"
+            f"({' '.join(output.split()) or 'read-only'}): without --edit-resolv-conf nothing needs to be edited"
         )
 
 
@@ -97,15 +117,21 @@ def begin(shell: Shell, original: str, variant: Variant) -> None:
 
 
 def end(shell: Shell, original: str) -> None:
-    """Put ``original`` back."""
+    """Put ``original`` back.
+
+    Raises
+    ------
+    ProbeFailed
+        It could not be written, or the session has ended.
+    """
     _write(shell, original)
     shell.on_leaving({"resolv.conf": ""})
 
 
 def _write(shell: Shell, text: str) -> None:
-    code, said = shell.ask(f"( {_writing(text)} ) 2>&1")
+    code, output = shell.ask(f"( {_writing(text)} ) 2>&1")
     if code:
-        raise ProbeFailed(f"cannot write {RESOLV_CONF} in pod {shell.pod}: {' '.join(said.split())}")
+        raise ProbeFailed(f"cannot write {RESOLV_CONF} in pod {shell.pod}: {' '.join(output.split())}")
     if parse(read(shell)) != parse(text):
         raise ProbeFailed(f"{RESOLV_CONF} in pod {shell.pod} does not hold what was written to it")
 

@@ -1,4 +1,4 @@
-"""Getting the probe into a container that is there already: a place found by trying, bytes counted, the file checked.
+"""Bring the probe into a container that is there already: try directories, count the bytes, check the file.
 
 Needs a shell and ``chmod``, no ``tar`` and no right but exec. The shell session that brings the file removes it when it
 ends, whatever ends it. Knows nothing of trials.
@@ -14,9 +14,9 @@ from typing import Any
 
 from dnslab.errors import NotAble, ProbeFailed, StreamForeign
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered
-from dnslab.measure.kubernetes.api.exec import ExecChannel
-from dnslab.measure.kubernetes.pods import pod_facts as look
-from dnslab.measure.kubernetes.pods.lifecycle import MACHINES, run
+from dnslab.measure.kubernetes.api.exec import ExecChannel, run
+from dnslab.measure.kubernetes.api.names import MACHINES
+from dnslab.measure.kubernetes.pods import pod_facts
 from dnslab.measure.kubernetes.pods.shell import Shell, octal, word
 from dnslab.measure.probe import find_probe
 from dnslab.measure.probe.job import Job, encode
@@ -25,12 +25,12 @@ from dnslab.store import stream as records
 
 PREFIX = ".dnslab-"
 #: after the pod's own emptyDir mounts, before $HOME and the working directory
-PLACES = ("/tmp", "/var/tmp", "/dev/shm", "/run")
+DIRECTORIES = ("/tmp", "/var/tmp", "/dev/shm", "/run")
 #: bytes in one printf of the form without ``head``
 PRINTF_BYTES = 2048
 #: a shell runs a file without an interpreter line itself, and is told EACCES where the mount is noexec
 _FIND = (
-    "for d in {places}; do F=$d/{name}; "
+    "for d in {directories}; do F=$d/{name}; "
     '(umask 077; printf "exit 0\\n" >"$F") 2>/dev/null && chmod 700 "$F" 2>/dev/null && "$F" </dev/null 2>/dev/null '
     '&& break; {remove}; F=; done; printf %s "$F"'
 )
@@ -41,7 +41,7 @@ _REMOVE = '{ [ -z "$F" ] || rm -f "$F" 2>/dev/null || printf "" >"$F"; } 2>/dev/
 class Upload:
     """The probe for a container's libc and CPU, in that container until ``close``.
 
-    ``leaving`` is what else the shell is to do when its session ends, by name.
+    ``leaving`` names further commands that the shell runs when its session ends.
 
     Raises
     ------
@@ -56,9 +56,9 @@ class Upload:
         self.shell = Shell(client, self.pod, container)
         try:
             self.shell.on_leaving({"file": _REMOVE, **leaving})
-            self.path = find_place(self.shell, mounts(pod, container))
+            self.path = find_path(self.shell, mounts(pod, container))
             self._machine = _machine(self.shell, client, pod)
-            self.found = look.find_libc(self.run, self._bring, self._machine)
+            self.probe = pod_facts.choose_probe(self.run, self._bring, self._machine)
             self._check()
         except BaseException:
             self.close()
@@ -74,7 +74,7 @@ class Upload:
 
     def _check(self) -> None:
         """The probe states size and checksum of its own executable."""
-        sent = find_probe(self.found.kind, self._machine).read_bytes()
+        sent = find_probe(self.probe.kind, self._machine).read_bytes()
         header = read_header(ExecChannel(self.client, self.pod, self.container, [self.path]))
         if (header.executable_size, header.executable_crc) != (len(sent), zlib.crc32(sent)):
             raise StreamForeign(
@@ -90,25 +90,31 @@ class Upload:
 def mounts(pod: Mapping[str, Any], container: str) -> list[str]:
     """Where ``container`` has an emptyDir that it may write to."""
     empty = {volume["name"] for volume in pod["spec"].get("volumes") or [] if "emptyDir" in volume}
-    listed: Mapping[str, Any] = next((one for one in pod["spec"]["containers"] if one["name"] == container), {})
+    containers = {entry["name"]: entry for entry in pod["spec"]["containers"]}
     return [
         mount["mountPath"]
-        for mount in listed.get("volumeMounts") or []
+        for mount in containers.get(container, {}).get("volumeMounts") or []
         if mount["name"] in empty and not mount.get("readOnly")
     ]
 
 
 def candidates(own: Sequence[str]) -> str:
     """Directories to try, as words of a shell; ``own`` first."""
-    return " ".join([*(word(place.rstrip("/") or "/") for place in own), *PLACES, '"${HOME:-/tmp}"', '"$PWD"'])
+    return " ".join([*(word(path.rstrip("/") or "/") for path in own), *DIRECTORIES, '"${HOME:-/tmp}"', '"$PWD"'])
 
 
-def find_place(shell: Shell, own: Sequence[str]) -> str:
-    """Path for the file, in the first directory where a file can be written and run; NotAble where there is none."""
+def find_path(shell: Shell, own: Sequence[str]) -> str:
+    """Path for the file, in the first directory where a file can be written and run.
+
+    Raises
+    ------
+    NotAble
+        There is no such directory.
+    """
     name = PREFIX + secrets.token_hex(4)
-    _, path = shell.ask(_FIND.format(places=candidates(own), name=name, remove=_REMOVE))
+    _, path = shell.ask(_FIND.format(directories=candidates(own), name=name, remove=_REMOVE))
     if not path.strip():
-        tried = ", ".join([*own, *PLACES])
+        tried = ", ".join([*own, *DIRECTORIES])
         raise NotAble(
             f"container {shell.container} of pod {shell.pod} has no place to run the probe from: {tried}, $HOME and "
             "the working directory are read-only or noexec (or the image has no chmod): mount an emptyDir, or "
@@ -126,31 +132,37 @@ def send(shell: Shell, path: str, data: bytes) -> None:
 def send_counted(shell: Shell, path: str, data: bytes) -> None:
     """By ``head -c``. The shell ends where it fails: it would take the bytes that are left for commands."""
     code = shell.feed(f"head -c {len(data)} >{word(path)} || exit 9; chmod 700 {word(path)}", data)
-    _hold(code, shell, path)
+    _check_written(code, shell, path)
 
 
 def send_printed(shell: Shell, path: str, data: bytes) -> None:
     """By the shell's own ``printf``, four times the bytes: where the image has a shell and little else."""
     file = word(path)
-    parts = [data[at : at + PRINTF_BYTES] for at in range(0, len(data), PRINTF_BYTES)]
+    parts = [data[start : start + PRINTF_BYTES] for start in range(0, len(data), PRINTF_BYTES)]
     lines = [f"printf '{octal(part)}' >>{file} || exit 9" for part in parts]
     code, _ = shell.ask("\n".join([f": >{file} || exit 9", *lines, f"chmod 700 {file}"]))
-    _hold(code, shell, path)
+    _check_written(code, shell, path)
 
 
-def _hold(code: int, shell: Shell, path: str) -> None:
+def _check_written(code: int, shell: Shell, path: str) -> None:
     if code:
         raise ProbeFailed(f"the probe could not be written to {path} in pod {shell.pod}: chmod ended with {code}")
 
 
 def read_header(channel: Channel) -> records.Header:
-    """What the probe behind ``channel`` says of itself before any lookup; ends it."""
+    """What the probe behind ``channel`` says of itself before any lookup; ends the probe.
+
+    Raises
+    ------
+    ProbeFailed
+        It ended before it was ready.
+    """
     job = Job(entries=(b"localhost.",), workers=1, duration_s=1.0, deadline_s=1.0, hard_deadline_s=10.0)
     decoder = records.StreamDecoder()
     with contextlib.closing(channel):
         channel.write(encode(job))
         while decoder.header is None:
-            data = channel.read(look.READY_TIMEOUT_S)
+            data = channel.read(pod_facts.READY_TIMEOUT_S)
             if not data:
                 raise ProbeFailed(f"the probe ended before it was ready: {channel.errors() or 'it said nothing'}")
             for _ in decoder.feed(data):
@@ -159,8 +171,8 @@ def read_header(channel: Channel) -> records.Header:
 
 
 def _machine(shell: Shell, client: Client, pod: Mapping[str, Any]) -> str:
-    code, said = shell.ask("uname -m 2>/dev/null")
-    machine = said.strip()
+    code, output = shell.ask("uname -m 2>/dev/null")
+    machine = output.strip()
     if code:
         node = pod["spec"]["nodeName"]
         with answered(f"read node {node} (its CPU's kind, which the container has no uname to tell)"):
@@ -172,14 +184,20 @@ def _machine(shell: Shell, client: Client, pod: Mapping[str, Any]) -> str:
 
 
 def leftovers(shell: Shell, own: Sequence[str]) -> list[str]:
-    """Probe files in the places where one may have been left."""
+    """Probe files in the directories where one may have been left."""
     each = f'for f in "$d"/{PREFIX}*; do [ -e "$f" ] && printf "%s\\n" "$f"; done'
-    _, said = shell.ask(f"for d in {candidates(own)}; do {each}; done")
-    return list(dict.fromkeys(said.splitlines()))
+    _, output = shell.ask(f"for d in {candidates(own)}; do {each}; done")
+    return list(dict.fromkeys(output.splitlines()))
 
 
 def remove(shell: Shell, paths: Sequence[str]) -> None:
-    """Remove files left behind."""
-    code, said = shell.ask(f"rm -f {' '.join(map(word, paths))} 2>&1")
+    """Remove files left behind.
+
+    Raises
+    ------
+    NotAble
+        They cannot be removed.
+    """
+    code, output = shell.ask(f"rm -f {' '.join(map(word, paths))} 2>&1")
     if code:
-        raise NotAble(f"cannot remove {', '.join(paths)} in pod {shell.pod}: {' '.join(said.split())}")
+        raise NotAble(f"cannot remove {', '.join(paths)} in pod {shell.pod}: {' '.join(output.split())}")

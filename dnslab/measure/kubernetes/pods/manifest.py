@@ -1,0 +1,126 @@
+"""What dnslab posts for a pod of its own: the pod, clean under the restricted pod security standard, and its ConfigMap.
+
+Pure. The probe is mounted executable from the ConfigMap: the image needs no shell, no writable file system, no root.
+Knows nothing of trials or of the API server.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dnslab.measure.kubernetes.api.names import labels
+from dnslab.measure.probe import BIN
+from dnslab.plan.resolvconf import ResolverOptions
+
+MOUNT = "/dnslab"
+CONTAINER = "probe"
+
+
+@dataclass(frozen=True)
+class PodSpec:
+    """What one own pod is made of. ``options`` None leaves the resolver configuration to the cluster."""
+
+    image: str
+    node: str | None = None
+    machine: str = "x86_64"
+    options: ResolverOptions | None = None
+    nameservers_replaced: bool = False
+    lifetime_s: int = 3600
+    host_network: bool = False
+    placement: Mapping[str, Any] = field(default_factory=dict)
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    pull_secrets: Sequence[Mapping[str, str]] = ()
+
+
+def pod_manifest(name: str, run_id: str, spec: PodSpec) -> dict[str, Any]:
+    """The pod as it is posted. ``activeDeadlineSeconds`` ends it by itself."""
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": spec.lifetime_s,
+        "terminationGracePeriodSeconds": 0,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65534,
+            "runAsGroup": 65534,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(spec)],
+        "volumes": [{"name": "probe", "configMap": {"name": configmap_name(run_id), "defaultMode": 0o555}}],
+        **spec.placement,
+    }
+    if spec.pull_secrets:
+        pod["imagePullSecrets"] = [dict(secret) for secret in spec.pull_secrets]
+    if spec.host_network:
+        pod |= {"hostNetwork": True, "dnsPolicy": "Default"}
+    elif spec.options is not None:
+        pod |= dns_config(spec.options, spec.nameservers_replaced)
+    if spec.node:
+        pod["affinity"] = {**(pod.get("affinity") or {}), "nodeAffinity": _only_on(spec.node)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": labels(run_id)},
+        "spec": pod,
+    }
+
+
+def _container(spec: PodSpec) -> dict[str, Any]:
+    """Without a CPU limit: throttling would be measured as DNS latency."""
+    usual = {"requests": {"cpu": "25m", "memory": "128Mi"}, "limits": {"memory": "128Mi"}}
+    return {
+        "name": CONTAINER,
+        "image": spec.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [f"{MOUNT}/probe-{spec.machine}-static", "--wait"],
+        "resources": dict(spec.resources) or usual,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "probe", "mountPath": MOUNT, "readOnly": True}],
+    }
+
+
+def _only_on(node: str) -> dict[str, Any]:
+    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]
+    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+
+
+def dns_config(options: ResolverOptions, replaced: bool) -> dict[str, Any]:
+    """dnsPolicy and dnsConfig for ``options``.
+
+    Under ``ClusterFirst`` the kubelet keeps its own nameserver, search list and ndots, and merges ours in. With
+    ``replaced`` (the node-local cache) ``options`` say everything.
+    """
+    entries: list[dict[str, str]] = [{"name": flag} for flag in options.flags]
+    for name, value in (("ndots", options.ndots), ("timeout", options.timeout_s), ("attempts", options.attempts)):
+        if value is not None:
+            entries.append({"name": name, "value": str(value)})
+    config: dict[str, Any] = {"options": entries} if entries else {}
+    if not replaced:
+        return {"dnsPolicy": "ClusterFirst", **({"dnsConfig": config} if config else {})}
+    config |= {"nameservers": list(options.nameservers), "searches": list(options.search)}
+    return {"dnsPolicy": "None", "dnsConfig": config}
+
+
+def configmap_name(run_id: str) -> str:
+    """Name of the ConfigMap that holds the probe."""
+    return f"dnslab-{run_id}"
+
+
+def configmap_manifest(run_id: str) -> dict[str, Any]:
+    """The ConfigMap with every probe that was built, 0.4 MB in all (a ConfigMap holds 1 MiB at most)."""
+    programs = {path.name: base64.b64encode(path.read_bytes()).decode() for path in sorted(BIN.glob("probe-*"))}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": configmap_name(run_id), "labels": labels(run_id)},
+        "immutable": True,
+        "binaryData": programs,
+    }

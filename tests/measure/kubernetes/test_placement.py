@@ -1,0 +1,116 @@
+"""Where own pods go: which nodes take them, and why others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("kubernetes")
+
+from dnslab.errors import NotAble, UsageError
+from dnslab.measure.kubernetes import placement
+from dnslab.measure.kubernetes.api.client import Client
+from dnslab.measure.kubernetes.pods.manifest import PodSpec
+from dnslab.plan.model import ClusterPlan, Load, Plan
+from dnslab.plan.resolvconf import ResolverOptions
+from dnslab.plan.variants import find
+from tests.apiserver import client_of
+
+READY = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
+NOT_READY = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": "no word from it"}
+BASE = PodSpec(image="r.test/app:1")
+
+
+def node(name: str, architecture: str = "amd64", condition: Any = READY, **spec: Any) -> dict[str, Any]:
+    info = {"operatingSystem": "linux", "architecture": architecture}
+    conditions = [condition] if condition else []
+    return {
+        "kind": "Node",
+        "metadata": {"name": name},
+        "spec": spec,
+        "status": {"nodeInfo": info, "conditions": conditions},
+    }
+
+
+NODES = [node("n2", "arm64"), node("n1"), node("cordoned", unschedulable=True), node("old", "s390x")]
+
+
+@pytest.mark.parametrize(
+    ("unfit", "why"),
+    [
+        (node("x"), ""),
+        (node("x", taints=[{"key": "a", "effect": "PreferNoSchedule"}]), ""),
+        (node("x", "s390x"), "it is linux/s390x, there are probes for linux/amd64 and linux/arm64"),
+        (node("x", unschedulable=True), "it is cordoned"),
+        (node("x", condition=None), "it is not ready"),
+        (node("x", condition=NOT_READY), "it is not ready (NodeStatusUnknown: no word from it)"),
+        (node("x", taints=[{"key": "gpu", "effect": "NoSchedule"}]), "it has the taint gpu:NoSchedule"),
+    ],
+)
+def test_why_a_node_takes_no_pod(unfit: dict[str, Any], why: str) -> None:
+    assert placement.why_unfit(unfit) == why
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[Client]:
+    with client_of(NODES, tmp_path) as client:
+        yield client
+
+
+def places(client: Client, **cluster: Any) -> list[tuple[str, str | None, str]]:
+    chosen = placement.chosen_places(client, ClusterPlan(**cluster), BASE)
+    return [(place.target, place.node, place.machine) for place in chosen]
+
+
+def test_targets_are_named_by_what_tells_them_apart(client: Client) -> None:
+    assert places(client, nodes="1") == [("n1", "n1", "x86_64")]
+    assert places(client, nodes="n2", pods_per_node=2) == [("n2.1", "n2", "aarch64"), ("n2.2", "n2", "aarch64")]
+    both = places(client, nodes="all", images=("r.test/glibc:1", "r.test/musl@sha256:0"))
+    assert [target for target, _, _ in both] == ["glibc@n1", "glibc@n2", "musl@n1", "musl@n2"]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "error", "says"),
+    [
+        ({"nodes": "3"}, UsageError, r"--nodes 3: 2 nodes are ready for pods \(n1, n2\)"),
+        ({"nodes": "none"}, UsageError, "no node 'none': ready for pods are n1, n2"),
+        ({"nodes": "cordoned"}, NotAble, "node cordoned takes no pod of ours: it is cordoned; ready are n1, n2"),
+        ({"images": ("a.test/x:1", "b.test/x:2")}, UsageError, "these share one: a.test/x:1, b.test/x:2"),
+    ],
+)
+def test_refused(cluster: dict[str, Any], error: type[Exception], says: str, client: Client) -> None:
+    with pytest.raises(error, match=says):
+        places(client, **cluster)
+
+
+def test_a_node_needs_no_right_to_list_nodes(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(client: Client, purpose: str = "") -> Any:
+        raise NotAble(f"cannot list nodes ({purpose}): forbidden")
+
+    monkeypatch.setattr(placement, "list_nodes", denied)
+    assert places(client, nodes="1") == [("pod", None, "x86_64")]
+    assert places(client, nodes="n7") == [("n7", "n7", "x86_64")]
+    for several in ("2", "all"):
+        with pytest.raises(NotAble, match=f"cannot list nodes .for --nodes {several}.: forbidden"):
+            places(client, nodes=several)
+
+
+def test_a_variant_changes_what_it_names_alone_unless_it_replaces_the_nameserver() -> None:
+    place = placement.Place("n1", "r.test/app:1", "n1", "x86_64")
+    kubelets = ResolverOptions(nameservers=("10.0.0.1",), search=("svc.test",), ndots=5)
+    for name, options, replaced in [
+        (None, None, False),
+        ("single-request", ResolverOptions(flags=("single-request",)), False),
+        ("node-local", ResolverOptions(("169.254.20.10",), ("svc.test",), ndots=5), True),
+    ]:
+        spec = placement.pod_spec(BASE, place, find(name) if name else None, kubelets, 60)
+        assert (spec.options, spec.nameservers_replaced, spec.lifetime_s) == (options, replaced, 60)
+
+
+def test_a_pod_outlives_the_whole_plan() -> None:
+    loads = (Load(duration_s=10, warmup_s=2), Load(duration_s=20, warmup_s=0))
+    plan = Plan(backend="kubernetes", variants=("baseline", "use-vc"), rounds=3, loads=loads, schedule="in-turn")
+    assert placement.lifetime_s(plan) == 2 * (12 + 20) * 3 * 2 + placement.LIFETIME_MARGIN_S
