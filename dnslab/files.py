@@ -1,4 +1,4 @@
-"""Reads files that may come from anyone: bounded, regular where it matters, and text only where it is text.
+"""Files: read bounded where they may come from anyone, and written whole or not at all.
 
 The limits of all files that dnslab reads stand here, each with its reason; docs/limits.md lists them for readers.
 Knows nothing of what is in a file.
@@ -6,8 +6,10 @@ Knows nothing of what is in a file.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,3 +161,30 @@ class named:  # noqa: N801
 def _check_size(path: Path, size: int, limit: int, refused: type[DnslabError]) -> None:
     if size > limit:
         raise refused(f"{path} is too large: expected at most {limit // MIB} MiB (docs/limits.md)")
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name in the folder of ``path`` that nobody has, and that is not longer than any name may be."""
+    return path.with_name(f".{secrets.token_hex(8)}")
+
+
+@contextlib.contextmanager
+def whole(path: Path, replace: bool = False) -> Iterator[Path]:
+    """Context with a path to write to: what is there at its end becomes ``path``, and after an error nothing does.
+
+    Raises
+    ------
+    FileExistsError
+        There is something at ``path``; with ``replace`` it is replaced.
+    OSError
+    """
+    temporary = temporary_beside(path)
+    try:
+        yield temporary
+        if replace:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)  # unlike rename, refuses to replace
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from dnslab.analyse.counts import LATE_MS, ClientCounts, Key
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import MIN_ROUNDS
 from dnslab.analyse.summary import Row, Summary
+from dnslab.plan.flows import NEW_FLOWS_NEEDED
 from dnslab.plan.variants import DIRECT
 from dnslab.store.folder import resume_command
 
@@ -24,8 +25,6 @@ EXHAUSTED_SHARE = 0.01
 IDLE_SHARE = 0.10
 #: an exposure this far under the best round's means that flows were not new any more
 EXPOSURE_KEPT = 0.5
-#: share of new flows that a comparison in existing clients has to keep
-EXPOSURE_MODELLED = 0.95
 #: share of the ports in TIME_WAIT from which on they limit the rate. connect() looks at ports of one parity first
 #: (net/ipv4/inet_hashtables.c, __inet_hash_connect): once that half is taken each connect walks through all of it, and
 #: use-vc fell from 7,800 to 260 lookups/s here at 32,256 of 64,512 ports.
@@ -131,7 +130,7 @@ def _exposure(run: Run, summary: Summary) -> Iterator[Veto]:
         modelled = row.exposed_modelled
         if run.environment.backend.fresh_clients or not modelled:
             continue
-        if modelled < EXPOSURE_MODELLED * row.n:
+        if modelled < NEW_FLOWS_NEEDED * row.n:
             seen = f"{row.variant}: by model only {modelled / row.n:.0%} of lookups opened a new flow"
             yield Veto("exposure lost", "void", seen, "lower --rate: clients that exist cannot be made fresh")
     counted: dict[Key, list[float]] = {}

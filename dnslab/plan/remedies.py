@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from dnslab.errors import UsageError
-from dnslab.plan.resolvconf import Libc
+from dnslab.plan.resolvconf import Libc, values_of
 from dnslab.plan.variants import NODE_LOCAL_ADDRESS, Variant, not_applicable
 from dnslab.text import visible
 
@@ -179,9 +179,8 @@ def pod_dns_before(patched: Mapping[str, Any], workload: Workload) -> dict[str, 
 
 
 def _options(variant: Variant) -> dict[str, str | None]:
-    valued = (("ndots", variant.ndots), ("timeout", variant.timeout_s), ("attempts", variant.attempts))
-    changed = {name: str(value) for name, value in valued if value is not None}
-    return {**dict.fromkeys(variant.options), **changed}
+    values = {name: str(value) for name, value in values_of(variant).items()}
+    return {**dict.fromkeys(variant.options), **values}
 
 
 def _dns_config(variant: Variant, workload: Workload, dns: ClusterDns) -> Form:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,27 +15,28 @@ from dnslab.errors import InvalidName, UsageError
 
 Libc = Literal["glibc", "musl"]
 
-#: options without a value that glibc knows (glibc resolv/res_init.c, res_setoptions)
-FLAG_OPTIONS = frozenset(
-    [
-        "debug",
-        "rotate",
-        "edns0",
-        "single-request",
-        "single-request-reopen",
-        "no_tld_query",
-        "no-tld-query",
-        "no-reload",
-        "use-vc",
-        "trust-ad",
-        "no-aaaa",
-        "strict-error",
-        "inet6",
-        "ip6-bytestring",
-        "ip6-dotint",
-        "no-ip6-dotint",
-    ]
-)
+#: options without a value that glibc knows (glibc resolv/res_init.c, res_setoptions), each with its bit in
+#: ``_res.options`` (resolv/resolv.h, RES_*); None for those that a running process is not given
+FLAGS: Mapping[str, int | None] = {
+    "use-vc": 0x00000008,
+    "rotate": 0x00004000,
+    "edns0": 0x00100000,
+    "single-request": 0x00200000,
+    "single-request-reopen": 0x00400000,
+    "no-reload": 0x02000000,
+    "trust-ad": 0x04000000,
+    "no-aaaa": 0x08000000,
+    "debug": None,
+    "no_tld_query": None,
+    "no-tld-query": None,
+    "strict-error": None,
+    "inet6": None,
+    "ip6-bytestring": None,
+    "ip6-dotint": None,
+    "no-ip6-dotint": None,
+}
+#: options with a value, by the field of ``ResolverOptions`` and of ``Variant``
+VALUED = {"ndots": "ndots", "timeout": "timeout_s", "attempts": "attempts"}
 
 #: glibc resolv.h: RES_TIMEOUT, RES_DFLRETRY, MAXNS, RES_MAXNDOTS, RES_MAXRETRANS, RES_MAXRETRY
 GLIBC_LIMITS = {"timeout": 30, "attempts": 5, "ndots": 15}
@@ -98,13 +100,18 @@ def parse(text: str) -> ResolverOptions:
 def apply_option(options: ResolverOptions, option: str) -> ResolverOptions:
     """``options`` with one resolv.conf option (``ndots:5``, ``use-vc``) added; an unknown one changes nothing."""
     name, colon, value = option.partition(":")
-    if colon and name in GLIBC_LIMITS:
+    if colon and name in VALUED:
         if not re.fullmatch(r"[0-9]+", value):
             return options
-        field = {"timeout": "timeout_s"}.get(name, name)
         # Both libcs cap each value far below nine digits, and Python refuses to read a number of thousands of them.
-        return replace(options, **{field: int(value) if len(value) < 10 else 10**9})  # type: ignore[arg-type]
-    return options.with_flags(option) if option in FLAG_OPTIONS else options
+        return replace(options, **{VALUED[name]: int(value) if len(value) < 10 else 10**9})  # type: ignore[arg-type]
+    return options.with_flags(option) if option in FLAGS else options
+
+
+def values_of(options: object) -> dict[str, int]:
+    """The options with a value that ``ResolverOptions`` or a ``Variant`` sets, by their name in resolv.conf."""
+    values = {name: getattr(options, field) for name, field in VALUED.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def render(options: ResolverOptions) -> str:
@@ -112,15 +119,7 @@ def render(options: ResolverOptions) -> str:
     lines = [f"nameserver {address}" for address in options.nameservers]
     if options.search:
         lines.append("search " + " ".join(options.search))
-    valued = [
-        f"{name}:{value}"
-        for name, value in (
-            ("ndots", options.ndots),
-            ("timeout", options.timeout_s),
-            ("attempts", options.attempts),
-        )
-        if value is not None
-    ]
+    valued = [f"{name}:{value}" for name, value in values_of(options).items()]
     if valued or options.flags:
         lines.append("options " + " ".join([*valued, *options.flags]))
     return "\n".join(lines) + "\n"

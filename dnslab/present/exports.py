@@ -16,7 +16,7 @@ import pandas as pd
 
 from dnslab.analyse.dataset import Run
 from dnslab.errors import UsageError
-from dnslab.files import open_regular
+from dnslab.files import open_regular, whole
 from dnslab.text import as_csv_cell
 
 Form = Literal["csv", "parquet"]
@@ -57,14 +57,8 @@ def export(run: Run, path: Path, form: Form = "csv") -> int:
 def keep_parquet(run: Run, folder: Path | None = None) -> Path:
     """Write ``lookups.parquet`` into ``folder``, by default the run's own, in place of an earlier one."""
     path = (folder or run.path) / PARQUET
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            _write_parquet(run, file)
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with whole(path, replace=True) as temporary, temporary.open("wb") as file:
+        _write_parquet(run, file)
     return path
 
 

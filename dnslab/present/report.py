@@ -20,7 +20,7 @@ import yaml
 
 from dnslab.analyse.dataset import Run
 from dnslab.errors import NotAble, RunInvalid
-from dnslab.files import PACKAGE
+from dnslab.files import PACKAGE, whole
 from dnslab.store.folder import RunFolder
 from dnslab.text import as_html, as_html_lines, as_output
 
@@ -85,9 +85,8 @@ def render(run: Path | str, out: Path | None = None) -> Path:
     executed = target.with_suffix(".ipynb")
     problem = _execute(find_notebook(), executed, {"run": str(folder)})
     page = _export(executed, folder.name, problem)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(target)
+    with whole(target, replace=True) as temporary:
+        temporary.write_text(page, encoding="utf-8")
     if problem.startswith(KILLED):
         raise NotAble(f"{problem}: free some memory; {target} shows how far it came")
     if problem:

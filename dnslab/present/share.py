@@ -7,10 +7,8 @@ handed out.
 from __future__ import annotations
 
 import base64
-import contextlib
 import html
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -80,15 +78,11 @@ def page(run_folder: Path | str, out: Path | None = None) -> Path:
         text = render(copy, place / "report.html").read_text(encoding="utf-8").replace(f"{place}/", "")
         pictures = [base64.b64decode(one) for one in _PICTURE.findall(text)]
         _sweep(stand_ins, target, html.unescape(_PICTURE.sub("", text)), *pictures)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
+        with files.whole(target, replace=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise NotAble(f"{target} cannot be written ({error.strerror}): name another place with --out") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return target
 
 
@@ -122,7 +116,7 @@ def _redact(folder: RunFolder, to: Path) -> tuple[Path, StandIns]:
     redactor.texts = True
     _go_through(folder, redactor)
     redactor.stand_ins.give_out()
-    temporary = copy.with_name(f".{copy.name}.{os.getpid()}")
+    temporary = files.temporary_beside(copy)
     try:
         for path, data in _rewritten(folder, redactor):
             (temporary / path).parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dnslab.errors import NotAble, RunExists, RunInvalid, RunNotFound
-from dnslab.files import MIB, open_regular
+from dnslab.files import MIB, open_regular, whole
 from dnslab.store.folder import SCRATCH_PREFIX, RunFolder, largest
 
 SUFFIX = ".dnslab.zip"
@@ -50,11 +50,10 @@ def pack(folder: RunFolder, out: Path, name: str | None = None) -> Path:
     """
     if out.exists():
         raise RunExists(f"{out} is there already: name another place with --out")
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
     # A folder may be called what no archive can be opened with.
     root = re.sub(r"[/\\:\0-\x1f]|^\.+", "_", name or folder.path.resolve().name)
     try:
-        with zipfile.ZipFile(temporary, "x", zipfile.ZIP_DEFLATED) as archive:
+        with whole(out) as temporary, zipfile.ZipFile(temporary, "x", zipfile.ZIP_DEFLATED) as archive:
             for path in folder.files():
                 member = zipfile.ZipInfo(f"{root}/{path.as_posix()}", _NO_TIME)
                 member.compress_type, member.external_attr = zipfile.ZIP_DEFLATED, (stat.S_IFREG | 0o644) << 16
@@ -62,13 +61,10 @@ def pack(folder: RunFolder, out: Path, name: str | None = None) -> Path:
                     member.file_size = os.fstat(source.fileno()).st_size
                     with archive.open(member, "w") as target:
                         shutil.copyfileobj(source, target, 1 << 20)
-        os.link(temporary, out)  # unlike rename, refuses to replace
     except FileExistsError as error:
         raise RunExists(f"{out} is there already: name another place with --out") from error
     except OSError as error:
         raise NotAble(f"{out} cannot be written ({error.strerror}): name another place with --out") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return out
 
 

@@ -22,7 +22,6 @@ import errno
 import json
 import os
 import re
-import secrets
 import shlex
 import sys
 import time
@@ -73,25 +72,16 @@ def _escaped(character: str) -> str:
     return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))
 
 
-def _temporary(path: Path) -> Path:
-    """A name beside ``path`` that nobody has, and that is not longer than any name may be."""
-    return path.with_name(f".{secrets.token_hex(8)}")
-
-
 def write_once(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` whole or not at all; RunExists when it is there, StorageFull on a full disk."""
-    temporary = _temporary(path)
     with _failures_are_named(path.parent):
         try:
-            with temporary.open("x", encoding="utf-8") as file:
+            with files.whole(path) as temporary, temporary.open("x", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            os.link(temporary, path)  # unlike rename, refuses to replace
         except FileExistsError as error:
             raise RunExists(f"{path} is there already: nothing is overwritten") from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def _json(data: Mapping[str, Any]) -> str:
@@ -221,7 +211,7 @@ class RunFolder:
         written = plan.to_yaml()
         if len(written.encode()) > files.PLAN_BYTES:
             raise InvalidPlan(f"the plan is larger than {files.PLAN_BYTES // files.MIB} MiB: ask for fewer names")
-        temporary = _temporary(path)
+        temporary = files.temporary_beside(path)
         with _failures_are_named(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists():

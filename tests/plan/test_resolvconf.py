@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from dnslab.errors import InvalidName
 from dnslab.plan.resolvconf import (
-    FLAG_OPTIONS,
+    FLAGS,
     ResolverOptions,
     attempt_timeout_s,
     check_name,
@@ -64,7 +64,7 @@ _options = st.builds(
     ndots=st.none() | st.integers(0, 15),
     timeout_s=st.none() | st.integers(1, 30),
     attempts=st.none() | st.integers(1, 5),
-    flags=st.lists(st.sampled_from(sorted(FLAG_OPTIONS)), unique=True).map(tuple),
+    flags=st.lists(st.sampled_from(sorted(FLAGS)), unique=True).map(tuple),
 )
 
 

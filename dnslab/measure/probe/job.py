@@ -8,7 +8,6 @@ from __future__ import annotations
 import ipaddress
 import struct
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import dns.exception
@@ -16,6 +15,7 @@ import dns.message
 import dns.name
 
 from dnslab.errors import InvalidName, UsageError
+from dnslab.plan.resolvconf import FLAGS
 from dnslab.store.stream import FORMAT_VERSION
 
 JOB = struct.Struct("<4sHHIIHHIIIQQQQQQQQIIQIIHHHHHHHH16s")
@@ -31,17 +31,8 @@ TRANSPORTS = ("udp", "tcp")
 
 PATCH_OPTIONS, PATCH_NDOTS, PATCH_TIMEOUT, PATCH_ATTEMPTS, PATCH_NAMESERVER = 1, 2, 4, 8, 16
 
-#: bits of glibc's ``_res.options`` (resolv/resolv.h, RES_*)
-RES_OPTIONS: Mapping[str, int] = {
-    "use-vc": 0x00000008,
-    "rotate": 0x00004000,
-    "edns0": 0x00100000,
-    "single-request": 0x00200000,
-    "single-request-reopen": 0x00400000,
-    "no-reload": 0x02000000,
-    "trust-ad": 0x04000000,
-    "no-aaaa": 0x08000000,
-}
+#: bits of glibc's ``_res.options``
+RES_OPTIONS = {name: bit for name, bit in FLAGS.items() if bit is not None}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from dnslab.measure.kubernetes.api.names import labels
 from dnslab.measure.probe import BIN
-from dnslab.plan.resolvconf import ResolverOptions
+from dnslab.plan.resolvconf import ResolverOptions, values_of
 
 MOUNT = "/dnslab"
 CONTAINER = "probe"
@@ -99,9 +99,7 @@ def dns_config(options: ResolverOptions, replaced: bool) -> dict[str, Any]:
     ``replaced`` (the node-local cache) ``options`` say everything.
     """
     entries: list[dict[str, str]] = [{"name": flag} for flag in options.flags]
-    for name, value in (("ndots", options.ndots), ("timeout", options.timeout_s), ("attempts", options.attempts)):
-        if value is not None:
-            entries.append({"name": name, "value": str(value)})
+    entries += [{"name": name, "value": str(value)} for name, value in values_of(options).items()]
     config: dict[str, Any] = {"options": entries} if entries else {}
     if not replaced:
         return {"dnsPolicy": "ClusterFirst", **({"dnsConfig": config} if config else {})}
