@@ -20,7 +20,7 @@ from bench.read_ten_million import bench_reading
 from dnslab.measure.lab.backend import LabBackend, LabTarget
 from dnslab.measure.lab.namespaces import environment
 from dnslab.measure.probe.job import Job, wire_query
-from dnslab.measure.protocol import Arm
+from dnslab.measure.protocol import Client
 from dnslab.plan.model import FaultPlan, Load
 from dnslab.plan.variants import find
 from tests.measure.test_probe import talk_over
@@ -37,7 +37,7 @@ def client() -> Iterator[LabTarget]:
     lab = LabBackend(FaultPlan(name="none"))
     with (
         contextlib.closing(lab),
-        contextlib.closing(lab.open(Arm("x", "glibc", find("baseline"), Load(), ()))) as target,
+        contextlib.closing(lab.open(Client("x", "glibc", find("baseline"), Load(), ()))) as target,
     ):
         yield target
 

@@ -12,7 +12,7 @@ import yaml
 
 from dnslab.errors import InvalidPlan, UsageError
 from dnslab.measure.lab.backend import BASELINE, LabBackend
-from dnslab.measure.protocol import Arm
+from dnslab.measure.protocol import Client
 from dnslab.notebook import SAMPLE
 from dnslab.plan.model import FaultPlan, Load, Plan, load
 from dnslab.plan.resolvconf import is_address, render
@@ -167,7 +167,7 @@ def test_the_lab_writes_a_search_list_and_runs_none(tmp_path: Path) -> None:
     with contextlib.closing(LabBackend(FaultPlan(name="none"))) as lab:
         for text in attacks(tmp_path / "X"):
             variant = Variant("evil", "", search=(text,), nameservers=(text,))
-            with contextlib.closing(lab.open(Arm("x", "glibc", variant, Load(), ()))) as target:
+            with contextlib.closing(lab.open(Client("x", "glibc", variant, Load(), ()))) as target:
                 written = render(variant.applied_to(BASELINE))
                 assert target.facts().resolv_conf == written.replace("\r\n", "\n")
     assert not (tmp_path / "X").exists()

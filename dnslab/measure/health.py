@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from dnslab.errors import RunInvalid, UsageError
 from dnslab.measure.conversation import Conversation
 from dnslab.measure.probe.job import encode
-from dnslab.measure.protocol import Arm, Backend, Expected
+from dnslab.measure.protocol import Backend, Client, Expected
 from dnslab.measure.trial import describe, make_job
 from dnslab.plan import model as plans
 from dnslab.plan.model import Load, Plan, TargetInfo, Trial
@@ -115,7 +115,7 @@ def _ask(plan: Plan, trial: Trial, backend: Backend, expected: Mapping[str, Expe
     """The last heartbeat of one quiet trial, of which nothing is kept."""
     variant, load = plan.variant(trial.variant), plan.loads[0]
     last: list[records.Heartbeat] = []
-    with contextlib.closing(backend.open(Arm(f"0000-{name}", name, variant, load, plan.names))) as target:
+    with contextlib.closing(backend.open(Client(f"0000-{name}", name, variant, load, plan.names))) as target:
         facts = target.facts()
         job = make_job(plan, trial, facts, describe(plan, trial, name, facts, expected))
         with contextlib.closing(target.start(encode(job))) as channel:

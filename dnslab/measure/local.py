@@ -17,7 +17,8 @@ import dns.resolver
 from dnslab.errors import UsageError
 from dnslab.measure import counters
 from dnslab.measure.probe import find_probe
-from dnslab.measure.protocol import Arm, Channel, Expected, ProcessChannel, TargetFacts, glibc_version
+from dnslab.measure.process import ProcessChannel
+from dnslab.measure.protocol import Channel, Client, Expected, TargetFacts, glibc_version
 from dnslab.plan.model import TargetInfo
 from dnslab.plan.resolvconf import ResolverOptions, names_tried, parse, parse_endpoint, render
 
@@ -69,7 +70,7 @@ class LocalBackend:
         resolver.lifetime = ASK_TIMEOUT_S
         return {name: _expect(resolver, name, self._options) for name in names}
 
-    def open(self, arm: Arm) -> LocalTarget:
+    def open(self, client: Client) -> LocalTarget:
         """The same machine each time."""
         return LocalTarget(self._probe, self._options, self._server)
 

@@ -26,7 +26,7 @@ from dnslab.measure.backends import completed, known_targets, open_backend
 from dnslab.measure.conversation import Conversation
 from dnslab.measure.pacing import CLOCKS_AT_ONCE, Pace, RunClock, StartInstant
 from dnslab.measure.probe.job import encode
-from dnslab.measure.protocol import Arm, Backend, Expected, Target, TargetFacts
+from dnslab.measure.protocol import Backend, Client, Expected, Target, TargetFacts
 from dnslab.measure.trial import describe, make_job
 from dnslab.plan import limits, model as plans
 from dnslab.plan.model import Plan, Trial
@@ -197,7 +197,7 @@ def _cpu_model() -> str:
 
 
 @dataclass
-class _Client:
+class OpenClient:
     """One open target of the group at hand."""
 
     trial: Trial
@@ -259,7 +259,7 @@ class _Runner:
 
     def _run_groups(self, groups: Sequence[Sequence[Trial]]) -> None:
         n_arms = max((sum(len(trial.targets) for trial in group) for group in groups), default=0)
-        self._ahead: list[Future[_Client]] = []
+        self._ahead: list[Future[OpenClient]] = []
         # Room for a group that is measured and the next one that is opened meanwhile.
         with ThreadPoolExecutor(max_workers=max(1, 2 * n_arms), thread_name_prefix="arm") as self._pool:
             try:
@@ -294,9 +294,9 @@ class _Runner:
         loads = [self._plan.loads[trial.load] for trial in group]
         return max(load.warmup_s + load.duration_s for load in loads)
 
-    def _run_group(self, group: Sequence[Trial], opening: Sequence[Future[_Client]], then: Sequence[Trial]) -> None:
+    def _run_group(self, group: Sequence[Trial], opening: Sequence[Future[OpenClient]], then: Sequence[Trial]) -> None:
         """Measure ``group``, whose targets are ``opening``; ``then`` is what to open while it is measured."""
-        clients: list[_Client] = []
+        clients: list[OpenClient] = []
         try:
             clients = _collect(opening)
             self._measure(clients, then)
@@ -307,7 +307,7 @@ class _Runner:
         self._progress.n_done += len(group)
         self._progress.running = ()
 
-    def _close_all(self, clients: Sequence[_Client]) -> None:
+    def _close_all(self, clients: Sequence[OpenClient]) -> None:
         try:
             closing = [self._pool.submit(client.target.close) for client in clients]
         except RuntimeError:  # no more threads can be had
@@ -317,15 +317,15 @@ class _Runner:
         for future in closing:
             future.result()
 
-    def _open_all(self, group: Sequence[Trial]) -> list[Future[_Client]]:
+    def _open_all(self, group: Sequence[Trial]) -> list[Future[OpenClient]]:
         return [self._pool.submit(self._open, trial, name) for trial in group for name in trial.targets]
 
-    def _open(self, trial: Trial, name: str) -> _Client:
+    def _open(self, trial: Trial, name: str) -> OpenClient:
         variant = self._plan.variant(trial.variant)
         key = f"{trial.number:04d}-{name}"
-        target = self._backend.open(Arm(key, name, variant, self._plan.loads[trial.load], self._plan.names))
+        target = self._backend.open(Client(key, name, variant, self._plan.loads[trial.load], self._plan.names))
         try:
-            return _Client(
+            return OpenClient(
                 trial,
                 target,
                 target.facts(),
@@ -335,7 +335,7 @@ class _Runner:
             target.close()
             raise
 
-    def _measure(self, clients: Sequence[_Client], then: Sequence[Trial]) -> None:
+    def _measure(self, clients: Sequence[OpenClient], then: Sequence[Trial]) -> None:
         """All clients of a group: readied one by one, started at one instant, followed until the last has ended.
 
         The next group's targets are opened when the load has ended, while the last lookups are waited for: pods that
@@ -378,7 +378,9 @@ class _Runner:
         if worse and (self._stopping.is_set() or then):
             raise _Worse(worse)
 
-    def _submit_all(self, clients: Sequence[_Client], ready: StartInstant, start: StartInstant) -> list[Future[None]]:
+    def _submit_all(
+        self, clients: Sequence[OpenClient], ready: StartInstant, start: StartInstant
+    ) -> list[Future[None]]:
         """Where no more threads can be had, those that were started do not wait for the others."""
         try:
             return [self._pool.submit(self._measure_one, client, ready, start) for client in clients]
@@ -386,7 +388,7 @@ class _Runner:
             self._stop(clients, ready, start)
             raise
 
-    def _worse(self, clients: Sequence[_Client], over: bool = False) -> str:
+    def _worse(self, clients: Sequence[OpenClient], over: bool = False) -> str:
         beats: dict[str, list[records.Heartbeat]] = {}
         for client in clients:
             if client.progress.heartbeat:
@@ -394,7 +396,7 @@ class _Runner:
         elapsed_s = max((beat.elapsed_ns / 1e9 for one in beats.values() for beat in one), default=0.0)
         return self._watch.judge(elapsed_s, {name: health.tally(one) for name, one in beats.items()}, over)
 
-    def _stop(self, clients: Sequence[_Client], ready: StartInstant, start: StartInstant) -> None:
+    def _stop(self, clients: Sequence[OpenClient], ready: StartInstant, start: StartInstant) -> None:
         self._stopping.set()
         ready.abandon()
         start.abandon()
@@ -402,7 +404,7 @@ class _Runner:
             if client.conversation:
                 client.conversation.stop()
 
-    def _measure_one(self, client: _Client, ready: StartInstant, start: StartInstant) -> None:
+    def _measure_one(self, client: OpenClient, ready: StartInstant, start: StartInstant) -> None:
         """One trial on one target, from job to end.json. All but files that cannot be written ends this trial only."""
         end: dict[str, Any] = {"status": "failed", "error": None, "trailer": None}
         begun = False
@@ -427,7 +429,7 @@ class _Runner:
             elif end["error"]:
                 self._fail(client, end["error"])
 
-    def _finish(self, client: _Client, writer: ArmWriter, end: dict[str, Any]) -> None:
+    def _finish(self, client: OpenClient, writer: ArmWriter, end: dict[str, Any]) -> None:
         counters: Mapping[str, int] = {}
         try:
             counters = client.target.counters()
@@ -449,12 +451,12 @@ class _Runner:
         if end["status"] != "complete":
             self._fail(client, end["error"] or end["status"])
 
-    def _fail(self, client: _Client, why: str) -> None:
+    def _fail(self, client: OpenClient, why: str) -> None:
         self._failures.append(f"{client.trial.variant}, round {client.trial.round}: {why}")
 
     def _talk(
         self,
-        client: _Client,
+        client: OpenClient,
         described: Mapping[str, Any],
         ready: StartInstant,
         start: StartInstant,
@@ -490,7 +492,7 @@ def _groups(trials: Sequence[Trial]) -> list[list[Trial]]:
     return list(groups.values())
 
 
-def _collect(futures: Sequence[Future[_Client]]) -> list[_Client]:
+def _collect(futures: Sequence[Future[OpenClient]]) -> list[OpenClient]:
     """All clients, or the first error once those that did open are closed again."""
     clients = _opened(futures)
     failed = [error for future in futures if (error := future.exception())]
@@ -501,7 +503,7 @@ def _collect(futures: Sequence[Future[_Client]]) -> list[_Client]:
     return clients
 
 
-def _opened(futures: Sequence[Future[_Client]]) -> list[_Client]:
+def _opened(futures: Sequence[Future[OpenClient]]) -> list[OpenClient]:
     wait(futures)
     return [future.result() for future in futures if not future.exception()]
 

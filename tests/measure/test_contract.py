@@ -11,7 +11,7 @@ import pytest
 
 from dnslab.measure.lab.backend import LabBackend
 from dnslab.measure.local import LocalBackend
-from dnslab.measure.protocol import Arm, Backend
+from dnslab.measure.protocol import Backend, Client
 from dnslab.measure.trial import describe, make_job
 from dnslab.plan.model import ClusterPlan, FaultPlan, Load, Plan, TargetInfo, Trial
 from dnslab.plan.resolvconf import parse
@@ -49,7 +49,7 @@ def first(backend: Backend) -> TargetInfo:
 
 
 def opened(backend: Backend, variant: str = "baseline") -> Any:
-    return backend.open(Arm("0001-x", first(backend).name, find(variant), Load(), (NAME,)))
+    return backend.open(Client("0001-x", first(backend).name, find(variant), Load(), (NAME,)))
 
 
 def test_it_describes_itself_as_plain_data(backend: Backend) -> None:

@@ -10,7 +10,7 @@ import pytest
 from dnslab.measure.conversation import Conversation
 from dnslab.measure.probe import find_probe
 from dnslab.measure.probe.job import encode
-from dnslab.measure.protocol import ProcessChannel
+from dnslab.measure.process import ProcessChannel
 from tests.measure.test_probe import JOB
 
 pytestmark = pytest.mark.lab

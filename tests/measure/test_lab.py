@@ -20,7 +20,7 @@ import pytest
 
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.lab.backend import BASELINE, LabBackend, known_targets
-from dnslab.measure.protocol import Arm, Target
+from dnslab.measure.protocol import Client, Target
 from dnslab.plan.model import FaultPlan, Load
 from dnslab.plan.resolvconf import parse
 from dnslab.plan.variants import BUILT_IN, find
@@ -41,7 +41,7 @@ def lab() -> Iterator[LabBackend]:
 
 @contextlib.contextmanager
 def client(backend: LabBackend, variant: str = "baseline", target: str = "glibc") -> Iterator[Any]:
-    with contextlib.closing(backend.open(Arm("x", target, find(variant), Load(), ()))) as opened:
+    with contextlib.closing(backend.open(Client("x", target, find(variant), Load(), ()))) as opened:
         yield opened
 
 
@@ -192,7 +192,7 @@ def test_many_open_at_once_quickly(lab: LabBackend) -> None:
 
     began = time.monotonic()
     with ThreadPoolExecutor(7) as pool:
-        opened = list(pool.map(lambda i: lab.open(Arm(str(i), "glibc", find("node-local"), Load(), ())), range(7)))
+        opened = list(pool.map(lambda i: lab.open(Client(str(i), "glibc", find("node-local"), Load(), ())), range(7)))
     assert len({target.client_address for target in opened}) == 7
     for target in opened:
         target.close()
@@ -227,13 +227,13 @@ def mounts_and_namespaces() -> tuple[str, list[str]]:
 
 OWNER = """
 import contextlib, sys, threading
-from dnslab.backends.base import Arm
-from dnslab.backends.lab import LabBackend
-from dnslab.plan import FaultPlan, Load
-from dnslab.variants import find
+from dnslab.measure.protocol import Client
+from dnslab.measure.lab.backend import LabBackend
+from dnslab.plan.model import FaultPlan, Load
+from dnslab.plan.variants import find
 print("begun", flush=True)
 with contextlib.closing(LabBackend(FaultPlan(name="none"))) as lab:
-    target = lab.open(Arm("x", "glibc", find("node-local"), Load(), ()))
+    target = lab.open(Client("x", "glibc", find("node-local"), Load(), ()))
     print("open", flush=True)
     threading.Event().wait(30)
 """
@@ -265,7 +265,7 @@ def test_nothing_survives_a_killed_owner(wait_for: str) -> None:
 def test_nothing_is_left_after_close() -> None:
     before, threads = mounts_and_namespaces(), threading.active_count()
     backend = LabBackend(FaultPlan(name="none"))
-    backend.open(Arm("x", "glibc", find("baseline"), Load(), ()))
+    backend.open(Client("x", "glibc", find("baseline"), Load(), ()))
     backend.close()
     backend.close()
     assert mounts_and_namespaces() == before
@@ -294,12 +294,12 @@ def test_it_works_without_root(tmp_path: Path) -> None:
     """As another user in a user namespace of its own."""
     code = (
         "import contextlib\n"
-        "from dnslab.measure.protocol import Arm\nfrom dnslab.measure.lab.backend import LabBackend\n"
+        "from dnslab.measure.protocol import Client\nfrom dnslab.measure.lab.backend import LabBackend\n"
         "from dnslab.plan.model import FaultPlan, Load\nfrom dnslab.plan.variants import find\n"
-        "from tests.test_lab import look_up\n"
+        "from tests.measure.test_lab import look_up\n"
         "with contextlib.closing(LabBackend(FaultPlan(name='none'))) as lab:\n"
         "    for variant in ('baseline', 'node-local', 'use-vc'):\n"
-        "        rows = look_up(lab.open(Arm('x', 'glibc', find(variant), Load(), ())), max_lookups=20)\n"
+        "        rows = look_up(lab.open(Client('x', 'glibc', find(variant), Load(), ())), max_lookups=20)\n"
         "        print(lab.describe()['rootless'], len(rows), set(rows['outcome'].tolist()))\n"
     )
     project = PROJECT

@@ -22,7 +22,8 @@ from dnslab.errors import ProbeFailed
 from dnslab.measure.conversation import Conversation
 from dnslab.measure.probe import find_probe
 from dnslab.measure.probe.job import Job, ResolverPatch, encode, wire_query
-from dnslab.measure.protocol import Channel, ProcessChannel
+from dnslab.measure.process import ProcessChannel
+from dnslab.measure.protocol import Channel
 from dnslab.store import stream as records
 from tests import PROBE
 from tests.nameserver import Nameserver, nameserver

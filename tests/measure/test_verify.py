@@ -24,7 +24,7 @@ from dnslab.measure import runner
 from dnslab.measure.lab.backend import LabBackend
 from dnslab.measure.lab.namespaces import environment
 from dnslab.measure.probe.job import Job, wire_query
-from dnslab.measure.protocol import Arm
+from dnslab.measure.protocol import Client
 from dnslab.plan.model import FaultPlan, Load, Plan, TargetPlan
 from dnslab.plan.variants import USUAL, find
 from dnslab.present.report import render
@@ -125,7 +125,7 @@ def three_trials(backend: LabBackend, variant: str, job: Any, fresh: bool) -> li
     with contextlib.ExitStack() as stack:
         for number in range(3):
             if fresh or kept is None:
-                opened = backend.open(Arm(str(number), "glibc", find(variant), Load(), ()))
+                opened = backend.open(Client(str(number), "glibc", find(variant), Load(), ()))
                 kept = stack.enter_context(contextlib.closing(opened))
             before = kept.counters()
             rows, trailer, _ = talk_over(kept.start, job)
@@ -184,7 +184,7 @@ def pairs_by_port_and_id(packets: list[Packet]) -> dict[tuple[int, int], tuple[i
 
 def wire_errors_us(backend: LabBackend, job: Job) -> tuple[list[float], int]:
     """One trial of pairs against a capture: latency told minus latency on the wire, and how many had no answer."""
-    with contextlib.closing(backend.open(Arm("a", "glibc", find("baseline"), Load(), ()))) as target:
+    with contextlib.closing(backend.open(Client("a", "glibc", find("baseline"), Load(), ()))) as target:
         with captured(target) as packets:
             rows, _, _ = talk_over(target.start, job)
         truth = target.ground_truth()
@@ -206,7 +206,7 @@ def wire_errors_us(backend: LabBackend, job: Job) -> tuple[list[float], int]:
 
 def bare_errors_us(backend: LabBackend, program: Path) -> list[float]:
     """The same of a bare C loop with one query after another."""
-    with contextlib.closing(backend.open(Arm("b", "glibc", find("baseline"), Load(), ()))) as target:
+    with contextlib.closing(backend.open(Client("b", "glibc", find("baseline"), Load(), ()))) as target:
         argv = target.command([str(program), "10.96.0.10", "53", "500", "2000"])
         with captured(target) as packets:
             said = subprocess.run(argv, capture_output=True, text=True, env=environment(), check=True).stdout
@@ -257,7 +257,7 @@ def test_libc_engine_against_a_capture() -> None:
         JOB, entries=names, workers=400, loop="fixed", rate_per_s=500.0, duration_s=10.001, seed=1
     )
     with contextlib.closing(LabBackend(FaultPlan.parse("race:p=0.05"))) as backend:
-        target = backend.open(Arm("a", "glibc", find("baseline"), Load(), ()))
+        target = backend.open(Client("a", "glibc", find("baseline"), Load(), ()))
         with captured(target) as packets:
             rows, _, _ = talk_over(target.start, job)
         truth = target.ground_truth()

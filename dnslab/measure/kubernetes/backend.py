@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from dnslab.errors import DnslabError, NotAble
-from dnslab.measure import counters
+from dnslab.measure import counters, protocol
 from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.api.exec import run
 from dnslab.measure.kubernetes.node_cache.detect import status
@@ -27,7 +27,7 @@ from dnslab.measure.kubernetes.pods.lifecycle import AGAIN_TIMEOUT_S, BESIDE_TIM
 from dnslab.measure.kubernetes.pods.manifest import CONTAINER
 from dnslab.measure.kubernetes.pods.own_pod import OwnPod
 from dnslab.measure.kubernetes.surroundings import dns_counters, surroundings
-from dnslab.measure.protocol import Arm, Expected, Target
+from dnslab.measure.protocol import Expected, Target
 from dnslab.plan.flows import UDP_STREAM_TIMEOUT_S, UDP_TIMEOUT_S
 from dnslab.plan.model import Plan, TargetInfo
 from dnslab.plan.resolvconf import ResolverOptions, parse
@@ -146,11 +146,11 @@ class KubernetesBackend:
         """
         return pod_facts.resolve(self._scouts[0].start, names, self._resolv_conf)
 
-    def open(self, arm: Arm) -> Target:
+    def open(self, client: protocol.Client) -> Target:
         """A new pod, with an address that no pod of this run had within two minutes."""
-        place = next(place for place in self._places if place.target == arm.target)
+        place = next(place for place in self._places if place.target == client.target)
         for attempt in range(FRESH_TRIES):
-            pod = self._start(place, arm.variant)
+            pod = self._start(place, client.variant)
             address = pod["status"].get("podIP", "")
             fresh = time.monotonic() - self._left_s.get(address, -ADDRESS_REST_S) >= ADDRESS_REST_S
             if fresh or attempt == FRESH_TRIES - 1:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dnslab.errors import DnslabError, UsageError
+from dnslab.measure import protocol
 from dnslab.measure.kubernetes.api.client import Client, connect
 from dnslab.measure.kubernetes.node_cache.detect import status
 from dnslab.measure.kubernetes.placement import lifetime_s
@@ -22,7 +23,7 @@ from dnslab.measure.kubernetes.pods.channel import PodChannel
 from dnslab.measure.kubernetes.pods.condition import Pod, image_id, restarts, why_ended
 from dnslab.measure.kubernetes.pods.upload import Upload
 from dnslab.measure.kubernetes.selection import find_containers, read_pod
-from dnslab.measure.protocol import Arm, Channel, Expected, Target, TargetFacts
+from dnslab.measure.protocol import Channel, Expected, Target, TargetFacts
 from dnslab.plan import flows
 from dnslab.plan.model import Plan, TargetInfo
 from dnslab.plan.variants import Means
@@ -239,13 +240,13 @@ class ExistingPods:
         """
         return pod_facts.resolve(self._first_container.start, names, self._first_container.original)
 
-    def open(self, arm: Arm) -> Target:
-        """The same pod each time, with ``arm``'s variant in its file where that is asked for."""
-        container = self._containers[arm.target]
+    def open(self, client: protocol.Client) -> Target:
+        """The same pod each time, with ``client``'s variant in its file where that is asked for."""
+        container = self._containers[client.target]
         container.ready()
         on_close = None
         if self._cluster.edit_resolv_conf:
-            resolv_conf.begin(container.upload.shell, container.original, arm.variant)
+            resolv_conf.begin(container.upload.shell, container.original, client.variant)
             on_close = container.put_back
         return ExistingPod(container, self._cluster.debug_image, on_close)
 

@@ -30,7 +30,8 @@ from dnslab.measure.lab import faults, servers
 from dnslab.measure.lab.faults import CLUSTER_IP
 from dnslab.measure.lab.namespaces import Namespaces, environment
 from dnslab.measure.probe import find_probe
-from dnslab.measure.protocol import Arm, Channel, Expected, ProcessChannel, TargetFacts, glibc_version
+from dnslab.measure.process import ProcessChannel
+from dnslab.measure.protocol import Channel, Client, Expected, TargetFacts, glibc_version
 from dnslab.plan.model import FaultPlan, Load, TargetInfo
 from dnslab.plan.resolvconf import ResolverOptions, names_tried, render
 from dnslab.plan.variants import NODE_LOCAL_ADDRESS, Variant
@@ -43,7 +44,7 @@ BASELINE = ResolverOptions(
 )
 #: links with so small an address on each side reach any client without a subnet of its own
 GATEWAY = "169.254.1.1"
-MAX_ARMS = 60_000
+MAX_CLIENTS = 60_000
 
 _CLIENT = """
 set -e
@@ -150,18 +151,18 @@ class LabBackend:
         """As ``expected`` of this module."""
         return expected(names)
 
-    def open(self, arm: Arm) -> LabTarget:
+    def open(self, client: Client) -> LabTarget:
         """A client behind a node of its own, both new."""
-        info = next((target for target in self._targets if target.name == arm.target), None)
+        info = next((target for target in self._targets if target.name == client.target), None)
         if info is None:
             known = ", ".join(target.name for target in self._targets)
-            hint = " (`apt-get install musl-tools`, then `python hatch_build.py`)" if arm.target == "musl" else ""
-            raise NotAble(f"the lab has no target {arm.target!r}{hint}; it has {known}")
+            hint = " (`apt-get install musl-tools`, then `python hatch_build.py`)" if client.target == "musl" else ""
+            raise NotAble(f"the lab has no target {client.target!r}{hint}; it has {known}")
         with self._lock:
             number = next(self._numbers)
-        if number > MAX_ARMS:
-            raise NotAble(f"the lab has addresses for {MAX_ARMS} clients, the plan needs more")
-        return LabTarget(self, number, info, arm.variant)
+        if number > MAX_CLIENTS:
+            raise NotAble(f"the lab has addresses for {MAX_CLIENTS} clients, the plan needs more")
+        return LabTarget(self, number, info, client.variant)
 
     def close(self) -> None:
         """End everything inside. May be called twice."""
@@ -340,7 +341,7 @@ def shell(fault: FaultPlan, variant: Variant, target: str, command: Sequence[str
         raise UsageError(f"the lab has no target {target!r}; it has {', '.join(known)}")
     backend = LabBackend(fault)
     try:
-        client = backend.open(Arm("shell", target, variant, Load(), ()))
+        client = backend.open(Client("shell", target, variant, Load(), ()))
         argv = list(command) or [os.environ.get("SHELL") or shutil.which("sh") or "/bin/sh"]
         return subprocess.call(client.command(argv), env=environment())
     finally:

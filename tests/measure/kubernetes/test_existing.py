@@ -29,7 +29,7 @@ from dnslab.measure.kubernetes.pods import resolv_conf as edit, upload
 from dnslab.measure.kubernetes.pods.pod_facts import RESOLV_CONF
 from dnslab.measure.kubernetes.pods.shell import Shell
 from dnslab.measure.probe import find_probe
-from dnslab.measure.protocol import Arm
+from dnslab.measure.protocol import Client
 from dnslab.plan.model import ClusterPlan, Load, Plan
 from dnslab.plan.resolvconf import ResolverOptions, parse
 from dnslab.plan.variants import BUILT_IN, Variant, find
@@ -215,7 +215,7 @@ def test_each_means_puts_the_same_options_in_force(namespace: str, tmp_path: Pat
         ):
             plan = a_plan(namespace, where, variants=(name,))
             with contextlib.closing(open_backend(plan)) as backend:
-                target = backend.open(Arm("1", backend.targets()[0].name, variant, load, (NAME,)))
+                target = backend.open(Client("1", backend.targets()[0].name, variant, load, (NAME,)))
                 facts = target.facts()
                 target.close()
             options = parse(facts.resolv_conf)
@@ -294,14 +294,14 @@ def test_a_restarted_container_gets_the_probe_again(namespace: str) -> None:
             run(connect(namespace=namespace), "web", "app", ["kill", "1"])
         path = "jsonpath={.status.containerStatuses[0].restartCount}"
         assert until(lambda: kubectl("-n", namespace, "get", "pod", "web", "-o", path) == "1", 30)
-        arm = Arm("1", "web", find("baseline"), plan.loads[0], (NAME,))
-        assert until(lambda: opens(backend, arm), 15)
+        client = Client("1", "web", find("baseline"), plan.loads[0], (NAME,))
+        assert until(lambda: opens(backend, client), 15)
     assert files(namespace, "web") == []
 
 
-def opens(backend: Any, arm: Arm) -> bool:
+def opens(backend: Any, client: Client) -> bool:
     try:
-        return bool(backend.open(arm).facts().kernel)
+        return bool(backend.open(client).facts().kernel)
     except DnslabError:  # until the kubelet has started it again
         return False
 
