@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,7 @@ from dnslab.errors import RunInvalid
 from dnslab.plan.model import MAX_ARMS, Plan, TargetInfo, trials
 from dnslab.store.bundle import open_bundle
 from dnslab.store.contents import Environment
-from dnslab.store.folder import ArmRecord, RunFolder, latest_run_path
+from dnslab.store.folder import ArmRecord, RunFolder, latest_run_path, results_folder
 from dnslab.text import as_html, as_output
 
 T = TypeVar("T")
@@ -226,7 +225,7 @@ def open_run(path: Path | str = "latest", results: Path | str | None = None) -> 
     path
         The folder, or a bundle of it, or ``"latest"``: the newest folder in ``results``.
     results
-        Default ``results`` in the current folder, or ``$DNSLAB_RESULTS``.
+        Default ``store.folder.results_folder()``.
 
     Raises
     ------
@@ -235,5 +234,5 @@ def open_run(path: Path | str = "latest", results: Path | str | None = None) -> 
         A bundle is damaged, or holds more than a run.
     """
     if str(path) == "latest":
-        return Run(RunFolder(latest_run_path(Path(results or os.environ.get("DNSLAB_RESULTS", "results")))))
+        return Run(RunFolder(latest_run_path(Path(results or results_folder()))))
     return Run(open_bundle(Path(path)) if Path(path).is_file() else RunFolder(Path(path)))

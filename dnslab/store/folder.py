@@ -415,6 +415,20 @@ def largest(name: str) -> int:
     return files.START_BYTES if base.endswith(".start.json") else files.END_BYTES
 
 
+def results_folder() -> Path:
+    """Where runs are kept: ``$DNSLAB_RESULTS``, else ``results`` in the current folder.
+
+    In a folder called ``notebooks`` it is the project's ``results``, beside that folder.
+    """
+    if named := os.environ.get("DNSLAB_RESULTS"):
+        return Path(named)
+    with contextlib.suppress(FileNotFoundError):  # the current folder has gone: making a run there says so
+        here = Path.cwd()
+        if here.name == "notebooks":
+            return here.parent / "results"
+    return Path("results")
+
+
 def new_run_path(results: Path, name: str) -> Path:
     """``results/<UTC time>-<name>``, not yet made."""
     return results / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
