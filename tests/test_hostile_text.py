@@ -31,7 +31,7 @@ from dnslab.explain.validity import find_vetoes
 from dnslab.imports.readers import load
 from dnslab.imports.summary import summarise_imported
 from dnslab.measure.display import _table, line
-from dnslab.measure.runner import ArmProgress, Progress
+from dnslab.measure.progress import ClientProgress, Progress
 from dnslab.plan.model import Trial
 from dnslab.present.exports import csv_text, export
 from dnslab.present.plots.base import drawable, new_figure, plain_numbers, to_png
@@ -198,7 +198,7 @@ def test_progress_is_no_markup() -> None:
     from rich.console import Console
 
     trial = Trial(number=1, round=1, group=1, variant=f"[red]x[/nonsense]{HOSTILE}", load=0, targets=("glibc",))
-    progress = Progress(n_trials=1, running=[ArmProgress(trial, f"[bold]{HOSTILE}")])
+    progress = Progress(n_trials=1, running=[ClientProgress(trial, f"[bold]{HOSTILE}")])
     console = Console(file=io.StringIO(), width=400, force_terminal=False)
     console.print(_table(progress))
     said = console.file.getvalue()  # type: ignore[attr-defined]

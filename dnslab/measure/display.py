@@ -13,7 +13,7 @@ from dnslab.text import as_html, echo, visible
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from dnslab.measure.runner import OnProgress, Progress
+    from dnslab.measure.progress import OnProgress, Progress
 
 #: seconds between two plain lines
 PLAIN_INTERVAL_S = 5.0

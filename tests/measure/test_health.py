@@ -14,7 +14,7 @@ from dnslab.analyse.dataset import open_run
 from dnslab.errors import RunInvalid
 from dnslab.measure import runner
 from dnslab.measure.health import Tally, Watch, control_trial
-from dnslab.measure.runner import Progress
+from dnslab.measure.progress import Progress
 from dnslab.plan.model import Limits, Load, Plan, TargetInfo
 from tests.nameserver import Nameserver, nameserver
 

@@ -15,7 +15,7 @@ from dnslab.errors import Interrupted, RunInvalid
 from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
 from dnslab.measure.display import line
-from dnslab.measure.runner import Progress
+from dnslab.measure.progress import Progress
 from dnslab.plan.model import Limits, Load, Plan
 from dnslab.store.folder import RunFolder
 from tests.nameserver import nameserver

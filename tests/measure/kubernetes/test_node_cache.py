@@ -23,6 +23,7 @@ from dnslab.analyse.timeline import pooled, run_slices, spells
 from dnslab.errors import UsageError
 from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
+from dnslab.measure.progress import Progress
 from dnslab.plan import model as plan
 from dnslab.present.plots.times import over_the_run
 
@@ -214,7 +215,7 @@ def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str
     )
     killed_ns: list[int] = []
 
-    def kill_in_round_three(progress: runner.Progress) -> None:
+    def kill_in_round_three(progress: Progress) -> None:
         if killed_ns or progress.n_done < 4 or not any(arm.heartbeat for arm in progress.running):
             return
         client.apps().delete_namespaced_daemon_set("node-local-dns", "kube-system")

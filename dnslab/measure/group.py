@@ -1,0 +1,408 @@
+"""Measures the trials of a run, group after group: which are missing, their start instant, failures, abort.
+
+A group is what is measured at the same time. Knows nothing of how a run folder or a backend comes to be, and decodes no
+record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dnslab.errors import DnslabError, Interrupted, NotAble, RunInvalid, StorageFailed, refusal
+from dnslab.measure import health
+from dnslab.measure.conversation import ClockOffset, Conversation
+from dnslab.measure.pacing import CLOCKS_AT_ONCE, Pace, RunClock, StartInstant
+from dnslab.measure.probe.job import encode
+from dnslab.measure.progress import ClientProgress, OnProgress, Progress
+from dnslab.measure.protocol import Backend, Client, Expected, Target, TargetFacts
+from dnslab.measure.trial import describe, make_job
+from dnslab.plan.model import Trial, trials
+from dnslab.store.folder import ArmWriter, RunFolder, resume_command
+from dnslab.store.stream import Heartbeat, Trailer
+
+#: a probe that is told to start this long after the start instant has missed too much of its load
+LATE_START_S = 2.0
+#: between two looks at the clients of a group
+LOOK_INTERVAL_S = 0.25
+
+
+class DnsGotWorse(Exception):
+    """DNS fails more than before the run; the text says by how much."""
+
+
+class RunInProgress:
+    """Measures what a run folder does not hold yet, and says what is missing when it cannot go on.
+
+    Parameters
+    ----------
+    folder
+        Claimed by this process.
+    expected
+        As ``backend.expected`` gave it.
+    health_before
+        What failed before any load; ``health.Watch`` judges against it.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        backend: Backend,
+        expected: Mapping[str, Expected],
+        health_before: health.Tally,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self.folder, self.plan, self.backend, self.expected = folder, folder.plan, backend, expected
+        control = health.control_trial(self.plan, backend.targets()).variant
+        self.watch = health.Watch(control, health_before, self.plan.limits.abort_margin)
+        self.clock = RunClock(folder.last_arms())
+        self.clock_exchanges = threading.Semaphore(CLOCKS_AT_ONCE)
+        self._on_progress = on_progress or (lambda progress: None)
+        self._pace = Pace()
+        self._failures: list[str] = []
+        self._trials = trials(self.plan, backend.targets())
+        self._groups = _groups(self._missing())
+        self._progress = Progress(self.n_trials, n_done=self.n_trials - sum(map(len, self._groups)))
+
+    @property
+    def n_trials(self) -> int:
+        """Trials of the whole plan."""
+        return len(self._trials)
+
+    def measure(self) -> None:
+        """Measure all missing trials.
+
+        Raises
+        ------
+        Interrupted
+            On Ctrl-C.
+        RunInvalid
+            DNS got worse, or trials failed.
+        NotAble
+            The machine refused memory, threads or the like.
+        """
+        try:
+            self._measure_groups()
+        except KeyboardInterrupt:
+            n_done = f"{self._progress.n_done} of {self.n_trials} trials"
+            raise Interrupted(f"interrupted after {n_done}, {self._how_to_go_on}") from None
+        except DnsGotWorse as worse:
+            raise RunInvalid(f"{worse}: aborted with {self._n_whole} whole, {self._how_to_go_on}") from None
+        except DnslabError as error:
+            kind = type(error) if isinstance(error, RunInvalid) else RunInvalid
+            raise kind(f"{error}: {self._n_whole} are whole, {self._how_to_go_on}") from error
+        except (OSError, MemoryError, RuntimeError) as error:
+            if not (refused := refusal(error)):
+                raise
+            raise NotAble(f"{refused}: {self._n_whole} are whole, {self._how_to_go_on}") from error
+        if self._failures:
+            raise RunInvalid(
+                f"{len(self._failures)} of {self.n_trials} trials are not whole ({self._failures[0]}): "
+                f"{resume_command(self.folder.path)} measures them again"
+            )
+
+    def report(self, running: Sequence[ClientProgress]) -> None:
+        """Tell ``on_progress`` how far the clients ``running`` have come."""
+        self._progress.running = running
+        self._progress.left_s = self._pace.left_s()
+        self._on_progress(self._progress)
+
+    def load_s(self, group: Sequence[Trial]) -> float:
+        """How long the longest load of a group takes, warm-up included."""
+        loads = [self.plan.loads[trial.load] for trial in group]
+        return max(load.warmup_s + load.duration_s for load in loads)
+
+    def _measure_groups(self) -> None:
+        groups, loads_s = self._groups, [self.load_s(group) for group in self._groups]
+        n_clients = max((sum(len(trial.targets) for trial in group) for group in groups), default=0)
+        # Room for a group that is measured and the next one, whose targets are opened meanwhile.
+        with ThreadPoolExecutor(max_workers=max(1, 2 * n_clients), thread_name_prefix="client") as pool:
+            following: GroupRun | None = None
+            for index, group in enumerate(groups):
+                self._pace.begin(loads_s[index], sum(loads_s[index + 1 :]))
+                current = following or GroupRun(self, group, pool)
+                following = GroupRun(self, groups[index + 1], pool) if index + 1 < len(groups) else None
+                self._measure_group(current, following)
+
+    def _measure_group(self, current: GroupRun, following: GroupRun | None) -> None:
+        try:
+            with contextlib.closing(current):
+                current.measure(following)
+        except BaseException:
+            if following:
+                following.close()
+            raise
+        self._failures += current.failures
+        self._progress.count_done(current.trials, current.progress)
+
+    def _missing(self) -> list[Trial]:
+        complete = {(client.number, client.target) for client in self.folder.last_arms() if client.status == "complete"}
+        # Side by side, a round is only worth something whole: its trials share the same minute.
+        incomplete = {t.group for t in self._trials if any((t.number, name) not in complete for name in t.targets)}
+        return [trial for trial in self._trials if trial.group in incomplete]
+
+    @property
+    def _how_to_go_on(self) -> str:
+        if not self.folder.path.exists():
+            return "and the run folder has gone"
+        return f"all kept: {resume_command(self.folder.path)} goes on"
+
+    @property
+    def _n_whole(self) -> str:
+        try:
+            n_missing = len(self._missing())
+        except (DnslabError, OSError):  # the folder has gone, or was changed
+            n_missing = self.n_trials
+        return f"{self.n_trials - n_missing} of {self.n_trials} trials"
+
+
+@dataclass
+class OpenClient:
+    """A client of a group, once its target is open."""
+
+    trial: Trial
+    target: Target
+    facts: TargetFacts
+    progress: ClientProgress
+    conversation: Conversation | None = None
+
+    @property
+    def key(self) -> str:
+        """Unique within a run."""
+        return _key(self.trial, self.progress.target)
+
+
+class GroupRun:
+    """One group: opens its clients, starts them at one instant, watches them, closes them.
+
+    Every client has a thread of ``pool``. ``failures`` says which clients have no complete end, and why.
+    """
+
+    def __init__(self, run: RunInProgress, group: Sequence[Trial], pool: ThreadPoolExecutor) -> None:
+        self.trials = group
+        self.load_s = run.load_s(group)
+        self.failures: list[str] = []
+        self._run, self._pool = run, pool
+        self._opening: list[Future[OpenClient]] = []
+        self._clients: list[OpenClient] = []
+        n_clients = sum(len(trial.targets) for trial in group)
+        self._ready, self._start = StartInstant(n_clients), StartInstant(n_clients)
+        self._stopping = threading.Event()
+        self._stopped_by = "the user"
+        self._interrupted = False
+        self._worse = ""
+
+    @property
+    def progress(self) -> list[ClientProgress]:
+        """How far each client has come."""
+        return [client.progress for client in self._clients]
+
+    def open(self) -> None:
+        """Begin to open all clients. May be called twice."""
+        if not self._opening:
+            for trial in self.trials:
+                for name in trial.targets:
+                    self._opening.append(self._pool.submit(self._open, trial, name))
+
+    def measure(self, following: GroupRun | None) -> None:
+        """Open all clients, ready them one by one, start them at one instant, and follow them to their end.
+
+        The clients of the ``following`` group are opened when the load has ended, while the last lookups are waited
+        for: pods that start beside a load make its answers late.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            On Ctrl-C, once all lookups in flight have ended; at once on a second one.
+        DnsGotWorse
+            And a trial was cut short for it, or there is a following group.
+        DnslabError
+            A client could not be opened, or its files could not be written.
+        """
+        self.open()
+        self._clients = _results(self._opening)
+        measuring = self._submit_all()
+        while not all(future.done() for future in measuring):
+            try:
+                self._look_after(following)
+                time.sleep(LOOK_INTERVAL_S)
+            except KeyboardInterrupt:
+                self._interrupt()
+        for future in measuring:
+            future.result()
+        if self._interrupted:
+            raise KeyboardInterrupt
+        worse = self._worse or self._judge(over=True)
+        if worse and (self._stopping.is_set() or following):
+            raise DnsGotWorse(worse)
+
+    def close(self) -> None:
+        """Close all clients that were opened. May be called twice."""
+        self._stopping.set()
+        targets = [client.target for client in _opened(self._opening)]
+        try:
+            closing = [self._pool.submit(target.close) for target in targets]
+        except RuntimeError:  # no more threads can be had
+            for target in targets:
+                target.close()
+            raise
+        for future in closing:
+            future.result()
+
+    def _open(self, trial: Trial, name: str) -> OpenClient:
+        plan = self._run.plan
+        client = Client(_key(trial, name), name, plan.variant(trial.variant), plan.loads[trial.load], plan.names)
+        target = self._run.backend.open(client)
+        try:
+            return OpenClient(trial, target, target.facts(), ClientProgress(trial, name))
+        except BaseException:
+            target.close()
+            raise
+
+    def _submit_all(self) -> list[Future[None]]:
+        """Where no more threads can be had, those that were started do not wait for the others."""
+        try:
+            return [self._pool.submit(self._measure_client, client) for client in self._clients]
+        except BaseException:
+            self._stop()
+            raise
+
+    def _look_after(self, following: GroupRun | None) -> None:
+        """What is due several times a second while clients are measured."""
+        opens_ahead = self._run.backend.opens_ahead and not self._stopping.is_set()
+        if following and opens_ahead and self._start.is_past(self.load_s):
+            following.open()
+        self._run.report(self.progress)
+        if not self._interrupted and not self._worse and (worse := self._judge()):
+            self._worse = worse
+            self._stopped_by = "dnslab, as DNS got worse"
+            self._stop()
+
+    def _interrupt(self) -> None:
+        """The first Ctrl-C stops new lookups; the second does not wait for lookups in flight."""
+        if self._interrupted:
+            for client in self._clients:
+                client.target.close()
+            raise KeyboardInterrupt
+        self._interrupted = True
+        self._stop()
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        self._ready.abandon()
+        self._start.abandon()
+        for client in self._clients:
+            if client.conversation:
+                client.conversation.stop()
+
+    def _judge(self, over: bool = False) -> str:
+        """Why to abort, ``""`` while there is no reason; ``over`` says that the group has ended."""
+        by_variant: dict[str, list[Heartbeat]] = {}
+        for client in self._clients:
+            if client.progress.heartbeat:
+                by_variant.setdefault(client.trial.variant, []).append(client.progress.heartbeat)
+        beats = [beat for variant_beats in by_variant.values() for beat in variant_beats]
+        elapsed_s = max((beat.elapsed_ns / 1e9 for beat in beats), default=0.0)
+        tallies = {variant: health.tally(variant_beats) for variant, variant_beats in by_variant.items()}
+        return self._run.watch.judge(elapsed_s, tallies, over)
+
+    def _measure_client(self, client: OpenClient) -> None:
+        """Measure one client, from its job to end.json. Unless files cannot be written, errors end this client only."""
+        end: dict[str, Any] = {"status": "failed", "error": None, "trailer": None}
+        begun = False
+        try:
+            described = describe(self._run.plan, client.trial, client.progress.target, client.facts, self._run.expected)
+            writer = self._run.folder.writer(client.trial.number, client.progress.target)
+            began_ns = self._run.clock.elapsed_ns()
+            writer.start({**described, "started_elapsed_ns": began_ns, "counters": dict(client.target.counters())})
+            begun = True
+            with contextlib.closing(writer.stream()) as stream:
+                trailer, clock = self._talk(client, described, stream.append)
+            end.update(status=trailer.status, trailer=asdict(trailer), clock=asdict(clock))
+        except StorageFailed:
+            raise
+        except DnslabError as error:
+            end["error"] = str(error)
+        finally:
+            self._ready.leave(client.key)
+            self._start.leave(client.key)
+            if begun and not isinstance(sys.exception(), StorageFailed):
+                self._finish(client, writer, end)
+            elif end["error"]:
+                self._fail(client, end["error"])
+
+    def _talk(
+        self, client: OpenClient, described: Mapping[str, Any], sink: Callable[[bytes], None]
+    ) -> tuple[Trailer, ClockOffset]:
+        """Start the probe, have it measure, and give its last word and its clock."""
+        channel = client.target.start(encode(make_job(self._run.plan, client.trial, client.facts, described)))
+        with contextlib.closing(channel):
+            conversation = Conversation(channel, sink)
+            conversation.ready()
+            # Not while others are still being started, nor all at once: either would be measured as distance.
+            self._ready.wait(client.key)
+            with self._run.clock_exchanges:
+                clock = conversation.measure_clock()
+            client.conversation = conversation
+            instant_ns = self._start.wait(client.key)
+            conversation.go(instant_ns + clock.offset_ns)
+            late_s = (time.monotonic_ns() - instant_ns) / 1e9
+            if late_s > LATE_START_S:
+                raise RunInvalid(f"the probe was started {late_s:.1f} s late: dnslab was stopped, or is too slow here")
+            if self._stopping.is_set():
+                conversation.stop()
+            return conversation.follow(client.progress.note), clock
+
+    def _finish(self, client: OpenClient, writer: ArmWriter, end: dict[str, Any]) -> None:
+        """Write what is known after the load."""
+        counters: Mapping[str, int] = {}
+        try:
+            counters = client.target.counters()
+            truth = client.target.ground_truth()
+            if truth is not None:
+                writer.ground_truth(truth)
+        except DnslabError as error:
+            end.update(status="failed", error=end["error"] or str(error))
+        if self._stopping.is_set() and end["status"] != "complete":
+            end["error"] = end["error"] or f"stopped by {self._stopped_by}"
+        end.update(
+            counters=dict(counters),
+            exposed_counted=counters.get("node.exposed"),
+            heartbeat_lateness_ms_max=client.progress.lateness_ns / 1e6,
+            finished_realtime_ns=time.time_ns(),
+            finished_elapsed_ns=self._run.clock.elapsed_ns(),
+        )
+        writer.end(end)
+        if end["status"] != "complete":
+            self._fail(client, end["error"] or end["status"])
+
+    def _fail(self, client: OpenClient, reason: str) -> None:
+        self.failures.append(f"{client.trial.variant}, round {client.trial.round}: {reason}")
+
+
+def _key(trial: Trial, target: str) -> str:
+    return f"{trial.number:04d}-{target}"
+
+
+def _groups(missing: Sequence[Trial]) -> list[list[Trial]]:
+    groups: dict[int, list[Trial]] = {}
+    for trial in missing:
+        groups.setdefault(trial.group, []).append(trial)
+    return list(groups.values())
+
+
+def _results(opening: Sequence[Future[OpenClient]]) -> list[OpenClient]:
+    """All clients; the first error where one could not be opened."""
+    wait(opening)
+    return [future.result() for future in opening]
+
+
+def _opened(opening: Sequence[Future[OpenClient]]) -> list[OpenClient]:
+    wait(opening)
+    return [future.result() for future in opening if not future.exception()]

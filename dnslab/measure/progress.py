@@ -1,0 +1,49 @@
+"""How far a run has come, as data. ``display`` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dnslab.plan.model import Trial
+from dnslab.store.stream import Heartbeat
+
+
+@dataclass
+class ClientProgress:
+    """How far one client has come: the running totals of its probe, warm-up included."""
+
+    trial: Trial
+    target: str
+    heartbeat: Heartbeat | None = None
+    lateness_ns: int = 0
+
+    def note(self, heartbeat: Heartbeat) -> None:
+        """Keep the newest heartbeat, and the greatest lateness of all."""
+        self.heartbeat = heartbeat
+        self.lateness_ns = max(self.lateness_ns, heartbeat.lateness_ns)
+
+
+@dataclass
+class Progress:
+    """How far a run has come. The lookups of ``running`` are not yet among those that are ``done``."""
+
+    n_trials: int
+    n_done: int = 0
+    running: Sequence[ClientProgress] = ()
+    n_lookups_done: int = 0
+    n_failed_done: int = 0
+    n_stalls_done: int = 0
+    left_s: float = 0.0
+
+    def count_done(self, trials: Sequence[Trial], clients: Sequence[ClientProgress]) -> None:
+        """Count ``trials``, which have ended, and the lookups of their ``clients``; nothing runs now."""
+        for heartbeat in filter(None, (client.heartbeat for client in clients)):
+            self.n_lookups_done += heartbeat.n_done
+            self.n_failed_done += heartbeat.n_failed
+            self.n_stalls_done += heartbeat.n_stalls
+        self.n_done += len(trials)
+        self.running = ()
+
+
+OnProgress = Callable[[Progress], None]
