@@ -1,17 +1,43 @@
-"""Where probes run. Chosen by name and imported late, so that each backend's needs stay its own."""
+"""The backends by name: how each is opened, what it can know without being opened, and in what it differs.
+
+What a backend needs is imported when it is used, so that no backend needs what another does. Whoever adds a backend
+adds an entry here and its name in ``plan.model``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dnslab.errors import UsageError
 from dnslab.plan.variants import DIRECT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dnslab.measure.protocol import Backend
-    from dnslab.plan.model import Plan, TargetInfo
+    from dnslab.plan.model import CustomVariant, Plan, TargetInfo
+
+
+@dataclass(frozen=True)
+class BackendKind:
+    """What dnslab knows of a backend before it is opened."""
+
+    open: Callable[[Plan], Backend]
+    #: the targets that ``open`` would offer, without making anything; a libc may not be known yet
+    known_targets: Callable[[Plan], Sequence[TargetInfo]]
+    #: raises UsageError for what the backend cannot do
+    check: Callable[[Plan], None] | None = None
+    #: the variant ``cluster-dns-direct``, where there is a cluster whose DNS can be asked directly
+    direct_variant: Callable[[Plan], CustomVariant] | None = None
+    #: why the backend injects no fault; empty where it does
+    why_no_fault: str = ""
+    takes_nameserver: bool = False
+    #: whether probes are children of this process, and so have its limit of open files
+    probes_are_children: bool = True
+    #: open files that the backend's own servers need
+    min_open_files: int = 0
+    #: what installs a target that a machine may lack
+    installed_by: Mapping[str, str] = field(default_factory=dict)
 
 
 def check(plan: Plan) -> None:
@@ -22,17 +48,13 @@ def check(plan: Plan) -> None:
     UsageError
         The backend that ``plan`` names cannot do what the plan asks of it.
     """
-    if plan.nameserver is not None and plan.backend != "local":
+    kind = BACKENDS[plan.backend]
+    if plan.nameserver is not None and not kind.takes_nameserver:
         raise UsageError("--nameserver is for --backend local: the lab and a cluster have nameservers of their own")
-    if plan.backend == "lab":
-        from dnslab.measure.lab import faults
-        from dnslab.measure.lab.backend import expected
-
-        faults.find(plan.fault)
-        expected(plan.names)
-    elif str(plan.fault) != "none":
-        why = "nothing is injected into a cluster" if plan.backend == "kubernetes" else "the local backend injects none"
-        raise UsageError(f"the fault {str(plan.fault)!r} needs the lab: {why}")
+    if kind.why_no_fault and str(plan.fault) != "none":
+        raise UsageError(f"the fault {str(plan.fault)!r} needs the lab: {kind.why_no_fault}")
+    if kind.check:
+        kind.check(plan)
 
 
 def open_backend(plan: Plan) -> Backend:
@@ -46,23 +68,7 @@ def open_backend(plan: Plan) -> Backend:
         This machine cannot do it; the message says what is missing.
     """
     check(plan)
-    if plan.backend == "lab":
-        from dnslab.measure.lab.backend import LabBackend
-
-        return LabBackend(plan.fault)
-    if plan.backend == "local":
-        from dnslab.measure.local import LocalBackend
-
-        return LocalBackend(plan.nameserver)
-    if plan.backend == "kubernetes":
-        if plan.cluster.existing:
-            from dnslab.measure.kubernetes.existing import ExistingPods
-
-            return ExistingPods(plan)
-        from dnslab.measure.kubernetes.backend import KubernetesBackend
-
-        return KubernetesBackend(plan)
-    raise UsageError(f"unknown backend {plan.backend!r}")
+    return BACKENDS[plan.backend].open(plan)
 
 
 def completed(plan: Plan) -> Plan:
@@ -75,23 +81,86 @@ def completed(plan: Plan) -> Plan:
     """
     if DIRECT not in plan.variants or DIRECT in plan.custom_variants:
         return plan
-    if plan.backend != "kubernetes":
+    direct_variant = BACKENDS[plan.backend].direct_variant
+    if direct_variant is None:
         raise UsageError(f"{DIRECT} is for --backend kubernetes")
-    from dnslab.measure.kubernetes.node_cache.detect import direct
-
-    return plan.model_copy(update={"custom_variants": {**plan.custom_variants, DIRECT: direct(plan.cluster)}})
+    return plan.model_copy(update={"custom_variants": {**plan.custom_variants, DIRECT: direct_variant(plan)}})
 
 
 def known_targets(plan: Plan) -> Sequence[TargetInfo]:
     """The targets ``open_backend`` would offer, without opening or making anything; a libc may not be known yet."""
-    if plan.backend == "lab":
-        from dnslab.measure.lab import backend as lab
+    return BACKENDS[plan.backend].known_targets(plan)
 
-        return lab.known_targets()
-    if plan.backend == "kubernetes":
-        from dnslab.measure.kubernetes import dry_run as planned
 
-        return planned.known_targets(plan)
+def _open_lab(plan: Plan) -> Backend:
+    from dnslab.measure.lab.backend import LabBackend
+
+    return LabBackend(plan.fault)
+
+
+def _lab_targets(plan: Plan) -> Sequence[TargetInfo]:
+    from dnslab.measure.lab import backend
+
+    return backend.known_targets()
+
+
+def _check_lab(plan: Plan) -> None:
+    from dnslab.measure.lab import backend, faults
+
+    faults.find(plan.fault)
+    backend.expected(plan.names)
+
+
+def _open_local(plan: Plan) -> Backend:
+    from dnslab.measure.local import LocalBackend
+
+    return LocalBackend(plan.nameserver)
+
+
+def _local_targets(plan: Plan) -> Sequence[TargetInfo]:
     from dnslab.measure import local
 
     return local.known_targets()
+
+
+def _open_kubernetes(plan: Plan) -> Backend:
+    if plan.cluster.existing:
+        from dnslab.measure.kubernetes.existing import ExistingPods
+
+        return ExistingPods(plan)
+    from dnslab.measure.kubernetes.backend import KubernetesBackend
+
+    return KubernetesBackend(plan)
+
+
+def _kubernetes_targets(plan: Plan) -> Sequence[TargetInfo]:
+    from dnslab.measure.kubernetes import dry_run
+
+    return dry_run.known_targets(plan)
+
+
+def _cluster_dns_direct(plan: Plan) -> CustomVariant:
+    from dnslab.measure.kubernetes.node_cache import detect
+
+    return detect.direct(plan.cluster)
+
+
+BACKENDS: Mapping[str, BackendKind] = {
+    "lab": BackendKind(
+        _open_lab,
+        _lab_targets,
+        _check_lab,
+        min_open_files=2_048,  # what unbound asks for at least, for 2,000 connections
+        installed_by={"musl": "`apt-get install musl-tools`, then `python hatch_build.py`"},
+    ),
+    "local": BackendKind(
+        _open_local, _local_targets, why_no_fault="the local backend injects none", takes_nameserver=True
+    ),
+    "kubernetes": BackendKind(
+        _open_kubernetes,
+        _kubernetes_targets,
+        direct_variant=_cluster_dns_direct,
+        why_no_fault="nothing is injected into a cluster",
+        probes_are_children=False,
+    ),
+}

@@ -1,6 +1,6 @@
-"""What is refused before anything is made: a plan that cannot be carried out, a place that cannot hold a run.
+"""Checks before anything is made: whether a plan can be carried out, and whether a path can hold a run.
 
-A run and a dry run ask the same questions here. Nothing is made or loaded, and no folder is left behind.
+A run and a dry run make the same checks here. Nothing is made or loaded, and no folder is left behind.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dnslab.errors import NotAble, RunExists, UsageError
+from dnslab.measure.backends import BACKENDS
 from dnslab.plan import limits, model as plans
 from dnslab.plan.model import Plan, TargetInfo
 
@@ -20,12 +21,10 @@ REPORT_NEEDS = (
     *("numpy", "pandas", "scipy", "matplotlib", "seaborn", "pyarrow"),
     *("papermill", "nbconvert", "nbformat", "nbclient", "ipykernel"),
 )
-#: files that dnslab, or a probe, has open beside those that the next two count: pipes, libraries, files of the run
+#: files that dnslab, or a probe, has open beside those of its clients: pipes, libraries, files of the run
 OWN_FILES = 40
 #: of each client that is measured at the same time: pipes, its raw file, what starts and ends it
 FILES_PER_CLIENT = 8
-#: what the lab's unbound asks for at least, for 2,000 connections
-LAB_FILES = 2_048
 #: more is of no use, and some systems allow a billion
 MOST_FILES = 65_536
 #: the longest path inside a run folder, for a target of a usual name
@@ -38,15 +37,15 @@ def check_targets(plan: Plan, targets: Sequence[TargetInfo]) -> None:
     Raises
     ------
     NotAble
-        The plan wants the lab's musl target, and this machine has no musl.
+        The plan wants a target that has to be installed first, as the lab's musl.
     UsageError
         The plan names an unknown target, none of its variants applies to any target, or its load is over a limit.
     """
     known = [target.name for target in targets]
     for target in plan.targets:
-        if target.name == "musl" and "musl" not in known and plan.backend == "lab":
-            raise NotAble("no target 'musl' here: `apt-get install musl-tools`, then `python hatch_build.py`")
         if target.name not in known:
+            if install := BACKENDS[plan.backend].installed_by.get(target.name):
+                raise NotAble(f"no target {target.name!r} here: {install}")
             raise UsageError(f"no target {target.name!r}: there are {', '.join(known)}")
     if not plans.trials(plan, targets):
         raise UsageError("nothing to measure: no variant of the plan applies to any of its targets")
@@ -69,10 +68,10 @@ def allow_open_files(plan: Plan, targets: Sequence[TargetInfo]) -> None:
     for trial in plans.trials(plan, targets):
         n_clients[trial.group] += len(trial.targets)
     needed = OWN_FILES + FILES_PER_CLIENT * max(n_clients.values(), default=0)
-    if plan.backend != "kubernetes":  # there a probe has the limit of its container
+    kind = BACKENDS[plan.backend]
+    if kind.probes_are_children:
         needed = max(needed, OWN_FILES + max(load.workers for load in plan.loads))
-    if plan.backend == "lab":
-        needed = max(needed, LAB_FILES)
+    needed = max(needed, kind.min_open_files)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         wanted = max(soft, needed, min(hard, MOST_FILES))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from dnslab.measure.backends import BACKENDS
 from dnslab.measure.lab.backend import LabBackend
 from dnslab.measure.local import LocalBackend
 from dnslab.measure.protocol import Backend, Client
@@ -126,3 +127,7 @@ def test_a_probe_that_has_gone_says_so(backend: Backend) -> None:
         with pytest.raises(ProbeFailed, match="not a job"):
             Conversation(channel, lambda data: None).ready()
         channel.close()
+
+
+def test_every_backend_of_a_plan_has_an_entry() -> None:
+    assert set(get_args(Plan.model_fields["backend"].annotation)) == set(BACKENDS)

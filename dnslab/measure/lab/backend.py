@@ -156,8 +156,7 @@ class LabBackend:
         info = next((target for target in self._targets if target.name == client.target), None)
         if info is None:
             known = ", ".join(target.name for target in self._targets)
-            hint = " (`apt-get install musl-tools`, then `python hatch_build.py`)" if client.target == "musl" else ""
-            raise NotAble(f"the lab has no target {client.target!r}{hint}; it has {known}")
+            raise NotAble(f"the lab has no target {client.target!r}; it has {known}")
         with self._lock:
             number = next(self._numbers)
         if number > MAX_CLIENTS:
