@@ -17,7 +17,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PROBE = Path(__file__).parent / "dnslab" / "measure" / "probe"
-SOURCES = ("probe.c", "libc.c", "wire.c")
+SOURCES = sorted(map(str, PROBE.glob("*.c")))
 FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-pthread", "-s")
 
 #: program name without its prefix -> zig target and further flags. glibc 2.17 (2012) is the oldest that zig links for.
@@ -36,8 +36,7 @@ def _compile(command: list[str], name: str, *flags: str) -> Path:
     output = PROBE / "bin" / f"probe-{name}"
     output.parent.mkdir(exist_ok=True)
     temporary = output.with_suffix(".new")
-    sources = [str(PROBE / source) for source in SOURCES]
-    subprocess.run([*command, *FLAGS, *flags, *sources, "-o", str(temporary), "-lm"], check=True)
+    subprocess.run([*command, *FLAGS, *flags, *SOURCES, "-o", str(temporary), "-lm"], check=True)
     temporary.chmod(0o755)
     temporary.replace(output)
     return output

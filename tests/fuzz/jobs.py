@@ -89,7 +89,7 @@ def sealed(data: bytes) -> bytes:
 def program(libc: str) -> Path:
     """The probe under sanitizers, built once for each state of its sources."""
     compiler, *flags = BUILDS[libc]
-    sources = [SOURCES / name for name in ("probe.c", "libc.c", "wire.c")]
+    sources = sorted(SOURCES.glob("*.c"))
     state = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(SOURCES.glob("*.[ch]")))).hexdigest()[:12]
     output = BUILT.absolute() / f"probe-{libc}-{state}"
     if not output.exists():

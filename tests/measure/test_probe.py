@@ -11,6 +11,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,29 @@ def talk_over(
 
 def build(tmp_path: Path, *flags: str, compiler: str = "cc") -> Path:
     output = tmp_path / "probe"
-    sources = [str(SOURCES / name) for name in ("probe.c", "libc.c", "wire.c")]
+    sources = sorted(map(str, SOURCES.glob("*.c")))
     base = [compiler, "-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror", "-pthread"]
     subprocess.run([*base, *flags, *sources, "-o", str(output), "-lm"], check=True)
     return output
+
+
+def test_no_file_uses_one_that_uses_it(tmp_path: Path) -> None:
+    """By the names that each object file defines and needs."""
+    defined: dict[str, str] = {}
+    needed: dict[str, set[str]] = {}
+    for source in sorted(SOURCES.glob("*.c")):
+        output = tmp_path / f"{source.stem}.o"
+        subprocess.run(["cc", "-std=c11", "-c", str(source), "-o", str(output)], check=True)
+        names = subprocess.run(["nm", "-P", str(output)], text=True, capture_output=True, check=True).stdout
+        for name, kind, *_ in map(str.split, names.splitlines()):
+            if kind == "U":
+                needed.setdefault(source.stem, set()).add(name)
+            elif kind.isupper():
+                defined[name] = source.stem
+    uses = {stem: {defined[name] for name in names if name in defined} for stem, names in needed.items()}
+    assert {"libc", "wire"} < uses["conversation"] | uses["main"]
+    order = list(TopologicalSorter(uses).static_order())
+    assert order[-2:] == ["conversation", "main"]
 
 
 @pytest.mark.parametrize("libc", ["glibc", "musl", "static"])

@@ -1,4 +1,7 @@
-/* What the parts of the probe share: the clock, the job, the rings that carry records to the writer, the totals. */
+/*
+ * What the parts of the probe share. main.c uses conversation.c, that the engines (libc.c, wire.c), and all of them
+ * util.c; wire.c also message.c. Nothing is used the other way.
+ */
 #ifndef DNSLAB_PROBE_H
 #define DNSLAB_PROBE_H
 
@@ -47,12 +50,22 @@ struct run {
 	atomic_uint end_status;
 };
 
+/* Exit statuses. */
+#define STATUS_DONE 0
+#define STATUS_GONE 1    /* the controller went away, or the hard deadline passed */
+#define STATUS_REFUSED 2 /* a job that cannot be done, or a wrong call */
+
+/* util.c */
 uint64_t clock_ns(void);    /* CLOCK_MONOTONIC */
 uint64_t realtime_ns(void); /* CLOCK_REALTIME */
 void sleep_until(uint64_t monotonic_ns);
 
 /* splitmix64, Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014. */
 uint64_t mix(uint64_t value);
+
+/* CRC-32 as in zip (IEEE 802.3); crc_init comes first. Give the checksum of what came before, 0 at the start. */
+void crc_init(void);
+uint32_t crc32_of(uint32_t crc, const void *data, size_t size);
 
 /* The open loop's next arrival: a pure function of seed and the one before, so the schedule is the same whichever
  * worker takes it, and taking it needs one compare-and-swap. Relative to the start instant. */
@@ -63,7 +76,17 @@ void ring_put(struct run *run, struct ring *ring, const struct record *record);
 struct ring *rings_alloc(uint32_t n); /* empty ones without room; NULL: out of memory */
 bool ring_alloc(struct ring *ring, uint32_t size);
 
-/* An engine: prepare allocates and says why it cannot (static text) or NULL; run returns when the last lookup ended. */
+/* message.c */
+#define QUERY_MAX 512u /* bytes of a query */
+bool is_query(const char *query, uint32_t size);
+uint16_t question_type(const char *query, uint32_t size); /* of a query that is one */
+/* Addresses in an answer, whose records begin at a place in it: low half A, high half AAAA. */
+uint32_t count_answers(const uint8_t *message, uint32_t size, uint32_t at);
+
+/* conversation.c: all of it, to the exit status. */
+int converse(void);
+
+/* libc.c and wire.c. An engine: prepare allocates and says why it cannot (static text) or NULL; run returns when the last lookup ended. */
 const char *libc_prepare(struct run *run);
 void libc_run(struct run *run);
 const char *libc_version_text(void);

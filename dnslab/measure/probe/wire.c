@@ -22,7 +22,6 @@
 
 #define BATCH 32u
 #define ANSWER_MAX 4096u
-#define QUERY_MAX 512u
 #define TCP_BUFFER 8192u
 #define FRESH_FLOWS_MAX 16384u
 #define EVENTS_MAX 64
@@ -67,25 +66,6 @@ static uint32_t per_arrival; /* queries an arrival sends: 1, or 2 for a pair */
 static struct sockaddr_storage server;
 static socklen_t server_size;
 
-/* Skips a name; 0 where it does not end within the message. */
-static uint32_t skip_name(const uint8_t *message, uint32_t size, uint32_t at)
-{
-	while (at < size) {
-		if ((message[at] & 0xc0) == 0xc0)
-			return at + 2 <= size ? at + 2 : 0;
-		if (!message[at])
-			return at + 1;
-		at += message[at] + 1u;
-	}
-	return 0;
-}
-
-static bool is_query(const uint8_t *query, uint32_t size)
-{
-	uint32_t end = size <= QUERY_MAX ? skip_name(query, size, 12) : 0;
-	return end && end + 4 <= size; /* type and class follow the name */
-}
-
 const char *wire_prepare(struct run *of)
 {
 	const struct job *job = &of->job;
@@ -100,7 +80,7 @@ const char *wire_prepare(struct run *of)
 	if (per_arrival == 2 && job->n_entries % 2)
 		return "a pair arrangement needs an even number of queries";
 	for (uint32_t i = 0; i < job->n_entries; i++)
-		if (!is_query((const uint8_t *)of->entries[i], of->entry_sizes[i]))
+		if (!is_query(of->entries[i], of->entry_sizes[i]))
 			return "an entry of the job is no DNS query";
 	if (job->nameserver_family == 4) {
 		struct sockaddr_in *address = (struct sockaddr_in *)&server;
@@ -214,11 +194,9 @@ static bool open_flow(uint32_t number)
 	return true;
 }
 
-static uint16_t question_type(uint16_t entry)
+static uint16_t entry_type(uint16_t entry)
 {
-	const uint8_t *query = (const uint8_t *)run->entries[entry];
-	const uint8_t *type = query + skip_name(query, run->entry_sizes[entry], 12); /* it ends: see is_query */
-	return (uint16_t)(type[0] << 8 | type[1]);
+	return question_type(run->entries[entry], run->entry_sizes[entry]);
 }
 
 static uint32_t take_slot(uint32_t flow_number, uint16_t entry, uint64_t intended_ns)
@@ -238,7 +216,7 @@ static uint32_t take_slot(uint32_t flow_number, uint16_t entry, uint64_t intende
 				      .used = true};
 		/* The place in the low bits finds the slot again; the rest is random, so that no late answer fits. */
 		slot->id = (uint16_t)((mix(run->job.seed ^ ++n_ids) & ~(uint64_t)(slots_per_flow - 1)) | place);
-		slot->flags = (question_type(entry) == 28 ? FLAG_AAAA : 0u) | (over_tcp ? FLAG_TCP : 0u);
+		slot->flags = (entry_type(entry) == 28 ? FLAG_AAAA : 0u) | (over_tcp ? FLAG_TCP : 0u);
 		if (intended_ns < run->warmup_end_ns)
 			slot->flags |= FLAG_WARMUP;
 		if (newest != NONE)
@@ -305,24 +283,6 @@ static void fail_flow(uint32_t number)
 			finish(i, now, OUTCOME_SOCKET, 0, 0);
 	if (!fresh)
 		close_flow(&flows[number]);
-}
-
-static uint32_t count_answers(const uint8_t *message, uint32_t size, uint32_t at)
-{
-	uint32_t n_records = (uint32_t)message[6] << 8 | message[7], a = 0, aaaa = 0;
-	while (n_records--) {
-		at = skip_name(message, size, at);
-		if (!at || at + 10 > size)
-			break;
-		uint32_t type = (uint32_t)message[at] << 8 | message[at + 1];
-		uint32_t length = (uint32_t)message[at + 8] << 8 | message[at + 9];
-		at += 10 + length;
-		if (at > size)
-			break;
-		a += type == 1 && length == 4;
-		aaaa += type == 28 && length == 16;
-	}
-	return (a & 0xffffu) | aaaa << 16;
 }
 
 /* An answer counts when id, QR bit and question agree with a query in flight on its socket; all else is ignored. */
@@ -494,7 +454,7 @@ static void put_unsent(uint16_t entry, uint64_t intended_ns, int outcome, uint32
 	struct record record = {.intended_ns = intended_ns, .outcome = (int16_t)outcome, .name = entry, .flags = flags};
 	record.start_ns = record.end_ns = clock_ns() - run->origin_ns;
 	record.flags |= intended_ns < run->warmup_end_ns ? FLAG_WARMUP : 0u;
-	record.flags |= question_type(entry) == 28 ? FLAG_AAAA : 0u;
+	record.flags |= entry_type(entry) == 28 ? FLAG_AAAA : 0u;
 	ring_put(run, ring, &record);
 }
 

@@ -9,8 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,14 +17,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
-
-#define STATUS_DONE 0
-#define STATUS_GONE 1    /* the controller went away, or the hard deadline passed */
-#define STATUS_REFUSED 2 /* a job that cannot be done, or a wrong call */
 
 #define DRAIN_INTERVAL_NS 50000000u
 #define BLOCK_BYTES (64u * 1024u)
@@ -52,96 +44,6 @@ static struct {
 
 static atomic_bool acknowledged;
 static atomic_uint_fast64_t go_ns;
-
-uint64_t clock_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-uint64_t realtime_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-void sleep_until(uint64_t monotonic_ns)
-{
-	struct timespec until = {.tv_sec = (time_t)(monotonic_ns / 1000000000u),
-				 .tv_nsec = (long)(monotonic_ns % 1000000000u)};
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
-		;
-}
-
-uint64_t mix(uint64_t value)
-{
-	value += 0x9e3779b97f4a7c15u;
-	value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9u;
-	value = (value ^ value >> 27) * 0x94d049bb133111ebu;
-	return value ^ value >> 31;
-}
-
-uint64_t next_arrival(const struct job *job, uint64_t last_ns)
-{
-	double mean_ns = 1e12 / (double)job->rate_per_1000s;
-	if (job->loop == LOOP_FIXED)
-		return last_ns + (uint64_t)mean_ns;
-	/* In (0, 1]: the logarithm is finite. */
-	double uniform = ((double)(mix(job->seed ^ mix(last_ns)) >> 11) + 1.0) * 0x1p-53;
-	return last_ns + 1 + (uint64_t)(-log(uniform) * mean_ns);
-}
-
-static uint32_t crc_table[256];
-
-static void crc_init(void)
-{
-	for (uint32_t i = 0; i < 256; i++) {
-		uint32_t crc = i;
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc & 1 ? crc >> 1 ^ 0xedb88320u : crc >> 1;
-		crc_table[i] = crc;
-	}
-}
-
-static uint32_t crc32_of(uint32_t crc, const void *data, size_t size)
-{
-	const uint8_t *bytes = data;
-	crc = ~crc;
-	for (size_t i = 0; i < size; i++)
-		crc = crc_table[(crc ^ bytes[i]) & 0xff] ^ crc >> 8;
-	return ~crc;
-}
-
-struct ring *rings_alloc(uint32_t n)
-{
-	/* calloc knows nothing of the alignment that struct ring asks for. */
-	struct ring *rings = aligned_alloc(_Alignof(struct ring), n * sizeof(*rings));
-	if (rings)
-		memset(rings, 0, n * sizeof(*rings));
-	return rings;
-}
-
-bool ring_alloc(struct ring *ring, uint32_t size)
-{
-	ring->records = calloc(size, sizeof(*ring->records));
-	ring->size = size;
-	return ring->records != NULL;
-}
-
-void ring_put(struct run *of, struct ring *ring, const struct record *record)
-{
-	uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-	if (head - atomic_load_explicit(&ring->tail, memory_order_acquire) >= ring->size) {
-		uint64_t from = clock_ns();
-		while (head - atomic_load_explicit(&ring->tail, memory_order_acquire) >= ring->size)
-			sleep_until(clock_ns() + 1000000u);
-		atomic_fetch_add(&of->blocked_ns, clock_ns() - from);
-	}
-	ring->records[head & (ring->size - 1)] = *record;
-	atomic_store_explicit(&ring->head, head + 1, memory_order_release);
-}
 
 static void write_all(const void *data, size_t size)
 {
@@ -464,7 +366,7 @@ static void start_thread(void *(*body)(void *))
 	pthread_detach(thread);
 }
 
-static int converse(void)
+int converse(void)
 {
 	signal(SIGPIPE, SIG_IGN); /* write_all sees EPIPE */
 	signal(SIGALRM, hard_deadline);
@@ -508,159 +410,4 @@ static int converse(void)
 	for (int i = 0; i < ACK_WAIT_S * 1000 && !atomic_load(&acknowledged); i++)
 		sleep_until(clock_ns() + 1000000u);
 	return STATUS_DONE;
-}
-
-static const char help[] =
-    "probe: looks names up as a job on its stdin says, and writes each lookup to its stdout.\n"
-    "\n"
-    "Not meant to be typed: dnslab starts it, sends the job and reads the stream (format.h has every byte).\n"
-    "\n"
-    "  probe              take a job from stdin\n"
-    "  probe --self-test  check this build on this machine, over loopback alone\n"
-    "  probe --show FILE  write each FILE as `FILE LENGTH`, a newline, and its bytes; LENGTH -1 where it cannot be "
-    "read\n"
-    "  probe --wait       do nothing until ended: what a pod without a shell is kept by\n"
-    "  probe --version    format version and C library\n"
-    "  probe --help       this text\n"
-    "\n"
-    "Exit status: 0 done, 1 the controller went away or the hard deadline passed, 2 a job refused or a wrong call.\n";
-
-/* A server that answers every query with one address of the type asked. Ends with the process. */
-static void *answer_queries(void *argument)
-{
-	int file = *(const int *)argument;
-	uint8_t message[512];
-	struct sockaddr_in from;
-	socklen_t size = sizeof(from);
-	ssize_t got;
-	while ((got = recvfrom(file, message, sizeof(message) - 32, 0, (struct sockaddr *)&from, &size)) > 16) {
-		size_t end = (size_t)got, type = message[end - 3], length = type == 28 ? 16 : 4;
-		const uint8_t record[12] = {0xc0, 12, 0, (uint8_t)type, 0, 1, 0, 0, 0, 0, 0, (uint8_t)length};
-		message[2] |= 0x80;
-		message[7] = 1;
-		memcpy(message + end, record, sizeof(record));
-		memset(message + end + sizeof(record), 1, length);
-		sendto(file, message, end + sizeof(record) + length, 0, (struct sockaddr *)&from, size);
-	}
-	return NULL;
-}
-
-static bool report_check(const char *what, bool holds)
-{
-	printf("%s  %s\n", holds ? "ok    " : "FAILED", what);
-	return holds;
-}
-
-/* Runs one engine for 50 lookups against the server at the port; false where one was not answered. */
-static bool engine_works(uint16_t engine, uint16_t port)
-{
-	static const char query[] = "\0\0\1\0\0\1\0\0\0\0\0\0\4self\4test\0\0\1\0\1";
-	static const char *entries[1];
-	static uint16_t sizes[1];
-	memset(&run, 0, sizeof(run));
-	entries[0] = engine == ENGINE_WIRE ? query : "self.test.";
-	sizes[0] = engine == ENGINE_WIRE ? sizeof(query) - 1 : sizeof("self.test.") - 1;
-	run.entries = entries;
-	run.entry_sizes = sizes;
-	run.job =
-	    (struct job){.engine = engine, .workers = 2, .n_entries = 1, .outstanding = 2, .duration_ns = 2000000000u};
-	run.job.deadline_ns = 1000000000u;
-	run.job.max_lookups = 50;
-	run.job.patch = engine == ENGINE_LIBC ? PATCH_OPTIONS | PATCH_NAMESERVER : 0;
-	run.job.nameserver_family = 4;
-	run.job.nameserver_port = port;
-	memcpy(run.job.nameserver, "\177\0\0\1", 4);
-	run.load_end_ns = run.job.duration_ns;
-	run.origin_ns = clock_ns();
-	if ((engine == ENGINE_WIRE ? wire_prepare : libc_prepare)(&run))
-		return false;
-	(engine == ENGINE_WIRE ? wire_run : libc_run)(&run);
-	uint32_t n = 0, n_good = 0;
-	for (uint32_t i = 0; i < run.n_rings; i++)
-		for (uint64_t at = 0; at < atomic_load(&run.rings[i].head); at++) {
-			const struct record *record = &run.rings[i].records[at];
-			n++;
-			n_good += record->outcome == 0 && record->answers && record->end_ns >= record->start_ns;
-		}
-	return n == 50 && n_good == 50;
-}
-
-static int self_test(void)
-{
-	static int file;
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t size = sizeof(address);
-	bool good = report_check("CRC-32 of \"123456789\" is cbf43926", crc32_of(0, "123456789", 9) == 0xcbf43926u);
-	good &= report_check("the clock goes forward", clock_ns() <= clock_ns());
-	file = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (file < 0 || bind(file, (struct sockaddr *)&address, size) ||
-	    getsockname(file, (struct sockaddr *)&address, &size))
-		return !report_check("a server on loopback", false);
-	pthread_t thread;
-	if (pthread_create(&thread, NULL, answer_queries, &file))
-		return !report_check("a thread", false);
-	pthread_detach(thread);
-	good &= report_check("engine wire: 50 queries answered", engine_works(ENGINE_WIRE, ntohs(address.sin_port)));
-	if (libc_kind == LIBC_GLIBC)
-		good &= report_check("engine libc: 50 lookups answered",
-				     engine_works(ENGINE_LIBC, ntohs(address.sin_port)));
-	return good ? STATUS_DONE : STATUS_GONE;
-}
-
-/* For images without a shell or cat. A file of /proc has no size to ask for: it is read first. */
-static int show(char **paths)
-{
-	static char text[1 << 20];
-	for (; *paths; paths++) {
-		ssize_t length = -1, got;
-		int file = open(*paths, O_RDONLY | O_CLOEXEC);
-		if (file >= 0) {
-			for (length = 0; (got = read(file, text + length, sizeof(text) - (size_t)length)) > 0;)
-				length += got;
-			close(file);
-			length = got < 0 ? -1 : length;
-		}
-		printf("%s %zd\n", *paths, length);
-		if (length > 0)
-			fwrite(text, 1, (size_t)length, stdout);
-	}
-	return fflush(stdout) ? STATUS_GONE : STATUS_DONE;
-}
-
-/* As process 1 of a container, a signal without a handler would be ignored. */
-static void end_now(int number)
-{
-	_exit(number == SIGTERM ? STATUS_DONE : STATUS_GONE);
-}
-
-static _Noreturn void wait_for_the_end(void)
-{
-	signal(SIGTERM, end_now);
-	signal(SIGINT, end_now);
-	for (;;)
-		pause();
-}
-
-int main(int argc, char **argv)
-{
-	crc_init();
-	if (argc == 1) {
-		if (!isatty(STDIN_FILENO))
-			return converse();
-		fputs("probe: a job is expected on stdin, a terminal is there; see probe --help\n", stderr);
-		return STATUS_REFUSED;
-	}
-	if (argc == 2 && !strcmp(argv[1], "--help"))
-		return fputs(help, stdout) < 0;
-	if (argc == 2 && !strcmp(argv[1], "--self-test"))
-		return self_test();
-	if (argc == 2 && !strcmp(argv[1], "--version"))
-		return printf("dnslab probe, format version %d, %s %s\n", FORMAT_VERSION,
-			      libc_kind == LIBC_GLIBC ? "glibc" : "musl", libc_version_text()) < 0;
-	if (argc >= 3 && !strcmp(argv[1], "--show"))
-		return show(argv + 2);
-	if (argc == 2 && !strcmp(argv[1], "--wait"))
-		wait_for_the_end();
-	fprintf(stderr, "probe: unknown argument %s; see probe --help\n", argv[1]);
-	return STATUS_REFUSED;
 }
