@@ -26,9 +26,9 @@ def plural(kind: str) -> str:
     return f"{lower[:-1]}ies" if lower.endswith("y") else f"{lower}s"
 
 
-def selected(found: Mapping[str, Any], selector: str) -> bool:
+def selected(item: Mapping[str, Any], selector: str) -> bool:
     """Whether an object has the labels ``a=b,c in (d, e)`` asks for; other forms of selectors are not known here."""
-    labels = found["metadata"].get("labels") or {}
+    labels = item["metadata"].get("labels") or {}
     for part in selector.replace(", ", " ").split(",") if selector else ():
         key, is_set, values = part.partition(" in ")
         wanted = values.strip("()").split() if is_set else [part.partition("=")[2]]
@@ -56,21 +56,21 @@ class Objects:
         words = words[2:] if words[:1] == ["api"] else words[3:]
         namespace = words[1] if words[:1] == ["namespaces"] and len(words) > 2 else None
         resource, *name = words[2:] if namespace else words
-        found = [
-            one
-            for one in self._objects
-            if plural(one["kind"]) == resource and namespace in (None, one["metadata"].get("namespace"))
+        items = [
+            item
+            for item in self._objects
+            if plural(item["kind"]) == resource and namespace in (None, item["metadata"].get("namespace"))
         ]
         if len(name) > 1:
             return status(503, "ServiceUnavailable", "this stand-in has no proxy")
         if name:
-            named = [one for one in found if one["metadata"]["name"] == name[0]]
-            return (200, named[0]) if named else status(404, "NotFound", f'{resource} "{name[0]}" not found')
+            matching = [item for item in items if item["metadata"]["name"] == name[0]]
+            return (200, matching[0]) if matching else status(404, "NotFound", f'{resource} "{name[0]}" not found')
         return 200, {
             "kind": "List",
             "apiVersion": "v1",
             "metadata": {},
-            "items": [one for one in found if selected(one, selector)],
+            "items": [item for item in items if selected(item, selector)],
         }
 
     def review(self, path: str) -> Answer:

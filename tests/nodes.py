@@ -48,9 +48,9 @@ def race(node: str, per_mille: int) -> Iterator[None]:
 
 def dropped(node: str) -> dict[str, int]:
     """Packets dropped so far by the emulated race, by the address of the pod that sent them."""
-    said = json.loads(in_node(node, "nft", "-j", "list", "set", "ip", "dnslab_race", "dropped"))
-    elements = next(one["set"] for one in said["nftables"] if "set" in one).get("elem", [])
-    return {one["elem"]["val"]: one["elem"]["counter"]["packets"] for one in elements}
+    answer = json.loads(in_node(node, "nft", "-j", "list", "set", "ip", "dnslab_race", "dropped"))
+    elements = next(item["set"] for item in answer["nftables"] if "set" in item).get("elem", [])
+    return {item["elem"]["val"]: item["elem"]["counter"]["packets"] for item in elements}
 
 
 @contextlib.contextmanager
@@ -70,12 +70,12 @@ def coredns_paused(every_s: float, for_s: float) -> Iterator[None]:
 
 def coredns_pids() -> list[int]:
     """Of the CoreDNS processes behind the cluster IP."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             if path.read_bytes().startswith(b"/bin/coredns\0-conf\0/etc/coredns/"):
-                found.append(int(path.parent.name))
-    return found
+                pids.append(int(path.parent.name))
+    return pids
 
 
 def rcvbuf_errors(pid: int) -> int:
@@ -96,8 +96,10 @@ def captured_on(node: str) -> Iterator[list[Packet]]:
 
 def pods_left(namespace: str) -> list[str]:
     """Objects of ours in a namespace."""
-    said = kubectl("-n", namespace, "get", "pods,configmaps", "-l", "app.kubernetes.io/managed-by=dnslab", "-o", "name")
-    return said.split()
+    names = kubectl(
+        "-n", namespace, "get", "pods,configmaps", "-l", "app.kubernetes.io/managed-by=dnslab", "-o", "name"
+    )
+    return names.split()
 
 
 def traces(namespace: str) -> Counter[str]:
@@ -105,13 +107,13 @@ def traces(namespace: str) -> Counter[str]:
     kinds = (
         "pods,configmaps,secrets,serviceaccounts,services,roles,rolebindings,deployments,replicasets,daemonsets,jobs"
     )
-    found = Counter(kubectl("-n", namespace, "get", kinds, "-o", "name").split())
+    counts = Counter(kubectl("-n", namespace, "get", kinds, "-o", "name").split())
     for pid in processes():
         with contextlib.suppress(OSError):
-            found[Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")] += 1
-    found.update(f"folder {path}" for path in STATE.glob("n*/kubelet/pods/*"))
-    found.update(f"network {path.name}" for path in Path("/run/netns").glob("cni-*"))
-    return found
+            counts[Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")] += 1
+    counts.update(f"folder {path}" for path in STATE.glob("n*/kubelet/pods/*"))
+    counts.update(f"network {path.name}" for path in Path("/run/netns").glob("cni-*"))
+    return counts
 
 
 def apply(namespace: str, manifest: str) -> subprocess.CompletedProcess[str]:

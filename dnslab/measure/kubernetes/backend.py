@@ -60,7 +60,7 @@ class KubernetesBackend:
         self._pods = Pods(self.client, self.run_id)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._left_s: dict[str, float] = {}
+        self._address_left_s: dict[str, float] = {}
         self._denied: list[str] = []
         self._dns_lock = threading.Lock()
         self._dns_asked_s = -DNS_COUNTERS_AGE_S
@@ -152,7 +152,7 @@ class KubernetesBackend:
         for attempt in range(FRESH_TRIES):
             pod = self._start(place, client.variant)
             address = pod["status"].get("podIP", "")
-            fresh = time.monotonic() - self._left_s.get(address, -ADDRESS_REST_S) >= ADDRESS_REST_S
+            fresh = time.monotonic() - self._address_left_s.get(address, -ADDRESS_REST_S) >= ADDRESS_REST_S
             if fresh or attempt == FRESH_TRIES - 1:
                 break
             self._pods.remove(pod["metadata"]["name"])
@@ -190,13 +190,13 @@ class KubernetesBackend:
         return numbers
 
     def _leave(self, address: str) -> None:
-        self._left_s[address] = time.monotonic()
+        self._address_left_s[address] = time.monotonic()
 
     def _create(self, place: Place, variant: Variant | None, host_network: bool = False) -> str:
         with self._lock:
             name = f"dnslab-{self.run_id}-{next(self._numbers)}"
-        kubelets = parse(self._resolv_conf) if variant else ResolverOptions()
-        spec = pod_spec(self._base, place, variant, kubelets, self._lifetime_s)
+        kubelet_options = parse(self._resolv_conf) if variant else ResolverOptions()
+        spec = pod_spec(self._base, place, variant, kubelet_options, self._lifetime_s)
         self._pods.create(name, replace(spec, host_network=host_network))
         return name
 

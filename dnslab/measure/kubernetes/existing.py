@@ -46,7 +46,7 @@ class PreparedContainer:
         self.pod_name: str = pod["metadata"]["name"]
         self._cluster = plan.cluster
         self._restarts = restarts(pod)
-        self._bringing = threading.Lock()
+        self._bring_lock = threading.Lock()
         self.measured_in, self.debug_image_id = container, ""
         if self._cluster.debug_image:
             image = self._cluster.debug_image
@@ -72,7 +72,7 @@ class PreparedContainer:
 
     def ready(self) -> None:
         """Bring the probe in again where the session that keeps it has ended, by a restart of either side."""
-        with self._bringing:
+        with self._bring_lock:
             if not self.upload.shell.alive:
                 self.upload.close()
                 self.upload = self._bring()

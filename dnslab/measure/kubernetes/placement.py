@@ -140,7 +140,7 @@ def base_spec(client: Client, cluster: ClusterPlan) -> PodSpec:
 
 
 def pod_spec(
-    base: PodSpec, place: Place, variant: Variant | None, kubelets: ResolverOptions, lifetime_s: int
+    base: PodSpec, place: Place, variant: Variant | None, kubelet_options: ResolverOptions, lifetime_s: int
 ) -> PodSpec:
     """A pod at ``place`` with ``variant``.
 
@@ -148,10 +148,10 @@ def pod_spec(
     ----------
     variant
         None leaves the resolver configuration to the cluster.
-    kubelets
+    kubelet_options
         What the kubelet writes into a pod's resolv.conf: the variant changes that.
     """
-    options, replaced = _dns_options(variant, kubelets)
+    options, replaced = _dns_options(variant, kubelet_options)
     return replace(
         base,
         image=place.image,
@@ -163,12 +163,12 @@ def pod_spec(
     )
 
 
-def _dns_options(variant: Variant | None, kubelets: ResolverOptions) -> tuple[ResolverOptions | None, bool]:
+def _dns_options(variant: Variant | None, kubelet_options: ResolverOptions) -> tuple[ResolverOptions | None, bool]:
     """What a pod's dnsConfig says: only what the variant changes, or all of it where it replaces the nameserver."""
     if variant is None:
         return None, False
     if variant.node_local or variant.nameservers or variant.search is not None:
-        return variant.applied_to(kubelets), True
+        return variant.applied_to(kubelet_options), True
     return variant.applied_to(ResolverOptions()), False
 
 

@@ -1,7 +1,7 @@
 """What dnslab may do in a cluster: the rights it needs, as data, as manifests, and asked of the API server.
 
-The one list of rights: what is not in RULES is not used. Never asks for ``nodes/proxy``: whoever has it runs commands
-in every pod through the kubelet. Knows nothing of what is done with a right beyond its purpose in a few words.
+RULES is the only list of rights: dnslab uses no other. It never asks for ``nodes/proxy``: whoever has that right runs
+commands in every pod through the kubelet. Knows nothing of what is done with a right beyond its purpose in a few words.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ Where = Literal["namespace", "kube-system", "cluster"]
 
 @dataclass(frozen=True)
 class Rule:
-    """One resource (``pods/exec``: with its subresource) and what is done with it; ``feature`` "" is always needed.
+    """One resource (``pods/exec``: with its subresource) and what is done with it.
 
-    ``where``: in the namespace of the pods, in kube-system, or in all of the cluster.
+    ``where``: in the namespace of the pods, in kube-system, or in all of the cluster. ``feature``: the optional part
+    that needs it; ``""`` is for every run.
     """
 
     purpose: str
@@ -52,11 +53,11 @@ class Rule:
         return not self.feature
 
     def namespace(self, target: str) -> str:
-        """Where it is asked for, ``""`` for everywhere, when pods are in ``target``."""
+        """The namespace it is asked for when pods are in ``target``; ``""`` for all of the cluster."""
         return {"namespace": target, "kube-system": SYSTEM, "cluster": ""}[self.where]
 
 
-#: parts that a default run does without, and what each is good for
+#: parts that a default run can do without, and what each is good for
 FEATURES = {
     "doctor": "`dnslab doctor` says the namespace's pod security level and quotas",
     "nodes": "`--nodes` other than 1, zones and kernels of nodes",
@@ -101,7 +102,7 @@ RULES = (
 
 @dataclass(frozen=True)
 class Finding:
-    """What the API server says of a rule: the verbs that are ``missing``; ``namespace`` "" is everywhere."""
+    """The verbs of a rule that the API server does not allow; ``namespace`` ``""`` is everywhere."""
 
     rule: Rule
     namespace: str
@@ -119,7 +120,7 @@ class Finding:
 
 
 def check(client: Client, optional: bool = False) -> list[Finding]:
-    """Ask the API server for each verb of each rule, in the order of RULES; the needed ones, or all.
+    """Ask the API server for each verb of each rule, in the order of RULES; of the needed rules, or of all.
 
     Raises
     ------
@@ -127,22 +128,23 @@ def check(client: Client, optional: bool = False) -> list[Finding]:
         It does not answer.
     """
     api = kubernetes.client.AuthorizationV1Api(client.api())
-    found = []
+    findings = []
     for rule in RULES:
         if rule.needed or optional:
             namespace = rule.namespace(client.namespace)
             missing = tuple(verb for verb in rule.verbs if not _may(api, rule, verb, namespace))
-            found.append(Finding(rule, namespace, missing))
-    return found
+            findings.append(Finding(rule, namespace, missing))
+    return findings
 
 
 def _may(api: kubernetes.client.AuthorizationV1Api, rule: Rule, verb: str, namespace: str) -> bool:
     resource, _, subresource = rule.resource.partition("/")
-    asked = {"group": rule.group, "resource": resource, "subresource": subresource, "verb": verb}
+    attributes = {"group": rule.group, "resource": resource, "subresource": subresource, "verb": verb}
+    if namespace:
+        attributes["namespace"] = namespace
     with answered("ask for rights"):
         answer = api.create_self_subject_access_review(
-            {"spec": {"resourceAttributes": {**asked, **({"namespace": namespace} if namespace else {})}}},
-            _request_timeout=TIMEOUT_S,
+            {"spec": {"resourceAttributes": attributes}}, _request_timeout=TIMEOUT_S
         )
     return bool(answer.status.allowed)
 
@@ -179,18 +181,22 @@ def pod_security(client: Client) -> str:
 def quotas(client: Client) -> str:
     """Quotas of the namespace with what is used of each, in words."""
     with answered("list quotas"):
-        found = client.core().list_namespaced_resource_quota(client.namespace, _request_timeout=TIMEOUT_S).items
-    said = []
-    for one in found:
-        used, hard = one.status.used or {}, one.spec.hard or {}
-        said.append(
-            f"{one.metadata.name}: " + ", ".join(f"{used.get(what, '?')} of {hard[what]} {what}" for what in hard)
-        )
-    return "; ".join(said) or "none"
+        items = client.core().list_namespaced_resource_quota(client.namespace, _request_timeout=TIMEOUT_S).items
+    words = []
+    for quota in items:
+        used, hard = quota.status.used or {}, quota.spec.hard or {}
+        counts = [f"{used.get(resource, '?')} of {hard[resource]} {resource}" for resource in hard]
+        words.append(f"{quota.metadata.name}: {', '.join(counts)}")
+    return "; ".join(words) or "none"
 
 
 def admitted(client: Client) -> str:
-    """Whether the namespace would let a pod of ours in, by a dry run that makes nothing; with the server's warnings.
+    """Ask by a dry run, which makes nothing, whether the namespace lets a pod of ours in.
+
+    Returns
+    -------
+    str
+        That it would, with the API server's warnings.
 
     Raises
     ------
@@ -203,16 +209,17 @@ def admitted(client: Client) -> str:
             client.namespace, pod, dry_run="All", _preload_content=False, _request_timeout=TIMEOUT_S
         )
         _ = answer.data  # read to its end, or the connection stays open
-    warned = answer.headers.getlist("Warning")
-    return f"would be let in{', with a warning: ' if warned else ''}{'; '.join(warned)} (a dry run: nothing was made)"
+    warnings = "; ".join(answer.headers.getlist("Warning"))
+    return f"would be let in{warnings and f', with a warning: {warnings}'} (a dry run: nothing was made)"
 
 
 def missing_yaml(client: Client, findings: Iterable[Finding]) -> str:
-    """The rules that ``findings`` lack, granted to whoever ``client`` is: ready to be applied by someone who may.
+    """Roles and bindings that grant the rules missing by ``findings`` to the user that ``client`` is.
 
-    The names tell rules and user, so that applying one such text never takes back what another gave.
+    Whoever may grant rights can apply the text as it stands. The names tell rules and user, so that applying one
+    such text never takes back what another gave.
     """
-    rules = [one.rule for one in findings if not one.ok]
+    rules = [finding.rule for finding in findings if not finding.ok]
     name = "-".join([NAME, *(rule.resource.replace("/", "-") for rule in rules)])
     user = _user(client)
     subject = {"kind": "User", "name": user, "apiGroup": GROUP}
@@ -246,7 +253,13 @@ def role_yaml(namespace: str) -> str:
 
 
 def cluster_role_yaml(namespace: str) -> str:
-    """What the optional parts need, each with a comment that says what it is good for, for the same ServiceAccount."""
+    """Rights of the optional parts for the same ServiceAccount, each part with a comment that says its use.
+
+    Raises
+    ------
+    UsageError
+        A namespace cannot have that name.
+    """
     subject = _account(_checked(namespace))
     parts = []
     for feature, good_for in FEATURES.items():
@@ -266,20 +279,20 @@ def _checked(namespace: str) -> str:
 
 
 def _grants(name: str, rules: Sequence[Rule], target: str, subject: dict[str, str], for_whom: str = "") -> str:
-    """A Role or ClusterRole, and its binding, for each place that ``rules`` are for.
+    """A Role or ClusterRole, and its binding, for each scope (namespace, kube-system, cluster) of ``rules``.
 
     ``for_whom`` ends a binding's name where the same role is bound for several.
     """
     documents = []
     for where in dict.fromkeys(rule.where for rule in rules):
-        chosen = [rule for rule in rules if rule.where == where]
-        place = chosen[0].namespace(target)
-        kind, named = ("Role", f", namespace: {json.dumps(place)}") if place else ("ClusterRole", "")
+        of_where = [rule for rule in rules if rule.where == where]
+        namespace = of_where[0].namespace(target)
+        kind, suffix = ("Role", f", namespace: {json.dumps(namespace)}") if namespace else ("ClusterRole", "")
         binding = json.dumps(f"{name}:{for_whom}") if for_whom else name
-        lines = "".join(f"# {rule.purpose}\n{_as_yaml(rule)}\n" for rule in chosen)
+        lines = "".join(f"# {rule.purpose}\n{_as_yaml(rule)}\n" for rule in of_where)
         documents += [
-            f"{_head(kind)}metadata: {{name: {name}{named}}}\nrules:\n{lines}",
-            f"{_head(f'{kind}Binding')}metadata: {{name: {binding}{named}}}\n"
+            f"{_head(kind)}metadata: {{name: {name}{suffix}}}\nrules:\n{lines}",
+            f"{_head(f'{kind}Binding')}metadata: {{name: {binding}{suffix}}}\n"
             f"roleRef: {{apiGroup: {GROUP}, kind: {kind}, name: {name}}}\nsubjects:\n- {json.dumps(subject)}\n",
         ]
     return "---\n".join(documents)

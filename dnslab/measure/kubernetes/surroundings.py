@@ -65,9 +65,8 @@ class Surroundings:
 def surroundings(client: Client) -> Surroundings:
     """All of it that may be read.
 
-    ``facts`` holds ``server_version``, ``context``, ``namespace``, ``server``, ``nodes``, ``dns`` (``service``,
-    ``zone``, ``deployments``, ``pods``, ``corefile``, ``node_local_pods``), ``kube_proxy_mode`` and ``denied``, a line
-    for each thing that could not be read, which is None. Quantities are as Kubernetes writes them (``100m``).
+    ``facts["denied"]`` has a line for each part that could not be read; the part itself is None. Quantities are as
+    Kubernetes writes them (``100m``).
     """
     denied: list[str] = []
 
@@ -100,9 +99,8 @@ def surroundings(client: Client) -> Surroundings:
         "kube_proxy_mode": optional(lambda: _proxy_mode(client)) or "unknown",
         "denied": denied,
     }
-    for title, items in (("CoreDNS pods", pods), ("Corefile", corefile), ("Deployment of CoreDNS", deployments)):
-        if items == []:
-            denied.append(f"{title}: none found in {SYSTEM}")
+    items = {"CoreDNS pods": pods, "Corefile": corefile, "Deployment of CoreDNS": deployments}
+    denied += [f"{title}: none found in {SYSTEM}" for title, part in items.items() if part == []]
     denied += unanswered
     denied[:] = dict.fromkeys(denied)
     return Surroundings(facts, dns_pods)

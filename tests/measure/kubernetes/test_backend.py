@@ -33,8 +33,8 @@ GLIBC, MUSL = "dnslab.test/glibc:1", "dnslab.test/musl:1"
 
 
 def measured(path: Path, where: dict[str, Any], **plan: Any) -> Run:
-    wanted = {"names": (NAME,), "backend": "kubernetes", "cluster": ClusterPlan(**where), **plan}
-    return open_run(runner.run(Plan(**wanted), path / "run"))
+    fields = {"names": (NAME,), "backend": "kubernetes", "cluster": ClusterPlan(**where), **plan}
+    return open_run(runner.run(Plan(**fields), path / "run"))
 
 
 def words(page: Path) -> str:
@@ -52,7 +52,7 @@ def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path)
     with nodes.race("dlc-n1", per_mille=50):
         run = measured(tmp_path, where, variants=variants, rounds=3, loads=(load,))
         dropped = nodes.dropped("dlc-n1")
-    seen: Counter[tuple[str, str, str]] = Counter()
+    n_stalls: Counter[tuple[str, str, str]] = Counter()
     for arm in run.arms():
         start, (raw, problem) = arm.start, read_stream(arm.stream)
         assert not problem
@@ -72,9 +72,9 @@ def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path)
             assert waited_ms.max() < (250 if start.round == 3 else 1000)
             flagged = (raw["flags"] & records.FLAG_HALF_LOST) != 0
             assert libc == "musl" or (flagged & stalls).sum() >= 0.9 * stalls.sum()
-        seen[start.variant, libc, node] += int(stalls.sum())
-    print({key: n for key, n in seen.items() if n}, "dropped in all:", sum(dropped.values()))
-    assert {key for key, n in seen.items() if n} == {("baseline", libc, "dlc-n1") for libc in ("glibc", "musl")}
+        n_stalls[start.variant, libc, node] += int(stalls.sum())
+    print({key: n for key, n in n_stalls.items() if n}, "dropped in all:", sum(dropped.values()))
+    assert {key for key, n in n_stalls.items() if n} == {("baseline", libc, "dlc-n1") for libc in ("glibc", "musl")}
     summary = summarise(run)
     for variant in variants[1:]:
         rows = [row for row in summary.measured() if row.variant == variant]
@@ -118,7 +118,9 @@ def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> 
     with contextlib.ExitStack() as stack:
         captures = [stack.enter_context(nodes.captured_on(f"dlc-n{i}")) for i in (1, 2, 3)]
         run = measured(tmp_path, where, variants=("baseline",), rounds=2, loads=(load,))
-    packets = sorted((one for capture in captures for one in capture if one.port == 53), key=lambda one: one.at_ns)
+    packets = sorted(
+        (packet for capture in captures for packet in capture if packet.port == 53), key=lambda packet: packet.at_ns
+    )
     spreads_ms = []
     for number in (1, 2):
         arms = {arm.start.extra.address: arm for arm in run.arms() if arm.number == number}
@@ -135,7 +137,7 @@ def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> 
         spreads_ms.append((max(first.values()) - min(first.values())) / 1e6)
     stated_ms = max(client.clock_error_ms for client in summarise(run).clients)
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    spread = ", ".join(f"{one:.1f}" for one in spreads_ms)
+    spread = ", ".join(f"{spread_ms:.1f}" for spread_ms in spreads_ms)
     print(f"first packets of 102 pods within {spread} ms; clocks within {stated_ms:.1f} ms; {memory_mb:.0f} MiB here")
     # The better of two: whatever else the machine does at that instant only adds.
     assert min(spreads_ms) < 50

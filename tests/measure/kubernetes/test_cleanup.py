@@ -29,21 +29,21 @@ def test_what_a_killed_run_left_goes_and_a_foreign_pod_stays(namespace: str, tmp
     with killed(tmp_path, "run", *where, "--variants=baseline", "-d", "60", "--rate=5"):
         assert until(lambda: len(pods_left(namespace)) >= 3, 30)
     left = clean.find(connect(namespace=namespace))
-    assert {one.kind for one in left} == {"Pod", "ConfigMap"}
-    (run_id,) = {one.run for one in left}
+    assert {entry.kind for entry in left} == {"Pod", "ConfigMap"}
+    (run_id,) = {entry.run for entry in left}
     here = [f"--namespace={namespace}"]
-    said = dnslab("clean", *here, "--run=00000000", "--yes", cwd=tmp_path)
-    assert (said.returncode, said.stdout.splitlines()[-1]) == (0, "nothing to remove")
-    said = dnslab("clean", *here, cwd=tmp_path)
-    assert said.returncode == 2
-    assert "nothing was changed" in said.stderr
-    assert f"run {run_id} may be going on" in said.stdout
+    done = dnslab("clean", *here, "--run=00000000", "--yes", cwd=tmp_path)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "nothing to remove")
+    done = dnslab("clean", *here, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "nothing was changed" in done.stderr
+    assert f"run {run_id} may be going on" in done.stdout
     assert len(clean.find(connect(namespace=namespace))) == len(left)
-    said = dnslab("clean", *here, f"--run={run_id}", "--yes", cwd=tmp_path)
-    assert said.returncode == 0, said.stderr
-    assert f"removed: {len(left)} objects" in said.stdout
-    for one in left:
-        assert one.name in said.stdout
+    done = dnslab("clean", *here, f"--run={run_id}", "--yes", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"removed: {len(left)} objects" in done.stdout
+    for entry in left:
+        assert entry.name in done.stdout
     assert until(lambda: pods_left(namespace) == ["pod/helper"])
     assert "foreign" in kubectl("-n", namespace, "get", "pods", "-o", "name")
     assert dnslab("clean", *here, "--yes", cwd=tmp_path).stdout.endswith("nothing to remove\n")
@@ -60,11 +60,11 @@ def test_a_pod_left_edited_is_mended(namespace: str, tmp_path: Path) -> None:
             shell.ask("printf x >/tmp/.dnslab-0badf00d; kill -9 $$")
     assert resolv_conf(namespace, "web") != before
     here = [f"--namespace={namespace}", "--in=app=web", "--yes"]
-    said = dnslab("clean", *here, cwd=tmp_path)
-    assert said.returncode == 0, said.stderr
+    done = dnslab("clean", *here, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     assert (
         "in pod web, container app: /etc/resolv.conf, edited: the original goes back, /tmp/.dnslab-0badf00d"
-        in said.stdout
+        in done.stdout
     )
     assert resolv_conf(namespace, "web") == before
     assert files(namespace, "web") == []

@@ -45,7 +45,7 @@ class Started:
         self.path, self.namespace, self.folder = folder / "run", namespace, folder
         usual = ["--name=web.any.cluster.local.", "--rate=50", "--variants=baseline", "--rounds=3", "-d", "6"]
         command = [*DNSLAB, "run", "--backend=kubernetes", f"--namespace={namespace}", f"--out={self.path}"]
-        command += usual + (list(arguments) if any("--like" in one for one in arguments) else
+        command += usual + (list(arguments) if any("--like" in argument for argument in arguments) else
                             ["--image=dnslab.test/glibc:1", *arguments])  # fmt: skip
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
@@ -56,8 +56,8 @@ class Started:
         while time.monotonic() < deadline and self.process.poll() is None:
             streams = [path for path in folder.glob("*.dnsr") if path.stat().st_size > 1000]
             if streams:
-                said = json.loads(streams[0].with_suffix(".start.json").read_text(encoding="utf-8"))
-                return str(said["extra"]["pod"])
+                start = json.loads(streams[0].with_suffix(".start.json").read_text(encoding="utf-8"))
+                return str(start["extra"]["pod"])
             time.sleep(0.1)
         raise AssertionError(f"trial {number} did not begin: {self.end()}")
 
@@ -109,13 +109,13 @@ def eventually(holds: Callable[[], object], timeout_s: float = 30.0) -> None:
 
 def probes() -> list[int]:
     """Probes that a job was given to, in whatever pod."""
-    found = []
+    numbers = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             argv = path.read_bytes().split(b"\0")
             if argv[0].startswith(b"/dnslab/probe-") and argv[1:2] == [b""]:
-                found.append(int(path.parent.name))
-    return found
+                numbers.append(int(path.parent.name))
+    return numbers
 
 
 def resumed(run: Started) -> None:
@@ -130,9 +130,9 @@ def test_the_target_pod_is_deleted(namespace: str, tmp_path: Path) -> None:
     pod = run.trial(2)
     began = time.monotonic()
     kubectl("-n", namespace, "delete", "pod", pod, "--grace-period=0", "--force")
-    said = run.end()
+    output = run.end()
     assert time.monotonic() - began < 60
-    assert run.process.returncode == 4, said
+    assert run.process.returncode == 4, output
     assert run.statuses() == {1: "complete", 2: "failed", 3: "complete"}
     assert f"pod {pod} was deleted" in run.error(2)
     resumed(run)
@@ -141,10 +141,10 @@ def test_the_target_pod_is_deleted(namespace: str, tmp_path: Path) -> None:
 def test_the_container_runs_out_of_memory(namespace: str, tmp_path: Path) -> None:
     assert nodes.apply(namespace, SMALL).returncode == 0
     run = Started(tmp_path, namespace, "--like=deploy/small", "-c", "2000", "--rounds=1")
-    said = run.end()
-    assert run.process.returncode in (3, 4), said
-    assert "out of memory" in said or "OOMKilled" in said, said
-    assert said.strip().count("error:") == 1
+    output = run.end()
+    assert run.process.returncode in (3, 4), output
+    assert "out of memory" in output or "OOMKilled" in output, output
+    assert output.strip().count("error:") == 1
     kubectl("-n", namespace, "delete", "deployment", "small")
 
 
@@ -154,8 +154,8 @@ def test_ten_seconds_without_network_are_survived(namespace: str, tmp_path: Path
     run.trial(1)
     with network_cut():
         time.sleep(10)
-    said = run.end()
-    assert run.process.returncode == 0, said
+    output = run.end()
+    assert run.process.returncode == 0, output
     (lookups,) = open_run(run.path).decoded()
     assert len(lookups.raw) > 0.8 * 50 * 18
 
@@ -181,12 +181,12 @@ def test_a_nodes_kubelet_is_killed(namespace: str, tmp_path: Path) -> None:
     began = time.monotonic()
     cluster.stop("dlc-n3-kubelet")
     try:
-        said = run.end()
+        output = run.end()
         assert time.monotonic() - began < 60
     finally:
         cluster.restart("dlc-n3-kubelet")
-    assert run.process.returncode == 4, said
-    assert "--resume" in said
+    assert run.process.returncode == 4, output
+    assert "--resume" in output
     assert run.statuses()[1] == "complete"
     assert run.statuses()[2] == "failed"
     assert "as it does when the kubelet or its connection is gone" in run.error(2)
@@ -206,9 +206,9 @@ def test_the_api_server_is_restarted(namespace: str, tmp_path: Path) -> None:
     cluster.stop("kube-apiserver")
     time.sleep(1)
     cluster.restart("kube-apiserver")
-    said = run.end()
+    output = run.end()
     assert time.monotonic() - began < 60
-    assert run.process.returncode == 4, said
+    assert run.process.returncode == 4, output
     assert run.statuses()[1] == "complete"
     assert run.statuses()[2] == "failed"
     assert "the connection to pod" in run.error(2)
@@ -222,13 +222,13 @@ def test_a_minute_without_network_voids_the_trial(namespace: str, tmp_path: Path
     run.trial(2)
     began = time.monotonic()
     with network_cut():
-        said = run.end()
+        output = run.end()
         assert time.monotonic() - began < 60
         time.sleep(max(0.0, 60 - (time.monotonic() - began)))
-    assert run.process.returncode == 4, said
-    assert said.strip().count("error:") == 1
-    assert "--resume" in said
-    assert "`dnslab clean` removes them" in said
+    assert run.process.returncode == 4, output
+    assert output.strip().count("error:") == 1
+    assert "--resume" in output
+    assert "`dnslab clean` removes them" in output
     assert run.statuses() == {1: "complete", 2: "failed"}
     assert " for 30 s" in run.error(2)
     clean(run)
@@ -247,9 +247,9 @@ def test_the_disk_here_is_full(namespace: str, tmp_path: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(disk)], check=True)
     try:
         run = Started(disk, namespace, "--rate=400", "--rounds=9")
-        said = run.end()
+        output = run.end()
         assert run.process.returncode == 4
-        assert "the disk is full" in said
+        assert "the disk is full" in output
         assert 1 in run.statuses()
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
@@ -259,6 +259,6 @@ def test_ctrl_c_leaves_nothing(namespace: str, tmp_path: Path) -> None:
     run = Started(tmp_path, namespace)
     run.trial(2)
     run.process.send_signal(signal.SIGINT)
-    said = run.end()
-    assert run.process.returncode == 130, said
+    output = run.end()
+    assert run.process.returncode == 130, output
     assert run.statuses()[1] == "complete"

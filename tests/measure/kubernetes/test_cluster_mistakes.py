@@ -30,12 +30,12 @@ NOWHERE = "127.0.0.1:1/none:1"
 WITHIN_S = 60.0
 
 
-def refused(namespace: str, folder: Path, *asked: str, status: int, says: str) -> None:
+def refused(namespace: str, folder: Path, *arguments: str, status: int, says: str) -> None:
     """A run that ends with ``status`` and one line that ``says`` it, and has changed nothing."""
     before = objects(namespace)
     where = ["--backend=kubernetes", f"--namespace={namespace}", "--out=out", f"--name={NAME}"]
     began_s = time.monotonic()
-    done = dnslab("run", *where, "--variants=baseline", "-d", "1", "--rounds=1", *asked, cwd=folder)
+    done = dnslab("run", *where, "--variants=baseline", "-d", "1", "--rounds=1", *arguments, cwd=folder)
     assert time.monotonic() - began_s < WITHIN_S
     assert done.returncode == status, done
     assert re.fullmatch(r"error: .*\n", done.stderr), done.stderr
@@ -51,11 +51,11 @@ def pod(
     name: str, volumes: tuple[str, ...] = (), image: str = "dnslab.test/glibc:1", **container: Any
 ) -> dict[str, Any]:
     """A pod with an emptyDir at each of ``volumes``."""
-    named = {place.strip("/"): place for place in volumes}
+    named = {path.strip("/"): path for path in volumes}
     app = {
         "name": "app",
         "image": image,
-        "volumeMounts": [{"name": volume, "mountPath": place} for volume, place in named.items()],
+        "volumeMounts": [{"name": volume, "mountPath": path} for volume, path in named.items()],
         **container,
     }
     spec = {
@@ -105,9 +105,11 @@ def others(cluster: None) -> Iterator[str]:
 
 def remount_noexec(namespace: str, name: str, *places: str) -> None:
     """As an administrator may have it: the API has no way to ask for it. In the container's mount namespace."""
-    told = kubectl("-n", namespace, "get", "pod", name, "-o", "jsonpath={.status.containerStatuses[0].containerID}")
-    (pid, *_) = pids(told.removeprefix("containerd://"))
-    for place in places:
+    container_id = kubectl(
+        "-n", namespace, "get", "pod", name, "-o", "jsonpath={.status.containerStatuses[0].containerID}"
+    )
+    (pid, *_) = pids(container_id.removeprefix("containerd://"))
+    for path in places:
         sh(
             "nsenter",
             f"--mount=/proc/{pid}/ns/mnt",
@@ -116,19 +118,19 @@ def remount_noexec(namespace: str, name: str, *places: str) -> None:
             "-o",
             "remount,bind,noexec",
             "none",
-            place,
+            path,
         )
     assert (Path(f"/proc/{pid}/mounts").read_text().count("noexec")) >= len(places)
 
 
 def pids(container: str) -> list[int]:
     """Processes of a container on any node."""
-    found = []
+    numbers = []
     for path in Path("/proc").glob("[0-9]*/cgroup"):
         with contextlib.suppress(OSError):
             if container in path.read_text():
-                found.append(int(path.parent.name))
-    return found
+                numbers.append(int(path.parent.name))
+    return numbers
 
 
 IN_OTHERS: dict[str, tuple[list[str], int, str]] = {
@@ -153,9 +155,9 @@ IN_OTHERS: dict[str, tuple[list[str], int, str]] = {
 
 @pytest.mark.parametrize("case", IN_OTHERS)
 def test_in_pods_that_are_there(case: str, others: str, tmp_path: Path) -> None:
-    asked, status, says = IN_OTHERS[case]
-    refused(others, tmp_path, *asked, status=status, says=says)
-    name = asked[0].removeprefix("--in=pod/")
+    arguments, status, says = IN_OTHERS[case]
+    refused(others, tmp_path, *arguments, status=status, says=says)
+    name = arguments[0].removeprefix("--in=pod/")
     if f"pod/{name}" in RUNNING[1:]:
         assert files(others, name) == []
 
@@ -177,13 +179,13 @@ OWN: dict[str, tuple[Mapping[str, Any] | None, list[str], int, str]] = {
 
 @pytest.mark.parametrize("case", OWN)
 def test_own_pods(case: str, namespace: str, tmp_path: Path) -> None:
-    manifest, asked, status, says = OWN[case]
+    manifest, arguments, status, says = OWN[case]
     if manifest:
         assert apply(namespace, yaml.safe_dump(manifest)).returncode == 0
     if manifest and manifest["kind"] == "ResourceQuota":
         counted = f"--for=jsonpath={{.status.hard.pods}}={manifest['spec']['hard']['pods']}"
         kubectl("-n", namespace, "wait", counted, "resourcequota/few", "--timeout=30s")
-    refused(namespace, tmp_path, *asked, status=status, says=says)
+    refused(namespace, tmp_path, *arguments, status=status, says=says)
 
 
 @pytest.fixture
@@ -233,12 +235,12 @@ def test_a_node_of_another_machine(namespace: str, tmp_path: Path) -> None:
     name = f"other-{namespace}"
     info = {"operatingSystem": "linux", "architecture": "s390x"}
     strings = ("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion")
-    told = {**dict.fromkeys((*strings, "kubeletVersion", "kubeProxyVersion"), ""), **info}
+    node_info = {**dict.fromkeys((*strings, "kubeletVersion", "kubeProxyVersion"), ""), **info}
     ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
     core = connect().core()
     core.create_node({"metadata": {"name": name}, "spec": {"unschedulable": True}})
     try:
-        core.patch_node_status(name, {"status": {"nodeInfo": told, "conditions": [ready]}})
+        core.patch_node_status(name, {"status": {"nodeInfo": node_info, "conditions": [ready]}})
         says = f"node {name} .*: it is linux/s390x, there are probes for linux/amd64 and linux/arm64"
         refused(namespace, tmp_path, GLIBC, f"--nodes={name}", status=3, says=says)
     finally:
@@ -263,7 +265,7 @@ def test_the_answer_on_a_terminal_counts(namespace: str, tmp_path: Path) -> None
 def on_terminal(folder: Path, answer: str, *arguments: str) -> tuple[int, str]:
     """Exit status and last line of dnslab on a terminal of its own, on which its question is given ``answer``."""
     ours, its = os.openpty()
-    said = ""
+    output = ""
     with open(ours, "rb", buffering=0) as terminal:
         # A session of its own: the terminal becomes its controlling one, from which Ctrl-C comes.
         command = ["setsid", "--ctty", *DNSLAB, *arguments]
@@ -271,10 +273,10 @@ def on_terminal(folder: Path, answer: str, *arguments: str) -> tuple[int, str]:
         os.close(its)
         with contextlib.suppress(OSError):  # EIO: the other end is closed
             while data := terminal.read(1 << 16):
-                said += data.decode()
-                if said.endswith("[y/N]: "):
+                output += data.decode()
+                if output.endswith("[y/N]: "):
                     time.sleep(0.3)  # as a person does: Python loses a Ctrl-C between its prompt and its read
                     os.write(ours, answer.encode())
         status = process.wait(WITHIN_S)
-    assert "Traceback" not in said
-    return status, said.split("\r\n")[-2]
+    assert "Traceback" not in output
+    return status, output.split("\r\n")[-2]

@@ -45,8 +45,8 @@ def client(cluster: None) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def pod(client: Client) -> Iterator[OwnPod]:
-    with own_pod(client) as one:
-        yield one
+    with own_pod(client) as running:
+        yield running
 
 
 def shell(client: Client, script: str) -> ExecChannel:
@@ -157,7 +157,7 @@ def test_an_unknown_pod_is_one_line(client: Client, pod: OwnPod) -> None:
 
 @pytest.mark.verify
 def test_a_thousand_streams_arrive_whole_or_are_known_not_to(client: Client, pod: OwnPod) -> None:
-    def one(_: int) -> str:
+    def read_once(_: int) -> str:
         try:
             data = read_all(shell(client, produce(MEGABYTE)))
         except (DnslabError, TimeoutError):
@@ -168,8 +168,8 @@ def test_a_thousand_streams_arrive_whole_or_are_known_not_to(client: Client, pod
 
     began = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
-        seen = list(pool.map(one, range(1000)))
-    counts = {kind: seen.count(kind) for kind in ("whole", "reported", "silently short")}
+        outcomes = list(pool.map(read_once, range(1000)))
+    counts = {kind: outcomes.count(kind) for kind in ("whole", "reported", "silently short")}
     print(f"1,000 streams of 1 MB: {counts}, {time.monotonic() - began:.0f} s")
     assert counts["whole"] >= 999
     assert counts["silently short"] == 0
@@ -212,8 +212,8 @@ def test_a_paused_reader_does_not_change_latencies(pod: OwnPod) -> None:
     free, paused = latencies(0.0), latencies(5.0)
     assert abs(len(free) - 3200) <= 2
     assert abs(len(paused) - 3200) <= 2
-    figures = [(np.quantile(one, (0.5, 0.99)).round(2).tolist()) for one in (free, paused)]
-    print(f"p50 and p99 in ms, read at once and after 5 s: {figures}")
+    quantiles = [(np.quantile(times_ms, (0.5, 0.99)).round(2).tolist()) for times_ms in (free, paused)]
+    print(f"p50 and p99 in ms, read at once and after 5 s: {quantiles}")
     assert np.median(paused) < 1.5 * np.median(free) + 0.2
     assert np.quantile(paused, 0.99) < 3 * np.quantile(free, 0.99) + 5
 
@@ -282,9 +282,9 @@ def test_a_channel_works_beside_a_thousand_open_files(client: Client, pod: OwnPo
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
     held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
     try:
-        code, said = run(client, pod.name, CONTAINER, [pod.program, "--version"])
+        code, output = run(client, pod.name, CONTAINER, [pod.program, "--version"])
     finally:
-        for one in held:
-            os.close(one)
+        for descriptor in held:
+            os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert code == 0, said
+    assert code == 0, output

@@ -107,8 +107,8 @@ def make_pod(namespace: str, name: str, image: str = "glibc", pod: Mapping[str, 
 
 def a_plan(namespace: str, where: Mapping[str, Any], **more: Any) -> Plan:
     load = Load(rate_per_s=20, duration_s=1, warmup_s=0)
-    wanted = {"variants": ("baseline", "single-request"), "rounds": 1, "names": (NAME,), "loads": (load,), **more}
-    return Plan(backend="kubernetes", cluster=ClusterPlan(namespace=namespace, **where), **wanted)
+    fields = {"variants": ("baseline", "single-request"), "rounds": 1, "names": (NAME,), "loads": (load,), **more}
+    return Plan(backend="kubernetes", cluster=ClusterPlan(namespace=namespace, **where), **fields)
 
 
 def measured(path: Path, namespace: str, where: Mapping[str, Any], **more: Any) -> Run:
@@ -207,7 +207,7 @@ def test_each_means_puts_the_same_options_in_force(namespace: str, tmp_path: Pat
     before = resolv_conf(namespace, "web")
     for name in ("single-request", "timeout-1", "ndots-1"):
         variant, load = find(name), Load(rate_per_s=5, duration_s=1)
-        seen = {}
+        by_means = {}
         for means, where in (
             ("dnsConfig", {"images": ("dnslab.test/glibc:1",)}),
             ("file", {"existing": "pod/web", "edit_resolv_conf": True}),
@@ -219,8 +219,8 @@ def test_each_means_puts_the_same_options_in_force(namespace: str, tmp_path: Pat
                 facts = target.facts()
                 target.close()
             options = parse(facts.resolv_conf)
-            seen[means] = variant.applied_to(options) if facts.means == "_res" else options
-        assert seen["dnsConfig"] == seen["file"] == seen["_res"], name
+            by_means[means] = variant.applied_to(options) if facts.means == "_res" else options
+        assert by_means["dnsConfig"] == by_means["file"] == by_means["_res"], name
         assert resolv_conf(namespace, "web") == before
 
 
@@ -310,7 +310,7 @@ def opens(backend: Any, client: Client) -> bool:
 def test_what_cannot_be_measured_in_is_named(namespace: str, tmp_path: Path) -> None:
     make_pod(namespace, "done", pod={"restartPolicy": "Never"}, command=["true"])
     make_pod(namespace, "web")
-    for asked, status, words in (
+    for arguments, status, words in (
         (["--in=pod/nowhere"], 2, f"no pod 'nowhere' in namespace {namespace}"),
         (["--in=pod/done"], 3, "pod done has completed (phase Succeeded)"),
         (["--in=app=done"], 2, "no running pod matches"),
@@ -318,10 +318,10 @@ def test_what_cannot_be_measured_in_is_named(namespace: str, tmp_path: Path) -> 
         (["--in=pod/web", "--container=sidecar"], 2, "pod web has no container 'sidecar': there are app"),
         (["--in=pod/web", "--image=x"], 2, "existing pods have their own image"),
     ):
-        said = dnslab("run", "--backend=kubernetes", f"--namespace={namespace}", *asked, "--out=r", cwd=tmp_path)
-        assert said.returncode == status, said.stderr
-        assert words in said.stderr
-        assert said.stderr.count("\n") == 1, said.stderr
+        done = dnslab("run", "--backend=kubernetes", f"--namespace={namespace}", *arguments, "--out=r", cwd=tmp_path)
+        assert done.returncode == status, done.stderr
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
         assert not (tmp_path / "r").exists()
     assert files(namespace, "web") == []
 
@@ -347,8 +347,8 @@ def test_every_pod_of_a_deployment_is_a_target(namespace: str, tmp_path: Path) -
 def test_a_dry_run_brings_nothing_in(namespace: str, tmp_path: Path) -> None:
     make_pod(namespace, "web")
     where = [f"--namespace={namespace}", "--in=pod/web", "--variants=baseline,single-request"]
-    said = dnslab("run", "--backend=kubernetes", *where, "--dry-run", cwd=tmp_path)
-    assert said.returncode == 0, said.stderr
-    assert "# in each pod: the probe is brought in by exec" in said.stdout
-    assert "# rate: 400 sockets/s or more" in said.stdout
+    done = dnslab("run", "--backend=kubernetes", *where, "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "# in each pod: the probe is brought in by exec" in done.stdout
+    assert "# rate: 400 sockets/s or more" in done.stdout
     assert files(namespace, "web") == []

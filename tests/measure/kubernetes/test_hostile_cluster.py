@@ -53,8 +53,8 @@ def objects(text: str) -> list[dict[str, Any]]:
 
     named = {"metadata": {"name": "coredns", "namespace": "kube-system", "labels": dns}}
     proxy = {"name": "kube-proxy", "namespace": "kube-system"}
-    asked = ("bootID", "containerRuntimeVersion", "kubeProxyVersion", "kubeletVersion", "machineID", "systemUUID")
-    node = dict.fromkeys((*asked, "kernelVersion", "osImage"), text)
+    fields = ("bootID", "containerRuntimeVersion", "kubeProxyVersion", "kubeletVersion", "machineID", "systemUUID")
+    node = dict.fromkeys((*fields, "kernelVersion", "osImage"), text)
     node |= {"architecture": "amd64", "operatingSystem": "linux"}
     return [
         {
@@ -123,8 +123,8 @@ def test_a_printed_command_gives_kubectl_its_words_and_runs_nothing(kubeconfig: 
     kubectl.write_text('#!/bin/sh\nprintf "%s\\n" "$#" >>"$0.log"\n')
     kubectl.chmod(0o755)
     for variant in ("node-local", "single-request-reopen"):
-        asked = ("fix", "--variant", variant, "--workload", "deploy/web")
-        lines = dnslab(*asked, cwd=tmp_path, KUBECONFIG=str(kubeconfig)).stdout.splitlines()
+        arguments = ("fix", "--variant", variant, "--workload", "deploy/web")
+        lines = dnslab(*arguments, cwd=tmp_path, KUBECONFIG=str(kubeconfig)).stdout.splitlines()
         printed = [line for line in lines if line.startswith("kubectl ")]
         assert len(printed) >= 2
         for line in printed:

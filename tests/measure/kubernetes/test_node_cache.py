@@ -53,7 +53,7 @@ ASKING = {
 
 
 def parts(manifest: str) -> dict[str, Any]:
-    return {one["kind"]: one for one in yaml.safe_load_all(manifest)}
+    return {wanted["kind"]: wanted for wanted in yaml.safe_load_all(manifest)}
 
 
 def test_the_manifest() -> None:
@@ -64,7 +64,7 @@ def test_the_manifest() -> None:
     assert cache["args"][:2] == ["-localip", "169.254.20.10,10.96.0.10"]
     assert (pod["hostNetwork"], pod["dnsPolicy"], pod["priorityClassName"]) == (True, "Default", "system-node-critical")
     assert cache["readinessProbe"]["httpGet"] == {"host": "169.254.20.10", "path": "/health", "port": 8080}
-    assert all(one["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "dnslab" for one in made.values())
+    assert all(wanted["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "dnslab" for wanted in made.values())
     servers = re.findall(r"(?ms)^(\S+):53 \{\n(.*?)^\}", made["ConfigMap"]["data"]["Corefile"])
     assert [zone for zone, _ in servers] == ["k8s.test", "in-addr.arpa", "ip6.arpa", "."]
     assert all("    bind 169.254.20.10 10.96.0.10\n" in text for _, text in servers)
@@ -101,8 +101,8 @@ COMMIT
 -A INPUT -d 169.254.20.10/32 -p tcp -m tcp --dport 53 -j DROP
 COMMIT
 """
-    found = [" ".join(rule) for rule in iptables_rules(saved, ["169.254.20.10", "10.96.0.10"])]
-    assert found == [
+    rules = [" ".join(rule) for rule in iptables_rules(saved, ["169.254.20.10", "10.96.0.10"])]
+    assert rules == [
         "-t raw -D PREROUTING -d 169.254.20.10/32 -p udp -m udp --dport 53 -j NOTRACK",
         "-t raw -D OUTPUT -s 10.96.0.10/32 -p tcp -m tcp --sport 53 -j CT --notrack",
         "-t filter -D INPUT -d 169.254.20.10/32 -p tcp -m tcp --dport 53 -j ACCEPT",
@@ -126,22 +126,22 @@ def in_node(netns: Path, *command: str) -> str:
 
 def traces() -> list[str]:
     """What a cache leaves in the nodes' network namespaces."""
-    found = []
+    left = []
     for netns in NETNS:
-        found += [f"{netns.name} interface"] if in_node(netns, "ip", "link", "show", "nodelocaldns") else []
-        found += [f"{netns.name} rules"] if "node_local" in in_node(netns, "nft", "list", "tables") else []
-    return found
+        left += [f"{netns.name} interface"] if in_node(netns, "ip", "link", "show", "nodelocaldns") else []
+        left += [f"{netns.name} rules"] if "node_local" in in_node(netns, "nft", "list", "tables") else []
+    return left
 
 
 def ours(client: Client) -> list[str]:
     """What is left in kube-system with dnslab's label."""
     kinds = ("ConfigMap", "Service", "ServiceAccount", "Pod", "DaemonSet")
-    found = (
-        one
+    items = (
+        item
         for kind in kinds
-        for one in list_objects(client, kind, "kube-system", "app.kubernetes.io/managed-by=dnslab")
+        for item in list_objects(client, kind, "kube-system", "app.kubernetes.io/managed-by=dnslab")
     )
-    return [one["metadata"]["name"] for one in found]
+    return [item["metadata"]["name"] for item in items]
 
 
 @pytest.fixture
@@ -164,10 +164,10 @@ def test_install_status_remove(client: Client, namespace: str) -> None:
     if not NETNS:
         pytest.skip("looks into the nodes' network namespaces, which this cluster does not have here")
     assert status(client).state == "absent"
-    asked = dnslab("install", "--image", IMAGE)
-    assert (asked.returncode, asked.stderr.count("\n")) == (2, 1)
-    assert "takes --yes" in asked.stderr
-    assert "+kind: DaemonSet" in asked.stdout
+    done = dnslab("install", "--image", IMAGE)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "takes --yes" in done.stderr
+    assert "+kind: DaemonSet" in done.stdout
     assert status(client).state == "absent"
 
     n_nodes = len(list_machines(client))
@@ -177,10 +177,10 @@ def test_install_status_remove(client: Client, namespace: str) -> None:
     assert done.stdout.count("kubernetes.default.svc.cluster.local. has 1 A and 0 AAAA") == n_nodes
     assert len(traces()) == 2 * n_nodes
 
-    seen = dnslab("status").stdout
-    assert "kube-dns: 10.96.0.10, zone cluster.local" in seen
-    assert "node-local cache: detected on 169.254.20.10, not on the cluster IP" in seen
-    assert f"DaemonSet kube-system/node-local-dns ({IMAGE}) on 169.254.20.10: ready, {n_nodes} of {n_nodes}" in seen
+    output = dnslab("status").stdout
+    assert "kube-dns: 10.96.0.10, zone cluster.local" in output
+    assert "node-local cache: detected on 169.254.20.10, not on the cluster IP" in output
+    assert f"DaemonSet kube-system/node-local-dns ({IMAGE}) on 169.254.20.10: ready, {n_nodes} of {n_nodes}" in output
     assert status(client, node=list_machines(client)[0][0]).state == "detected"
     assert status(client, node="elsewhere").state == "absent"
     again = dnslab("install", "--image", IMAGE)  # nothing to change, nothing to ask
@@ -204,7 +204,7 @@ def test_install_status_remove(client: Client, namespace: str) -> None:
 def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str, tmp_path: Path) -> None:
     done = dnslab("install", "--image", IMAGE, "--yes")
     assert done.returncode == 0, done.stderr
-    wanted = plan.Plan(
+    a_plan = plan.Plan(
         backend="kubernetes",
         cluster=plan.ClusterPlan(namespace=namespace, images=("dnslab.test/glibc:1",)),
         variants=("baseline", "node-local"),
@@ -224,7 +224,7 @@ def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str
         )
         killed_ns.append(time.time_ns())
 
-    run = open_run(runner.run(wanted, tmp_path / "run", on_progress=kill_in_round_three))
+    run = open_run(runner.run(a_plan, tmp_path / "run", on_progress=kill_in_round_three))
     slices = run_slices(run)
     (spell,) = spells(pooled(slices, 0))
     began_s = min(arm.start.started_realtime_ns for arm in run.arms()) / 1e9
@@ -291,7 +291,7 @@ def test_a_cache_of_others_is_told_and_left_alone(client: Client, namespace: str
 def test_a_baseline_that_is_node_local_is_labelled(client: Client, namespace: str, tmp_path: Path) -> None:
     """And compared with what asks CoreDNS past the cache, by the Service that the cache asks."""
     wait_for(client, "absent")
-    wanted = plan.Plan(
+    a_plan = plan.Plan(
         backend="kubernetes",
         cluster=plan.ClusterPlan(namespace=namespace, images=("dnslab.test/glibc:1",)),
         variants=("baseline", "cluster-dns-direct"),
@@ -300,23 +300,23 @@ def test_a_baseline_that_is_node_local_is_labelled(client: Client, namespace: st
         rounds=1,
     )
     with pytest.raises(UsageError, match="kube-system/kube-dns-upstream, which comes with a node-local cache"):
-        runner.run(wanted, tmp_path / "none")
+        runner.run(a_plan, tmp_path / "none")
     create(client, daemon_set("nodelocaldns", "-localip", "169.254.25.10,10.96.0.10"), namespace)
     ports = [{"name": "dns", "port": 53, "protocol": "UDP"}]
     service = {"metadata": {"name": "kube-dns-upstream"}, "spec": {"selector": {"k8s-app": "kube-dns"}, "ports": ports}}
     made = client.core().create_namespaced_service("kube-system", service)
     try:
         wait_for(client, "detected")
-        run = open_run(runner.run(wanted, tmp_path / "run"))
+        run = open_run(runner.run(a_plan, tmp_path / "run"))
     finally:
         client.core().delete_namespaced_service("kube-dns-upstream", "kube-system")
     assert [arm.status for arm in run.arms()] == ["complete", "complete"]
     summary = summarise(run)
     notes = [veto for veto in find_vetoes(run, summary) if veto.name == "baseline is node-local already"]
     assert f"DaemonSet {namespace}/nodelocaldns" in notes[0].seen
-    asked = {arm.start.variant: arm.start.resolv_conf for arm in run.arms()}
-    assert f"nameserver {made.spec.cluster_ip}\n" in asked["cluster-dns-direct"]
-    assert "nameserver 10.96.0.10\n" in asked["baseline"]
+    resolv_confs = {arm.start.variant: arm.start.resolv_conf for arm in run.arms()}
+    assert f"nameserver {made.spec.cluster_ip}\n" in resolv_confs["cluster-dns-direct"]
+    assert "nameserver 10.96.0.10\n" in resolv_confs["baseline"]
     direct = summary.row("cluster-dns-direct")
     assert direct
     assert direct.failed == 0
@@ -324,10 +324,10 @@ def test_a_baseline_that_is_node_local_is_labelled(client: Client, namespace: st
 
 def wait_for(client: Client, state: str) -> Detection:
     deadline_s = time.monotonic() + 60
-    while (found := status(client)).state != state:
-        assert time.monotonic() < deadline_s, found
+    while (detection := status(client)).state != state:
+        assert time.monotonic() < deadline_s, detection
         time.sleep(0.5)
-    return found
+    return detection
 
 
 @pytest.mark.cluster
@@ -335,10 +335,10 @@ def test_what_is_denied_is_unknown(client: Client, namespace: str) -> None:
     """A service account without rights: nothing is guessed, each denial is a line."""
     core = client.core()
     core.create_namespaced_service_account(namespace, {"metadata": {"name": "nobody"}})
-    asked = core.create_namespaced_service_account_token("nobody", namespace, {"spec": {"expirationSeconds": 600}})
+    token = core.create_namespaced_service_account_token("nobody", namespace, {"spec": {"expirationSeconds": 600}})
     configuration = connect().configuration
     configuration.refresh_api_key_hook = None  # it would bring the kubeconfig's token back
-    configuration.api_key = {"authorization": f"Bearer {asked.status.token}"}
+    configuration.api_key = {"authorization": f"Bearer {token.status.token}"}
     nobody = dataclasses.replace(client, configuration=configuration)
     dns = find_dns(nobody)
     assert (dns.address, dns.proxy_mode) == ("CLUSTER-DNS-IP", "unknown")
@@ -353,6 +353,6 @@ def test_what_is_denied_is_unknown(client: Client, namespace: str) -> None:
         "cannot list DaemonSets in all namespaces",
         "cannot list CiliumLocalRedirectPolicies",
     ]
-    told = status(nobody, resolv_conf="nameserver 169.254.25.10\n")
-    assert (told.state, told.addresses, told.owns_cluster_ip) == ("detected", ("169.254.25.10",), None)
+    detection = status(nobody, resolv_conf="nameserver 169.254.25.10\n")
+    assert (detection.state, detection.addresses, detection.owns_cluster_ip) == ("detected", ("169.254.25.10",), None)
     assert status(nobody, resolv_conf="nameserver 169.254.169.253\n").state == "unknown"  # a cloud's own resolver

@@ -100,13 +100,13 @@ def test_a_node_needs_no_right_to_list_nodes(client: Client, monkeypatch: pytest
 
 def test_a_variant_changes_what_it_names_alone_unless_it_replaces_the_nameserver() -> None:
     place = placement.Place("n1", "r.test/app:1", "n1", "x86_64")
-    kubelets = ResolverOptions(nameservers=("10.0.0.1",), search=("svc.test",), ndots=5)
+    kubelet_options = ResolverOptions(nameservers=("10.0.0.1",), search=("svc.test",), ndots=5)
     for name, options, replaced in [
         (None, None, False),
         ("single-request", ResolverOptions(flags=("single-request",)), False),
         ("node-local", ResolverOptions(("169.254.20.10",), ("svc.test",), ndots=5), True),
     ]:
-        spec = placement.pod_spec(BASE, place, find(name) if name else None, kubelets, 60)
+        spec = placement.pod_spec(BASE, place, find(name) if name else None, kubelet_options, 60)
         assert (spec.options, spec.nameservers_replaced, spec.lifetime_s) == (options, replaced, 60)
 
 

@@ -40,7 +40,7 @@ NEEDED = [rule for rule in RULES if rule.needed]
 
 def granted(text: str) -> list[dict[str, Any]]:
     """Every rule of every role in a text."""
-    return [rule for one in yaml.safe_load_all(text) for rule in one.get("rules", ())]
+    return [rule for document in yaml.safe_load_all(text) for rule in document.get("rules", ())]
 
 
 @pytest.mark.parametrize("text", [role_yaml("web"), cluster_role_yaml("web")], ids=["needed", "optional"])
@@ -54,31 +54,35 @@ def test_no_wildcard_and_no_way_through_the_kubelet(text: str) -> None:
 
 def test_what_is_needed_is_in_one_namespace() -> None:
     made = list(yaml.safe_load_all(role_yaml("web")))
-    assert [one["kind"] for one in made] == ["ServiceAccount", "Role", "RoleBinding"]
-    assert {one["metadata"]["namespace"] for one in made} == {"web"}
+    assert [document["kind"] for document in made] == ["ServiceAccount", "Role", "RoleBinding"]
+    assert {document["metadata"]["namespace"] for document in made} == {"web"}
     assert made[2]["subjects"] == [{"kind": "ServiceAccount", "name": "dnslab", "namespace": "web"}]
     assert made[2]["roleRef"]["name"] == made[1]["metadata"]["name"]
 
 
 def test_every_rule_is_printed_once_where_it_is_asked_for() -> None:
     printed = []
-    for one in yaml.safe_load_all(f"{role_yaml('web')}---\n{cluster_role_yaml('web')}"):
-        for rule in one.get("rules", ()):
-            where = one["metadata"].get("namespace", "")
+    for document in yaml.safe_load_all(f"{role_yaml('web')}---\n{cluster_role_yaml('web')}"):
+        for rule in document.get("rules", ()):
+            where = document["metadata"].get("namespace", "")
             printed.append((where, *rule["apiGroups"], *rule["resources"], tuple(rule["verbs"])))
     assert sorted(printed) == sorted((rule.namespace("web"), rule.group, rule.resource, rule.verbs) for rule in RULES)
     assert {rule.feature for rule in RULES} == {"", *FEATURES}
 
 
 def test_a_namespace_that_looks_like_a_number_stays_a_name() -> None:
-    for one in yaml.safe_load_all(f"{role_yaml('1234')}---\n{cluster_role_yaml('1234')}"):
-        assert one["metadata"].get("namespace", "1234") in ("1234", "kube-system")
-        assert all(subject["namespace"] == "1234" for subject in one.get("subjects", ()))
+    for document in yaml.safe_load_all(f"{role_yaml('1234')}---\n{cluster_role_yaml('1234')}"):
+        assert document["metadata"].get("namespace", "1234") in ("1234", "kube-system")
+        assert all(subject["namespace"] == "1234" for subject in document.get("subjects", ()))
 
 
 def test_accounts_of_two_namespaces_share_roles_and_no_binding() -> None:
     names = [
-        {one["metadata"]["name"] for one in yaml.safe_load_all(cluster_role_yaml(namespace)) if "roleRef" in one}
+        {
+            document["metadata"]["name"]
+            for document in yaml.safe_load_all(cluster_role_yaml(namespace))
+            if "roleRef" in document
+        }
         for namespace in ("web", "shop")
     ]
     assert len(names[0]) == len(FEATURES)
@@ -88,7 +92,7 @@ def test_accounts_of_two_namespaces_share_roles_and_no_binding() -> None:
 def test_manifests_rbac(tmp_path: Path) -> None:
     done = dnslab("manifests", "rbac", "--namespace", "web", cwd=tmp_path, KUBECONFIG=str(tmp_path / "none"))
     assert done.returncode == 0, done
-    both = [one for text in (role_yaml("web"), cluster_role_yaml("web")) for one in yaml.safe_load_all(text)]
+    both = [document for text in (role_yaml("web"), cluster_role_yaml("web")) for document in yaml.safe_load_all(text)]
     assert list(yaml.safe_load_all(done.stdout)) == both
     assert re.search(r"(?m)^---\n# From here on optional", done.stdout)
     with pytest.raises(UsageError):
@@ -224,13 +228,13 @@ def test_with_the_optional_parts_nothing_is_denied(namespace: str, tmp_path: Pat
         assert f"namespace: {namespace} is there, pod security restricted enforced\n" in done.stdout
         assert re.search(r"quota: few: \d of 7 pods\n", done.stdout)
         assert "own pod: would be let in (" in done.stdout
-        seen = dnslab("node-cache", "status", cwd=tmp_path, KUBECONFIG=str(account.kubeconfig))
-        assert seen.returncode == 0, seen
-        assert "not seen" not in seen.stdout
+        done = dnslab("node-cache", "status", cwd=tmp_path, KUBECONFIG=str(account.kubeconfig))
+        assert done.returncode == 0, done
+        assert "not seen" not in done.stdout
         as_account = ("--field-manager=dnslab", f"--as=system:serviceaccount:{namespace}:dnslab", "-f", "-")
         manifest = node_cache_manifest("a:1", ["169.254.20.10"], "any.test")
-        said = kubectl("apply", "--server-side", "--dry-run=server", *as_account, inp=manifest)
-        assert said.count("serverside-applied (server dry run)") == 4
+        output = kubectl("apply", "--server-side", "--dry-run=server", *as_account, inp=manifest)
+        assert output.count("serverside-applied (server dry run)") == 4
     finally:
         kubectl("delete", "-f", "-", inp=optional)
 
@@ -260,7 +264,7 @@ def written(folder: Path, **changes: Any) -> Path:
 
 def kubeconfig_of(server: str, token: str, path: Path, **cluster: str) -> Path:
     path.touch(mode=0o600)
-    told = {
+    config = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "here",
@@ -268,7 +272,7 @@ def kubeconfig_of(server: str, token: str, path: Path, **cluster: str) -> Path:
         "users": [{"name": "here", "user": {"token": token}}],
         "contexts": [{"name": "here", "context": {"cluster": "here", "user": "here"}}],
     }
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(config))
     return path
 
 

@@ -30,11 +30,11 @@ READ_ONLY = [{"apiGroups": [""], "resources": ["pods", "configmaps"], "verbs": [
 
 def objects(namespace: str) -> list[str]:
     core = connect().core()
-    found = [*core.list_namespaced_pod(namespace).items, *core.list_namespaced_config_map(namespace).items]
-    return sorted(one.metadata.uid for one in found)
+    items = [*core.list_namespaced_pod(namespace).items, *core.list_namespaced_config_map(namespace).items]
+    return sorted(item.metadata.uid for item in items)
 
 
-def asked(namespace: str, *more: str) -> list[str]:
+def run_arguments(namespace: str, *more: str) -> list[str]:
     where = ["run", "--backend", "kubernetes", "--namespace", namespace, "--image", GLIBC]
     return [*where, "--variants", "baseline,single-request", "--rounds", "1", "-d", "1", *more]
 
@@ -51,7 +51,7 @@ def asked(namespace: str, *more: str) -> list[str]:
 )  # fmt: skip
 def test_refused(more: list[str], says: str, namespace: str, tmp_path: Path) -> None:
     before = objects(namespace)
-    done = dnslab(*asked(namespace, *more), "--out", "out", cwd=tmp_path)
+    done = dnslab(*run_arguments(namespace, *more), "--out", "out", cwd=tmp_path)
     assert done.returncode == 2
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
@@ -68,7 +68,7 @@ def test_limits_are_for_clusters(tmp_path: Path) -> None:
 def test_allowed_all_the_same(namespace: str, tmp_path: Path) -> None:
     limits = Limits(allow_external=True)
     where = ClusterPlan(namespace=namespace, images=(GLIBC,))
-    wanted = Plan(
+    a_plan = Plan(
         backend="kubernetes",
         cluster=where,
         variants=("baseline",),
@@ -77,7 +77,7 @@ def test_allowed_all_the_same(namespace: str, tmp_path: Path) -> None:
         rounds=1,
         limits=limits,
     )
-    run = open_run(runner.run(wanted, tmp_path / "run"))
+    run = open_run(runner.run(a_plan, tmp_path / "run"))
     assert [arm.status for arm in run.arms()] == ["complete"]
     before = json.loads((tmp_path / "run" / "environment.json").read_text())["health_before"]
     assert before["n"] >= 45
@@ -97,8 +97,8 @@ def read_only(namespace: str, tmp_path: Path) -> Path:
     token = core.create_namespaced_service_account_token("reader", namespace, {"spec": {}}).status.token
     config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
     config["users"] = [{"name": "reader", "user": {"token": token}}]
-    for one in config["contexts"]:
-        one["context"]["user"] = "reader"
+    for context in config["contexts"]:
+        context["context"]["user"] = "reader"
     path = tmp_path / "kubeconfig"
     path.touch(0o600)
     path.write_text(yaml.safe_dump(config))
@@ -108,7 +108,7 @@ def read_only(namespace: str, tmp_path: Path) -> Path:
 def test_a_dry_run_needs_no_right_to_make_and_makes_nothing(namespace: str, tmp_path: Path) -> None:
     config = str(read_only(namespace, tmp_path))
     before = objects(namespace)
-    arguments = asked(namespace, "--rounds", "3", "--name", INSIDE)
+    arguments = run_arguments(namespace, "--rounds", "3", "--name", INSIDE)
     done = dnslab(*arguments, "--dry-run", cwd=tmp_path, KUBECONFIG=config)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("# cluster: context ")
@@ -117,7 +117,7 @@ def test_a_dry_run_needs_no_right_to_make_and_makes_nothing(namespace: str, tmp_
     comments = "\n".join(line.removeprefix("#").removeprefix(" ") for line in done.stdout.splitlines())
     documents = [yaml.safe_load(text) for text in comments.partition("commands")[0].split("\n---\n")[1:]]
     # The ConfigMap, a first look, the one asked before the first trial, and two variants.
-    assert [one["kind"] for one in documents] == ["ConfigMap", *["Pod"] * 4]
+    assert [document["kind"] for document in documents] == ["ConfigMap", *["Pod"] * 4]
     assert "objects: 5 up to the end of the first round, 9 in all" in comments
     assert documents[0]["binaryData"]["probe-x86_64-glibc"].endswith(" bytes)")
     assert documents[-1]["spec"]["dnsConfig"] == {"options": [{"name": "single-request"}]}
@@ -131,7 +131,7 @@ def test_a_dry_run_needs_no_right_to_make_and_makes_nothing(namespace: str, tmp_
 def test_a_run_makes_and_runs_what_a_dry_run_says(
     namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = Plan(
+    a_plan = Plan(
         backend="kubernetes",
         cluster=ClusterPlan(namespace=namespace, images=(GLIBC, MUSL), nodes="1", node_counters=True),
         variants=("baseline", "node-local"),
@@ -154,18 +154,18 @@ def test_a_run_makes_and_runs_what_a_dry_run_says(
 
     monkeypatch.setattr(kubernetes.client.CoreV1Api, "create_namespaced_pod", creates)
     monkeypatch.setattr(ExecChannel, "__init__", starts)
-    runner.run(wanted, tmp_path / "run")
-    planned = Planned(wanted)
-    _, *pods = planned.objects(health.control_trial(wanted, planned.targets()))
-    said = {line.partition("  (")[0] for line in planned.commands()}
+    runner.run(a_plan, tmp_path / "run")
+    planned = Planned(a_plan)
+    _, *pods = planned.objects(health.control_trial(a_plan, planned.targets()))
+    planned_lines = {line.partition("  (")[0] for line in planned.commands()}
 
     def specs(bodies: list[dict[str, Any]]) -> Counter[str]:
         return Counter(json.dumps(body["spec"], sort_keys=True) for body in bodies)
 
     run_id = made[0]["metadata"]["labels"]["dnslab/run"]
     assert specs(pods) == Counter({text.replace(run_id, RUN_ID): n for text, n in specs(made).items()})
-    probes = {line.split()[0] for line in said if line.endswith("--version")}
-    assert {line if line in said else line.replace(line.split()[0], "PROBE") for line in ran} == (
-        said - {f"{probe} --version" for probe in probes if probe.endswith("static")}
+    probes = {line.split()[0] for line in planned_lines if line.endswith("--version")}
+    assert {line if line in planned_lines else line.replace(line.split()[0], "PROBE") for line in ran} == (
+        planned_lines - {f"{probe} --version" for probe in probes if probe.endswith("static")}
     )
     assert {line.split()[0] for line in ran} <= {*probes, "/lib/ld-musl-x86_64.so.1"}

@@ -160,8 +160,8 @@ def look_up(names: Sequence[str], address: str, tcp: bool = False) -> None:
 
 @pytest.mark.cluster
 def test_surroundings_are_what_the_machine_says(cluster: None) -> None:
-    seen = surroundings(connect())
-    facts = json.loads(json.dumps(seen.facts))
+    known = surroundings(connect())
+    facts = json.loads(json.dumps(known.facts))
     print(json.dumps(facts, indent=1))
     dns = facts["dns"]
     assert facts["server_version"] == in_node("dlc-n1", ROOT / "bin/kubelet", "--version").split()[-1]
@@ -171,7 +171,7 @@ def test_surroundings_are_what_the_machine_says(cluster: None) -> None:
     assert dns["service"]["name"] == "kube-dns"
     assert dns["service"]["cluster_ips"] == [DNS]
     assert {(53, "UDP"), (53, "TCP")} <= {(port["port"], port["protocol"]) for port in dns["service"]["ports"]}
-    assert [(one["name"], one["replicas"]) for one in dns["deployments"]] == [("coredns", 2)]
+    assert [(deployment["name"], deployment["replicas"]) for deployment in dns["deployments"]] == [("coredns", 2)]
     version = in_node("dlc-n1", ROOT / "bin/coredns", "-version").split()[0].removeprefix("CoreDNS-")
     assert [pod["version"] for pod in dns["pods"]] == [version] * 2
     assert all(pod["ready"] and pod["image"] == "dnslab.test/coredns:1" for pod in dns["pods"])
@@ -185,7 +185,7 @@ def test_surroundings_are_what_the_machine_says(cluster: None) -> None:
     ]
     nodes = {pod["node"] for pod in dns["pods"]}
     for node in facts["nodes"]:
-        assert seen.node_facts(node["name"]) == {"zone": node["zone"], "coredns_on_node": node["name"] in nodes}
+        assert known.node_facts(node["name"]) == {"zone": node["zone"], "coredns_on_node": node["name"] in nodes}
 
 
 @pytest.mark.cluster
@@ -193,35 +193,35 @@ def test_coredns_counts_what_it_was_asked(cluster: None) -> None:
     client = connect()
     around = surroundings(client)
     pods = [pod for pod in around.dns_pods if pod.kind == "coredns"]
-    asked = around.facts["dns"]["pods"][0]
+    dns_pod = around.facts["dns"]["pods"][0]
     before, denied = dns_counters(client, pods)
     assert denied == ()
     n_names = 20
     token = f"n{time.time_ns()}"
-    look_up([f"{token}-{i}.any.cluster.local" for i in range(n_names)], asked["address"])
-    look_up([f"{token}-{i}.default.svc.cluster.local" for i in range(n_names)], asked["address"], tcp=True)
+    look_up([f"{token}-{i}.any.cluster.local" for i in range(n_names)], dns_pod["address"])
+    look_up([f"{token}-{i}.default.svc.cluster.local" for i in range(n_names)], dns_pod["address"], tcp=True)
     after, _ = dns_counters(client, pods)
     moved = {name: after[name] - before[name] for name in after}
     print({name: n for name, n in moved.items() if n})
-    for place in (f"coredns.{asked['name']}", "coredns"):
-        assert moved[f"{place}.requests_udp"] >= n_names
-        assert moved[f"{place}.requests_tcp"] >= n_names
-        assert moved[f"{place}.requests"] >= moved[f"{place}.requests_udp"] + moved[f"{place}.requests_tcp"]
-        assert moved[f"{place}.responses_noerror"] >= n_names
-        assert moved[f"{place}.responses_nxdomain"] >= n_names
-        assert moved[f"{place}.cache_misses"] >= 2 * n_names
+    for prefix in (f"coredns.{dns_pod['name']}", "coredns"):
+        assert moved[f"{prefix}.requests_udp"] >= n_names
+        assert moved[f"{prefix}.requests_tcp"] >= n_names
+        assert moved[f"{prefix}.requests"] >= moved[f"{prefix}.requests_udp"] + moved[f"{prefix}.requests_tcp"]
+        assert moved[f"{prefix}.responses_noerror"] >= n_names
+        assert moved[f"{prefix}.responses_nxdomain"] >= n_names
+        assert moved[f"{prefix}.cache_misses"] >= 2 * n_names
     assert after["coredns.requests"] == sum(after[f"coredns.{pod.name}.requests"] for pod in pods)
-    assert time.time() - 1e7 < after[f"coredns.{asked['name']}.started_s"] < time.time()
-    assert moved[f"coredns.{asked['name']}.started_s"] == 0
+    assert time.time() - 1e7 < after[f"coredns.{dns_pod['name']}.started_s"] < time.time()
+    assert moved[f"coredns.{dns_pod['name']}.started_s"] == 0
     assert "coredns.started_s" not in after
 
 
 @pytest.mark.cluster
 def test_no_total_when_a_server_does_not_answer(cluster: None) -> None:
     client = connect()
-    (one, *_) = surroundings(client).dns_pods
-    numbers, denied = dns_counters(client, [one, DnsPod("coredns", "kube-system", "gone", 9153)])
-    assert f"coredns.{one.name}.requests" in numbers
+    (dns_pod, *_) = surroundings(client).dns_pods
+    numbers, denied = dns_counters(client, [dns_pod, DnsPod("coredns", "kube-system", "gone", 9153)])
+    assert f"coredns.{dns_pod.name}.requests" in numbers
     assert "coredns.requests" not in numbers
     (line,) = denied
     assert line.startswith("coredns metrics: 1 of 2 pods gave none: cannot read metrics of pod gone: ")
@@ -253,8 +253,8 @@ def test_a_node_local_cache_is_counted_apart(namespace: str) -> None:
     client = connect(namespace=namespace)
     with node_cache(client) as cache:
         deadline_s = time.monotonic() + 60
-        while not (told := dns_counters(client, [cache]))[0]:
-            assert time.monotonic() < deadline_s, told[1]
+        while not (answer := dns_counters(client, [cache]))[0]:
+            assert time.monotonic() < deadline_s, answer[1]
             time.sleep(0.5)
         address = client.core().read_namespaced_pod(cache.name, namespace).status.pod_ip
         code = "import sys, dns.message, dns.query\n"
@@ -286,19 +286,19 @@ def test_without_rights_every_part_is_denied_and_none_guessed(namespace: str) ->
     client = connect(namespace=namespace)
     known = surroundings(client)
     nobody = without_rights(client)
-    seen = surroundings(nobody)
-    print("\n".join(seen.facts["denied"]))
-    assert "secret" not in json.dumps(seen.facts)
-    assert seen.facts["server"] == client.server
-    assert seen.facts["nodes"] is None
-    assert set(seen.facts["dns"].values()) == {None}
-    assert seen.facts["kube_proxy_mode"] == "unknown"
-    assert seen.dns_pods == ()
-    assert seen.node_facts("dlc-n1") == {"zone": None, "coredns_on_node": None}
+    of_nobody = surroundings(nobody)
+    print("\n".join(of_nobody.facts["denied"]))
+    assert "secret" not in json.dumps(of_nobody.facts)
+    assert of_nobody.facts["server"] == client.server
+    assert of_nobody.facts["nodes"] is None
+    assert set(of_nobody.facts["dns"].values()) == {None}
+    assert of_nobody.facts["kube_proxy_mode"] == "unknown"
+    assert of_nobody.dns_pods == ()
+    assert of_nobody.node_facts("dlc-n1") == {"zone": None, "coredns_on_node": None}
     for resource in ("nodes", "pods", "services", "configmaps", "deployments.apps"):
-        assert any(f"{resource} " in line and "forbidden" in line for line in seen.facts["denied"]), resource
-    assert any("kube-system/kube-proxy" in line for line in seen.facts["denied"])
-    assert all("\n" not in line and "forbidden" in line for line in seen.facts["denied"])
+        assert any(f"{resource} " in line and "forbidden" in line for line in of_nobody.facts["denied"]), resource
+    assert any("kube-system/kube-proxy" in line for line in of_nobody.facts["denied"])
+    assert all("\n" not in line and "forbidden" in line for line in of_nobody.facts["denied"])
     numbers, denied = dns_counters(nobody, known.dns_pods[:2])
     assert numbers == {}
     (line,) = denied
@@ -316,9 +316,9 @@ def test_a_pod_reads_its_nodes_counters(namespace: str) -> None:
         after = counters.node(show(pod.run, pod.program, counters.NODE_FILES))
     print({name: number for name, number in after.items() if "conntrack" in name})
     for name in ("count", "max", "udp_timeout", "udp_timeout_stream"):
-        said = int(in_node("dlc-n1", "cat", f"/proc/sys/net/netfilter/nf_conntrack_{name}"))
+        setting = int(in_node("dlc-n1", "cat", f"/proc/sys/net/netfilter/nf_conntrack_{name}"))
         number = after[f"node.conntrack.{name}{'_s' if 'timeout' in name else ''}"]
-        assert number == said or name == "count"
+        assert number == setting or name == "count"
     assert {"node.conntrack.insert_failed", "node.conntrack.drop", "node.conntrack.clashres"} <= set(after)
     assert after["node.Udp.OutDatagrams"] - before["node.Udp.OutDatagrams"] >= 10
     assert after["node.Udp.InDatagrams"] - before["node.Udp.InDatagrams"] >= 10

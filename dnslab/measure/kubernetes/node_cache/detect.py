@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -179,11 +179,18 @@ def status(client: Client, node: str | None = None, resolv_conf: str = "", dns: 
     except NotAble as error:
         unknown.append(str(error))
     if addresses or owners:
-        owns = True if True in owners else None if None in owners or unknown or not owners else False
+        owns = _owns_cluster_ip(owners, is_complete=not unknown)
         return Detection("detected", tuple(addresses), owns, tuple(evidence), tuple(unknown))
     if not unknown:
         evidence.append("no DaemonSet and no redirect policy; a cache of the node's own system shows in behaviour only")
     return Detection("unknown" if unknown else "absent", (), None, tuple(evidence), tuple(unknown))
+
+
+def _owns_cluster_ip(owners: Sequence[bool | None], is_complete: bool) -> bool | None:
+    """Whether any cache does, by what is known of each; ``is_complete`` when no cache can have been missed."""
+    if True in owners:
+        return True
+    return False if owners and None not in owners and is_complete else None
 
 
 def seen(client: Client) -> tuple[ClusterDns, Detection]:

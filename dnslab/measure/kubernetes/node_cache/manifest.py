@@ -1,7 +1,7 @@
 """The node-local cache's manifest as text: what is applied to kube-system.
 
-Pure. As the one the Kubernetes project ships (cluster/addons/dns/nodelocaldns), but for its image, which is a
-parameter, a readiness probe, and the addresses: the node-local one alone unless the cluster IP is named too.
+Pure. It is the manifest that the Kubernetes project ships (cluster/addons/dns/nodelocaldns) with three differences: the
+image is a parameter, there is a readiness probe, and the cache listens on the cluster IP only where that is named.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def node_cache_manifest(image: str, addresses: Sequence[str], zone: str, upstrea
     image
         With a tag.
     addresses
-        What it listens on, all of one family. The first is the node-local one; the cluster IP of kube-dns beside it
-        makes every pod of the cluster a client.
+        What it listens on, all of one family. The first is the node-local address. With the cluster IP of kube-dns
+        beside it, every pod of the cluster becomes a client.
     zone
         The cluster's.
     upstream
@@ -52,9 +52,9 @@ def node_cache_manifest(image: str, addresses: Sequence[str], zone: str, upstrea
         check_address(address)
     check_domain(zone)
     parsed = [ipaddress.ip_address(address) for address in addresses]
-    if not parsed or len({one.version for one in parsed}) > 1:
+    if not parsed or len({address.version for address in parsed}) > 1:
         raise UsageError(f"expected addresses of one IP version to listen on, saw {','.join(addresses)!r}")
-    if any(one.is_loopback or one.is_unspecified or one.is_multicast for one in parsed):
+    if any(address.is_loopback or address.is_unspecified or address.is_multicast for address in parsed):
         raise UsageError(f"pods cannot ask {','.join(addresses)}: take a link-local address as {NODE_LOCAL_ADDRESS}")
     host = f"[{addresses[0]}]" if parsed[0].version == 6 else addresses[0]
     blocks = (

@@ -47,12 +47,12 @@ class Shell:
         self.pod, self.container = pod, container
         self._mark = f"dnslab:{secrets.token_hex(6)}"
         self._answer = re.compile(rf"(?s)(.*?)\n{self._mark} (\w+)\n".encode())
-        self._heard = threading.Condition()
+        self._received = threading.Condition()
         self._text = b""
         self._ended = False
         self._problem = ""
-        self._asking = threading.Lock()
-        self._leaving: dict[str, str] = {}
+        self._ask_lock = threading.Lock()
+        self._on_leaving: dict[str, str] = {}
         self._channel = ExecChannel(client, pod, container, ["sh"])
         self._reader = threading.Thread(target=self._read, name=f"shell {pod}", daemon=True)
         self._reader.start()
@@ -79,11 +79,11 @@ class Shell:
                 continue
             except StreamTruncated as error:
                 data, problem = b"", str(error)
-            with self._heard:
+            with self._received:
                 self._text += data
                 if not data:
                     self._ended, self._problem = True, problem or self._channel.errors()
-                self._heard.notify_all()
+                self._received.notify_all()
             if not data:
                 return
 
@@ -95,7 +95,7 @@ class Shell:
         ProbeFailed
             The session has ended, or no answer comes.
         """
-        with self._asking:
+        with self._ask_lock:
             self._channel.write(f"{command}\nprintf '\\n{self._mark} %s\\n' $?\n".encode())
             output, code = self._wait(timeout_s)
             return int(code), output.decode("utf-8", "replace")
@@ -110,7 +110,7 @@ class Shell:
         ProbeFailed
             The session has ended, or no answer comes.
         """
-        with self._asking:
+        with self._ask_lock:
             mark = self._mark
             self._channel.write(f"printf '\\n{mark} ready\\n'; {command}; printf '\\n{mark} %s\\n' $?\n".encode())
             self._wait(timeout_s)
@@ -119,19 +119,19 @@ class Shell:
 
     def _wait(self, timeout_s: float) -> tuple[bytes, str]:
         deadline_s = time.monotonic() + timeout_s
-        with self._heard:
+        with self._received:
             while not (match := self._answer.match(self._text)):
                 if self._ended:
                     raise ProbeFailed(f"the shell in pod {self.pod} ended: {self._problem or 'it said nothing'}")
-                if not self._heard.wait(max(0.0, deadline_s - time.monotonic())):
+                if not self._received.wait(max(0.0, deadline_s - time.monotonic())):
                     raise ProbeFailed(f"the shell in pod {self.pod} did not answer within {timeout_s:g} s")
             self._text = self._text[match.end() :]
             return match[1], match[2].decode()
 
     def on_leaving(self, steps: Mapping[str, str]) -> None:
         """Commands the shell runs when the session ends, by a name under which a later call replaces one."""
-        self._leaving |= steps
-        body = "; ".join(step for step in self._leaving.values() if step)
+        self._on_leaving |= steps
+        body = "; ".join(step for step in self._on_leaving.values() if step)
         self.ask(f"dnslab_leave() {{ {body or ':'}; }}")
 
     @property
@@ -146,8 +146,8 @@ class Shell:
         """End the session and wait for what it does on leaving. May be called twice."""
         try:
             self._channel.write(b"exit 0\n")
-            with self._heard:
-                self._heard.wait_for(lambda: self._ended, 5.0)
+            with self._received:
+                self._received.wait_for(lambda: self._ended, 5.0)
         except ProbeFailed:
             pass  # it has ended already, and left by itself
         self._channel.close()
