@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         stall_marks as stall_marks,
         stalls_per_second as stalls_per_second,
     )
+    from dnslab.experiment.compare import obtain_run as obtain_run, obtain_runs as obtain_runs, run as run
     from dnslab.explain.closeup import follow as follow
     from dnslab.explain.comparison import compare as compare
     from dnslab.explain.findings import conclude as conclude
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
         CompareParameters as CompareParameters,
         ExploreParameters as ExploreParameters,
         MatrixParameters as MatrixParameters,
-        obtain_run as obtain_run,
-        obtain_runs as obtain_runs,
-        run as run,
     )
     from dnslab.plan.model import Plan as Plan
     from dnslab.present.plots.ecdf import ecdf as ecdf
@@ -66,12 +64,12 @@ _HOME = {
     "headlines": "explain.overview",
     "latency_by_round": "present.plots.panels",
     "measured_on": "present.report",
-    "obtain_run": "notebook",
-    "obtain_runs": "notebook",
+    "obtain_run": "experiment.compare",
+    "obtain_runs": "experiment.compare",
     "open_run": "analyse.dataset",
     "over_the_run": "present.plots.times",
     "render": "present.report",
-    "run": "notebook",
+    "run": "experiment.compare",
     "run_slices": "analyse.timeline",
     "side_by_side": "explain.overview",
     "sketches": "analyse.quantiles",

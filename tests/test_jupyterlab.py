@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dnslab.notebook import SAMPLE
+from dnslab.experiment.compare import SAMPLE
 from dnslab.present.report import find_notebook
 from tests.browser import Browser, free_port, process, screenshots
 from tests.hostile import HOSTILE, hostile_run, unseen

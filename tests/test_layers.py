@@ -27,7 +27,7 @@ RULES = {
     "explain": (*BELOW, "plan", "store", "analyse"),
     "present": (*BELOW, "plan", "store", "analyse", "explain"),
     "experiment": (*BELOW, "plan", "store", "measure", "analyse", "explain"),
-    "notebook": (*BELOW, "plan", "store", "measure", "analyse", "experiment"),
+    "notebook": (*BELOW, "plan", "experiment"),
     "cli": (*BELOW, "plan", "store", "measure", "analyse", "explain", "present", "imports", "experiment"),
     "__main__": ("cli",),
 }

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from dnslab.errors import InvalidPlan, UsageError
+from dnslab.experiment.compare import SAMPLE
 from dnslab.measure.lab.backend import BASELINE, LabBackend
 from dnslab.measure.protocol import Client
-from dnslab.notebook import SAMPLE
 from dnslab.plan.model import FaultPlan, Load, Plan, load
 from dnslab.plan.resolvconf import is_address, render
 from dnslab.plan.variants import Variant

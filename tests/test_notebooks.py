@@ -16,8 +16,8 @@ from dnslab import notebook
 from dnslab.analyse.dataset import open_run
 from dnslab.analyse.summary import summarise
 from dnslab.errors import UsageError
+from dnslab.experiment.compare import SAMPLE, obtain_runs
 from dnslab.explain import overview
-from dnslab.notebook import SAMPLE
 from dnslab.plan.model import Load, Plan
 from dnslab.present import report
 from dnslab.text import milliseconds, percent
@@ -175,7 +175,7 @@ def test_the_two_newest_are_before_and_after(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("DNSLAB_RESULTS", str(tmp_path))
     for name in ("20260101T000000Z-a", "20260103T000000Z-c", "20260102T000000Z-b"):
         shutil.copytree(SAMPLE, tmp_path / name)
-    assert [run.path.name[-1] for run in notebook.obtain_runs()] == ["b", "c"]
+    assert [run.path.name[-1] for run in obtain_runs()] == ["b", "c"]
 
 
 @pytest.mark.notebook

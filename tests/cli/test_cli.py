@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from dnslab.analyse.dataset import open_run
-from dnslab.notebook import SAMPLE
+from dnslab.experiment.compare import SAMPLE
 from dnslab.store.stream import frame
 from tests.measure.test_lab import gone_within
 from tests.nameserver import nameserver

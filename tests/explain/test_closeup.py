@@ -8,8 +8,8 @@ import pytest
 
 from dnslab.analyse.dataset import open_run
 from dnslab.errors import RunInvalid
+from dnslab.experiment.compare import SAMPLE
 from dnslab.explain.closeup import follow
-from dnslab.notebook import SAMPLE
 from dnslab.plan.model import Load, Plan
 from dnslab.text import milliseconds
 from tests.runs import rows, write_run

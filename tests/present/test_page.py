@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dnslab.notebook import SAMPLE
+from dnslab.experiment.compare import SAMPLE
 from dnslab.plan.model import FaultPlan, Load, Plan, TargetInfo
 from dnslab.present.report import render
 from tests.browser import Browser, screenshots

@@ -23,12 +23,14 @@ from dnslab.analyse.quantiles import sketches
 from dnslab.analyse.summary import summarise
 from dnslab.analyse.timeline import run_slices, stalls_per_second
 from dnslab.errors import NotAble, RunNotFound, UsageError
+from dnslab.experiment import compare
 from dnslab.plan.model import FaultPlan, Load, Plan, TargetInfo
 from dnslab.present import report
 from dnslab.present.plots.base import Figure, Remark
 from dnslab.present.plots.ecdf import ecdf
 from dnslab.present.plots.targets import stalls_by_target
 from dnslab.present.plots.times import over_the_run, stalls_over_time
+from dnslab.store.folder import results_folder
 from dnslab.text import milliseconds, percent
 from tests import PROJECT
 from tests.cli.test_cli import wait_for
@@ -288,18 +290,18 @@ def test_results_never_land_among_the_notebooks(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "notebooks").mkdir()
     for folder in (tmp_path, tmp_path / "notebooks"):
         monkeypatch.chdir(folder)
-        assert notebook.results_folder() == tmp_path / "results"
+        assert results_folder().absolute() == tmp_path / "results"
 
 
 def test_latest_falls_back_to_the_labelled_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setenv("DNSLAB_RESULTS", str(tmp_path))
-    shown = notebook.obtain_run("latest")
-    assert shown.path == notebook.SAMPLE
+    shown = compare.obtain_run("latest")
+    assert shown.path == compare.SAMPLE
     assert "sample run" in capsys.readouterr().out
     assert summarise(shown).row("baseline", "glibc")
     assert shown.problems == []
     with pytest.raises(RunNotFound):
-        notebook.obtain_run(str(tmp_path / "x"))
+        compare.obtain_run(str(tmp_path / "x"))
 
 
 @pytest.mark.lab
@@ -348,7 +350,7 @@ def drained(client: Any) -> list[Any]:
 def test_new_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DNSLAB_RESULTS", str(tmp_path))
     plan = {"variants": ["baseline"], "rounds": 1, "targets": ["glibc"], "loads": [{"duration_s": 0.5, "warmup_s": 0}]}
-    first = notebook.obtain_run("new", plan)
-    again = notebook.obtain_run("new", plan)
+    first = compare.obtain_run("new", plan)
+    again = compare.obtain_run("new", plan)
     assert first.path == again.path
     assert len(list(tmp_path.iterdir())) == 1

@@ -18,9 +18,9 @@ from pyarrow.parquet import ParquetFile
 from dnslab.analyse.dataset import open_run
 from dnslab.analyse.summary import summarise
 from dnslab.errors import DnslabError, RunExists, RunInvalid, RunNotFound
+from dnslab.experiment.compare import SAMPLE
 from dnslab.explain.findings import conclude
 from dnslab.explain.validity import find_vetoes
-from dnslab.notebook import SAMPLE
 from dnslab.plan.model import ClusterPlan, CustomVariant, Load, Plan, TargetInfo, TargetPlan
 from dnslab.present import share
 from dnslab.present.exports import keep_parquet

@@ -1,0 +1,1 @@
+"""What takes both measuring and explaining, one module for each question."""

@@ -1,0 +1,113 @@
+"""Which configuration stalls less? Measures a plan, or opens runs that are there already, for a comparison.
+
+Only ``experiment`` and ``cli`` know both how runs are measured and how they are read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dnslab.analyse.dataset import Run, open_run
+from dnslab.errors import NotAble, RunNotFound, UsageError
+from dnslab.files import PACKAGE
+from dnslab.measure import runner
+from dnslab.measure.display import shown
+from dnslab.plan.model import Plan
+from dnslab.store.folder import RunFolder, results_folder, run_paths
+from dnslab.text import echo
+
+#: a small run measured in the lab, shown where no lab can be had
+SAMPLE = PACKAGE / "sample"
+
+#: by plan, the runs that this process made
+_made: dict[str, Path] = {}
+
+
+def run(plan: Plan | Mapping[str, Any], out: Path | str | None = None, results: Path | str | None = None) -> Path:
+    """Do ``runner.run`` and show its progress: below the cell, on the terminal, or in plain lines."""
+    with shown() as on_progress:
+        return runner.run(plan, out, results, on_progress)
+
+
+def obtain_run(run: str = "latest", plan: Mapping[str, Any] | None = None) -> Run:
+    """Open the run that a notebook shows, or measure it.
+
+    Parameters
+    ----------
+    run
+        A run folder, a bundle, ``"latest"``, or ``"new"``, which carries out ``plan`` once a kernel: calling it again
+        with the same plan opens the finished run.
+    plan
+        Keys of a plan, for ``"new"``.
+
+    Returns
+    -------
+    Run
+        Where no lab can be had for ``"new"``, or ``"latest"`` finds no run, the sample run that comes with dnslab; a
+        printed line then says so.
+
+    Raises
+    ------
+    UsageError
+        ``run`` is not a text.
+    RunNotFound, RunInvalid
+        There is no run at ``run``, or it cannot be read.
+    """
+    if not isinstance(run, str):
+        raise UsageError(f"parameter run: expected a run folder, 'latest' or 'new', saw {run!r}")
+    try:
+        return _measured_run(plan or {}) if run == "new" else open_run(run, _results())
+    except (NotAble, RunNotFound) as error:
+        if run not in ("new", "latest") or not SAMPLE.exists():
+            raise
+        echo(f"{error}. What follows is the sample run that comes with dnslab, measured elsewhere.")
+        return Run(RunFolder(SAMPLE))
+
+
+def obtain_runs(runs: Sequence[str] = ()) -> list[Run]:
+    """Open the runs that a notebook sets side by side.
+
+    Parameters
+    ----------
+    runs
+        Run folders or bundles, the one before first; without any, the two newest.
+
+    Returns
+    -------
+    list of Run
+        Where there are not two runs, the sample run twice; a printed line then says so.
+
+    Raises
+    ------
+    UsageError
+        One run is named, which cannot be compared.
+    RunNotFound, RunInvalid
+        There is no run at one of the places, or it cannot be read.
+    """
+    check_runs(runs)
+    paths: Sequence[str | Path] = list(runs) or run_paths(_results())[-2:]
+    if len(paths) < 2:
+        echo("There are not two runs yet. What follows is the sample run that comes with dnslab, beside itself.")
+        paths = [SAMPLE, SAMPLE]
+    return [open_run(path, _results()) for path in paths]
+
+
+def check_runs(runs: Sequence[str]) -> None:
+    """Check that ``runs`` can be compared: none, or two or more; UsageError otherwise."""
+    if len(runs) == 1:
+        raise UsageError("name two runs or more, or none for the two newest")
+
+
+def _results() -> Path:
+    """Absolute, as a notebook may change its folder."""
+    return results_folder().absolute()
+
+
+def _measured_run(plan: Mapping[str, Any]) -> Run:
+    key = json.dumps(plan, sort_keys=True, default=str)
+    if key not in _made:
+        _made[key] = run(plan, results=_results())
+    return open_run(_made[key])
