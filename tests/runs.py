@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from dnslab.analyse.lookups import RECORD
-from dnslab.plan.model import Plan, TargetInfo, trials
+from dnslab.plan.model import Plan
+from dnslab.plan.schedule import TargetInfo, trials
 from dnslab.store import stream as records
 from dnslab.store.folder import RunFolder
 from tests.store.test_stream import HEADER

@@ -32,7 +32,7 @@ from dnslab.imports.readers import load
 from dnslab.imports.summary import summarise_imported
 from dnslab.measure.display import _table, line
 from dnslab.measure.progress import ClientProgress, Progress
-from dnslab.plan.model import Trial
+from dnslab.plan.schedule import Trial
 from dnslab.present.exports import csv_text, export
 from dnslab.present.plots.base import drawable, new_figure, plain_numbers, to_png
 from dnslab.present.report import measured_on, render

@@ -15,7 +15,8 @@ import pandas as pd
 
 from dnslab.analyse.lookups import OUTCOMES, SLOW_MS, Lookups, decode, error_name
 from dnslab.errors import RunInvalid
-from dnslab.plan.model import MAX_ARMS, Plan, TargetInfo, trials
+from dnslab.plan.model import MAX_CLIENTS, Plan
+from dnslab.plan.schedule import TargetInfo, trials
 from dnslab.store.bundle import open_bundle
 from dnslab.store.contents import Environment
 from dnslab.store.folder import ArmRecord, RunFolder, latest_run_path, results_folder
@@ -48,8 +49,10 @@ class Run:
     def targets(self) -> list[TargetInfo]:
         """The targets there were."""
         found = [TargetInfo(**target.model_dump()) for target in self.environment.targets]
-        if self.plan.n_trials * len(found) > MAX_ARMS:
-            raise RunInvalid(f"{self.path}: its plan has more than {MAX_ARMS:,} trials on its targets (docs/limits.md)")
+        if self.plan.n_trials * len(found) > MAX_CLIENTS:
+            raise RunInvalid(
+                f"{self.path}: its plan has more than {MAX_CLIENTS:,} trials on its targets (docs/limits.md)"
+            )
         return found
 
     @property

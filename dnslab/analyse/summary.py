@@ -21,7 +21,8 @@ from dnslab.analyse.dataset import Run
 from dnslab.analyse.exposure import exposed_modelled
 from dnslab.analyse.intervals import Interval, Verdict, upper_bound_when_none
 from dnslab.analyse.quantiles import LEVELS, quantiles
-from dnslab.plan.model import Load, not_applicable, wanted
+from dnslab.plan.model import Load
+from dnslab.plan.schedule import not_applicable, wanted
 
 SUMMARY_VERSION = 1
 #: counts whose share is compared

@@ -232,7 +232,7 @@ def _names_in(path: Path) -> list[str]:
 def _print_dry_run(plan: Any, out: Path | None) -> None:
     from dnslab.measure import preflight
     from dnslab.measure.backends import known_targets
-    from dnslab.plan import model as plans
+    from dnslab.plan.schedule import forecast
 
     if plan.backend == "kubernetes":
         from dnslab.measure.kubernetes.dry_run import planned
@@ -244,23 +244,23 @@ def _print_dry_run(plan: Any, out: Path | None) -> None:
         in_cluster, targets = None, known_targets(plan)
     preflight.check_targets(plan, targets)
     preflight.allow_open_files(plan, targets)
-    described = plans.describe(plan, targets)
+    expected = forecast(plan, targets)
     echo_text(f"# The plan; give it back with `dnslab run FILE`.\n{plan.to_yaml()}")
     echo()
     echo("# trial  round  variant                            targets")
-    for trial in described["trials"]:
+    for trial in expected.trials:
         echo(f"# {trial.number:5}  {trial.round:5}  {trial.variant:33}  {', '.join(trial.targets)}")
-    for (variant, target), reason in described["not_applicable"].items():
+    for (variant, target), reason in expected.not_applicable.items():
         echo(f"# not applicable: {variant} on {target}: {reason}")
-    peak, workers = described["peak_lookups_per_s"], described["peak_workers"]
+    peak, workers = expected.peak_lookups_per_s, expected.peak_workers
     rate = f"at most {peak:g} lookups/s in all" if peak else f"as fast as {workers} workers go"
-    echo(f"# load: {described['n_groups']} groups one after another, {described['load_s']:.0f} s at least, {rate}")
+    echo(f"# load: {expected.n_groups} groups one after another, {expected.load_s:.0f} s at least, {rate}")
     place = "cluster" if in_cluster else plan.backend
     echo(f"# makes: {out or 'results/<UTC time>-' + plan.name}, and in the {place} what it removes again")
     for line in _announced(plan):
         echo(f"# {line}")
     if in_cluster:
-        _print_in_cluster(plan, in_cluster, described["trials"])
+        _print_in_cluster(plan, in_cluster, expected.trials)
 
 
 def _print_in_cluster(plan: Any, in_cluster: Any, trials: Sequence[Any]) -> None:

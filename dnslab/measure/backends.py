@@ -15,7 +15,8 @@ from dnslab.plan.variants import DIRECT
 
 if TYPE_CHECKING:
     from dnslab.measure.protocol import Backend
-    from dnslab.plan.model import CustomVariant, Plan, TargetInfo
+    from dnslab.plan.model import CustomVariant, Plan
+    from dnslab.plan.schedule import TargetInfo
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from dnslab.measure.probe.job import encode
 from dnslab.measure.progress import ClientProgress, OnProgress, Progress
 from dnslab.measure.protocol import Backend, Client, Expected, Target, TargetFacts
 from dnslab.measure.trial import describe, make_job
-from dnslab.plan.model import Trial, trials
+from dnslab.plan.schedule import Trial, trials
 from dnslab.store.folder import ArmWriter, RunFolder, resume_command
 from dnslab.store.stream import Heartbeat, Trailer
 

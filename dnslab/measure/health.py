@@ -19,8 +19,8 @@ from dnslab.measure.conversation import Conversation
 from dnslab.measure.probe.job import encode
 from dnslab.measure.protocol import Backend, Client, Expected
 from dnslab.measure.trial import describe, make_job
-from dnslab.plan import model as plans
-from dnslab.plan.model import Load, Plan, TargetInfo, Trial
+from dnslab.plan.model import Load, Plan
+from dnslab.plan.schedule import TargetInfo, Trial, trials
 from dnslab.store import stream as records
 
 CONTROL = "baseline"
@@ -99,7 +99,7 @@ def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Ta
 
 def control_trial(plan: Plan, targets: Sequence[TargetInfo]) -> Trial:
     """The first trial of baseline, or the first of all, as number 0 of load 0 on the targets to ask before the run."""
-    listed = plans.trials(plan, targets)
+    listed = trials(plan, targets)
     if not listed:
         raise UsageError("nothing to measure: no variant of the plan applies to any of its targets")
     first = next((trial for trial in listed if trial.variant == CONTROL), listed[0])

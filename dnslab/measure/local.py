@@ -19,8 +19,8 @@ from dnslab.measure import counters
 from dnslab.measure.probe import find_probe
 from dnslab.measure.process import ProcessChannel
 from dnslab.measure.protocol import Channel, Client, Expected, TargetFacts, glibc_version
-from dnslab.plan.model import TargetInfo
 from dnslab.plan.resolvconf import ResolverOptions, names_tried, parse, parse_endpoint, render
+from dnslab.plan.schedule import TargetInfo
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 ASK_TIMEOUT_S = 5.0

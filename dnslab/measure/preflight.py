@@ -13,8 +13,9 @@ from pathlib import Path
 
 from dnslab.errors import NotAble, RunExists, UsageError
 from dnslab.measure.backends import BACKENDS
-from dnslab.plan import limits, model as plans
-from dnslab.plan.model import Plan, TargetInfo
+from dnslab.plan import limits
+from dnslab.plan.model import Plan
+from dnslab.plan.schedule import TargetInfo, trials
 
 #: what a report imports, here or in its kernel; all of the extra "notebooks"
 REPORT_NEEDS = (
@@ -47,7 +48,7 @@ def check_targets(plan: Plan, targets: Sequence[TargetInfo]) -> None:
             if install := BACKENDS[plan.backend].installed_by.get(target.name):
                 raise NotAble(f"no target {target.name!r} here: {install}")
             raise UsageError(f"no target {target.name!r}: there are {', '.join(known)}")
-    if not plans.trials(plan, targets):
+    if not trials(plan, targets):
         raise UsageError("nothing to measure: no variant of the plan applies to any of its targets")
     limits.check_load(plan, targets)
 
@@ -64,8 +65,8 @@ def allow_open_files(plan: Plan, targets: Sequence[TargetInfo]) -> None:
     """
     import resource
 
-    n_clients = Counter({trial.group: 0 for trial in plans.trials(plan, targets)})
-    for trial in plans.trials(plan, targets):
+    n_clients = Counter({trial.group: 0 for trial in trials(plan, targets)})
+    for trial in trials(plan, targets):
         n_clients[trial.group] += len(trial.targets)
     needed = OWN_FILES + FILES_PER_CLIENT * max(n_clients.values(), default=0)
     kind = BACKENDS[plan.backend]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dnslab.plan.model import Trial
+from dnslab.plan.schedule import Trial
 from dnslab.store.stream import Heartbeat
 
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dnslab.plan.model import Load, TargetInfo
+from dnslab.plan.model import Load
+from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import Means, Variant
 
 

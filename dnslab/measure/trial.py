@@ -14,8 +14,9 @@ from typing import Any
 from dnslab.errors import UsageError
 from dnslab.measure.probe.job import Job, ResolverPatch, wire_query
 from dnslab.measure.protocol import Expected, TargetFacts
-from dnslab.plan.model import Load, Plan, Trial
+from dnslab.plan.model import Load, Plan
 from dnslab.plan.resolvconf import Libc, ResolverOptions, attempt_timeout_s, lookup_failure_s, names_tried, parse
+from dnslab.plan.schedule import Trial
 
 #: a stall is a lookup whose service time reaches this share of its first attempt timeout
 STALL_SHARE = 0.9

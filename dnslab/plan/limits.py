@@ -10,26 +10,26 @@ import math
 from collections.abc import Mapping, Sequence
 
 from dnslab.errors import UsageError
-from dnslab.plan import model as plans
-from dnslab.plan.model import Plan, TargetInfo
+from dnslab.plan.model import Plan
 from dnslab.plan.resolvconf import parse
+from dnslab.plan.schedule import TargetInfo, forecast
 
 #: where a resolv.conf does not tell (kubeadm's default)
 DEFAULT_ZONE = "cluster.local"
 
 
 def check_load(plan: Plan, targets: Sequence[TargetInfo]) -> None:
-    """Nothing, when ``plan`` keeps its limits on ``targets``. Only a cluster has any: other backends are one's own.
+    """Check that the load of ``plan`` on ``targets`` is within its limits. Only a cluster has limits.
 
     Raises
     ------
     UsageError
-        It means more; a target whose libc is not known yet counts with every variant.
+        The load is over a limit. A target whose libc is not known yet counts with every variant.
     """
     if plan.backend != "kubernetes":
         return
-    meant, limits = plans.describe(plan, targets), plan.limits
-    peak, workers, n_lookups = (meant[key] for key in ("peak_lookups_per_s", "peak_workers", "n_paced_lookups"))
+    expected, limits = forecast(plan, targets), plan.limits
+    peak, workers, n_lookups = expected.peak_lookups_per_s, expected.peak_workers, expected.n_paced_lookups
     where = f"over {len(targets)} target{'s' if len(targets) != 1 else ''} and {len(plan.variants)} variants"
     if peak and peak > limits.max_rate_per_s:
         raise UsageError(
@@ -49,14 +49,14 @@ def check_load(plan: Plan, targets: Sequence[TargetInfo]) -> None:
 
 
 def check_names(plan: Plan, absolute: Mapping[str, str], resolv_conf: str) -> None:
-    """Nothing, when every name of ``plan`` is the cluster's own, or those outside it are allowed.
+    """Check that every name of ``plan`` is in the cluster's own domain, unless others are allowed.
 
     Parameters
     ----------
     plan
-        Only a plan for a cluster is judged.
+        Only a plan for a cluster is checked.
     absolute
-        By name, the full one it resolves to: what counts is where a name leads, not how it is written.
+        The full name that each name resolves to, as a short name may lead outside the cluster.
     resolv_conf
         Of a pod: its search list tells the cluster's domain.
 

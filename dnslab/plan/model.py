@@ -1,15 +1,13 @@
-"""The plan: what a run will do, as data, and its trials in order.
+"""The plan: what a run will do, as data.
 
-Pure. A plan is YAML on disk and a model here; ``trials`` expands it, the same way each time for the same seed.
-Nothing in here knows how a trial is run.
+Pure. A plan is YAML on disk and a model here, which checks each text as what it is. Knows nothing of how a plan is
+carried out.
 """
 
 from __future__ import annotations
 
-import random
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -29,7 +27,6 @@ from dnslab import files
 from dnslab.errors import InvalidPlan, UsageError
 from dnslab.plan import variants
 from dnslab.plan.resolvconf import (
-    Libc,
     ResolverOptions,
     apply_option,
     check_address,
@@ -37,7 +34,7 @@ from dnslab.plan.resolvconf import (
     check_name,
     parse_endpoint,
 )
-from dnslab.plan.variants import Means, Variant
+from dnslab.plan.variants import Variant
 from dnslab.plan.yamltext import read_yaml
 from dnslab.text import as_html_lines
 
@@ -49,7 +46,7 @@ MAX_VARIANTS = 1_000
 MAX_LOADS = 100
 MAX_TARGETS = 10_000
 #: trials of a run, counted on each target: a thousand targets, six variants and nine rounds are 54,000
-MAX_ARMS = 200_000
+MAX_CLIENTS = 200_000
 #: lookups a second that a plan may ask of one target; more than one machine sends
 MOST_PER_S = 1_000_000
 
@@ -299,8 +296,10 @@ class Plan(_Model):
             raise ValueError("variants are to be named once each, at least one")
         if len({target.name for target in self.targets}) != len(self.targets):
             raise ValueError("targets are to be named once each")
-        if self.n_trials > MAX_ARMS:
-            raise ValueError(f"variants, loads and rounds make {self.n_trials:,} trials: expected at most {MAX_ARMS:,}")
+        if self.n_trials > MAX_CLIENTS:
+            raise ValueError(
+                f"variants, loads and rounds make {self.n_trials:,} trials: expected at most {MAX_CLIENTS:,}"
+            )
         return self
 
     def check(self) -> Plan:
@@ -392,137 +391,3 @@ def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
             node = node.value[part]
             line = node.start_mark.line + 1
     return line
-
-
-@dataclass(frozen=True)
-class TargetInfo:
-    """What is known of a target before any trial: enough to say which variants apply."""
-
-    name: str
-    libc: Libc
-    libc_version: str = ""
-    means: Means = "file"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One variant-load pair in one round. Trials of equal ``group`` run at the same time.
-
-    ``targets`` are those on which the variant applies; ``number`` counts from 1 in the order of execution.
-    """
-
-    number: int
-    round: int
-    group: int
-    variant: str
-    load: int
-    targets: tuple[str, ...]
-
-
-def wanted(plan: Plan) -> Callable[[str, str], bool]:
-    """Tell of a target and a variant whether the plan asks for them; a plan that names no target asks for all."""
-    chosen = {one.name: None if one.variants is None else frozenset(one.variants) for one in plan.targets}
-
-    def is_wanted(target: str, variant: str) -> bool:
-        only = chosen.get(target)
-        return not chosen or (target in chosen and (only is None or variant in only))
-
-    return is_wanted
-
-
-def applicable_targets(plan: Plan, targets: Sequence[TargetInfo]) -> Mapping[str, tuple[str, ...]]:
-    """By variant, the targets on which it is wanted and honoured."""
-    is_wanted = wanted(plan)
-    found = {}
-    for variant in map(plan.variant, plan.variants):
-        found[variant.name] = tuple(
-            target.name
-            for target in targets
-            if is_wanted(target.name, variant.name)
-            if variants.not_applicable(variant, target.libc, target.libc_version, target.means) is None
-        )
-    return found
-
-
-def not_applicable(plan: Plan, targets: Sequence[TargetInfo]) -> Mapping[tuple[str, str], str]:
-    """Reason by (variant, target) for each pair that is left out because the target's libc ignores the variant."""
-    reasons = {}
-    for name in plan.variants:
-        variant = plan.variant(name)
-        for target in targets:
-            reason = variants.not_applicable(variant, target.libc, target.libc_version, target.means)
-            if reason:
-                reasons[name, target.name] = reason
-    return reasons
-
-
-def trials(plan: Plan, targets: Sequence[TargetInfo]) -> list[Trial]:
-    """The plan's trials in order.
-
-    Side by side: a group is all variants of one load in one round. In turn: each trial is a group; within a block of
-    as many rounds as there are pairs, each pair stands once in each place (a cyclic Latin square with rows and
-    columns shuffled by the seed), so that a drift cannot favour one variant.
-
-    Raises
-    ------
-    InvalidPlan
-        On so many targets these are more than ``MAX_ARMS``.
-    """
-    n_arms = plan.n_trials * len(targets)
-    if n_arms > MAX_ARMS:
-        raise InvalidPlan(f"expected at most {MAX_ARMS:,} trials, counted on each target, saw {n_arms:,}: ask for less")
-    chosen = applicable_targets(plan, targets)
-    pairs = [(name, i, chosen[name]) for i in range(len(plan.loads)) for name in plan.variants if chosen[name]]
-    rows = _side_by_side(plan, pairs) if plan.order == "side-by-side" else _in_turn(plan, pairs)
-    return [
-        Trial(number, round_, group, variant, load_, chosen)
-        for number, (round_, group, (variant, load_, chosen)) in enumerate(rows, 1)
-    ]
-
-
-_Pair = tuple[str, int, tuple[str, ...]]
-
-
-def _side_by_side(plan: Plan, pairs: Sequence[_Pair]) -> list[tuple[int, int, _Pair]]:
-    rows = []
-    group = 0
-    for round_ in range(1, plan.rounds + 1):
-        for index in range(len(plan.loads)):
-            group += 1
-            rows += [(round_, group, pair) for pair in pairs if pair[1] == index]
-    return rows
-
-
-def _in_turn(plan: Plan, pairs: Sequence[_Pair]) -> list[tuple[int, int, _Pair]]:
-    generator = random.Random(plan.seed)
-    rows: list[tuple[int, int, _Pair]] = []
-    n = len(pairs)
-    for round_ in range(1, plan.rounds + 1):
-        place = (round_ - 1) % n if n else 0
-        if place == 0:
-            shifts, columns = generator.sample(range(n), n), generator.sample(list(pairs), n)
-        for position in range(n):
-            rows.append((round_, len(rows) + 1, columns[(position + shifts[place]) % n]))
-    return rows
-
-
-def describe(plan: Plan, targets: Sequence[TargetInfo]) -> dict[str, Any]:
-    """What ``--dry-run`` prints: trials, the load they mean, seconds at least, as plain data."""
-    listed = trials(plan, targets)
-    per_group: dict[int, list[Trial]] = {}
-    for trial in listed:
-        per_group.setdefault(trial.group, []).append(trial)
-    # Closed loops and paced loads never share a group: side by side it is of one load, in turn of one trial.
-    groups = [[(plan.loads[trial.load], len(trial.targets)) for trial in group] for group in per_group.values()]
-    rates = [sum((load.rate_per_s or 0.0) * n for load, n in group) for group in groups]
-    workers = [sum(load.workers * n for load, n in group if load.loop == "closed") for group in groups]
-    lasts_s = [max(load.warmup_s + load.duration_s for load, _ in group) for group in groups]
-    return {
-        "trials": listed,
-        "n_groups": len(per_group),
-        "load_s": sum(lasts_s),
-        "peak_lookups_per_s": max(rates, default=0.0) or None,
-        "peak_workers": max(workers, default=0),
-        "n_paced_lookups": round(sum(rate * seconds for rate, seconds in zip(rates, lasts_s, strict=True))),
-        "not_applicable": dict(not_applicable(plan, targets)),
-    }

@@ -17,7 +17,8 @@ from dnslab.analyse.quantiles import Quantiles, quantiles, sketches
 from dnslab.analyse.summary import Summary, summarise
 from dnslab.analyse.timeline import stalls_per_second
 from dnslab.explain.tables import by_configuration
-from dnslab.plan.model import Load, Plan, TargetInfo
+from dnslab.plan.model import Load, Plan
+from dnslab.plan.schedule import TargetInfo
 from dnslab.store.stream import FLAG_WARMUP, OUTCOME_ABANDONED
 from tests.runs import rows, write_run
 

@@ -187,7 +187,7 @@ def test_the_limits_are_those_of_the_documentation() -> None:
         f"{files.PLAN_KEYS:,} keys side by side, nested {files.PLAN_DEPTH} deep |",
         f"variants of its own | {plan.MAX_VARIANTS:,} each |",
         f"loads; targets | {plan.MAX_LOADS}; {plan.MAX_TARGETS:,} |",
-        f"trials, counted on each target | {plan.MAX_ARMS:,} |",
+        f"trials, counted on each target | {plan.MAX_CLIENTS:,} |",
         f"`environment.json` | {files.ENVIRONMENT_BYTES >> 20} MiB |",
         f"`start.json` | {files.START_BYTES >> 20} MiB |",
         f"`ground-truth.json` | {files.END_BYTES >> 20} MiB |",

@@ -16,7 +16,8 @@ import scipy.stats
 from dnslab.analyse.dataset import open_run
 from dnslab.analyse.intervals import newcombe
 from dnslab.explain.comparison import Comparison, compare, match_targets
-from dnslab.plan.model import DEFAULT_IMAGE, Load, Plan, TargetInfo
+from dnslab.plan.model import DEFAULT_IMAGE, Load, Plan
+from dnslab.plan.schedule import TargetInfo
 from dnslab.present.report import measured_on
 from tests.runs import GLIBC, MUSL, rows, write_run
 

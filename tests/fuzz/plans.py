@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 
-from dnslab.plan import model as plans
+from dnslab.plan import model as plans, schedule
 from dnslab.store.folder import RunFolder
 from tests.fuzz import mutate
 from tests.fuzz.harness import Defect, reading
 
-TARGETS = [plans.TargetInfo("glibc", "glibc", "2.36"), plans.TargetInfo("musl", "musl", "1.2.3")]
+TARGETS = [schedule.TargetInfo("glibc", "glibc", "2.36"), schedule.TargetInfo("musl", "musl", "1.2.3")]
 
 SEEDS: tuple[dict[str, Any], ...] = (
     {"version": 1, "variants": ["baseline", "use-vc"], "names": ["kubernetes.default"], "rounds": 3, "seed": 1},
@@ -107,8 +107,8 @@ def case(rng: random.Random, folder: Path, counts: Counter[str]) -> None:
     with reading(counts, "plans"):
         plan = RunFolder(folder).plan
         counts["plans accepted"] += 1
-        described = plans.describe(plan, TARGETS)
-        assert described["trials"] == plans.trials(plan, TARGETS)
+        described = schedule.forecast(plan, TARGETS)
+        assert described.trials == tuple(schedule.trials(plan, TARGETS))
         again = plan.to_yaml()
         if plans.load(again) != plan:
             (folder / "again.yaml").write_text(again, encoding="utf-8", errors="surrogateescape")

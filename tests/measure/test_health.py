@@ -15,7 +15,8 @@ from dnslab.errors import RunInvalid
 from dnslab.measure import runner
 from dnslab.measure.health import Tally, Watch, control_trial
 from dnslab.measure.progress import Progress
-from dnslab.plan.model import Limits, Load, Plan, TargetInfo
+from dnslab.plan.model import Limits, Load, Plan
+from dnslab.plan.schedule import TargetInfo
 from tests.nameserver import Nameserver, nameserver
 
 NAME = "web.any.cluster.local."

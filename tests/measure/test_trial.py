@@ -9,7 +9,8 @@ import pytest
 from dnslab.errors import UsageError
 from dnslab.measure.protocol import Expected, TargetFacts
 from dnslab.measure.trial import describe, make_job
-from dnslab.plan.model import Load, Plan, Trial
+from dnslab.plan.model import Load, Plan
+from dnslab.plan.schedule import Trial
 
 CONF = "nameserver 10.96.0.10\nsearch default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"
 EXPECTED = {"kubernetes.default": Expected("kubernetes.default.svc.cluster.local.", 1, 1)}

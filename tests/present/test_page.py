@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dnslab.experiment.compare import SAMPLE
-from dnslab.plan.model import FaultPlan, Load, Plan, TargetInfo
+from dnslab.plan.model import FaultPlan, Load, Plan
+from dnslab.plan.schedule import TargetInfo
 from dnslab.present.report import render
 from tests.browser import Browser, screenshots
 from tests.hostile import HOSTILE, hostile_run

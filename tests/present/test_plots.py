@@ -16,7 +16,8 @@ from dnslab.analyse.quantiles import sketches
 from dnslab.analyse.rounds import latencies, usual
 from dnslab.analyse.summary import summarise
 from dnslab.analyse.timeline import N_LANES, N_TIMES, run_slices, stall_marks, stalls_per_second
-from dnslab.plan.model import Load, Plan, TargetInfo
+from dnslab.plan.model import Load, Plan
+from dnslab.plan.schedule import TargetInfo
 from dnslab.present.plots.base import MAX_CURVES, Figure, Remark, new_figure, wrapped
 from dnslab.present.plots.curve_labels import CELL, name_curves
 from dnslab.present.plots.ecdf import ecdf

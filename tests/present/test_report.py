@@ -24,7 +24,8 @@ from dnslab.analyse.summary import summarise
 from dnslab.analyse.timeline import run_slices, stalls_per_second
 from dnslab.errors import NotAble, RunNotFound, UsageError
 from dnslab.experiment import compare
-from dnslab.plan.model import FaultPlan, Load, Plan, TargetInfo
+from dnslab.plan.model import FaultPlan, Load, Plan
+from dnslab.plan.schedule import TargetInfo
 from dnslab.present import report
 from dnslab.present.plots.base import Figure, Remark
 from dnslab.present.plots.ecdf import ecdf

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dnslab.errors import RunExists, RunInvalid, RunNotFound, StorageFull
-from dnslab.plan.model import Plan, TargetInfo, Trial
+from dnslab.plan.model import Plan
+from dnslab.plan.schedule import TargetInfo, Trial
 from dnslab.store.folder import RunFolder, Stream, latest_run_path, new_run_path, write_once
 from tests import runs
 

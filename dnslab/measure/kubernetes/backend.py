@@ -29,8 +29,9 @@ from dnslab.measure.kubernetes.pods.own_pod import OwnPod
 from dnslab.measure.kubernetes.surroundings import dns_counters, surroundings
 from dnslab.measure.protocol import Expected, Target
 from dnslab.plan.flows import UDP_STREAM_TIMEOUT_S, UDP_TIMEOUT_S
-from dnslab.plan.model import Plan, TargetInfo
+from dnslab.plan.model import Plan
 from dnslab.plan.resolvconf import ResolverOptions, parse
+from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import Variant
 
 #: after this long conntrack has forgotten every flow of an address that no pod has any more

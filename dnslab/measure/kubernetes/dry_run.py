@@ -18,9 +18,9 @@ from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.placement import Place, base_spec, chosen_places, lifetime_s, pod_spec
 from dnslab.measure.kubernetes.pods import pod_facts, upload
 from dnslab.measure.kubernetes.pods.manifest import configmap_manifest, pod_manifest
-from dnslab.plan import model as plans
-from dnslab.plan.model import Plan, TargetInfo
+from dnslab.plan.model import Plan
 from dnslab.plan.resolvconf import ResolverOptions
+from dnslab.plan.schedule import TargetInfo, Trial, trials
 from dnslab.plan.variants import Variant
 
 #: stands where a run has its random id
@@ -47,7 +47,7 @@ class Planned:
         """By name. Their libc is not known before a pod runs: each is taken for a glibc that honours every variant."""
         return [TargetInfo(name, "glibc") for name in self._places]
 
-    def objects(self, control: plans.Trial) -> list[dict[str, Any]]:
+    def objects(self, control: Trial) -> list[dict[str, Any]]:
         """What is made up to the end of the first round, as it is posted.
 
         ``control`` is the trial that asks a little before the first one, to know how healthy DNS is.
@@ -56,7 +56,7 @@ class Planned:
         scouts = [self._pod(place, None) for place in kinds.values()]
         nodes = {place.node: place for place in self._places.values()} if self._plan.cluster.node_counters else {}
         watchers = [self._pod(place, None, host_network=True) for place in nodes.values()]
-        first_round = [trial for trial in plans.trials(self._plan, self.targets()) if trial.round == 1]
+        first_round = [trial for trial in trials(self._plan, self.targets()) if trial.round == 1]
         clients = [
             self._pod(self._places[name], self._plan.variant(trial.variant))
             for trial in (control, *first_round)
@@ -105,7 +105,7 @@ class PlannedInExisting:
         """By the pods' names; their libc is not known before the probe is in."""
         return self._targets
 
-    def objects(self, control: plans.Trial) -> list[dict[str, Any]]:
+    def objects(self, control: Trial) -> list[dict[str, Any]]:
         """No object is made; an ephemeral container is added to pods that are there."""
         return []
 

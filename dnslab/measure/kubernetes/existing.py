@@ -25,7 +25,8 @@ from dnslab.measure.kubernetes.pods.upload import Upload
 from dnslab.measure.kubernetes.selection import find_containers, read_pod
 from dnslab.measure.protocol import Channel, Expected, Target, TargetFacts
 from dnslab.plan import flows
-from dnslab.plan.model import Plan, TargetInfo
+from dnslab.plan.model import Plan
+from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import Means
 
 #: pods prepared at once: each takes a handful of execs

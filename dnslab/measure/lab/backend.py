@@ -32,8 +32,9 @@ from dnslab.measure.lab.namespaces import Namespaces, environment
 from dnslab.measure.probe import find_probe
 from dnslab.measure.process import ProcessChannel
 from dnslab.measure.protocol import Channel, Client, Expected, TargetFacts, glibc_version
-from dnslab.plan.model import FaultPlan, Load, TargetInfo
+from dnslab.plan.model import FaultPlan, Load
 from dnslab.plan.resolvconf import ResolverOptions, names_tried, render
+from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import NODE_LOCAL_ADDRESS, Variant
 
 #: what the kubelet gives a pod of namespace "default"

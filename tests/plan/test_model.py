@@ -1,21 +1,19 @@
-"""plan: YAML both ways, errors with their line, trials in order."""
+"""model: YAML both ways, errors with their line."""
 
 from __future__ import annotations
-
-import itertools
-from collections import Counter
 
 import pytest
 from hypothesis import given, strategies as st
 
 from dnslab.errors import DnslabError, InvalidName, InvalidPlan, UnknownVariant, UsageError
-from dnslab.plan.model import FaultPlan, Load, Plan, TargetInfo, TargetPlan, describe, load, not_applicable, trials
+from dnslab.plan.model import FaultPlan, Load, Plan, TargetPlan, load
+from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import BUILT_IN
 
 GLIBC = TargetInfo("glibc", "glibc", "2.36")
 MUSL = TargetInfo("musl", "musl", "1.2.3")
 
-_plans = st.builds(
+PLANS = st.builds(
     Plan,
     variants=st.lists(st.sampled_from(sorted(BUILT_IN)), min_size=1, max_size=6, unique=True).map(tuple),
     rounds=st.integers(1, 7),
@@ -28,48 +26,9 @@ _plans = st.builds(
 )
 
 
-@given(_plans)
+@given(PLANS)
 def test_yaml_is_read_back(plan: Plan) -> None:
     assert load(plan.to_yaml()) == plan
-
-
-@given(_plans)
-def test_every_pair_once_a_round(plan: Plan) -> None:
-    listed = trials(plan, [GLIBC, MUSL])
-    seen = Counter((trial.round, trial.variant, trial.load) for trial in listed)
-    expected = itertools.product(range(1, plan.rounds + 1), plan.variants, range(len(plan.loads)))
-    assert seen == Counter(expected)
-    assert [trial.number for trial in listed] == list(range(1, len(listed) + 1))
-    assert [trial.group for trial in listed] == sorted(trial.group for trial in listed)
-    assert listed == trials(plan, [GLIBC, MUSL])
-
-
-@given(st.integers(0, 2**32), st.integers(2, 6))
-def test_in_turn_is_a_latin_square(seed: int, n: int) -> None:
-    plan = Plan(variants=tuple(sorted(BUILT_IN))[:n], rounds=n, schedule="in-turn", seed=seed)
-    rows = [[t.variant for t in trials(plan, [GLIBC]) if t.round == r] for r in range(1, n + 1)]
-    for column in zip(*rows, strict=True):
-        assert sorted(column) == sorted(plan.variants)
-
-
-def test_side_by_side_runs_a_round_at_once() -> None:
-    plan = Plan(variants=("baseline", "use-vc"), rounds=2)
-    assert [(t.group, t.variant, t.targets) for t in trials(plan, [GLIBC, MUSL])] == [
-        (1, "baseline", ("glibc", "musl")),
-        (1, "use-vc", ("glibc",)),
-        (2, "baseline", ("glibc", "musl")),
-        (2, "use-vc", ("glibc",)),
-    ]
-
-
-def test_a_target_may_run_fewer_variants() -> None:
-    plan = Plan(targets=(TargetPlan(name="musl", variants=("baseline",)),), variants=("baseline", "node-local"))
-    assert {(t.variant, t.targets) for t in trials(plan, [MUSL])} == {("baseline", ("musl",))}
-
-
-def test_not_applicable_says_why() -> None:
-    plan = Plan(variants=("baseline", "use-vc"))
-    assert not_applicable(plan, [GLIBC, MUSL]) == {("use-vc", "musl"): "musl ignores use-vc"}
 
 
 @pytest.mark.parametrize(
@@ -118,10 +77,3 @@ def test_faults_text_never_crashes(text: str) -> None:
     except UsageError:
         return
     assert FaultPlan.parse(str(fault)).parameters.keys() == fault.parameters.keys()
-
-
-def test_describe_states_the_load() -> None:
-    described = describe(Plan(variants=("baseline", "use-vc"), rounds=3), [GLIBC, MUSL])
-    assert described["n_groups"] == 3
-    assert described["load_s"] == pytest.approx(3 * 10.5)
-    assert described["peak_lookups_per_s"] == 600

@@ -1,0 +1,170 @@
+"""A plan's trials in order, and the load that they mean.
+
+Pure. The same plan with the same seed gives the same trials each time. Knows nothing of how a trial is run.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dnslab.errors import InvalidPlan
+from dnslab.plan import variants
+from dnslab.plan.model import MAX_CLIENTS, Plan
+from dnslab.plan.resolvconf import Libc
+from dnslab.plan.variants import Means
+
+
+@dataclass(frozen=True)
+class TargetInfo:
+    """What is known of a target before any trial: enough to say which variants apply."""
+
+    name: str
+    libc: Libc
+    libc_version: str = ""
+    means: Means = "file"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One variant-load pair in one round. Trials of equal ``group`` run at the same time.
+
+    ``targets`` are those on which the variant applies; ``number`` counts from 1 in the order of execution.
+    """
+
+    number: int
+    round: int
+    group: int
+    variant: str
+    load: int
+    targets: tuple[str, ...]
+
+
+def wanted(plan: Plan) -> Callable[[str, str], bool]:
+    """Tell of a target and a variant whether the plan asks for them; a plan that names no target asks for all."""
+    chosen = {one.name: None if one.variants is None else frozenset(one.variants) for one in plan.targets}
+
+    def is_wanted(target: str, variant: str) -> bool:
+        only = chosen.get(target)
+        return not chosen or (target in chosen and (only is None or variant in only))
+
+    return is_wanted
+
+
+def applicable_targets(plan: Plan, targets: Sequence[TargetInfo]) -> Mapping[str, tuple[str, ...]]:
+    """By variant, the targets on which it is wanted and honoured."""
+    is_wanted = wanted(plan)
+    found = {}
+    for variant in map(plan.variant, plan.variants):
+        found[variant.name] = tuple(
+            target.name
+            for target in targets
+            if is_wanted(target.name, variant.name)
+            if variants.not_applicable(variant, target.libc, target.libc_version, target.means) is None
+        )
+    return found
+
+
+def not_applicable(plan: Plan, targets: Sequence[TargetInfo]) -> Mapping[tuple[str, str], str]:
+    """Reason by (variant, target) for each pair that is left out because the target's libc ignores the variant."""
+    reasons = {}
+    for name in plan.variants:
+        variant = plan.variant(name)
+        for target in targets:
+            reason = variants.not_applicable(variant, target.libc, target.libc_version, target.means)
+            if reason:
+                reasons[name, target.name] = reason
+    return reasons
+
+
+def trials(plan: Plan, targets: Sequence[TargetInfo]) -> list[Trial]:
+    """The plan's trials in order.
+
+    Side by side: a group is all variants of one load in one round. In turn: each trial is a group; within a block of
+    as many rounds as there are pairs, each pair stands once in each place (a cyclic Latin square with rows and
+    columns shuffled by the seed), so that a drift cannot favour one variant.
+
+    Raises
+    ------
+    InvalidPlan
+        On so many targets these are more than ``MAX_CLIENTS``.
+    """
+    n_clients = plan.n_trials * len(targets)
+    if n_clients > MAX_CLIENTS:
+        raise InvalidPlan(
+            f"expected at most {MAX_CLIENTS:,} trials, counted on each target, saw {n_clients:,}: ask for less"
+        )
+    chosen = applicable_targets(plan, targets)
+    pairs = [(name, i, chosen[name]) for i in range(len(plan.loads)) for name in plan.variants if chosen[name]]
+    rows = _side_by_side(plan, pairs) if plan.order == "side-by-side" else _in_turn(plan, pairs)
+    return [
+        Trial(number, round_, group, variant, load_, chosen)
+        for number, (round_, group, (variant, load_, chosen)) in enumerate(rows, 1)
+    ]
+
+
+_Pair = tuple[str, int, tuple[str, ...]]
+
+
+def _side_by_side(plan: Plan, pairs: Sequence[_Pair]) -> list[tuple[int, int, _Pair]]:
+    rows = []
+    group = 0
+    for round_ in range(1, plan.rounds + 1):
+        for index in range(len(plan.loads)):
+            group += 1
+            rows += [(round_, group, pair) for pair in pairs if pair[1] == index]
+    return rows
+
+
+def _in_turn(plan: Plan, pairs: Sequence[_Pair]) -> list[tuple[int, int, _Pair]]:
+    generator = random.Random(plan.seed)
+    rows: list[tuple[int, int, _Pair]] = []
+    n = len(pairs)
+    for round_ in range(1, plan.rounds + 1):
+        place = (round_ - 1) % n if n else 0
+        if place == 0:
+            shifts, columns = generator.sample(range(n), n), generator.sample(list(pairs), n)
+        for position in range(n):
+            rows.append((round_, len(rows) + 1, columns[(position + shifts[place]) % n]))
+    return rows
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a plan means: its trials, how they are grouped, and the load on DNS.
+
+    ``load_s`` is how long all loads last together, one group after another. ``peak_lookups_per_s`` and
+    ``peak_workers`` are of the group with the most of either, over all targets; the first is None for closed loops,
+    whose rate is a result. ``not_applicable`` gives a reason by variant and target.
+    """
+
+    trials: tuple[Trial, ...]
+    n_groups: int
+    load_s: float
+    peak_lookups_per_s: float | None
+    peak_workers: int
+    n_paced_lookups: int
+    not_applicable: Mapping[tuple[str, str], str]
+
+
+def forecast(plan: Plan, targets: Sequence[TargetInfo]) -> Forecast:
+    """What ``plan`` means on ``targets``, before anything is measured."""
+    in_order = trials(plan, targets)
+    by_group: dict[int, list[Trial]] = {}
+    for trial in in_order:
+        by_group.setdefault(trial.group, []).append(trial)
+    # Closed loops and paced loads never share a group: side by side it is of one load, in turn of one trial.
+    groups = [[(plan.loads[trial.load], len(trial.targets)) for trial in group] for group in by_group.values()]
+    rates = [sum((load.rate_per_s or 0.0) * n for load, n in group) for group in groups]
+    workers = [sum(load.workers * n for load, n in group if load.loop == "closed") for group in groups]
+    lengths_s = [max(load.warmup_s + load.duration_s for load, _ in group) for group in groups]
+    return Forecast(
+        tuple(in_order),
+        len(groups),
+        sum(lengths_s),
+        max(rates, default=0.0) or None,
+        max(workers, default=0),
+        round(sum(rate * seconds for rate, seconds in zip(rates, lengths_s, strict=True))),
+        not_applicable(plan, targets),
+    )
