@@ -85,7 +85,7 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i dnslab/measure/probe/*.c dnslab/measure/probe/*.h bench/*.c
 
-setup: system $(VENV)/.installed $(PROBE)
+setup: system $(VENV)/.installed $(PROBE) $(CACHE)/.compiled
 
 system:
 	@mkdir -p $(TMPDIR)
@@ -97,6 +97,11 @@ $(VENV)/.installed: requirements.txt requirements-uv.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.txt
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.txt
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@touch $@
+
+# Likewise dnslab's own modules.
+$(CACHE)/.compiled: $(VENV)/.installed $(shell find dnslab -name '*.py')
+	@$(BIN)/python -m compileall -q dnslab
 	@touch $@
 
 $(PROBE): $(VENV)/.installed hatch_build.py $(wildcard dnslab/measure/probe/*.c dnslab/measure/probe/*.h)

@@ -7,11 +7,14 @@ import platform
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests import PROJECT
 
@@ -39,9 +42,16 @@ def run(argv: Sequence[str | Path], cwd: Path, status: int = 0) -> subprocess.Co
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    run([UV, "build", "--wheel", "--quiet", "--out-dir", folder, PROJECT], PROJECT)
+    run([UV, "build", "--wheel", "--quiet", "--no-build-isolation", "--out-dir", folder, PROJECT], PROJECT)
     (found,) = folder.glob("*.whl")
     return found
+
+
+def test_an_isolated_build_asks_for_what_is_here() -> None:
+    """What the wheel is built with here is what `pip install` of the source builds it with."""
+    requires = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+    for requirement in map(Requirement, requires):
+        assert version(requirement.name) in requirement.specifier
 
 
 def test_it_runs_anywhere_and_holds_the_notebooks(wheel: Path) -> None:
