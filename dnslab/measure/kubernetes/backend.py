@@ -148,7 +148,13 @@ class KubernetesBackend:
         return pod_facts.resolve(self._scouts[0].start, names, self._resolv_conf)
 
     def open(self, client: protocol.Client) -> Target:
-        """A new pod, with an address that no pod of this run had within two minutes."""
+        """A new pod, with an address that no pod of this run had within two minutes.
+
+        Raises
+        ------
+        NotAble
+            The pod is refused or does not start.
+        """
         place = next(place for place in self._places if place.target == client.target)
         for attempt in range(FRESH_TRIES):
             pod = self._start(place, client.variant)

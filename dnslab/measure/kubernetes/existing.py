@@ -242,7 +242,13 @@ class ExistingPods:
         return pod_facts.resolve(self._first_container.start, names, self._first_container.original)
 
     def open(self, client: protocol.Client) -> Target:
-        """The same pod each time, with ``client``'s variant in its file where that is asked for."""
+        """The same pod each time, with ``client``'s variant in its file where that is asked for.
+
+        Raises
+        ------
+        NotAble, ProbeFailed
+            The probe cannot be brought in again, or the file cannot be edited.
+        """
         container = self._containers[client.target]
         container.ready()
         on_close = None

@@ -1,7 +1,7 @@
 """Objects of the API server as plain JSON: read, list, apply, delete. An object that is not there is None.
 
 Knows nothing of what the objects are for. Plain JSON because the official client's models take a core's second to read
-a hundred pods, and refuse fields they do not know when one is made.
+a hundred pods, and refuse fields they do not know when an object is made. Every function raises what ``answered`` does.
 """
 
 from __future__ import annotations

@@ -38,7 +38,13 @@ class Pods:
         self._prepared = False
 
     def prepare(self) -> None:
-        """Make the ConfigMap with the probe."""
+        """Make the ConfigMap with the probe.
+
+        Raises
+        ------
+        NotAble
+            It is refused.
+        """
         with answered("make the ConfigMap with the probe"):
             self.client.core().create_namespaced_config_map(
                 self.client.namespace, configmap_manifest(self.run_id), _request_timeout=TIMEOUT_S
@@ -46,7 +52,13 @@ class Pods:
         self._prepared = True
 
     def create(self, name: str, spec: PodSpec) -> None:
-        """Post the pod; does not wait for it."""
+        """Post the pod; does not wait for it.
+
+        Raises
+        ------
+        NotAble
+            It is refused, in the API server's words.
+        """
         with self._lock:
             self._names.add(name)
         persistently(partial(self._post, name, pod_manifest(name, self.run_id, spec)))
@@ -129,7 +141,13 @@ class Pods:
         self._forget(name)
 
     def remove_all(self) -> None:
-        """Delete all pods of the run that are left, and the ConfigMap."""
+        """Delete all pods of the run that are left, and the ConfigMap.
+
+        Raises
+        ------
+        NotAble
+            One could not be deleted; others may be left then.
+        """
         with self._lock:
             names = sorted(self._names)
         for name in names:

@@ -64,9 +64,9 @@ class Shell:
             if status and status.exit_code in (None, 126, 127):
                 message = " ".join(status.message.split())
                 raise NotAble(
-                    f"container {container} of pod {pod} starts no shell, which brings the probe in: {message}; where "
-                    "the image has none, --ephemeral-container IMAGE measures the pod's network through a container "
-                    "beside it (an image with a shell)"
+                    f"container {container} of pod {pod} starts no shell, by which the probe is brought in: where the "
+                    "image has none, --ephemeral-container IMAGE measures the pod's network through a container "
+                    f"beside it (an image with a shell); the runtime says: {message}"
                 ) from error
             raise
 

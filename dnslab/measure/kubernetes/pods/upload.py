@@ -124,19 +124,25 @@ def find_path(shell: Shell, own: Sequence[str]) -> str:
 
 
 def send(shell: Shell, path: str, data: bytes) -> None:
-    """Write ``data`` to the file at ``path`` and make it executable: counted by ``head``, else by ``printf`` alone."""
+    """Write ``data`` to the file at ``path`` and make it executable: counted by ``head``, else by ``printf`` alone.
+
+    Raises
+    ------
+    ProbeFailed
+        The file cannot be written, or the session has ended.
+    """
     has_head, _ = shell.ask("head -c 1 </dev/null >/dev/null 2>&1")
     (send_counted if has_head == 0 else send_printed)(shell, path, data)
 
 
 def send_counted(shell: Shell, path: str, data: bytes) -> None:
-    """By ``head -c``. The shell ends where it fails: it would take the bytes that are left for commands."""
+    """As ``send``, by ``head -c``. The shell ends where that fails: it would take the bytes left for commands."""
     code = shell.feed(f"head -c {len(data)} >{word(path)} || exit 9; chmod 700 {word(path)}", data)
     _check_written(code, shell, path)
 
 
 def send_printed(shell: Shell, path: str, data: bytes) -> None:
-    """By the shell's own ``printf``, four times the bytes: where the image has a shell and little else."""
+    """As ``send``, by the shell's own ``printf``, four times the bytes: where the image has little but a shell."""
     file = word(path)
     parts = [data[start : start + PRINTF_BYTES] for start in range(0, len(data), PRINTF_BYTES)]
     lines = [f"printf '{octal(part)}' >>{file} || exit 9" for part in parts]
