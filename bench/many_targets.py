@@ -36,7 +36,7 @@ from dnslab.measure.kubernetes.api.client import Client, connect
 from dnslab.measure.kubernetes.api.exec import STDIN, STDOUT, ExecChannel
 from dnslab.measure.kubernetes.pods.lifecycle import Pods
 from dnslab.measure.kubernetes.pods.manifest import CONTAINER, MOUNT, PodSpec
-from dnslab.measure.pacing import CLOCKS_AT_ONCE, START_DELAY_NS, START_DELAY_PER_ARM_NS, StartInstant
+from dnslab.measure.pacing import CLOCKS_AT_ONCE, START_DELAY_NS, START_DELAY_PER_CLIENT_NS, StartInstant
 from dnslab.measure.probe.job import Job, encode
 from dnslab.store import stream as records
 
@@ -128,7 +128,7 @@ class Gate:
     def leave(self, i: int) -> None:
         self._arrived.add(i)
         if len(self._arrived) == self._n and not self._open.is_set():
-            self._instant_ns = time.monotonic_ns() + START_DELAY_NS + self._n * START_DELAY_PER_ARM_NS
+            self._instant_ns = time.monotonic_ns() + START_DELAY_NS + self._n * START_DELAY_PER_CLIENT_NS
             self._open.set()
 
     async def wait(self, i: int) -> int:

@@ -1,6 +1,6 @@
-"""One probe's conversation, from our side: ready, clock exchanges, start instant, stream, acknowledgement.
+"""The conversation with one probe, from our side: ready, clock exchanges, start instant, stream, acknowledgement.
 
-The order of messages is fixed in probe/format.h. Every byte the probe sends goes to ``sink`` unchanged, as it comes.
+The order of messages is fixed in probe/format.h. Every byte that the probe sends goes to ``sink`` unchanged.
 Knows nothing of backends, plans or files.
 """
 
@@ -16,9 +16,9 @@ from dnslab.errors import ProbeFailed, StreamForeign, StreamTruncated
 from dnslab.measure.protocol import Channel
 from dnslab.store import stream as records
 
-#: a hundred execs at once through one API server take half a minute on a small machine
+#: on a small machine, a hundred execs at once through one API server take half a minute
 READY_TIMEOUT_S = 45.0
-#: a probe sends a heartbeat every half second; silence this long means that it, or the way to it, has died
+#: a probe sends a heartbeat every half second; after this much silence, the probe or the way to it has died
 SILENCE_S = 30.0
 CLOCK_EXCHANGES = 8
 
@@ -41,17 +41,18 @@ class Conversation:
         self._channel = channel
         self._sink = sink
         self._decoder = records.StreamDecoder()
+        self._pending: Iterator[records.Message] = iter(())
         self._writing = threading.Lock()
 
     def ready(self) -> records.Header:
-        """Wait for the probe's header: the job was taken, memory and threads are there."""
+        """Wait for the probe's header. The probe then has its job, its memory and its threads."""
         message = next(self._messages(READY_TIMEOUT_S))
         if not isinstance(message, records.Header):
             raise StreamForeign(f"expected the probe's header, saw {type(message).__name__}")
         return message
 
     def measure_clock(self) -> ClockOffset:
-        """Offset of the probe's clock by the quickest of a few round trips (as NTP does, RFC 5905 section 8)."""
+        """Measure the probe's clock by the quickest of a few round trips, as NTP does (RFC 5905 section 8)."""
         best: ClockOffset | None = None
         for _ in range(CLOCK_EXCHANGES):
             sent_ns = time.monotonic_ns()
@@ -71,12 +72,12 @@ class Conversation:
         self._ask("GO", start_ns)
 
     def stop(self) -> None:
-        """Ask for no new lookups; those in flight still end. Nothing happens when the probe has gone."""
+        """Ask the probe for no new lookups; lookups in flight still end. Does nothing when the probe has gone."""
         with contextlib.suppress(ProbeFailed):  # then follow() says why
             self._send("STOP")
 
     def follow(self, on_heartbeat: Callable[[records.Heartbeat], None]) -> records.Trailer:
-        """Pass the stream on until its trailer, acknowledge it, and give it back.
+        """Pass the stream on until its trailer, acknowledge the trailer, and return it.
 
         Raises
         ------
@@ -91,13 +92,13 @@ class Conversation:
             elif isinstance(message, records.Trailer):
                 break
         trailer = self._decoder.close()
-        with contextlib.suppress(ProbeFailed):  # all came, but so late that the probe waited no longer
+        with contextlib.suppress(ProbeFailed):  # all bytes came, but so late that the probe has ended
             self._send("ACK")
         return trailer
 
     @property
     def n_records(self) -> int:
-        """Records that came in whole frames so far."""
+        """Records that have come in whole frames so far."""
         return self._decoder.n_records
 
     def _send(self, kind: str, value: int = 0) -> None:
@@ -105,7 +106,7 @@ class Conversation:
             self._channel.write(records.command(kind, value))
 
     def _ask(self, kind: str, value: int) -> None:
-        """As ``_send``; where the probe has gone, its last message says why."""
+        """Send as ``_send`` does; where the probe has gone, raise what its last message says."""
         try:
             self._send(kind, value)
         except ProbeFailed:
@@ -114,7 +115,7 @@ class Conversation:
             raise
 
     def _messages(self, timeout_s: float) -> Iterator[records.Message]:
-        """Messages as they come. A caller may leave after any one: the rest is kept."""
+        """Messages as they come. A caller may stop after any message: the rest is kept for the next call."""
         while True:
             yield from self._backlog()
             try:
@@ -131,8 +132,6 @@ class Conversation:
                 )
             self._sink(data)
             self._pending = self._decoder.feed(data)
-
-    _pending: Iterator[records.Message] = iter(())
 
     def _backlog(self) -> Iterator[records.Message]:
         while (message := next(self._pending, None)) is not None:

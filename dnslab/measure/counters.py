@@ -1,4 +1,4 @@
-"""Kernel and server counters: their texts to flat numbers by dotted name. Pure."""
+"""Kernel and server counters: turns their texts into flat numbers by dotted name. Reads no file itself."""
 
 from __future__ import annotations
 
@@ -191,17 +191,17 @@ def coredns(text: str) -> dict[str, int]:
     by = {**dict.fromkeys(_REQUESTS, "proto"), **dict.fromkeys(_RESPONSES, "rcode"), f"{_SECONDS}_bucket": "le"}
     wanted = [family for families, _ in _COREDNS.values() for family in families]
     wanted += [family for families in _COREDNS_MS.values() for family in families] + ["coredns_cache_requests_total"]
-    told = prometheus(text, {**dict.fromkeys(wanted, ""), **by})
+    sums_by_family = prometheus(text, {**dict.fromkeys(wanted, ""), **by})
 
     def count(families: Sequence[str], at: str = "") -> float:
-        sums = next((told[family] for family in families if family in told), {})
+        sums = next((sums_by_family[family] for family in families if family in sums_by_family), {})
         return sums.get(at, 0) if at else sum(sums.values())
 
     numbers = {number: int(count(*where)) for number, where in _COREDNS.items()}
     numbers |= {number: round(1000 * count(families)) for number, families in _COREDNS_MS.items()}
-    if "coredns_cache_misses_total" not in told:  # to be dropped: CoreDNS calls it deprecated
+    if "coredns_cache_misses_total" not in sums_by_family:  # to be dropped: CoreDNS calls it deprecated
         numbers["cache_misses"] = max(0, int(count(["coredns_cache_requests_total"])) - numbers["cache_hits"])
-    within = [n for bound, n in told.get(f"{_SECONDS}_bucket", {}).items() if float(bound) >= 1]
+    within = [n for bound, n in sums_by_family.get(f"{_SECONDS}_bucket", {}).items() if float(bound) >= 1]
     return {**numbers, "requests_over_1s": int(max(within, default=0) - min(within, default=0))}
 
 

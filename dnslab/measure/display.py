@@ -20,8 +20,8 @@ PLAIN_INTERVAL_S = 5.0
 
 
 def _totals(progress: Progress) -> tuple[int, int, int, float]:
-    """Lookups, failed, stalls so far, and lookups/s of what runs now."""
-    beats = [arm.heartbeat for arm in progress.running if arm.heartbeat]
+    """Lookups, failed lookups and stalls so far, and the lookups/s of what runs now."""
+    beats = [client.heartbeat for client in progress.running if client.heartbeat]
     rate = sum(beat.n_done / (beat.elapsed_ns / 1e9) for beat in beats if beat.elapsed_ns)
     return (
         progress.n_lookups_done + sum(beat.n_done for beat in beats),
@@ -34,15 +34,15 @@ def _totals(progress: Progress) -> tuple[int, int, int, float]:
 def line(progress: Progress) -> str:
     """One line: trials, what runs, lookups/s, failures, stalls so far, time left."""
     n_lookups, n_failed, n_stalls, rate = _totals(progress)
-    trials = list({arm.trial.number: arm.trial for arm in progress.running}.values())
+    trials = list({client.trial.number: client.trial for client in progress.running}.values())
     if not trials:
-        what = "setting up"
+        running = "setting up"
     elif len({trial.variant for trial in trials}) == 1:
-        what = f"round {trials[0].round}, {trials[0].variant}"
+        running = f"round {trials[0].round}, {trials[0].variant}"
     else:
-        what = f"round {trials[0].round}, {len(trials)} side by side"
+        running = f"round {trials[0].round}, {len(trials)} side by side"
     return (
-        f"trial {min(progress.n_done + len(trials), progress.n_trials)}/{progress.n_trials} ({what}): "
+        f"trial {min(progress.n_done + len(trials), progress.n_trials)}/{progress.n_trials} ({running}): "
         f"{n_lookups:,} lookups, {rate:,.0f}/s, {n_failed:,} failed, {n_stalls:,} stalls, "
         f"about {progress.left_s:.0f} s left"
     )
@@ -50,7 +50,7 @@ def line(progress: Progress) -> str:
 
 @contextlib.contextmanager
 def shown() -> Iterator[OnProgress]:
-    """Give what ``runner.run`` takes as ``on_progress``. Where it cannot be written, a run goes on without."""
+    """Give an ``on_progress`` that shows progress. Where nothing can be written, the run goes on without."""
     if _in_notebook():
         with _in_cell() as on_progress:
             yield on_progress
@@ -58,12 +58,12 @@ def shown() -> Iterator[OnProgress]:
         with _live() as on_progress:
             yield on_progress
     else:
-        last = -PLAIN_INTERVAL_S
+        last_s = -PLAIN_INTERVAL_S
 
         def plain(progress: Progress) -> None:
-            nonlocal last
-            if time.monotonic() - last >= PLAIN_INTERVAL_S:
-                last = time.monotonic()
+            nonlocal last_s
+            if time.monotonic() - last_s >= PLAIN_INTERVAL_S:
+                last_s = time.monotonic()
                 with contextlib.suppress(OSError):
                     echo(line(progress), err=True)
 
@@ -71,14 +71,14 @@ def shown() -> Iterator[OnProgress]:
 
 
 def _in_notebook() -> bool:
-    # Only a kernel has imported IPython before us, and only there is there a shell with a kernel.
+    # A notebook's kernel has imported IPython before us, and only its shell has a kernel.
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return hasattr(shell, "kernel")
 
 
 @contextlib.contextmanager
 def _in_cell() -> Iterator[OnProgress]:
-    """One line below the cell, gone when the run has ended."""
+    """One line below the cell, which disappears when the run has ended."""
     from IPython.display import HTML, display
 
     handle = display(HTML(""), display_id=True)  # type: ignore[no-untyped-call]
@@ -93,7 +93,7 @@ def _live() -> Iterator[OnProgress]:
     from rich.console import Console
     from rich.live import Live
 
-    # It is drawn here alone: a thread of its own would end with a traceback when the terminal has gone.
+    # No thread refreshes it: the thread would end with a traceback when the terminal has gone.
     live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
 
     def update(progress: Progress) -> None:
@@ -118,12 +118,12 @@ def _table(progress: Progress) -> RenderableType:
     table.add_column("target")
     for heading in ("lookups", "lookups/s", "failed", "stalls", "in flight"):
         table.add_column(heading, justify="right")
-    for arm in progress.running:
-        beat = arm.heartbeat
-        figures = ("", "", "", "", "")
+    for client in progress.running:
+        beat = client.heartbeat
+        numbers = [""] * 5
         if beat:
             rate = beat.n_done / max(1e-9, beat.elapsed_ns / 1e9)
-            figures = tuple(f"{n:,.0f}" for n in (beat.n_done, rate, beat.n_failed, beat.n_stalls, beat.n_in_flight))  # type: ignore[assignment]
-        # Text, or rich would take [words in brackets] for styles.
-        table.add_row(Text(visible(arm.trial.variant)), Text(visible(arm.target)), *figures)
+            numbers = [f"{n:,.0f}" for n in (beat.n_done, rate, beat.n_failed, beat.n_stalls, beat.n_in_flight)]
+        # As Text, because rich takes [words in brackets] of a plain string for styles.
+        table.add_row(Text(visible(client.trial.variant)), Text(visible(client.target)), *numbers)
     return Group(Text(visible(line(progress))), table)

@@ -1,4 +1,7 @@
-"""What this machine, or a cluster, can do: one line a check, each with what mends it."""
+"""Checks of what this machine, or a cluster, can do. The text of a failed check says what would help.
+
+It makes a lab and removes it again. It changes nothing in a cluster.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at; ``needed`` to measure, or only good to have."""
+    """The result of one check; one that is not ``needed`` may fail, and dnslab still measures."""
 
     what: str
     ok: bool
@@ -29,7 +32,7 @@ class Check:
 
 
 def checks() -> Iterator[Check]:
-    """Each check in turn. The last one really opens a lab, and closes it."""
+    """Check this machine, one thing after another. The last check opens a lab and closes it."""
     yield Check("platform", platform.system() == "Linux", f"{platform.system()} {platform.release()}")
     for libc in ("glibc", "musl", "static"):
         try:
@@ -37,40 +40,40 @@ def checks() -> Iterator[Check]:
         except DnslabError as error:
             yield Check(f"probe for {libc}", False, str(error), libc == "glibc")
     for module, extra in (("pandas", "analysis"), ("papermill", "notebooks")):
-        found = importlib.util.find_spec(module) is not None
-        yield Check(f"{extra} extra", found, "there" if found else f"`pip install 'dnslab[{extra}]'`", False)
+        installed = importlib.util.find_spec(module) is not None
+        yield Check(f"{extra} extra", installed, "there" if installed else f"`pip install 'dnslab[{extra}]'`", False)
     try:
         backend = open_backend(Plan())
     except DnslabError as error:
         yield Check("lab", False, str(error))
         return
     try:
-        listed = ", ".join(f"{target.name} {target.libc_version}" for target in backend.targets())
-        yield Check("lab", True, f"opened and closed again; targets: {listed}")
+        targets = ", ".join(f"{target.name} {target.libc_version}" for target in backend.targets())
+        yield Check("lab", True, f"opened and closed again; targets: {targets}")
     finally:
         backend.close()
 
 
 def cluster_checks(client: Client, rights: Sequence[Finding]) -> Iterator[Check]:
-    """Each check of a namespace in turn; the last one, once nothing is missing, asks whether it would let a pod in."""
+    """Check a namespace, one thing after another. When nothing is missing, ask at last whether it admits a pod."""
     from dnslab.measure.kubernetes import rights as access
 
-    found = [
-        _seen("server", access.server_version, client),
-        _seen("namespace", access.pod_security, client),
-        _seen("quota", access.quotas, client),
-        *(Check(one.rule.title, one.ok, str(one), one.rule.needed) for one in rights),
+    checks = [
+        _look("server", access.server_version, client),
+        _look("namespace", access.pod_security, client),
+        _look("quota", access.quotas, client),
+        *(Check(right.rule.title, right.ok, str(right), right.rule.needed) for right in rights),
     ]
-    yield from found
-    if all(one.ok or not one.needed for one in found):
+    yield from checks
+    if all(check.ok or not check.needed for check in checks):
         try:
             yield Check("own pod", True, access.admitted(client))
         except NotAble as error:
             yield Check("own pod", False, str(error))
 
 
-def _seen(what: str, look: Callable[[Client], str], client: Client) -> Check:
-    """What may be denied is not needed; what is not there is."""
+def _look(what: str, look: Callable[[Client], str], client: Client) -> Check:
+    """A look that is denied is not needed to measure; a look that shows a mistake is."""
     try:
         return Check(what, True, look(client))
     except UsageError as error:

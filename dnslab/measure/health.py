@@ -1,7 +1,7 @@
-"""When a run is to be aborted: DNS fails more than it did before the run, by a stated margin.
+"""Decides when to abort a run: when DNS fails more than it did before the run, by a stated margin.
 
-Measures what there was before, a few lookups a second of the control variant, and judges the probes'
-running totals against it. Failures count alone: stalls are what is measured. Knows nothing of files and schedules.
+Before the run it measures a few lookups of the control variant. During the run it compares the running totals of the
+probes with them. Only failures count, as stalls are what is measured. Knows nothing of files and schedules.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from dnslab.plan.schedule import TargetInfo, Trial, trials
 from dnslab.store import stream as records
 
 CONTROL = "baseline"
-#: over all targets together: little enough for any DNS, enough to tell a sick one from a healthy one
+#: over all targets together: few enough for any DNS, enough to tell a sick DNS from a healthy one
 RATE_PER_S, DURATION_S = 50.0, 1.0
-#: of more targets every so many-th is asked: backends list them node by node
+#: of more targets, only some are asked, spread evenly: backends list targets node by node
 MAX_TARGETS = 25
-#: a lookup that takes longer counts as failed before the run, which makes the judgement milder
+#: before the run, a lookup that takes longer counts as failed; this makes an abort less likely
 DEADLINE_S = 6.0
 START_DELAY_NS = 50_000_000
-#: what is judged is this long, or a whole trial where that is shorter: one lost second is no reason
+#: failures are counted over this time, or over a whole trial where that is shorter: one lost second is no reason
 WINDOW_S = 5.0
-#: fewer failed lookups are no reason, whatever their share
+#: fewer failed lookups are no reason to abort, whatever their share
 MIN_FAILED = 50
 
 
@@ -55,24 +55,24 @@ class Tally:
 
     @property
     def share(self) -> float:
-        """Failed of ended; 0 where none ended."""
+        """Failed lookups as a share of those that ended; 0 where none ended."""
         return self.n_failed / self.n if self.n else 0.0
 
 
 def tally(heartbeats: Sequence[records.Heartbeat | None]) -> Tally:
-    """Of probes that measure the same, from their last heartbeats."""
+    """Add up the last heartbeats of probes that measure the same variant."""
     return sum((Tally(beat.n_done, beat.n_failed) for beat in heartbeats if beat), Tally())
 
 
 def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Tally:
-    """What fails while the run does not load anything yet, in about two seconds.
+    """Measure, in about two seconds, how many lookups fail before the run puts any load on DNS.
 
     Parameters
     ----------
     plan
-        Its control variant is asked, with its names: baseline, or the first one where the plan has none.
+        Its control variant and its names are used. The control variant is baseline, or the plan's first variant.
     backend
-        Gives a fresh client on each target asked, as for a trial.
+        Opens a fresh client on each target, as for a trial.
     expected
         As ``backend.expected`` gave it.
 
@@ -90,7 +90,7 @@ def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Ta
     )
     with ThreadPoolExecutor(max_workers=len(trial.targets)) as pool:
         futures = [pool.submit(_ask, quiet, trial, backend, expected, name) for name in trial.targets]
-    # A probe that breaks is its trial's affair, unless all do.
+    # One broken probe is not DNS: its trial will say so. When all break, the run cannot be judged.
     broken = [error for future in futures if isinstance(error := future.exception(), RunInvalid)]
     if len(broken) == len(futures):
         raise broken[0]
@@ -98,12 +98,12 @@ def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Ta
 
 
 def control_trial(plan: Plan, targets: Sequence[TargetInfo]) -> Trial:
-    """The first trial of baseline, or the first of all, as number 0 of load 0 on the targets to ask before the run."""
+    """The trial to measure before the run: the first of baseline, else the plan's first, with number and load 0."""
     listed = trials(plan, targets)
     if not listed:
         raise UsageError("nothing to measure: no variant of the plan applies to any of its targets")
-    first = next((trial for trial in listed if trial.variant == CONTROL), listed[0])
-    return Trial(0, 0, 0, first.variant, 0, first.targets[:: math.ceil(len(first.targets) / MAX_TARGETS)])
+    control = next((trial for trial in listed if trial.variant == CONTROL), listed[0])
+    return Trial(0, 0, 0, control.variant, 0, control.targets[:: math.ceil(len(control.targets) / MAX_TARGETS)])
 
 
 def _quiet(load: Load, n_targets: int) -> Load:
@@ -112,9 +112,9 @@ def _quiet(load: Load, n_targets: int) -> Load:
 
 
 def _ask(plan: Plan, trial: Trial, backend: Backend, expected: Mapping[str, Expected], name: str) -> records.Heartbeat:
-    """The last heartbeat of one quiet trial, of which nothing is kept."""
+    """Measure one quiet trial, keep nothing of it, and give its last heartbeat."""
     variant, load = plan.variant(trial.variant), plan.loads[0]
-    last: list[records.Heartbeat] = []
+    heartbeats: list[records.Heartbeat] = []
     with contextlib.closing(backend.open(Client(f"0000-{name}", name, variant, load, plan.names))) as target:
         facts = target.facts()
         job = make_job(plan, trial, facts, describe(plan, trial, name, facts, expected))
@@ -123,15 +123,24 @@ def _ask(plan: Plan, trial: Trial, backend: Backend, expected: Mapping[str, Expe
             conversation.ready()
             clock = conversation.measure_clock()
             conversation.go(time.monotonic_ns() + START_DELAY_NS + clock.offset_ns)
-            conversation.follow(last.append)
-    return last[-1]
+            conversation.follow(heartbeats.append)
+    return heartbeats[-1]
 
 
 class Watch:
-    """Judges the groups of a run, one after another, against ``before``.
+    """Judges the groups of a run, one after another, against what failed before the run.
 
-    Where the control variant is measured beside others, it alone is judged: that ``use-vc`` fails where TCP is blocked
-    is a result. Measured without it, another variant is judged against its own first trial.
+    A group that holds the control variant is judged by that variant alone: when ``use-vc`` fails because TCP is
+    blocked, that is a result. In a group without it, each variant is judged against its own first trial.
+
+    Parameters
+    ----------
+    control
+        The control variant.
+    before
+        What failed before the run.
+    margin
+        By how much the failed share must exceed the reference, 0 to 1.
     """
 
     def __init__(self, control: str, before: Tally, margin: float) -> None:
@@ -140,16 +149,16 @@ class Watch:
         self._samples: dict[str, deque[tuple[float, Tally]]] = {}
 
     def judge(self, elapsed_s: float, tallies: Mapping[str, Tally], over: bool = False) -> str:
-        """Why to abort now, ``""`` while there is no reason.
+        """The reason to abort now; ``""`` while there is none.
 
         Parameters
         ----------
         elapsed_s
-            Since the group's start instant.
+            Seconds since the group's start instant.
         tallies
-            By variant, since then.
+            By variant, what ended since that instant.
         over
-            Whether the group is; the next call is then about another one.
+            Whether the group has ended; the next call is then about the next group.
         """
         judged = [self._control] if self._control in tallies else list(tallies)
         reasons = [self._judge_one(name, elapsed_s, tallies[name], over) for name in judged]
@@ -167,8 +176,8 @@ class Watch:
         reference = self._references.get(name)
         if reference is None or not (over or elapsed_s >= WINDOW_S):
             return ""
-        since_s, first = samples[0]
-        spans = ((so_far - first, f"the last {elapsed_s - since_s:.0f} s"), (so_far, "the trial"))
+        since_s, earlier = samples[0]
+        spans = ((so_far - earlier, f"the last {elapsed_s - since_s:.0f} s"), (so_far, "the trial"))
         for span, when in spans:
             if span.n_failed >= MIN_FAILED and span.share > reference.share + self._margin:
                 since = "before the run" if name == self._control else "in its first trial"

@@ -1,13 +1,14 @@
 """The local backend: the probe as a child of this process, against this machine's resolver or a nameserver.
 
-It is the control, works inside a pod, and shares the machine's ports and conntrack with all else: flows cannot be
-made fresh here, and what it measures says so.
+It is the control for the lab, and works inside a pod too. It shares ports and conntrack with all else on the machine,
+so no flow can be made fresh here; ``describe`` says so.
 """
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dnslab.measure import counters
 from dnslab.measure.probe import find_probe
 from dnslab.measure.process import ProcessChannel
 from dnslab.measure.protocol import Channel, Client, Expected, TargetFacts, glibc_version
+from dnslab.plan import flows
 from dnslab.plan.resolvconf import ResolverOptions, names_tried, parse, parse_endpoint, render
 from dnslab.plan.schedule import TargetInfo
 
@@ -27,7 +29,7 @@ ASK_TIMEOUT_S = 5.0
 
 
 def known_targets() -> list[TargetInfo]:
-    """This machine: variants are applied inside the probe's process, no file is touched."""
+    """This machine as the only target. Variants are applied inside the probe's process; no file is changed."""
     return [TargetInfo("here", "glibc", glibc_version(), "_res")]
 
 
@@ -41,21 +43,18 @@ class LocalBackend:
         self._probe = find_probe("glibc")
         self._server = parse_endpoint(nameserver) if nameserver else None
         text = RESOLV_CONF.read_text(encoding="utf-8", errors="replace") if RESOLV_CONF.exists() else ""
-        seen = parse(text)
+        self._options = parse(text)
         if self._server:
-            seen = ResolverOptions(
-                (self._server[0],), seen.search, seen.ndots, seen.timeout_s, seen.attempts, seen.flags
-            )
-        self._options = seen
+            self._options = replace(self._options, nameservers=(self._server[0],))
 
     def describe(self) -> Mapping[str, Any]:
-        """Whom it asks; ``fresh_clients`` is false."""
+        """Which nameserver it asks; ``fresh_clients`` is false."""
         return {
             "name": self.name,
             "nameserver": f"{self._server[0]}:{self._server[1]}" if self._server else list(self._options.nameservers),
             "fresh_clients": False,
             "n_ports": _n_ports(),
-            "udp_timeout_s": 30,
+            "udp_timeout_s": flows.UDP_TIMEOUT_S,
         }
 
     def targets(self) -> Sequence[TargetInfo]:
@@ -101,7 +100,7 @@ class LocalTarget:
         return channel
 
     def counters(self) -> Mapping[str, int]:
-        """This machine's, whoever moved them; empty where there is no /proc."""
+        """The counters of this machine, whoever changed them; empty where there is no /proc."""
         numbers: dict[str, int] = {}
         for prefix, path, read in (
             ("machine.cpu", "/proc/stat", counters.cpu),
@@ -124,7 +123,9 @@ class LocalTarget:
 
 def _n_ports() -> int:
     path = Path("/proc/sys/net/ipv4/ip_local_port_range")
-    low, high = path.read_text(encoding="ascii").split() if path.exists() else ("32768", "60999")
+    if not path.exists():
+        return flows.N_PORTS
+    low, high = path.read_text(encoding="ascii").split()
     return int(high) - int(low) + 1
 
 

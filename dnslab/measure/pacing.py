@@ -1,4 +1,7 @@
-"""The instant at which all arms of a group start, and how much longer a run takes. Pure but for the clock."""
+"""The clocks of a run: the instant at which all clients of a group start, the run's own clock, the time left.
+
+Reads the monotonic and the wall clock. Knows nothing of backends, probes or files.
+"""
 
 from __future__ import annotations
 
@@ -8,89 +11,93 @@ from collections.abc import Sequence
 
 from dnslab.store.folder import ArmRecord
 
-#: between the last target's readiness and the start instant: every probe must have its GO by then. Sent all at once
-#: to 100 pods through one API server, the last came a second after the first.
+#: Between the moment when the last client is ready and the start instant. Every probe must have its GO by then: when
+#: it is sent to 100 pods through one API server, the last pod gets it a second after the first.
 START_DELAY_NS = 100_000_000
-START_DELAY_PER_ARM_NS = 15_000_000
-#: clocks measured at the same time: more would measure one another
+START_DELAY_PER_CLIENT_NS = 15_000_000
+#: clocks measured at the same time: more would delay one another
 CLOCKS_AT_ONCE = 2
 
 
 class Pace:
-    """Time left, from how much longer than their load the groups so far took: set-up, and lookups in flight at the
-    end, which may be a resolver's whole wait."""
+    """Estimates the time left from how far earlier groups overran their load.
+
+    A group takes longer than its load because its clients are set up before it, and because lookups in flight at its
+    end may take as long as the resolver waits.
+    """
 
     def __init__(self) -> None:
-        self._began_s = self._spent_s = self._planned_s = self._this_s = self._later_s = 0.0
+        self._began_s = self._spent_s = self._planned_s = self._current_s = self._later_s = 0.0
 
-    def begin(self, this_s: float, later_s: float) -> None:
-        """The next group begins; the load planned for it and for all after it."""
+    def begin(self, current_s: float, later_s: float) -> None:
+        """Note that a group begins, with the load planned for it, and for all groups after it."""
         now_s = time.monotonic()
-        if self._this_s:
+        if self._current_s:
             self._spent_s += now_s - self._began_s
-            self._planned_s += self._this_s
-        self._began_s, self._this_s, self._later_s = now_s, this_s, later_s
+            self._planned_s += self._current_s
+        self._began_s, self._current_s, self._later_s = now_s, current_s, later_s
 
     def left_s(self) -> float:
         """Seconds until the last group ends."""
         factor = self._spent_s / self._planned_s if self._planned_s else 1.0
         elapsed_s = time.monotonic() - self._began_s
-        return max(0.0, factor * self._this_s - elapsed_s) + factor * self._later_s
+        return max(0.0, factor * self._current_s - elapsed_s) + factor * self._later_s
 
 
 class RunClock:
-    """Nanoseconds since a run began, by the monotonic clock, so that nobody who sets the time moves trials.
+    """Nanoseconds since a run began, by the monotonic clock: setting the time of the machine does not move trials.
 
-    That clock means nothing in another process: a resume goes on where the last trial ended, plus what has passed on
-    the wall clock since. ``arms`` are those that are there already.
+    The monotonic clock means nothing to another process. A resume therefore counts on from the end of the last trial
+    among ``measured``, and adds what has passed on the wall clock since.
     """
 
-    def __init__(self, arms: Sequence[ArmRecord]) -> None:
-        elapsed_ns, wall_ns = max((pair for arm in arms for pair in arm.clocks_ns), default=(0, time.time_ns()))
+    def __init__(self, measured: Sequence[ArmRecord]) -> None:
+        readings_ns = (pair for record in measured for pair in record.clocks_ns)
+        elapsed_ns, wall_ns = max(readings_ns, default=(0, time.time_ns()))
         self._offset_ns = elapsed_ns + max(0, time.time_ns() - wall_ns) - time.monotonic_ns()
 
     def elapsed_ns(self) -> int:
-        """Now."""
+        """Nanoseconds since the run began."""
         return time.monotonic_ns() + self._offset_ns
 
 
 class StartInstant:
-    """Lets every arm of a group wait until all have come, then gives all the same instant of our monotonic clock."""
+    """Makes every client of a group wait for all others, then gives all the same instant of our monotonic clock."""
 
-    def __init__(self, n_arms: int) -> None:
-        self._waiting_for = n_arms
+    def __init__(self, n_clients: int) -> None:
+        self._waiting_for = n_clients
         self._condition = threading.Condition()
         self._instant_ns: int | None = None
         self._arrived: set[str] = set()
 
     def is_past(self, after_s: float) -> bool:
-        """Whether the instant has come and ``after_s`` seconds more have passed."""
+        """Whether ``after_s`` seconds have passed since the instant."""
         return self._instant_ns is not None and time.monotonic_ns() > self._instant_ns + after_s * 1e9
 
-    def wait(self, arm: str) -> int:
-        """The instant, once all have come or the group is abandoned."""
+    def wait(self, client: str) -> int:
+        """Wait until all clients have come or the group is abandoned; the instant, in nanoseconds."""
         with self._condition:
-            self._arrive(arm)
+            self._arrive(client)
             self._condition.wait_for(lambda: self._instant_ns is not None)
             assert self._instant_ns is not None
             return self._instant_ns
 
-    def leave(self, arm: str) -> None:
-        """An arm that will never be ready does not hold up the others; after ``wait`` this changes nothing."""
+    def leave(self, client: str) -> None:
+        """Do not make the others wait for a client that will never be ready. Does nothing after ``wait``."""
         with self._condition:
-            self._arrive(arm)
+            self._arrive(client)
 
     def abandon(self) -> None:
-        """Nobody is waited for any longer."""
+        """Let all go that wait, and make nobody wait from now on."""
         with self._condition:
             self._release()
 
-    def _arrive(self, arm: str) -> None:
-        self._arrived.add(arm)
+    def _arrive(self, client: str) -> None:
+        self._arrived.add(client)
         if len(self._arrived) >= self._waiting_for:
             self._release()
 
     def _release(self) -> None:
         if self._instant_ns is None:
-            self._instant_ns = time.monotonic_ns() + START_DELAY_NS + self._waiting_for * START_DELAY_PER_ARM_NS
+            self._instant_ns = time.monotonic_ns() + START_DELAY_NS + self._waiting_for * START_DELAY_PER_CLIENT_NS
             self._condition.notify_all()

@@ -1,7 +1,7 @@
 """The small protocol between the runner and every backend.
 
-A backend knows where probes run and how flows are kept fresh there. It knows nothing of schedules, files or
-statistics; the runner knows nothing of namespaces or pods.
+A backend knows where probes run and how flows are kept fresh there, and nothing of schedules, files or statistics. The
+runner knows nothing of namespaces or pods.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class TargetFacts:
 
 
 def glibc_version() -> str:
-    """This machine's, ``""`` where it has none."""
+    """The version of glibc on this machine, ``""`` where it has none."""
     try:
         return (os.confstr("CS_GNU_LIBC_VERSION") or "").removeprefix("glibc ")
     except (ValueError, OSError):
@@ -58,25 +58,26 @@ def glibc_version() -> str:
 
 
 class Channel(Protocol):
-    """A byte stream to and from one running probe."""
+    """The byte streams to and from one running probe."""
 
     def write(self, data: bytes) -> None:
         """Send all of ``data``; ProbeFailed when the probe has gone."""
 
     def read(self, timeout_s: float) -> bytes:
-        """What has come, at least one byte; ``b""`` at the end; TimeoutError when nothing comes."""
+        """The bytes that have come, at least one; ``b""`` at the end; TimeoutError when nothing comes."""
 
     def errors(self) -> str:
-        """What the probe wrote to stderr so far."""
+        """What the probe has written to stderr so far."""
 
     def close(self) -> None:
-        """End the probe, whatever it is doing, and free what the channel holds. May be called twice."""
+        """End the probe, whatever it does, and free what the channel holds. May be called twice."""
 
 
 class Target(Protocol):
     """A fresh client, ready to run one probe."""
 
-    def facts(self) -> TargetFacts: ...
+    def facts(self) -> TargetFacts:
+        """What the target is, as seen in it."""
 
     def start(self, job: bytes) -> Channel:
         """Start the probe and hand it ``job``."""
@@ -85,7 +86,7 @@ class Target(Protocol):
         """Flat numbers by dotted name (``client.Udp.RcvbufErrors``, ``node.exposed``); cumulative."""
 
     def ground_truth(self) -> Mapping[str, Any] | None:
-        """What the fault really did to this target, or None; goes to a file that no statistics may read."""
+        """What the fault really did to this target, or None. It goes to a file that statistics must not read."""
 
     def close(self) -> None:
         """Leave nothing behind. May be called twice."""
@@ -95,15 +96,15 @@ class Backend(Protocol):
     """Where targets come from. Methods may be called from several threads, ``close`` from any."""
 
     name: str
-    #: whether the targets of the next trials are opened while the present ones are measured: where opening is slow
-    #: and costs the measured path nothing
+    #: whether the targets of the next group are opened before the present group has ended: worth it where opening is
+    #: slow and does not load what is measured
     opens_ahead: bool
 
     def describe(self) -> Mapping[str, Any]:
         """The environment, for environment.json: versions, kernel, machine, what is injected."""
 
     def targets(self) -> Sequence[TargetInfo]:
-        """The targets there are, and what their libc is."""
+        """The targets that can be opened, and what their libc is."""
 
     def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
         """What each of ``names`` resolves to; UsageError for one that does not resolve."""

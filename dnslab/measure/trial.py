@@ -1,6 +1,6 @@
-"""One trial on one target: what start.json says of it, and the job its probe gets.
+"""One client: what start.json says of it, and the job that its probe gets.
 
-Pure: from plan, trial and the target's facts to plain data. The runner carries it out.
+Turns plan, trial and the target's facts into plain data, and does nothing else. ``group`` carries it out.
 """
 
 from __future__ import annotations
@@ -15,16 +15,22 @@ from dnslab.errors import UsageError
 from dnslab.measure.probe.job import Job, ResolverPatch, wire_query
 from dnslab.measure.protocol import Expected, TargetFacts
 from dnslab.plan.model import Load, Plan
-from dnslab.plan.resolvconf import Libc, ResolverOptions, attempt_timeout_s, lookup_failure_s, names_tried, parse
+from dnslab.plan.resolvconf import (
+    Libc,
+    ResolverOptions,
+    attempt_timeout_s,
+    lookup_failure_s,
+    names_tried,
+    parse,
+    stall_ms,
+)
 from dnslab.plan.schedule import Trial
 
-#: a stall is a lookup whose service time reaches this share of its first attempt timeout
-STALL_SHARE = 0.9
-#: by how much the probe's own deadline exceeds the resolver's longest wait: a deadline inside it would cut stalls
+#: by how much the probe's deadline exceeds the resolver's longest wait: a shorter deadline would cut stalls
 DEADLINE_MARGIN_S = 1.0
-#: the probe ends by itself this long after its last lookup could have reached its deadline
+#: the probe ends by itself this long after the deadline of the last lookup it may make
 HARD_DEADLINE_MARGIN_S = 60.0
-#: replacements for workers lost inside the resolver
+#: the most workers that the probe replaces because a lookup never returned
 MAX_REPLACED = 2_000
 
 
@@ -33,17 +39,25 @@ def describe(
 ) -> dict[str, Any]:
     """What start.json says of ``trial`` on ``target``, but for the counters.
 
-    ``names`` are as asked, one for each of the plan's, with ``expected`` addresses ``[n_a, n_aaaa]``; ``stall_ms``
-    is the service time from which a lookup is a stall; ``use-vc``, which has no attempt timeout, takes baseline's.
+    Parameters
+    ----------
+    facts
+        Of ``target``.
+    expected
+        As ``backend.expected`` gave it for the plan's names.
+
+    Returns
+    -------
+    dict of str to Any
+        ``names`` are as the variant asks for them, one for each of the plan's, and ``expected`` are their addresses
+        ``[n_a, n_aaaa]``. ``stall_ms`` is the service time from which a lookup is a stall; ``use-vc``, which has no
+        attempt timeout, takes baseline's.
     """
     variant = plan.variant(trial.variant)
     libc: Libc = "glibc" if facts.libc == "glibc" else "musl"
     options = _in_force(plan, trial, facts)
-    known = [expected[name] for name in plan.names]
-    asked = [variant.name_asked(name, options, that.absolute) for name, that in zip(plan.names, known, strict=True)]
+    asked = [variant.name_asked(name, options, expected[name].absolute) for name in plan.names]
     n_candidates = max(len(names_tried(name, options, libc)) for name in asked)
-    timeout_s = attempt_timeout_s(options, libc)
-    stall_timeout_s = timeout_s or attempt_timeout_s(_over_udp(options), libc) or 0.0
     return {
         "trial": trial.number,
         "round": trial.round,
@@ -61,18 +75,26 @@ def describe(
         "node": facts.node,
         "extra": dict(facts.extra),
         "names": asked,
-        "expected": [[that.n_a, that.n_aaaa] for that in known],
+        "expected": [[expected[name].n_a, expected[name].n_aaaa] for name in plan.names],
         "asks_aaaa": variant.asks_aaaa,
         "n_candidates": n_candidates,
-        "attempt_timeout_s": timeout_s,
-        "stall_ms": STALL_SHARE * stall_timeout_s * 1e3,
+        "attempt_timeout_s": attempt_timeout_s(options, libc),
+        "stall_ms": stall_ms(attempt_timeout_s(_over_udp(options), libc) or 0.0),
         "deadline_s": plan.deadline_s or lookup_failure_s(options, n_candidates, libc) + DEADLINE_MARGIN_S,
         "started_realtime_ns": time.time_ns(),
     }
 
 
 def make_job(plan: Plan, trial: Trial, facts: TargetFacts, described: Mapping[str, Any]) -> Job:
-    """The probe's job for ``trial`` on the target that ``facts`` are of; ``described`` is what ``describe`` gave."""
+    """The probe's job for ``trial`` on one target.
+
+    Parameters
+    ----------
+    facts
+        Of the target.
+    described
+        As ``describe`` gave it.
+    """
     load = plan.loads[trial.load]
     deadline_s = float(described["deadline_s"])
     options = _in_force(plan, trial, facts)
@@ -99,14 +121,18 @@ def make_job(plan: Plan, trial: Trial, facts: TargetFacts, described: Mapping[st
 
 
 def _seed(seed: int, number: int, target: str) -> int:
-    """Arrivals of their own for each arm: clients that all ask in the same instant would measure each other."""
+    """A seed of its own for each client: clients that all ask at the same instant would measure each other."""
     return int.from_bytes(sha256(f"{seed}/{number}/{target}".encode()).digest()[:8], "little")
 
 
 def _in_force(plan: Plan, trial: Trial, facts: TargetFacts) -> ResolverOptions:
-    """By file the variant is in the resolv.conf seen already; inside a process it is still to be applied to it."""
-    seen = parse(facts.resolv_conf)
-    return plan.variant(trial.variant).applied_to(seen) if facts.means == "_res" else seen
+    """The resolver options that the probe will use.
+
+    Where the variant is applied by file, the target's resolv.conf has it already. Where it is applied inside the
+    process, the probe will add it.
+    """
+    options = parse(facts.resolv_conf)
+    return plan.variant(trial.variant).applied_to(options) if facts.means == "_res" else options
 
 
 def _over_udp(options: ResolverOptions) -> ResolverOptions:

@@ -6,8 +6,8 @@
       probe     DNAT of  │         └── server-b 10.200.255.3
                 10.96.0.10, node-local cache on 169.254.20.10
 
-Client and node are made anew for each trial on each target, with addresses no earlier trial had: no port, no
-TIME_WAIT, no conntrack entry and no cached name is carried over. The two servers live as long as the lab.
+Client and node are made anew for each trial on each target, with addresses that no earlier trial had, so that no port,
+TIME_WAIT, conntrack entry or cached name is carried over. The two servers live as long as the lab.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ BASELINE = ResolverOptions(
     search=("default.svc.cluster.local", "svc.cluster.local", "cluster.local"),
     ndots=5,
 )
-#: links with so small an address on each side reach any client without a subnet of its own
+#: the node's address on each link to a client: link-local, so that a client's link needs no subnet of its own
 GATEWAY = "169.254.1.1"
 MAX_CLIENTS = 60_000
 
@@ -59,28 +59,27 @@ exec "$@"
 
 
 def known_targets() -> list[TargetInfo]:
-    """The targets a lab on this machine would have: glibc, and musl where its loader and probe are there."""
-    found = [TargetInfo("glibc", "glibc", glibc_version())] if sys.platform == "linux" else []
-    version = _musl_version()
-    if version:
-        found.append(TargetInfo("musl", "musl", version))
-    return found
+    """The targets that a lab on this machine would have: glibc, and musl where its loader and its probe are there."""
+    targets = [TargetInfo("glibc", "glibc", glibc_version())] if sys.platform == "linux" else []
+    if version := _musl_version():
+        targets.append(TargetInfo("musl", "musl", version))
+    return targets
 
 
 def _musl_version() -> str:
-    """What musl's loader says of itself, ``""`` where it or the probe for it is missing."""
+    """The version that musl's loader prints, ``""`` where the loader or the probe for it is missing."""
     loader = Path(f"/lib/ld-musl-{platform.machine()}.so.1")
     try:
         find_probe("musl")
-        said = subprocess.run([loader], capture_output=True, text=True, check=False).stderr
+        usage = subprocess.run([loader], capture_output=True, text=True, check=False).stderr
     except (OSError, DnslabError):
         return ""
-    return next((line.removeprefix("Version ") for line in said.splitlines() if line.startswith("Version ")), "")
+    return next((line.removeprefix("Version ") for line in usage.splitlines() if line.startswith("Version ")), "")
 
 
 def expected(names: Sequence[str]) -> Mapping[str, Expected]:
-    """What the lab's zone has of ``names``; UsageError for a name that no candidate of it resolves."""
-    found = {}
+    """What ``names`` resolve to in the lab's zone; UsageError for a name of which no candidate is there."""
+    resolved = {}
     for name in names:
         absolute = next((tried for tried in names_tried(name, BASELINE) if servers.has(tried)), None)
         if absolute is None:
@@ -88,12 +87,12 @@ def expected(names: Sequence[str]) -> Mapping[str, Expected]:
                 f"the lab's zone does not have {name!r}; it has {', '.join(servers.ZONE)} and any name under "
                 f"{servers.ANY}"
             )
-        found[name] = Expected(absolute, 1, 1)
-    return found
+        resolved[name] = Expected(absolute, 1, 1)
+    return resolved
 
 
 class LabBackend:
-    """A lab with one fault. NotAble where namespaces or tools are missing."""
+    """A lab with one fault injected. NotAble where namespaces or tools are missing."""
 
     name = "lab"
     opens_ahead = False
@@ -129,7 +128,7 @@ class LabBackend:
         servers.start_backends(self.inside, self.fault, self.values)
 
     def describe(self) -> Mapping[str, Any]:
-        """Versions of what the lab is made of, and the fault injected."""
+        """The fault injected, and the versions of the lab's programs."""
         return {
             "name": self.name,
             "fault": str(self._plan),
@@ -153,7 +152,7 @@ class LabBackend:
         return expected(names)
 
     def open(self, client: Client) -> LabTarget:
-        """A client behind a node of its own, both new."""
+        """Make a client behind a node of its own, both new."""
         info = next((target for target in self._targets if target.name == client.target), None)
         if info is None:
             known = ", ".join(target.name for target in self._targets)
@@ -228,13 +227,12 @@ class LabTarget:
         )
 
     def facts(self) -> TargetFacts:
-        """As seen inside the client."""
-        seen = self._lab.inside.run(f"cat /run/dnslab/{self.client}/resolv.conf")
+        """What the target is, as seen inside the client."""
         return TargetFacts(
             libc=self._info.libc,
             libc_version=self._info.libc_version,
             means="file",
-            resolv_conf=seen,
+            resolv_conf=self._lab.inside.run(f"cat /run/dnslab/{self.client}/resolv.conf"),
             kernel=f"{platform.system()} {platform.release()}",
             node=self.node,
             extra={"address": self.client_address, "fresh": True, "cache": "started empty, filled by the warm-up"},
@@ -253,7 +251,7 @@ class LabTarget:
         return channel
 
     def counters(self) -> Mapping[str, int]:
-        """Of client, node and both servers (shared by all trials that run at the same time), and the machine's CPUs."""
+        """Counters of client, node, both servers (shared by all that runs at the same time), and the machine's CPUs."""
         run = self._lab.inside.run
         numbers = counters.under("machine.cpu", counters.cpu(Path("/proc/stat").read_text(encoding="ascii")))
         client = run("cat /proc/net/snmp; echo; cat /proc/net/sockstat", self.client).split("\n\n")
@@ -270,12 +268,12 @@ class LabTarget:
         for name in servers.ADDRESSES:
             numbers |= counters.under(name, counters.snmp(run("cat /proc/net/snmp", name)))
         if self._variant.node_local:
-            said = run(f"unbound-control -s /run/dnslab/{self.node}.sock stats_noreset || true", self.node)
-            numbers |= counters.under("node-local", counters.unbound(said))
+            stats = run(f"unbound-control -s /run/dnslab/{self.node}.sock stats_noreset || true", self.node)
+            numbers |= counters.under("node-local", counters.unbound(stats))
         return numbers
 
     def ground_truth(self) -> Mapping[str, Any] | None:
-        """What the fault really did to this client: packets dropped at its node, and at servers since the lab began."""
+        """What the fault really did: packets dropped at this client's node, and at the servers since the lab began."""
         if self._lab.fault.name == "none":
             return None
         run = self._lab.inside.run
@@ -293,7 +291,7 @@ class LabTarget:
         return truth
 
     def close(self) -> None:
-        """Remove both namespaces and what runs in them. May be called twice; after the lab's end it has no work."""
+        """Remove both namespaces and what runs in them. May be called twice; does nothing after the lab has ended."""
         if self._closed:
             return
         self._closed = True
@@ -301,7 +299,7 @@ class LabTarget:
             channel.hang_up()
         pidfile = f"/run/dnslab/{self.node}.pid"
         routes = "".join(f"ip -n {s} route del {self.client_address}/32 || true\n" for s in servers.ADDRESSES)
-        with contextlib.suppress(NotAble, subprocess.TimeoutExpired):  # the lab may have gone, and all that was inside
+        with contextlib.suppress(NotAble, subprocess.TimeoutExpired):  # the lab may have ended already
             self._lab.inside.run(
                 f"[ ! -e {pidfile} ] || kill -9 $(cat {pidfile}) || true\n{routes}"
                 f"ip netns del {self.client} || true\nip netns del {self.node} || true\n"
@@ -335,8 +333,8 @@ def node_rules(fault: str) -> str:
 
 
 def shell(fault: FaultPlan, variant: Variant, target: str, command: Sequence[str]) -> int:
-    """A shell, or ``command``, in a fresh client of a fresh lab; its exit status."""
-    known = [one.name for one in known_targets()]
+    """Run a shell, or ``command``, in a fresh client of a fresh lab, and return its exit status."""
+    known = [info.name for info in known_targets()]
     if target not in known:
         raise UsageError(f"the lab has no target {target!r}; it has {', '.join(known)}")
     backend = LabBackend(fault)

@@ -1,7 +1,8 @@
-"""The faults the lab can inject: parameters, what each changes, what is to be expected of each variant.
+"""The faults that the lab can inject: their parameters, what they change, and what to expect of each variant.
 
-A fault is data: ``rules`` and ``pair_rule`` go into the node's nft table, the rest says what servers do.
-``expected`` is the truth the tests hold the lab and the tool to, from measurements on glibc 2.36 and musl 1.2.3:
+A fault is data: ``rules`` and ``pair_rule`` go into the node's nft table, the rest says what the servers do.
+Tests check the lab and dnslab's conclusions against ``expected``, which comes from measurements on glibc 2.36 and
+musl 1.2.3:
 
 clean      no lookup at or over 1 s, none failed
 stalls     some lookups take at least the first attempt timeout; most carry the half-lost flag
@@ -23,23 +24,23 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dnslab.errors import UsageError
+from dnslab.plan import flows
 from dnslab.plan.model import FaultPlan
 from dnslab.plan.variants import BUILT_IN, DIRECT
 
 Outcome = Literal["clean", "stalls", "lost", "retransmit", "no stall", "overflow", "slow", "slower", "varies", "hangs"]
 
 CLUSTER_IP = "10.96.0.10"
-#: 4 MiB: no overflow at 200 closed-loop workers, where the default buffer overflows
+#: 4 MiB do not overflow at 200 closed-loop workers; the kernel's default buffer does
 AMPLE_RCVBUF = 4 << 20
-#: kernel defaults, nf_conntrack_proto_udp.c
-UDP_TIMEOUTS_S = (30, 120)
-#: with entries this short-lived nearly every new socket opens a new flow, at any rate the lab reaches
+UDP_TIMEOUTS_S = (flows.UDP_TIMEOUT_S, flows.UDP_STREAM_TIMEOUT_S)
+#: entries live so shortly that nearly every new socket opens a new flow, at any rate that the lab reaches
 SHORT_UDP_TIMEOUTS_S = (1, 1)
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A fault's parameter: default and allowed range."""
+    """A parameter of a fault: its default and allowed range."""
 
     default: float
     low: float
@@ -49,7 +50,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault by name; ``expected`` is by variant on glibc, ``"musl"`` standing for baseline there."""
+    """One fault. ``expected`` is by variant on glibc; its key ``"musl"`` is baseline on musl."""
 
     name: str
     summary: str
@@ -58,13 +59,13 @@ class Fault:
     rules: str = ""
     #: nft rule for the second query of a pair that opens a new flow
     pair_rule: str = ""
-    #: answers come late, or a retry has to meet the same conntrack entry: timeouts stay the kernel's
+    #: whether answers come late, or a retry has to meet the same conntrack entry: the kernel's timeouts are kept then
     late: bool = False
     dead_backend: bool = False
     expected: Mapping[str, Outcome] = field(default_factory=dict)
 
     def values(self, plan: FaultPlan) -> dict[str, float]:
-        """The parameters, defaults filled in; UsageError for an unknown one or one out of range."""
+        """The parameters with defaults filled in; UsageError for one that is unknown or out of range."""
         for key, value in plan.parameters.items():
             if key not in self.parameters:
                 known = ", ".join(self.parameters) or "none"
@@ -75,7 +76,7 @@ class Fault:
         return {key: plan.parameters.get(key, parameter.default) for key, parameter in self.parameters.items()}
 
     def nft(self, values: Mapping[str, float]) -> str:
-        """The node's chains that count exposed pairs, and the fault's own."""
+        """The node's nft chains: those that count exposed pairs, and those of the fault."""
         text = _PAIRS.replace("{pair_rule}", self.pair_rule) + self.rules
         return text.replace("{p}", str(round(values.get("p", 0.0) * 1_000_000)))
 
@@ -130,7 +131,7 @@ _CACHED = ("node-local", "node-local+single-request-reopen")
 
 
 def _expect(default: Outcome, **changes: Outcome | Mapping[str, Outcome]) -> Mapping[str, Outcome]:
-    """``default`` for every variant but those changed; a keyword has ``_`` for ``-``."""
+    """``default`` for every variant but those in ``changes``, whose keywords have ``_`` for ``-``."""
     named = {key.replace("_", "-"): value for key, value in changes.items() if isinstance(value, str)}
     grouped = {key: value for group in changes.values() if not isinstance(group, str) for key, value in group.items()}
     return {**dict.fromkeys(_EVERY, default), **grouped, **named}
@@ -160,8 +161,8 @@ FAULTS: Mapping[str, Fault] = {
         Fault(
             "receive-buffer",
             "gives the sockets of servers and node-local cache a small receive buffer",
-            # Small enough to overflow at 200 workers within seconds. The kernel's own default, 106,496, does too, but
-            # now and then only; under 8 KiB so often only one of a pair is lost that stalls look like the race's.
+            # Small enough to overflow at 200 workers within seconds. The kernel's default, 106,496, overflows too, but
+            # rarely. Under 8 KiB, one query of a pair is lost so often that the stalls look like those of the race.
             {"bytes": Parameter(16_384, 1024, 1 << 20, "SO_RCVBUF of each server")},
             expected=_expect("overflow", baseline="lost", use_vc="no stall"),
         ),
@@ -202,7 +203,7 @@ FAULTS: Mapping[str, Fault] = {
 
 
 def find(plan: FaultPlan) -> tuple[Fault, dict[str, float]]:
-    """The fault that ``plan`` names, with all its parameters; UsageError with the nearest name."""
+    """The fault that ``plan`` names, with all its parameters; UsageError, with the nearest name, for an unknown one."""
     fault = FAULTS.get(plan.name)
     if fault is None:
         near = difflib.get_close_matches(plan.name, FAULTS, n=1, cutoff=0.4)
@@ -212,7 +213,7 @@ def find(plan: FaultPlan) -> tuple[Fault, dict[str, float]]:
 
 
 def describe_all() -> Iterator[str]:
-    """A line for each fault, with its parameters and their defaults."""
+    """A line for each fault, and one for each of its parameters with its default."""
     for fault in FAULTS.values():
         yield f"{fault.name:18} {fault.summary}"
         for key, parameter in fault.parameters.items():

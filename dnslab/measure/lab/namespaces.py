@@ -1,9 +1,9 @@
-"""The lab's namespaces: one holder that owns them all, and how to run commands inside.
+"""The lab's namespaces: one holder process that owns them all, and how to run commands inside.
 
 The holder is a process that waits on a pipe of ours. It is init of a PID namespace and owns a mount and a network
 namespace (and, without root, a user namespace); /run is private to it, so named network namespaces inside are too.
-When this process ends, however it ends, the pipe closes, the holder exits, and the kernel kills what runs inside and
-removes the rest. Nothing has to be cleaned up by us.
+When this process ends, however it ends, the pipe closes and the holder exits. The kernel then kills what runs inside
+and removes the rest, so dnslab has nothing to clean up.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ exec cat >/dev/null
 
 
 def environment() -> dict[str, str]:
-    """Environment for what runs inside: tools of /usr/sbin are found, messages are English."""
+    """Environment variables for what runs inside: the tools of /usr/sbin are found, and messages are English."""
     path = os.environ.get("PATH", "/usr/bin:/bin")
     return {**os.environ, "PATH": f"{path}:/usr/sbin:/sbin", "LC_ALL": "C"}
 
 
 def check_tools() -> None:
-    """NotAble when the platform or a tool is missing, with the command that installs it."""
+    """Check the platform and the tools; NotAble, with the command that installs it, for what is missing."""
     if platform.system() != "Linux":
         raise NotAble(f"the lab needs Linux network namespaces, this is {platform.system()}: try --backend local")
     missing = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool, path=environment()["PATH"])})
@@ -47,7 +47,7 @@ def check_tools() -> None:
 
 
 class Namespaces:
-    """A holder and what is inside it. NotAble when the kernel or the machine's policy does not allow it."""
+    """A holder and what runs inside it. NotAble where the kernel or the machine's policy does not allow namespaces."""
 
     def __init__(self) -> None:
         check_tools()
@@ -67,9 +67,9 @@ class Namespaces:
         pid = self._holder.stdout.readline().strip()
         if not pid:
             _, reason = self._holder.communicate()
-            said = (reason.strip() or "no reason given").splitlines()[-1]
+            message = (reason.strip() or "no reason given").splitlines()[-1]
             raise NotAble(
-                f"no permission for namespaces ({said}): "
+                f"no permission for namespaces ({message}): "
                 "run as root, or allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1; "
                 "Ubuntu: kernel.apparmor_restrict_unprivileged_userns=0)"
             )
@@ -83,10 +83,10 @@ class Namespaces:
         return ["nsenter", "--target", self._pid, *user, "--mount", "--net", "--pid", "--", *inside, *argv]
 
     def run(self, script: str, namespace: str | None = None, data: str = "") -> str:
-        """Run a shell script inside; its stdout. NotAble with its error when it fails.
+        """Run a shell script inside and return its stdout; NotAble with its error message when it fails.
 
-        ``script`` is dnslab's own text. What comes from a plan or a run is ``data``: the script reads it from stdin, so
-        nothing in it can become a command.
+        ``script`` is dnslab's own text. What comes from a plan or a run is ``data``, which the script reads from stdin,
+        so that nothing in it can become a command.
         """
         done = subprocess.run(
             self.enter(["sh", "-ec", script], namespace),
@@ -100,12 +100,12 @@ class Namespaces:
         )
         if done.returncode:
             lines = (done.stderr.strip() or "it said nothing").splitlines()
-            said = next((line for line in lines if "rror" in line), lines[0])
-            raise NotAble(f"the lab's set-up failed: {said}")
+            message = next((line for line in lines if "rror" in line), lines[0])
+            raise NotAble(f"the lab's set-up failed: {message}")
         return done.stdout
 
     def start(self, argv: Sequence[str], namespace: str) -> subprocess.Popen[bytes]:
-        """Start a server inside. It ends with the holder, if not before."""
+        """Start a server inside. It ends with the holder at the latest."""
         server = subprocess.Popen(
             self.enter(argv, namespace),
             stdin=subprocess.DEVNULL,
@@ -118,7 +118,7 @@ class Namespaces:
         return server
 
     def close(self) -> None:
-        """End the holder, and so all that is inside. May be called twice."""
+        """End the holder, and with it all that runs inside. May be called twice."""
         if self._holder.stdin and not self._holder.stdin.closed:
             self._holder.stdin.close()
             try:
@@ -126,7 +126,7 @@ class Namespaces:
             except subprocess.TimeoutExpired:
                 self._holder.kill()  # unshare takes its child with it
                 self._holder.wait()
-            for server in self._servers:  # the kernel has killed them: only their exit status is left to take
+            for server in self._servers:  # the kernel has killed them; this collects their exit status
                 server.wait()
             for pipe in (self._holder.stdout, self._holder.stderr):
                 if pipe:

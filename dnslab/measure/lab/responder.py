@@ -1,7 +1,7 @@
 """A DNS server that answers late: A after one delay, AAAA after another, over UDP and TCP. Run as a program.
 
-The real servers cannot delay an answer. TTL is 0, and names under cluster.local exist; all else is NXDOMAIN.
-It stands alone, without the rest of dnslab, so that it starts quickly.
+unbound cannot delay an answer. Answers have a TTL of 0; a name outside the lab's zone gets NXDOMAIN.
+It imports nothing of dnslab, so that it starts quickly.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ ANY = b"\x03any\x07cluster\x05local\0"
 
 
 def answer(query: bytes) -> tuple[int, bytes]:
-    """Question type of ``query`` and the whole answer; ValueError for bytes that are no single-question query."""
+    """The question type of ``query``, and its whole answer; ValueError for bytes that are no query."""
     end = query.find(b"\0", 12)
     if len(query) < 17 or end < 0 or len(query) < end + 5 or query[2] & 0x80:
         raise ValueError("no query")
@@ -53,7 +53,7 @@ class Udp(asyncio.DatagramProtocol):
 
 
 async def tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delays_s: dict[int, float]) -> None:
-    """Answers each query of a connection after its delay, whatever the order."""
+    """Answer each query of a connection after its delay, in whatever order that makes."""
     loop = asyncio.get_running_loop()
     try:
         while True:

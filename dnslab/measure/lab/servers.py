@@ -1,6 +1,6 @@
-"""The lab's DNS servers: unbound's configuration as text, the zone they serve, and when one is ready.
+"""The lab's DNS servers: their configuration, the zone they serve, how they are started, and when they are ready.
 
-unbound cannot answer late, so slow faults use ``responder`` in its place.
+unbound cannot answer late, so slow faults use ``responder`` instead.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dnslab.measure.lab.namespaces import Namespaces
 from dnslab.plan.variants import NODE_LOCAL_ADDRESS
 
 ADDRESSES = {"server-a": "10.200.255.2", "server-b": "10.200.255.3"}
-#: the one that drops everything where a fault wants a dead one
+#: the server that drops everything, where a fault wants a dead one
 DEAD = "server-b"
 #: names with an address of each family; every name under ANY has one too
 ZONE = ("kubernetes.default.svc.cluster.local.", "web.default.svc.cluster.local.")
@@ -50,7 +50,7 @@ server:
 
 
 def has(name: str) -> bool:
-    """Whether the zone answers ``name`` (absolute) with an address of each family; it answers all else NXDOMAIN."""
+    """Whether the zone has an address of each family for ``name`` (absolute); it answers all other names NXDOMAIN."""
     return name.lower() in ZONE or name.lower().endswith(f".{ANY}")
 
 
@@ -77,8 +77,8 @@ def cache_config(name: str, rcvbuf: int) -> str:
     return (
         _COMMON.format(name=name, address=NODE_LOCAL_ADDRESS, rcvbuf=rcvbuf)
         + f"  cache-max-ttl: {TTL_S}\n  cache-max-negative-ttl: {NEGATIVE_TTL_S}\n"
-        # As patient as the forward plugin of CoreDNS (readTimeout of 2 s), which the usual cache is: unbound would
-        # give up an upstream query after a small multiple of the usual round trip.
+        # The usual cache is CoreDNS, whose forward plugin waits 2 s for an answer (readTimeout). unbound would give up
+        # an upstream query after a small multiple of the usual round trip.
         + "  infra-cache-min-rtt: 2000\n"
         + '  local-zone: "local." nodefault\n  do-not-query-localhost: no\n'
         + f'forward-zone:\n  name: "."\n  forward-addr: {CLUSTER_IP}\n  forward-tcp-upstream: yes\n'
@@ -114,7 +114,7 @@ def start_backends(inside: Namespaces, fault: Fault, values: Mapping[str, float]
 
 
 def wait_ready(inside: Namespaces, namespace: str) -> None:
-    """Until a UDP and a TCP socket are bound to port 53 there."""
+    """Wait until a UDP and a TCP socket are bound to port 53 in ``namespace``; NotAble after a few seconds."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline:
         text = inside.run("cat /proc/net/udp; echo; cat /proc/net/tcp", namespace)
