@@ -179,7 +179,7 @@ def test_dnslab_stopped_in_mid_trial_changes_nothing(server: Nameserver, tmp_pat
 
 STOPS_ITSELF = """
 import os, signal, time
-from dnslab.conversation import Conversation
+from dnslab.measure.conversation import Conversation
 go, calls = Conversation.go, []
 def stopped_go(self, start_ns):
     calls.append(self)
