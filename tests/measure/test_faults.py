@@ -93,15 +93,15 @@ def test_expected_outcomes(name: str, tmp_path: Path) -> None:
     )
     run = open_run(runner.run(plan, tmp_path / "run"))
     delay_ms = next((p.default for key, p in fault.parameters.items() if key == "ms"), 0.0)
-    seen = {"musl" if one.arm.target == "musl" else one.arm.start.variant: one for one in run.decoded()}
+    lookups_of = {"musl" if trial.arm.target == "musl" else trial.arm.start.variant: trial for trial in run.decoded()}
     wrong = {
-        variant: (outcome, np.round(np.sort(seen[variant].service_ms)[-5:], 1).tolist())
+        variant: (outcome, np.round(np.sort(lookups_of[variant].service_ms)[-5:], 1).tolist())
         for variant, outcome in fault.expected.items()
-        if not holds(outcome, seen[variant], delay_ms)
+        if not holds(outcome, lookups_of[variant], delay_ms)
     }
     assert not wrong
     truths = []
-    for lookups in seen.values():
+    for lookups in lookups_of.values():
         truth = lookups.arm.stream.with_name(f"{lookups.arm.target}.ground-truth.json")
         assert truth.exists() == (name != "none")
         if name != "none":

@@ -73,7 +73,7 @@ def start(argv: Sequence[str], cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(argv, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def told(done: Done) -> str:
+def error_line(done: Done) -> str:
     """The one line of stderr beside those of progress."""
     lines = [line for line in done.stderr.splitlines() if not line.startswith("trial ")]
     assert len(lines) == 1, done
@@ -87,12 +87,12 @@ def ended(process: subprocess.Popen[str], timeout_s: float = 30) -> Done:
 
 def probes(marker: str) -> list[int]:
     """Process numbers of the probes that carry ``marker``."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
             if marker.encode() in path.read_bytes() and path.with_name("exe").readlink().name.startswith("probe-"):
-                found.append(int(path.parent.name))
-    return found
+                pids.append(int(path.parent.name))
+    return pids
 
 
 def stopped_for(pids: Sequence[int], seconds: float) -> None:
@@ -204,7 +204,7 @@ def test_dnslab_stopped_right_before_the_start_instant(server: Nameserver, tmp_p
     process.send_signal(signal.SIGCONT)
     done = ended(process)
     assert done.returncode == 4
-    line = told(done)
+    line = error_line(done)
     assert line.startswith("error: 1 of 1 trials are not whole (baseline, round 1: the probe was started ")
     assert line.endswith(
         "s late: dnslab was stopped, or is too slow here): `dnslab run --resume out` measures them again"
@@ -222,7 +222,7 @@ def test_ended_by_a_signal(number: signal.Signals, server: Nameserver, tmp_path:
     process.send_signal(number)
     done = ended(process, 5)
     assert done.returncode == 130
-    assert told(done) == "interrupted after 0 of 1 trials, all kept: `dnslab run --resume out` goes on"
+    assert error_line(done) == "interrupted after 0 of 1 trials, all kept: `dnslab run --resume out` goes on"
     run = open_run(tmp_path / "out")
     assert [arm.status for arm in run.arms()] == ["stopped"]
     assert len(run.lookups()) > 10
@@ -236,7 +236,9 @@ def test_a_closed_terminal_ends_the_lab(tmp_path: Path) -> None:
     process.send_signal(signal.SIGHUP)
     done = ended(process, 10)
     assert done.returncode == 130
-    assert "interrupted after 0 of 1 trials" in told(done) or "interrupted after 0 of 2 trials" in told(done)
+    assert "interrupted after 0 of 1 trials" in error_line(done) or "interrupted after 0 of 2 trials" in error_line(
+        done
+    )
 
 
 def test_nohup_is_heeded(server: Nameserver, tmp_path: Path) -> None:
@@ -259,7 +261,7 @@ def test_a_second_signal_does_not_wait_for_lookups(server: Nameserver, tmp_path:
     process.terminate()
     done = ended(process, 6)
     assert done.returncode == 130
-    assert "interrupted after 0 of 1 trials, all kept" in told(done)
+    assert "interrupted after 0 of 1 trials, all kept" in error_line(done)
     assert len(open_run(tmp_path / "out").lookups()) > 10
 
 
@@ -286,7 +288,7 @@ def test_a_killed_probe_is_one_trial(server: Nameserver, marker: str, tmp_path: 
         os.kill(pid, signal.SIGKILL)
     done = ended(process)
     assert done.returncode == 4
-    assert "1 of 1 trials are not whole (baseline, round 1: the probe ended without its trailer" in told(done)
+    assert "1 of 1 trials are not whole (baseline, round 1: the probe ended without its trailer" in error_line(done)
 
 
 # --- two at once
@@ -313,7 +315,7 @@ def test_a_run_that_goes_on_is_not_resumed(server: Nameserver, tmp_path: Path) -
     before = sorted(tmp_path.rglob("*"))
     done = call([*DNSLAB, "run", "--resume", "out"], tmp_path)
     assert done.returncode == 2
-    assert told(done) == "error: another dnslab measures into out: wait until it has ended"
+    assert error_line(done) == "error: another dnslab measures into out: wait until it has ended"
     assert sorted(tmp_path.rglob("*")) == before
     process.terminate()
     assert ended(process).returncode == 130
@@ -326,8 +328,8 @@ def test_a_run_folder_that_is_removed(server: Nameserver, tmp_path: Path) -> Non
     shutil.rmtree(tmp_path / "out")
     done = ended(process)
     assert done.returncode == 4
-    assert "out/trials/0001 cannot be written (No such file or directory)" in told(done)
-    assert "the run folder has gone" in told(done)
+    assert "out/trials/0001 cannot be written (No such file or directory)" in error_line(done)
+    assert "the run folder has gone" in error_line(done)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -357,15 +359,15 @@ def test_too_few_open_files_are_refused(backend: str, dry: list[str], server: Na
     enter = ["setpriv", "--bounding-set", "-sys_resource", "--inh-caps", "-sys_resource"] if os.geteuid() == 0 else []
     done = under("ulimit -n 64", argv, tmp_path, enter=enter)
     assert (done.returncode, done.stdout) == (3, "")
-    assert "open files, 64 are allowed here: raise the limit (`ulimit -n " in told(done)
+    assert "open files, 64 are allowed here: raise the limit (`ulimit -n " in error_line(done)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_limit_of_file_sizes_ends_the_run(server: Nameserver, tmp_path: Path) -> None:
     done = under("ulimit -f 32", local(server, "-d", "3", "--rate", "200"), tmp_path)
     assert done.returncode == 4
-    assert "out/trials/0001/here.dnsr cannot be written (File too large)" in told(done)
-    assert "`dnslab run --resume out` goes on" in told(done)
+    assert "out/trials/0001/here.dnsr cannot be written (File too large)" in error_line(done)
+    assert "`dnslab run --resume out` goes on" in error_line(done)
     assert len(open_run(tmp_path / "out").lookups()) > 0
 
 
@@ -400,9 +402,9 @@ def test_few_processes(n_processes: int, server: Nameserver, tmp_path: Path) -> 
     argv = ["prlimit", f"--nproc={n_processes}", *DNSLAB, *local(server, "--variants", "baseline,single-request")]
     done = as_nobody(argv, tmp_path)
     assert done.returncode in (3, 4), done
-    assert told(done).startswith("error: ")
+    assert error_line(done).startswith("error: ")
     if (tmp_path / "out").exists():
-        assert "`dnslab run --resume out` " in told(done)
+        assert "`dnslab run --resume out` " in error_line(done)
         assert open_run(tmp_path / "out").problems
 
 
@@ -430,13 +432,13 @@ def test_a_user_without_rights_and_user_namespaces(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (3, "")
     assert (
         "error: no permission for namespaces (unshare: unshare failed: Operation not permitted): run as root"
-        in told(done)
+        in error_line(done)
     )
     assert not (tmp_path / "out").exists()
     done = as_nobody([*DNSLAB, "doctor"], tmp_path, NO_USER_NAMESPACES)
     assert done.returncode == 3
     assert "MISSING  lab: no permission for namespaces" in done.stdout
-    assert told(done) == "error: this machine is not able to run the lab: see MISSING above"
+    assert error_line(done) == "error: this machine is not able to run the lab: see MISSING above"
 
 
 LITTLE_MEMORY = ["prlimit", f"--as={300 << 20}"]
@@ -447,7 +449,7 @@ def test_little_address_space_to_measure(mib: int, server: Nameserver, tmp_path:
     done = call(["prlimit", f"--as={mib << 20}", *DNSLAB, *local(server, "-c", "5")], tmp_path)
     if done.returncode:
         assert done.returncode in (3, 4), done
-        assert told(done).startswith("error: ")
+        assert error_line(done).startswith("error: ")
     else:
         whole(tmp_path / "out")
 
@@ -459,7 +461,7 @@ def test_little_address_space_to_read(command: str, server: Nameserver, tmp_path
     done = call([*LITTLE_MEMORY, *DNSLAB, command, "out"], tmp_path)
     if done.returncode:  # how much it takes is numpy's and pandas' affair
         assert done.returncode == 3, done
-        assert told(done) == "error: there is too little free memory for that: free some of it"
+        assert error_line(done) == "error: there is too little free memory for that: free some of it"
         assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -500,7 +502,7 @@ def test_little_memory_for_a_report(little_memory: Path, server: Nameserver, tmp
     done = under(f"echo $$ >{little_memory}/cgroup.procs", ["report", "out"], tmp_path)
     if done.returncode:
         assert done.returncode == 3, done
-        assert "the report was ended from outside, as a system does that is short of memory" in told(done)
+        assert "the report was ended from outside, as a system does that is short of memory" in error_line(done)
 
 
 # --- a machine that is not as usual
@@ -555,12 +557,12 @@ def test_standard_files_that_are_closed_or_full(closed: str, server: Nameserver,
 @pytest.mark.parametrize("command", [["variants"], ["run", "--dry-run"], ["lab", "faults"], ["--help"]])
 def test_output_that_cannot_be_written_is_no_verdict(command: list[str], tmp_path: Path) -> None:
     done = call(["sh", "-c", '"$@" >/dev/full', "sh", *DNSLAB, *command], tmp_path)
-    assert (done.returncode, told(done)) == (3, "error: no space left on device")
+    assert (done.returncode, error_line(done)) == (3, "error: no space left on device")
 
 
 def test_a_run_whose_output_cannot_be_written_is_kept(server: Nameserver, tmp_path: Path) -> None:
     done = call(["sh", "-c", '"$@" >/dev/full', "sh", *DNSLAB, *local(server)], tmp_path)
-    assert (done.returncode, told(done)) == (3, "error: no space left on device")
+    assert (done.returncode, error_line(done)) == (3, "error: no space left on device")
     whole(tmp_path / "out")
 
 
@@ -568,7 +570,7 @@ def test_a_current_folder_that_has_gone(server: Nameserver, tmp_path: Path) -> N
     (tmp_path / "gone").mkdir()
     done = under('rmdir "$PWD"', local(server), tmp_path / "gone")
     assert done.returncode == 2
-    assert "No such file or directory" in told(done)
+    assert "No such file or directory" in error_line(done)
 
 
 # --- time
@@ -623,7 +625,7 @@ def test_the_command_that_goes_on_can_be_pasted(server: Nameserver, tmp_path: Pa
     wait_for(tmp_path, "*/trials/0001/here.dnsr")
     time.sleep(0.6)
     process.terminate()
-    line = told(ended(process))
+    line = error_line(ended(process))
     command = line.split(": `", 1)[1].removesuffix("` goes on")
     advice = call([*DNSLAB, "summary", ODD], tmp_path).stdout
     assert "".join(command.split()) in "".join(advice.split())
@@ -656,7 +658,7 @@ def test_names_as_long_as_a_file_system_takes(server: Nameserver, tmp_path: Path
     whole(tmp_path / name)
     done = call([*DNSLAB, "bundle", name], tmp_path)  # by default of a name with a suffix
     assert done.returncode == 3
-    assert "file name too long" in told(done).lower()
+    assert "file name too long" in error_line(done).lower()
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -670,5 +672,5 @@ def test_a_path_as_long_as_a_system_takes(server: Nameserver, tmp_path: Path) ->
     before = sorted(tmp_path.rglob("*"))
     done = call([*DNSLAB, *local(server, out=str(deep / ("d" * 250) / ("e" * 100)))], tmp_path)
     assert done.returncode == 2
-    assert "File name too long" in told(done)
+    assert "File name too long" in error_line(done)
     assert sorted(tmp_path.rglob("*")) == before

@@ -59,11 +59,11 @@ def test_at_a_margin_of_one_nothing_aborts() -> None:
 
 def test_the_last_seconds_count_beside_the_whole_trial() -> None:
     steady = [(float(second), 100 * second, 0) for second in range(1, 60)]
-    one = watch()
-    assert not any(judged(one, *steady))
-    said = judged(one, (60.0, 6000, 80), (61.0, 6100, 160))
-    assert said[0] == ""
-    assert "32 % (160 of 500) of baseline's lookups failed in the last 5 s" in said[1]
+    a_watch = watch()
+    assert not any(judged(a_watch, *steady))
+    reasons = judged(a_watch, (60.0, 6000, 80), (61.0, 6100, 160))
+    assert reasons[0] == ""
+    assert "32 % (160 of 500) of baseline's lookups failed in the last 5 s" in reasons[1]
     slow = watch(50, 0)  # 4 lookups/s: never fifty in five seconds
     assert (
         "50 % (50 of 100) of baseline's lookups failed in the trial" in judged(slow, (20.0, 80, 40), (25.0, 100, 50))[1]
@@ -71,10 +71,10 @@ def test_the_last_seconds_count_beside_the_whole_trial() -> None:
 
 
 def test_a_short_trial_is_judged_when_it_is_over() -> None:
-    one = watch()
-    assert one.judge(1.0, {"baseline": Tally(100, 90)}) == ""
-    assert "90 % (90 of 100)" in one.judge(1.0, {"baseline": Tally(100, 90)}, over=True)
-    assert judged(one, (1.0, 100, 0), (5.5, 550, 10)) == ["", ""], "the next one begins anew"
+    a_watch = watch()
+    assert a_watch.judge(1.0, {"baseline": Tally(100, 90)}) == ""
+    assert "90 % (90 of 100)" in a_watch.judge(1.0, {"baseline": Tally(100, 90)}, over=True)
+    assert judged(a_watch, (1.0, 100, 0), (5.5, 550, 10)) == ["", ""], "the next one begins anew"
 
 
 def test_beside_the_control_others_may_fail() -> None:
@@ -82,12 +82,12 @@ def test_beside_the_control_others_may_fail() -> None:
 
 
 def test_alone_a_variant_is_judged_against_its_first_trial() -> None:
-    one, failing, fine = watch(), {"use-vc": Tally(100, 100)}, {"no-aaaa": Tally(100, 0)}
+    a_watch, failing, fine = watch(), {"use-vc": Tally(100, 100)}, {"no-aaaa": Tally(100, 0)}
     for _ in range(2):
-        assert one.judge(9.0, failing, over=True) == ""
-        assert one.judge(9.0, fine, over=True) == ""
-    said = one.judge(9.0, {"no-aaaa": Tally(100, 60)})
-    assert "60 % (60 of 100) of no-aaaa's lookups failed in the last 9 s, 0 % (0 of 100) in its first trial" in said
+        assert a_watch.judge(9.0, failing, over=True) == ""
+        assert a_watch.judge(9.0, fine, over=True) == ""
+    reason = a_watch.judge(9.0, {"no-aaaa": Tally(100, 60)})
+    assert "60 % (60 of 100) of no-aaaa's lookups failed in the last 9 s, 0 % (0 of 100) in its first trial" in reason
 
 
 def test_before_the_run_baseline_is_asked_on_targets_of_every_node() -> None:
@@ -129,11 +129,11 @@ def plan(server: Nameserver, duration_s: float, **keys: Any) -> Plan:
     return Plan(**{**usual, **keys})
 
 
-def when_measuring(event: threading.Event, seen: list[Progress]) -> Any:
+def when_measuring(event: threading.Event, reported: list[Progress]) -> Any:
     def on_progress(progress: Progress) -> None:
-        beats = [arm.heartbeat for arm in progress.running]
-        if any(beat and beat.n_done > 50 for beat in beats) and not seen:
-            seen.append(progress)
+        beats = [client.heartbeat for client in progress.running]
+        if any(beat and beat.n_done > 50 for beat in beats) and not reported:
+            reported.append(progress)
             event.set()
 
     return on_progress

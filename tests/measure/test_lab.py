@@ -64,8 +64,8 @@ def test_targets_are_what_this_machine_has(lab: LabBackend) -> None:
 def test_a_client_sees_its_variant(lab: LabBackend, variant: str) -> None:
     with client(lab, variant) as target:
         assert parse(target.facts().resolv_conf) == find(variant).applied_to(BASELINE)
-        seen = subprocess.run(target.command(["cat", "/etc/resolv.conf"]), capture_output=True, text=True, check=True)
-        assert seen.stdout == target.facts().resolv_conf
+        shown = subprocess.run(target.command(["cat", "/etc/resolv.conf"]), capture_output=True, text=True, check=True)
+        assert shown.stdout == target.facts().resolv_conf
 
 
 def test_expected_is_what_the_servers_answer(lab: LabBackend) -> None:
@@ -203,12 +203,12 @@ def test_many_open_at_once_quickly(lab: LabBackend) -> None:
 
 def leftovers(marker: str) -> list[str]:
     """Processes, but for this one, that carry ``marker`` in their environment."""
-    found = []
+    commands = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
             if marker.encode() in path.read_bytes():
-                found.append(path.with_name("cmdline").read_bytes().replace(b"\0", b" ").decode())
-    return found
+                commands.append(path.with_name("cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return commands
 
 
 def gone_within(marker: str, seconds: float) -> bool:

@@ -45,9 +45,9 @@ def shapes(packets: list[Packet], arm: ArmRecord) -> Counter[Shape]:
     address, began = arm.start.extra.address, arm.start.started_realtime_ns
     assert arm.end
     ended = arm.end.finished_realtime_ns or 0
-    own = [one for one in packets if address in (one.by, one.to) and began < one.at_ns < ended]
+    own = [packet for packet in packets if address in (packet.by, packet.to) and began < packet.at_ns < ended]
     groups: list[list[Packet]] = []
-    for packet in sorted(own, key=lambda one: one.at_ns):
+    for packet in sorted(own, key=lambda packet: packet.at_ns):
         if not groups or packet.at_ns - groups[-1][-1].at_ns > 80e6:
             groups.append([])
         groups[-1].append(packet)
@@ -56,17 +56,17 @@ def shapes(packets: list[Packet], arm: ArmRecord) -> Counter[Shape]:
 
 def shape(group: list[Packet], address: str) -> Shape:
     ports: list[int] = []
-    found = []
+    sent = []
     for packet in group:
         asks = packet.by == address
         port = packet.source_port if asks else packet.port
         if port not in ports:
             ports.append(port)
-        found.append((packet.protocol, "asks" if asks else "answers", packet.rdtype, ports.index(port)))
-    if found[0][0] == "tcp":  # acknowledgements come as they like
-        return tuple(sorted({(protocol, way, 0, port) for protocol, way, _, port in found}))
+        sent.append((packet.protocol, "asks" if asks else "answers", packet.rdtype, ports.index(port)))
+    if sent[0][0] == "tcp":  # acknowledgements come as they like
+        return tuple(sorted({(protocol, way, 0, port) for protocol, way, _, port in sent}))
     # two answers that are under way together may overtake each other
-    return tuple(("udp", way, 0 if way == "answers" else rdtype, port) for _, way, rdtype, port in found)
+    return tuple(("udp", way, 0 if way == "answers" else rdtype, port) for _, way, rdtype, port in sent)
 
 
 @pytest.mark.verify
@@ -75,7 +75,7 @@ def test_the_same_packets_by_any_means(namespace: str, tmp_path: Path) -> None:
     assert nodes.apply(namespace, yaml.safe_dump(POD)).returncode == 0
     kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
     load = Load(loop="fixed", rate_per_s=5, duration_s=3, warmup_s=0, workers=4)
-    seen: dict[str, dict[str, Counter[Shape]]] = {variant: {} for variant in VARIANTS}
+    counts: dict[str, dict[str, Counter[Shape]]] = {variant: {} for variant in VARIANTS}
     for means, where in MEANS.items():
         plan = Plan(
             backend="kubernetes",
@@ -89,15 +89,15 @@ def test_the_same_packets_by_any_means(namespace: str, tmp_path: Path) -> None:
         with nodes.captured_on(NODE) as packets:
             run = open_run(runner.run(plan, tmp_path / means))
         for arm in run.arms():
-            seen[arm.start.variant][means] = shapes(packets, arm)
+            counts[arm.start.variant][means] = shapes(packets, arm)
     usual = {}
-    for variant, by_means in seen.items():
+    for variant, by_means in counts.items():
         print(variant, {means: (sum(counts.values()), counts.most_common(1)) for means, counts in by_means.items()})
         assert all(13 <= sum(counts.values()) <= 18 for counts in by_means.values())
         (usual[variant],) = {counts.most_common(1)[0][0] for counts in by_means.values()}
         # Both queries of a pair are sent at once, and now and then the first answer is there before the second query.
         assert all(counts.most_common(1)[0][1] > 0.5 * sum(counts.values()) for counts in by_means.values())
-    ways = {variant: [(way, port) for _, way, _, port in one] for variant, one in usual.items()}
+    ways = {variant: [(way, port) for _, way, _, port in shape] for variant, shape in usual.items()}
     assert ways["baseline"] == [("asks", 0), ("asks", 0), ("answers", 0), ("answers", 0)]
     assert ways["single-request"] == [("asks", 0), ("answers", 0), ("asks", 0), ("answers", 0)]
     assert ways["single-request-reopen"] == [("asks", 0), ("answers", 0), ("asks", 1), ("answers", 1)]

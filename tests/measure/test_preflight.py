@@ -39,8 +39,8 @@ def command(
         monkeypatch.setattr(sys, "argv", ["dnslab", *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
 
     yield call
     signal.signal(signal.SIGTERM, handler)

@@ -396,9 +396,9 @@ def test_wire_arrangements(arrangement: str, transport: str) -> None:
     assert len(rows) == 99 * per_arrival == len(server.queries)
     assert set(rows["outcome"]) == {0}
     # Every record's port and type are those the server saw, none missing, none doubled.
-    seen = Counter((rdtype, port) for _, rdtype, port in server.queries)
-    told = Counter((28 if row["flags"] & records.FLAG_AAAA else 1, int(row["worker"]) & 0xFFFF) for row in rows)
-    assert told == seen
+    asked = Counter((rdtype, port) for _, rdtype, port in server.queries)
+    recorded = Counter((28 if row["flags"] & records.FLAG_AAAA else 1, int(row["worker"]) & 0xFFFF) for row in rows)
+    assert recorded == asked
     ports_per_arrival = {"single": 1, "pair-one-socket": 1, "pair-two-sockets": 2}[arrangement]
     assert len({port for _, _, port in server.queries}) > 99 * ports_per_arrival * 0.9
 

@@ -62,7 +62,7 @@ def once(
 
 
 def measuring(progress: Progress) -> bool:
-    beats = [arm.heartbeat for arm in progress.running]
+    beats = [client.heartbeat for client in progress.running]
     return bool(beats) and all(beat is not None and beat.n_done > 30 for beat in beats)
 
 

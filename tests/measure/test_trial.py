@@ -21,11 +21,11 @@ def facts(**changes: Any) -> TargetFacts:
     return TargetFacts(**{**values, **changes})
 
 
-def described(variant: str, seen: TargetFacts, number: int = 1, **plan: Any) -> tuple[dict[str, Any], Any]:
+def described(variant: str, facts: TargetFacts, number: int = 1, **plan: Any) -> tuple[dict[str, Any], Any]:
     whole = Plan(variants=(variant,), **plan)
     trial = Trial(number, 1, 1, variant, 0, ("a",))
-    about = describe(whole, trial, "a", seen, EXPECTED)
-    return about, make_job(whole, trial, seen, about)
+    about = describe(whole, trial, "a", facts, EXPECTED)
+    return about, make_job(whole, trial, facts, about)
 
 
 @pytest.mark.parametrize(

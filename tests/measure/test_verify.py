@@ -120,7 +120,7 @@ def test_a_full_receive_buffer_is_not_called_a_race(tmp_path: Path) -> None:
 
 def three_trials(backend: LabBackend, variant: str, job: Any, fresh: bool) -> list[dict[str, float]]:
     """Three identical trials in a row; ``fresh=False`` keeps the first one's client, which no run does."""
-    seen = []
+    trials = []
     kept = None
     with contextlib.ExitStack() as stack:
         for number in range(3):
@@ -132,8 +132,8 @@ def three_trials(backend: LabBackend, variant: str, job: Any, fresh: bool) -> li
             after = kept.counters()
             exposed = after.get("node.exposed", 0) - before.get("node.exposed", 0)
             answered = int((rows["outcome"] == 0).sum())
-            seen.append({"exposed": exposed / len(rows), "rate": answered / (trailer.elapsed_ns / 1e9)})
-    return seen
+            trials.append({"exposed": exposed / len(rows), "rate": answered / (trailer.elapsed_ns / 1e9)})
+    return trials
 
 
 def spread(values: list[float]) -> float:
@@ -170,16 +170,16 @@ def test_without_a_new_client_the_same_check_fails() -> None:
 
 def pairs_by_port_and_id(packets: list[Packet]) -> dict[tuple[int, int], tuple[int, int | None]]:
     """(port, id) -> when the query and its first answer were on the wire, real time in ns."""
-    found: dict[tuple[int, int], tuple[int, int | None]] = {}
+    exchanges: dict[tuple[int, int], tuple[int, int | None]] = {}
     for packet in packets:
         if packet.port == 53:
             key = (packet.source_port, packet.query_id)
-            assert key not in found, "a query was sent twice"
-            found[key] = (packet.at_ns, None)
-        elif (packet.port, packet.query_id) in found:
-            asked, answered = found[packet.port, packet.query_id]
-            found[packet.port, packet.query_id] = (asked, answered or packet.at_ns)
-    return found
+            assert key not in exchanges, "a query was sent twice"
+            exchanges[key] = (packet.at_ns, None)
+        elif (packet.port, packet.query_id) in exchanges:
+            asked, answered = exchanges[packet.port, packet.query_id]
+            exchanges[packet.port, packet.query_id] = (asked, answered or packet.at_ns)
+    return exchanges
 
 
 def wire_errors_us(backend: LabBackend, job: Job) -> tuple[list[float], int]:
@@ -189,15 +189,15 @@ def wire_errors_us(backend: LabBackend, job: Job) -> tuple[list[float], int]:
             rows, _, _ = talk_over(target.start, job)
         truth = target.ground_truth()
     wire = pairs_by_port_and_id(packets)
-    told = {(int(row["worker"]) & 0xFFFF, int(row["worker"]) >> 16): row for row in rows}
-    assert len(rows) == len(told) == len(wire) == 2000
-    assert told.keys() == wire.keys()  # none missing, none doubled
+    rows_by_query = {(int(row["worker"]) & 0xFFFF, int(row["worker"]) >> 16): row for row in rows}
+    assert len(rows) == len(rows_by_query) == len(wire) == 2000
+    assert rows_by_query.keys() == wire.keys()  # none missing, none doubled
     unanswered = {key for key, (_, answered) in wire.items() if answered is None}
-    assert unanswered == {key for key, row in told.items() if row["outcome"] == records.OUTCOME_NO_ANSWER}
+    assert unanswered == {key for key, row in rows_by_query.items() if row["outcome"] == records.OUTCOME_NO_ANSWER}
     assert truth
     assert len(unanswered) == truth["dropped"]
     errors = [
-        (int(told[key]["end_ns"] - told[key]["start_ns"]) - (answered - asked)) / 1e3
+        (int(rows_by_query[key]["end_ns"] - rows_by_query[key]["start_ns"]) - (answered - asked)) / 1e3
         for key, (asked, answered) in wire.items()
         if answered is not None
     ]
@@ -209,10 +209,10 @@ def bare_errors_us(backend: LabBackend, program: Path) -> list[float]:
     with contextlib.closing(backend.open(Client("b", "glibc", find("baseline"), Load(), ()))) as target:
         argv = target.command([str(program), "10.96.0.10", "53", "500", "2000"])
         with captured(target) as packets:
-            said = subprocess.run(argv, capture_output=True, text=True, env=environment(), check=True).stdout
+            printed = subprocess.run(argv, capture_output=True, text=True, env=environment(), check=True).stdout
     wire = pairs_by_port_and_id(packets)
     errors = []
-    for line in said.splitlines():
+    for line in printed.splitlines():
         port, query_id, start, end = map(int, line.split())
         asked, answered = wire[port, query_id]
         assert answered
