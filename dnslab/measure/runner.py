@@ -65,11 +65,7 @@ def run(
         preflight.check_targets(checked, backend.targets())  # now that their libc is known, in a cluster too
         expected = _expected(checked, backend)
         before = health.before(checked, backend, expected)
-        described = environment(checked, backend, before)
-        if out is None:
-            folder = RunFolder.create_in(Path(results or results_folder()), checked, described)
-        else:
-            folder = RunFolder.create(Path(out), checked, described)
+        folder = _make_folder(checked, environment(checked, backend, before), out, results)
         with folder.claimed():
             RunInProgress(folder, backend, expected, before, on_progress).measure()
     return folder.path
@@ -126,6 +122,14 @@ def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
         folder.add_environment(environment(folder.plan, backend, before))
         RunInProgress(folder, backend, expected, before, on_progress).measure()
     return folder.path
+
+
+def _make_folder(
+    plan: Plan, described: Mapping[str, Any], out: Path | str | None, results: Path | str | None
+) -> RunFolder:
+    if out is None:
+        return RunFolder.create_in(Path(results or results_folder()), plan, described)
+    return RunFolder.create(Path(out), plan, described)
 
 
 @contextlib.contextmanager
