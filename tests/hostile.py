@@ -78,18 +78,18 @@ def opened_with_hostile_names(path: Path) -> Run:
     custom = {new: plan.custom_variants[old]}
     run.plan = plan.model_copy(update={"variants": ("baseline", new), "custom_variants": custom})
     run.targets = [replace(target, name=f"-{target.name}{HOSTILE}") for target in run.targets]
-    run._arms = [
+    run._clients = [
         replace(
-            arm,
-            target=f"-{arm.target}{HOSTILE}",
-            start=arm.start.model_copy(
+            client,
+            target=f"-{client.target}{HOSTILE}",
+            start=client.start.model_copy(
                 update={
-                    "target": f"-{arm.target}{HOSTILE}",
-                    "variant": new if arm.start.variant == old else arm.start.variant,
+                    "target": f"-{client.target}{HOSTILE}",
+                    "variant": new if client.start.variant == old else client.start.variant,
                 }
             ),
         )
-        for arm in run.arms()
+        for client in run.clients()
     ]
     return run
 

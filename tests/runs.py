@@ -14,6 +14,7 @@ from dnslab.analyse.lookups import RECORD
 from dnslab.plan.model import Plan
 from dnslab.plan.schedule import TargetInfo, trials
 from dnslab.store import stream as records
+from dnslab.store.contents import ClientStart, Environment
 from dnslab.store.folder import RunFolder
 from tests.store.test_stream import HEADER
 
@@ -95,7 +96,7 @@ def write_run(
         "targets": [target.__dict__ for target in targets],
         "backend": {"name": "lab", "fresh_clients": True, "n_ports": 64512, "udp_timeout_s": 1},
     }
-    folder = RunFolder.create(path, plan, environment)
+    folder = RunFolder.create(path, plan, Environment.model_validate(environment))
     for trial in trials(plan, targets):
         for target in targets:
             key = (trial.variant, target.name, trial.round)
@@ -103,7 +104,7 @@ def write_run(
             if made is None:
                 continue
             writer = folder.writer(trial.number, target.name)
-            writer.start(start(trial, target, **start_changes))
+            writer.start(ClientStart.model_validate(start(trial, target, **start_changes)))
             file = writer.stream()
             file.append(stream(made))
             file.close()

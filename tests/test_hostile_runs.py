@@ -340,7 +340,7 @@ def test_a_bundle_costs_no_more_than_it_is_worth(run: Path, tmp_path: Path) -> N
     zeros = {f"run/{TRIAL}.dnsr": b"\0" * 100_000_000}
     with costing(1.0), pytest.raises(RunInvalid, match="unpacks to over 100 times its size"):
         open_run(packed(tmp_path / "zeros.zip", {**whole, **zeros}))
-    assert open_run(packed(tmp_path / "whole.zip", whole)).arms()
+    assert open_run(packed(tmp_path / "whole.zip", whole)).clients()
 
 
 def test_an_honest_bundle_is_far_from_the_limit(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.summary import Summary
 from dnslab.plan.variants import DIRECT
-from dnslab.store.folder import ArmRecord
+from dnslab.store.folder import ClientRecord
 
 UDP, TCP = "client.Udp.OutDatagrams", "client.Tcp.ActiveOpens"
 #: queries that a cache of the client's own had no answer for; asked at the same time, two make one query upstream
@@ -34,9 +34,9 @@ def costs(run: Run, summary: Summary, load: int = 0) -> pd.DataFrame:
         no more often. NaN where it was not counted: a connection's queries never are.
     """
     sent: dict[tuple[str, str], list[Mapping[str, float]]] = {}
-    for arm in run.arms():
-        if arm.start.load == load and arm.status == "complete":
-            sent.setdefault((arm.start.variant, arm.target), []).append(_sent(run, arm))
+    for client in run.clients():
+        if client.start.load == load and client.status == "complete":
+            sent.setdefault((client.start.variant, client.target), []).append(_sent(run, client))
     rows = []
     for row in summary.measured(load):
         effect = row.effects.get("p50_ms")
@@ -46,12 +46,12 @@ def costs(run: Run, summary: Summary, load: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _sent(run: Run, arm: ArmRecord) -> Mapping[str, float]:
+def _sent(run: Run, client: ClientRecord) -> Mapping[str, float]:
     """Counts of one trial by column, and its ``lookups``; those not to be had are left out."""
-    before, after = arm.start.counters, arm.counters_after
-    trailer = arm.end.trailer if arm.end else None
+    before, after = client.start.counters, client.counters_after
+    trailer = client.end.trailer if client.end else None
     sent = {"lookups": float(trailer.n_records if trailer else 0)}
-    for column, name in _counters(run, arm.start.variant).items():
+    for column, name in _counters(run, client.start.variant).items():
         if name in before and name in after:
             sent[column] = after[name] - before[name]
     return sent

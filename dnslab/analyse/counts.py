@@ -204,7 +204,7 @@ def gather(run: Run) -> tuple[dict[Key, Cell], list[ClientCounts]]:
 
 def _measure(run: Run, lookups: Lookups) -> _Measured:
     """All that the lookups of a client are needed for."""
-    start, service = lookups.arm.start, lookups.service_ms
+    start, service = lookups.client.start, lookups.service_ms
     responses_ms = lookups.failed_slowest_ms
     deadline_ms = start.deadline_s * 1e3
     censored_ms = np.minimum(responses_ms, deadline_ms)
@@ -224,7 +224,7 @@ def _measure(run: Run, lookups: Lookups) -> _Measured:
 
 
 def _counts(lookups: Lookups, limit_ms: float, load: Load) -> ClientCounts:
-    start, end = lookups.arm.start, lookups.arm.end or ClientEnd(status=lookups.arm.status)
+    start, end = lookups.client.start, lookups.client.end or ClientEnd(status=lookups.client.status)
     before, after = start.counters, end.counters
     service, stall, exhausted = lookups.service_ms, lookups.stall, lookups.exhausted
     ticks = _delta(before, after, "machine.cpu.total_ticks")
@@ -235,7 +235,7 @@ def _counts(lookups: Lookups, limit_ms: float, load: Load) -> ClientCounts:
         target=start.target,
         load=start.load,
         round=start.round,
-        complete=lookups.arm.status == "complete",
+        complete=lookups.client.status == "complete",
         n=len(service),
         failed=int((lookups.outcome == FAILED).sum()),
         partial=int((lookups.outcome == PARTIAL).sum()),
@@ -276,10 +276,10 @@ def _workers_lost(lookups: Lookups, load: Load) -> int:
     end_ns = np.concatenate(
         [part["end_ns"][part["outcome"] == records.OUTCOME_ABANDONED] for part in (lookups.warmup, lookups.raw)]
     )
-    if lookups.arm.status == "stopped":  # the load was over when it was stopped
+    if lookups.client.status == "stopped":  # the load was over when it was stopped
         return 0
     to_replace = int((end_ns < (load.warmup_s + load.duration_s) * 1e9).sum())
-    trailer = lookups.arm.end.trailer if lookups.arm.end else None
+    trailer = lookups.client.end.trailer if lookups.client.end else None
     if trailer is None or trailer.n_replaced is None:
         return 0
     return max(0, to_replace - trailer.n_replaced)
@@ -298,7 +298,7 @@ def _settling(lookups: Lookups) -> tuple[float, float]:
 def _warmth(lookups: Lookups) -> Warmth:
     raw, service = lookups.raw, lookups.service_ms
     first = np.zeros(len(raw), np.bool_)
-    if len(lookups.arm.start.names) >= FIRST_LOOKUPS:
+    if len(lookups.client.start.names) >= FIRST_LOOKUPS:
         order = np.argsort(raw["start_ns"], kind="stable")
         first[order[np.unique(raw["name"][order], return_index=True)[1]]] = True
     if min(first.sum(), (~first).sum()) < FIRST_LOOKUPS:
@@ -312,7 +312,7 @@ def _warmth(lookups: Lookups) -> Warmth:
 
 def _step_s(run: Run, lookups: Lookups) -> float | None:
     """At whose multiples the resolver of this client asks again; engine wire asks once."""
-    start = lookups.arm.start
+    start = lookups.client.start
     if start.engine == "wire":
         return None
     options = run.plan.variant(start.variant).applied_to(parse(start.resolv_conf))

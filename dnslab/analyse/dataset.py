@@ -19,7 +19,7 @@ from dnslab.plan.model import MAX_CLIENTS, Plan
 from dnslab.plan.schedule import TargetInfo, trials
 from dnslab.store.bundle import open_bundle
 from dnslab.store.contents import Environment
-from dnslab.store.folder import ArmRecord, RunFolder, latest_run_path, results_folder
+from dnslab.store.folder import ClientRecord, RunFolder, latest_run_path, results_folder
 from dnslab.text import as_html, as_output
 
 T = TypeVar("T")
@@ -60,33 +60,33 @@ class Run:
         """What the containers ran that lookups were made in: image and digest; none where they were no containers."""
         names = {place.target: place.image for place in self.environment.backend.places or ()}
         images = set()
-        for arm in self._arms:
-            container = arm.start.extra
+        for client in self._clients:
+            container = client.start.extra
             digest = container.debug_image_id or container.image
-            name = container.debug_image or names.get(arm.target)
+            name = container.debug_image or names.get(client.target)
             if digest:
                 images.add(f"{name} ({digest})" if name else digest)
         return sorted(images)
 
     @cached_property
-    def _arms(self) -> list[ArmRecord]:
-        return self.folder.last_arms()
+    def _clients(self) -> list[ClientRecord]:
+        return self.folder.last_clients()
 
-    def arms(self) -> list[ArmRecord]:
+    def clients(self) -> list[ClientRecord]:
         """One record for each trial on each target: its last attempt."""
-        return self._arms
+        return self._clients
 
     @cached_property
     def problems(self) -> list[str]:
         """Trials that are missing or not whole, a line each."""
-        done = {(arm.number, arm.target): arm for arm in self._arms}
+        done = {(client.number, client.target): client for client in self._clients}
         lines = []
         for trial in trials(self.plan, self.targets):
             for target in trial.targets:
-                arm = done.get((trial.number, target))
-                status = arm.status if arm else "missing"
+                client = done.get((trial.number, target))
+                status = client.status if client else "missing"
                 if status != "complete":
-                    reason = arm.end.error if arm and arm.end else None
+                    reason = client.end.error if client and client.end else None
                     where = f"trial {trial.number} ({trial.variant}, round {trial.round}, {target})"
                     lines.append(f"{where}: {status}" + (f", {reason}" if reason else ""))
         return lines
@@ -95,12 +95,12 @@ class Run:
         """One row for each trial on each target: number, round, group, variant, load, target, libc, attempt, status."""
         rows = [
             {
-                "trial": arm.number,
-                **{key: getattr(arm.start, key) for key in ("round", "group", "variant", "load", "target", "libc")},
-                "attempt": arm.attempt,
-                "status": arm.status,
+                "trial": client.number,
+                **{key: getattr(client.start, key) for key in ("round", "group", "variant", "load", "target", "libc")},
+                "attempt": client.attempt,
+                "status": client.status,
             }
-            for arm in self._arms
+            for client in self._clients
         ]
         return pd.DataFrame(rows)
 
@@ -118,13 +118,13 @@ class Run:
         """
 
         def work(place: int) -> tuple[Lookups, T]:
-            lookups = self._kept.get(place) or decode(self._arms[place])
+            lookups = self._kept.get(place) or decode(self._clients[place])
             return lookups, measure(lookups)
 
         with ThreadPoolExecutor(max_workers=N_AT_ONCE) as pool:
             coming: deque[Future[tuple[Lookups, T]]] = deque()
-            for place in range(len(self._arms) + N_AT_ONCE):
-                if place < len(self._arms):
+            for place in range(len(self._clients) + N_AT_ONCE):
+                if place < len(self._clients):
                     coming.append(pool.submit(work, place))
                 if place >= N_AT_ONCE:
                     lookups, measured = coming.popleft().result()
@@ -163,17 +163,17 @@ class Run:
         """What stands in columns of text, in all trials."""
         found: dict[str, set[str]] = {name: set() for name in ("variant", "target", "libc", "name", "error")}
         for lookups in self.decoded():
-            start = lookups.arm.start
+            start = lookups.client.start
             found["variant"].add(start.variant)
-            found["target"].add(lookups.arm.target)
+            found["target"].add(lookups.client.target)
             found["libc"].add(start.libc)
             found["name"].update(start.names)
             found["error"].update(map(error_name, np.unique(lookups.raw["outcome"]).tolist()))
         return {column: pd.CategoricalDtype(pd.Index(sorted(texts), dtype="str")) for column, texts in found.items()}
 
     def _frame(self, lookups: Lookups, categories: Mapping[str, pd.CategoricalDtype[str]]) -> pd.DataFrame:
-        arm, raw, n = lookups.arm, lookups.raw, len(lookups.raw)
-        per_name = 2 if arm.start.arrangement != "single" else 1
+        client, raw, n = lookups.client, lookups.raw, len(lookups.raw)
+        per_name = 2 if client.start.arrangement != "single" else 1
         codes, inverse = np.unique(raw["outcome"], return_inverse=True)
 
         def text(column: str, texts: Sequence[str], places: npt.NDArray[Any]) -> pd.Categorical[Any]:
@@ -183,13 +183,13 @@ class Run:
         same = np.zeros(n, np.intp)
         return pd.DataFrame(
             {
-                "trial": np.full(n, arm.number, np.int32),
-                "round": np.full(n, arm.start.round, np.int16),
-                "load": np.full(n, arm.start.load, np.int8),
-                "variant": text("variant", [arm.start.variant], same),
-                "target": text("target", [arm.target], same),
-                "libc": text("libc", [arm.start.libc], same),
-                "name": text("name", arm.start.names, raw["name"] // per_name),
+                "trial": np.full(n, client.number, np.int32),
+                "round": np.full(n, client.start.round, np.int16),
+                "load": np.full(n, client.start.load, np.int8),
+                "variant": text("variant", [client.start.variant], same),
+                "target": text("target", [client.target], same),
+                "libc": text("libc", [client.start.libc], same),
+                "name": text("name", client.start.names, raw["name"] // per_name),
                 "worker": raw["worker"],
                 "intended_s": lookups.intended_s,
                 "response_ms": lookups.response_ms,

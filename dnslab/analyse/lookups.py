@@ -18,7 +18,7 @@ from dnslab.analyse.standstill import standstill_s
 from dnslab.errors import ProbeFailed, RunInvalid, StreamError, StreamForeign, StreamTruncated, StreamVersion
 from dnslab.files import open_regular
 from dnslab.store import stream as records
-from dnslab.store.folder import ArmRecord
+from dnslab.store.folder import ClientRecord
 
 RECORD = np.dtype(list(records.RECORD_FIELDS))
 OUTCOMES = ("answered", "partial", "negative", "failed")
@@ -54,7 +54,7 @@ class Lookups:
     long the probe was stopped, see ``standstill``.
     """
 
-    arm: ArmRecord
+    client: ClientRecord
     intended_s: npt.NDArray[np.float64]
     response_ms: npt.NDArray[np.float64]
     service_ms: npt.NDArray[np.float64]
@@ -85,7 +85,7 @@ class Lookups:
     @property
     def stall(self) -> npt.NDArray[np.bool_]:
         """Service time at or over 0.9 of the first attempt timeout."""
-        return self.service_ms >= self.arm.start.stall_ms
+        return self.service_ms >= self.client.start.stall_ms
 
     @property
     def not_started(self) -> npt.NDArray[np.bool_]:
@@ -101,7 +101,7 @@ class Lookups:
     @property
     def n_warmup_stalls(self) -> int:
         """Stalls of the warm-up."""
-        return int((_elapsed_ms(self.warmup, "start_ns") >= self.arm.start.stall_ms).sum())
+        return int((_elapsed_ms(self.warmup, "start_ns") >= self.client.start.stall_ms).sum())
 
 
 def read_stream(path: Path) -> tuple[npt.NDArray[Any], RunInvalid | None]:
@@ -133,16 +133,16 @@ def _read_stream(path: Path) -> tuple[npt.NDArray[Any], list[int], RunInvalid | 
         return np.empty(0, RECORD), [], StreamTruncated(f"{path}: there are no raw bytes")
 
 
-def _outcomes(arm: ArmRecord, raw: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
-    expected = np.asarray(arm.start.expected, dtype=np.int64).reshape(-1, 2) > 0
+def _outcomes(client: ClientRecord, raw: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
+    expected = np.asarray(client.start.expected, dtype=np.int64).reshape(-1, 2) > 0
     index, code, answers = raw["name"], raw["outcome"], raw["answers"]
-    if len(expected) and arm.start.engine == "wire":
+    if len(expected) and client.start.engine == "wire":
         # A row is one question, and a name that is asked for both types is two places of the list.
-        entries = expected if arm.start.arrangement == "single" else np.repeat(expected, 2, axis=0)
+        entries = expected if client.start.arrangement == "single" else np.repeat(expected, 2, axis=0)
         asks_aaaa = (raw["flags"] & records.FLAG_AAAA) != 0
         wants_a, wants_aaaa = entries[:, 0][index] & ~asks_aaaa, entries[:, 1][index] & asks_aaaa
     else:
-        wants_a, wants_aaaa = expected[:, 0][index], (expected[:, 1] & arm.start.asks_aaaa)[index]
+        wants_a, wants_aaaa = expected[:, 0][index], (expected[:, 1] & client.start.asks_aaaa)[index]
     came = (code == 0) & (answers != 0)
     missing = (wants_a & (answers & 0xFFFF == 0)) | (wants_aaaa & (answers >> 16 == 0))
     outcome = np.where(came, np.where(missing, np.int8(PARTIAL), np.int8(ANSWERED)), np.int8(FAILED))
@@ -151,7 +151,7 @@ def _outcomes(arm: ArmRecord, raw: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
     return outcome
 
 
-def decode(arm: ArmRecord) -> Lookups:
+def decode(client: ClientRecord) -> Lookups:
     """The measured lookups of one trial on one target; those of an interrupted trial up to its last whole block.
 
     Raises
@@ -159,27 +159,31 @@ def decode(arm: ArmRecord) -> Lookups:
     StreamTruncated, StreamForeign, StreamVersion
         The trial ended well, but its raw bytes are not whole any more, or not a probe's.
     """
-    raw, beats_ns, problem = _read_stream(arm.stream)
-    if problem and (arm.status == "complete" or isinstance(problem, StreamVersion)):
+    raw, beats_ns, problem = _read_stream(client.stream)
+    if problem and (client.status == "complete" or isinstance(problem, StreamVersion)):
         raise problem
     standstill = standstill_s(beats_ns, raw)
     warmup, raw = _split(raw)
     intended_s, response_ms, service_ms = raw["intended_ns"] / 1e9, *(_elapsed_ms(raw, at) for at in _SINCE)
     try:
-        outcome = _outcomes(arm, raw)
+        outcome = _outcomes(client, raw)
     except IndexError:
-        raise StreamForeign(f"{arm.stream}: a lookup is of a name that the trial's start.json does not have") from None
-    _check_times(arm, intended_s, response_ms, service_ms)
-    return Lookups(arm, intended_s, response_ms, service_ms, outcome, raw, warmup, standstill)
+        raise StreamForeign(
+            f"{client.stream}: a lookup is of a name that the trial's start.json does not have"
+        ) from None
+    _check_times(client, intended_s, response_ms, service_ms)
+    return Lookups(client, intended_s, response_ms, service_ms, outcome, raw, warmup, standstill)
 
 
-def _check_times(arm: ArmRecord, intended_s: npt.NDArray[np.float64], *elapsed_ms: npt.NDArray[np.float64]) -> None:
+def _check_times(
+    client: ClientRecord, intended_s: npt.NDArray[np.float64], *elapsed_ms: npt.NDArray[np.float64]
+) -> None:
     """StreamForeign where a time is longer than any trial: a chart of it would have as many places."""
     latest_s = max(
         intended_s.max(initial=0.0), *(max(one.max(initial=0.0), -one.min(initial=0.0)) / 1e3 for one in elapsed_ms)
     )
     if latest_s > LONGEST_S:
-        raise StreamForeign(f"{arm.stream}: a time of {latest_s:,.0f} s in it is longer than any trial lasts")
+        raise StreamForeign(f"{client.stream}: a time of {latest_s:,.0f} s in it is longer than any trial lasts")
 
 
 _SINCE = ("intended_ns", "start_ns")

@@ -66,7 +66,7 @@ def sketches(run: Run) -> pd.DataFrame:
     """
     pooled: dict[tuple[str, str, int], list[npt.NDArray[np.float64]]] = {}
     for lookups in run.decoded():
-        start = lookups.arm.start
+        start = lookups.client.start
         pooled.setdefault((start.variant, start.target, start.load), []).append(lookups.failed_slowest_ms)
     frames = []
     for (variant, target, load), parts in pooled.items():

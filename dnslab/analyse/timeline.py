@@ -15,7 +15,7 @@ import pandas as pd
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.lookups import FAILED, Lookups
 from dnslab.plan.model import Load
-from dnslab.store.folder import ArmRecord
+from dnslab.store.folder import ClientRecord
 
 #: how many slices all rounds of a load make together: as many points as a line of this width still shows
 N_SLICES = 60
@@ -34,13 +34,13 @@ def stalls_per_second(run: Run) -> pd.DataFrame:
     ``n``, ``stalls``."""
     frames = []
     for lookups in run.decoded():
-        start = lookups.arm.start
+        start = lookups.client.start
         seconds = lookups.intended_s.astype(np.int64)
         size = int(seconds.max()) + 1 if len(seconds) else 0
         counts = np.bincount(seconds, minlength=size)
         stalls = np.bincount(seconds, weights=lookups.stall, minlength=size).astype(np.int64)
         frame = pd.DataFrame({"second": np.arange(size), "n": counts, "stalls": stalls})
-        frames.append(frame.assign(variant=start.variant, target=lookups.arm.target, load=start.load))
+        frames.append(frame.assign(variant=start.variant, target=lookups.client.target, load=start.load))
     columns = ["variant", "target", "load", "second", "n", "stalls"]
     if not frames:
         return pd.DataFrame(columns=columns)
@@ -59,14 +59,14 @@ def run_slices(run: Run) -> pd.DataFrame:
         ``variant``, ``target``, ``load``, ``round``; ``start_s``, ``end_s`` of the slice since the run's start;
         ``n`` lookups, ``bad`` of them stalled or failed. Slices without a lookup are left out.
     """
-    starts = _group_starts(run.arms())
+    starts = _group_starts(run.clients())
     first_ns = min(starts.values(), default=0)
     frames = []
     for lookups in run.decoded():
-        start = lookups.arm.start
+        start = lookups.client.start
         load = run.plan.loads[start.load]
         n_slices = max(1, min(int(load.duration_s), N_SLICES // run.plan.rounds))
-        began_s = (starts[_group(lookups.arm)] - first_ns) / 1e9 + load.warmup_s
+        began_s = (starts[_group(lookups.client)] - first_ns) / 1e9 + load.warmup_s
         frame = _slices(lookups, load.warmup_s, load.duration_s / n_slices, n_slices, began_s)
         frames.append(frame.assign(variant=start.variant, target=start.target, load=start.load, round=start.round))
     columns = ["variant", "target", "load", "round", "start_s", "end_s", "n", "bad"]
@@ -89,10 +89,10 @@ def stall_marks(run: Run) -> pd.DataFrame:
     cells: dict[_Key, npt.NDArray[np.int64]] = {}
     at_once: dict[_Key, int] = {}
     for lookups in run.decoded():
-        start = lookups.arm.start
+        start = lookups.client.start
         if start.engine == "wire" or not len(lookups.raw):
             continue
-        key = (start.variant, lookups.arm.target, start.load)
+        key = (start.variant, lookups.client.target, start.load)
         load = run.plan.loads[start.load]
         times = ((lookups.intended_s - load.warmup_s) / load.duration_s * N_TIMES).clip(0, N_TIMES - 1).astype(np.int64)
         lanes = (lookups.raw["worker"].astype(np.int64) // _lane(load)).clip(max=N_LANES - 1)
@@ -123,21 +123,21 @@ def _lane(load: Load) -> int:
     return -(-load.workers // N_LANES)
 
 
-def _group(arm: ArmRecord) -> tuple[int, int]:
+def _group(client: ClientRecord) -> tuple[int, int]:
     """Trials of one group start together; measured again they start together again."""
-    return arm.start.group, arm.attempt
+    return client.start.group, client.attempt
 
 
-def _group_starts(arms: Sequence[ArmRecord]) -> dict[tuple[int, int], int]:
+def _group_starts(clients: Sequence[ClientRecord]) -> dict[tuple[int, int], int]:
     """When each group began, ns. The start instant comes right after the last of its trials was described.
 
     Runs of earlier versions have only the wall clock for it, which may have been set meanwhile.
     """
-    own = all(arm.start.started_elapsed_ns is not None for arm in arms)
+    own = all(client.start.started_elapsed_ns is not None for client in clients)
     starts: dict[tuple[int, int], int] = {}
-    for arm in arms:
-        started_ns = (arm.start.started_elapsed_ns or 0) if own else arm.start.started_realtime_ns
-        starts[_group(arm)] = max(starts.get(_group(arm), 0), started_ns)
+    for client in clients:
+        started_ns = (client.start.started_elapsed_ns or 0) if own else client.start.started_realtime_ns
+        starts[_group(client)] = max(starts.get(_group(client), 0), started_ns)
     return starts
 
 

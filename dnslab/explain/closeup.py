@@ -60,21 +60,21 @@ def follow(run: Run) -> Closeup:
 
 
 def _closeup(lookups: Lookups, row: int) -> Closeup:
-    start, raw = lookups.arm.start, lookups.raw[row]
+    start, raw = lookups.client.start, lookups.raw[row]
     first = "" if lookups.stall[row] else "Nothing stalled in this run, so this is its slowest lookup: "
     per_name = 2 if start.arrangement != "single" else 1
     name = start.names[int(raw["name"]) // per_name]
     service_ms = float(lookups.service_ms[row])
     waited_ms = float(lookups.response_ms[row]) - service_ms
     sentences = [
-        f"{first}{name} was due {lookups.intended_s[row]:.3f} s after the start of trial {lookups.arm.number} "
+        f"{first}{name} was due {lookups.intended_s[row]:.3f} s after the start of trial {lookups.client.number} "
         f"({start.variant} on {start.target}, round {start.round}).",
         f"Worker {raw['worker']} began {milliseconds(waited_ms)} ms later.",
         f"The resolver returned after {milliseconds(service_ms)} ms: {_outcome(lookups, row)}.",
         _against_timeout(lookups, row),
         "The probe noted: " + ("; ".join(_flags(int(raw["flags"]))) or "nothing") + ".",
     ]
-    return Closeup(tuple(sentences), _counters(start.counters, lookups.arm.counters_after))
+    return Closeup(tuple(sentences), _counters(start.counters, lookups.client.counters_after))
 
 
 def _outcome(lookups: Lookups, row: int) -> str:
@@ -86,10 +86,10 @@ def _outcome(lookups: Lookups, row: int) -> str:
 
 def _against_timeout(lookups: Lookups, row: int) -> str:
     """Over TCP the resolver waits without asking again: there is no timeout to name."""
-    timeout_s = lookups.arm.start.attempt_timeout_s
+    timeout_s = lookups.client.start.attempt_timeout_s
     again = f"It asks again after {timeout_s:g} s without an answer. " if timeout_s else ""
     word = "a stall" if lookups.stall[row] else "no stall"
-    return f"{again}{lookups.arm.start.stall_ms / 1e3:.3g} s or more count as a stall, so this is {word}."
+    return f"{again}{lookups.client.start.stall_ms / 1e3:.3g} s or more count as a stall, so this is {word}."
 
 
 def _flags(flags: int) -> list[str]:

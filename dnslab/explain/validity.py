@@ -134,8 +134,8 @@ def _exposure(run: Run, summary: Summary) -> Iterator[Veto]:
             seen = f"{row.variant}: by model only {modelled / row.n:.0%} of lookups opened a new flow"
             yield Veto("exposure lost", "void", seen, "lower --rate: clients that exist cannot be made fresh")
     counted: dict[Key, list[float]] = {}
-    for arm in run.arms():
-        start, end = arm.start, arm.end
+    for client in run.clients():
+        start, end = client.start, client.end
         if end is None or end.exposed_counted is None or end.trailer is None or not end.trailer.n_records:
             continue
         if run.plan.variant(start.variant).sends_pairs:
@@ -206,8 +206,8 @@ def _baseline(run: Run) -> Iterator[Veto]:
 def _mixed(run: Run) -> Iterator[Veto]:
     """A target is one libc on one kernel, or its trials compare something else."""
     seen: dict[str, set[str]] = {}
-    for arm in run.arms():
-        start = arm.start
+    for client in run.clients():
+        start = client.start
         seen.setdefault(start.target, set()).add(f"{start.libc} {start.libc_version}, {start.kernel}")
     for target, kinds in seen.items():
         if len(kinds) > 1:
@@ -224,7 +224,7 @@ def _clocks(run: Run, summary: Summary) -> Iterator[Veto]:
 
 def _wall_clock(run: Run) -> Iterator[Veto]:
     """Whether somebody set the clock, or the machine slept: then the run's own clock and the wall clock part."""
-    pairs = sorted(pair for arm in run.arms() for pair in arm.clocks_ns)
+    pairs = sorted(pair for client in run.clients() for pair in client.clocks_ns)
     ahead_s = [(wall_ns - elapsed_ns) / 1e9 for elapsed_ns, wall_ns in pairs]
     steps = [(later - earlier, place) for place, (earlier, later) in enumerate(itertools.pairwise(ahead_s))]
     step_s, place = max(steps, key=lambda step: abs(step[0]), default=(0.0, 0))

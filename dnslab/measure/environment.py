@@ -9,29 +9,30 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from dnslab.measure.health import Tally
 from dnslab.measure.protocol import Backend
 from dnslab.plan.model import Plan
+from dnslab.store import contents
+from dnslab.store.contents import Environment
 
 
-def environment(plan: Plan, backend: Backend, health_before: Tally) -> dict[str, Any]:
+def environment(plan: Plan, backend: Backend, health_before: Tally) -> Environment:
     """What a run of ``plan`` is measured on; ``health_before`` are the lookups made before any load."""
     uname = platform.uname()
-    return {
-        "dnslab": version("dnslab"),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "kernel": f"{uname.system} {uname.release}",
-        "machine": uname.machine,
-        "n_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "cpu": _cpu_model(),
-        "python": platform.python_version(),
-        "targets": [asdict(target) for target in backend.targets()],
-        "backend": dict(backend.describe()),
-        "fault": str(plan.fault),
-        "health_before": asdict(health_before),
-    }
+    return Environment(
+        dnslab=version("dnslab"),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        kernel=f"{uname.system} {uname.release}",
+        machine=uname.machine,
+        n_cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        cpu=_cpu_model(),
+        python=platform.python_version(),
+        targets=[contents.Target(**asdict(target)) for target in backend.targets()],
+        backend=backend.describe(),
+        fault=str(plan.fault),
+        health_before=asdict(health_before),
+    )
 
 
 def _cpu_model() -> str:

@@ -24,7 +24,8 @@ from dnslab.measure.progress import ClientProgress, OnProgress, Progress
 from dnslab.measure.protocol import Backend, Client, Expected, Target, TargetFacts
 from dnslab.measure.trial import describe, make_job
 from dnslab.plan.schedule import Trial, trials
-from dnslab.store.folder import ArmWriter, RunFolder, resume_command
+from dnslab.store.contents import ClientStart
+from dnslab.store.folder import ClientWriter, RunFolder, resume_command
 from dnslab.store.stream import Heartbeat, Trailer
 
 #: a probe that is told to start this long after the start instant has missed too much of its load
@@ -61,7 +62,7 @@ class RunInProgress:
         self.folder, self.plan, self.backend, self.expected = folder, folder.plan, backend, expected
         control = health.control_trial(self.plan, backend.targets()).variant
         self.watch = health.Watch(control, health_before, self.plan.limits.abort_margin)
-        self.clock = RunClock(folder.last_arms())
+        self.clock = RunClock(folder.last_clients())
         self.clock_exchanges = threading.Semaphore(CLOCKS_AT_ONCE)
         self._on_progress = on_progress or (lambda progress: None)
         self._pace = Pace()
@@ -142,7 +143,9 @@ class RunInProgress:
         self._progress.count_done(current.trials, current.progress)
 
     def _missing(self) -> list[Trial]:
-        complete = {(client.number, client.target) for client in self.folder.last_arms() if client.status == "complete"}
+        complete = {
+            (client.number, client.target) for client in self.folder.last_clients() if client.status == "complete"
+        }
         # Side by side, a round is only worth something whole: its trials share the same minute.
         incomplete = {t.group for t in self._trials if any((t.number, name) not in complete for name in t.targets)}
         return [trial for trial in self._trials if trial.group in incomplete]
@@ -317,13 +320,14 @@ class GroupRun:
         end: dict[str, Any] = {"status": "failed", "error": None, "trailer": None}
         begun = False
         try:
-            described = describe(self._run.plan, client.trial, client.progress.target, client.facts, self._run.expected)
+            start = describe(self._run.plan, client.trial, client.progress.target, client.facts, self._run.expected)
             writer = self._run.folder.writer(client.trial.number, client.progress.target)
             began_ns = self._run.clock.elapsed_ns()
-            writer.start({**described, "started_elapsed_ns": began_ns, "counters": dict(client.target.counters())})
+            counters = dict(client.target.counters())
+            writer.start(start.model_copy(update={"started_elapsed_ns": began_ns, "counters": counters}))
             begun = True
             with contextlib.closing(writer.stream()) as stream:
-                trailer, clock = self._talk(client, described, stream.append)
+                trailer, clock = self._talk(client, start, stream.append)
             end.update(status=trailer.status, trailer=asdict(trailer), clock=asdict(clock))
         except StorageFailed:
             raise
@@ -338,10 +342,10 @@ class GroupRun:
                 self._fail(client, end["error"])
 
     def _talk(
-        self, client: OpenClient, described: Mapping[str, Any], sink: Callable[[bytes], None]
+        self, client: OpenClient, start: ClientStart, sink: Callable[[bytes], None]
     ) -> tuple[Trailer, ClockOffset]:
         """Start the probe, have it measure, and give its last word and its clock."""
-        channel = client.target.start(encode(make_job(self._run.plan, client.trial, client.facts, described)))
+        channel = client.target.start(encode(make_job(self._run.plan, client.trial, client.facts, start)))
         with contextlib.closing(channel):
             conversation = Conversation(channel, sink)
             conversation.ready()
@@ -359,7 +363,7 @@ class GroupRun:
                 conversation.stop()
             return conversation.follow(client.progress.note), clock
 
-    def _finish(self, client: OpenClient, writer: ArmWriter, end: dict[str, Any]) -> None:
+    def _finish(self, client: OpenClient, writer: ClientWriter, end: dict[str, Any]) -> None:
         """Write what is known after the load."""
         counters: Mapping[str, int] = {}
         try:

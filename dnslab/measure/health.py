@@ -103,7 +103,7 @@ def control_trial(plan: Plan, targets: Sequence[TargetInfo]) -> Trial:
     if not listed:
         raise UsageError("nothing to measure: no variant of the plan applies to any of its targets")
     control = next((trial for trial in listed if trial.variant == CONTROL), listed[0])
-    return Trial(0, 0, 0, control.variant, 0, control.targets[:: math.ceil(len(control.targets) / MAX_TARGETS)])
+    return Trial(1, 1, 1, control.variant, 0, control.targets[:: math.ceil(len(control.targets) / MAX_TARGETS)])
 
 
 def _quiet(load: Load, n_targets: int) -> Load:

@@ -23,6 +23,7 @@ from dnslab.measure.protocol import Channel, Client, Expected, TargetFacts, glib
 from dnslab.plan import flows
 from dnslab.plan.resolvconf import ResolverOptions, names_tried, parse, parse_endpoint, render
 from dnslab.plan.schedule import TargetInfo
+from dnslab.store.contents import BackendFacts
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 ASK_TIMEOUT_S = 5.0
@@ -47,15 +48,16 @@ class LocalBackend:
         if self._server:
             self._options = replace(self._options, nameservers=(self._server[0],))
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> BackendFacts:
         """Which nameserver it asks; ``fresh_clients`` is false."""
-        return {
+        facts = {
             "name": self.name,
             "nameserver": f"{self._server[0]}:{self._server[1]}" if self._server else list(self._options.nameservers),
             "fresh_clients": False,
             "n_ports": _n_ports(),
             "udp_timeout_s": flows.UDP_TIMEOUT_S,
         }
+        return BackendFacts.model_validate(facts)
 
     def targets(self) -> Sequence[TargetInfo]:
         """This machine."""

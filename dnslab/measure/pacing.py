@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from dnslab.store.folder import ArmRecord
+from dnslab.store.folder import ClientRecord
 
 #: Between the moment when the last client is ready and the start instant. Every probe must have its GO by then: when
 #: it is sent to 100 pods through one API server, the last pod gets it a second after the first.
@@ -51,7 +51,7 @@ class RunClock:
     among ``measured``, and adds what has passed on the wall clock since.
     """
 
-    def __init__(self, measured: Sequence[ArmRecord]) -> None:
+    def __init__(self, measured: Sequence[ClientRecord]) -> None:
         readings_ns = (pair for record in measured for pair in record.clocks_ns)
         elapsed_ns, wall_ns = max(readings_ns, default=(0, time.time_ns()))
         self._offset_ns = elapsed_ns + max(0, time.time_ns() - wall_ns) - time.monotonic_ns()

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from dnslab.plan.model import Load
 from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import Means, Variant
+from dnslab.store.contents import BackendFacts
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Backend(Protocol):
     #: slow and does not load what is measured
     opens_ahead: bool
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> BackendFacts:
         """The environment, for environment.json: versions, kernel, machine, what is injected."""
 
     def targets(self) -> Sequence[TargetInfo]:

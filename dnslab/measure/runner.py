@@ -20,6 +20,7 @@ from dnslab.measure.progress import OnProgress
 from dnslab.measure.protocol import Backend, Expected
 from dnslab.plan import limits
 from dnslab.plan.model import Plan
+from dnslab.store.contents import Environment
 from dnslab.store.folder import RunFolder, results_folder
 
 
@@ -124,9 +125,7 @@ def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
     return folder.path
 
 
-def _make_folder(
-    plan: Plan, described: Mapping[str, Any], out: Path | str | None, results: Path | str | None
-) -> RunFolder:
+def _make_folder(plan: Plan, described: Environment, out: Path | str | None, results: Path | str | None) -> RunFolder:
     if out is None:
         return RunFolder.create_in(Path(results or results_folder()), plan, described)
     return RunFolder.create(Path(out), plan, described)
@@ -152,5 +151,5 @@ def _expected(plan: Plan, backend: Backend) -> Mapping[str, Expected]:
     """What the plan's names resolve to, once it is known that they may be asked for."""
     expected = backend.expected(plan.names)
     absolute = {name: addresses.absolute for name, addresses in expected.items()}
-    limits.check_names(plan, absolute, str(backend.describe().get("resolv_conf", "")))
+    limits.check_names(plan, absolute, backend.describe().resolv_conf)
     return expected

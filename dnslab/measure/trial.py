@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any
 
 from dnslab.errors import UsageError
 from dnslab.measure.probe.job import Job, ResolverPatch, wire_query
@@ -25,6 +24,7 @@ from dnslab.plan.resolvconf import (
     stall_ms,
 )
 from dnslab.plan.schedule import Trial
+from dnslab.store.contents import ClientExtra, ClientStart
 
 #: by how much the probe's deadline exceeds the resolver's longest wait: a shorter deadline would cut stalls
 DEADLINE_MARGIN_S = 1.0
@@ -36,7 +36,7 @@ MAX_REPLACED = 2_000
 
 def describe(
     plan: Plan, trial: Trial, target: str, facts: TargetFacts, expected: Mapping[str, Expected]
-) -> dict[str, Any]:
+) -> ClientStart:
     """What start.json says of ``trial`` on ``target``, but for the counters.
 
     Parameters
@@ -48,7 +48,7 @@ def describe(
 
     Returns
     -------
-    dict of str to Any
+    ClientStart
         ``names`` are as the variant asks for them, one for each of the plan's, and ``expected`` are their addresses
         ``[n_a, n_aaaa]``. ``stall_ms`` is the service time from which a lookup is a stall; ``use-vc``, which has no
         attempt timeout, takes baseline's.
@@ -58,60 +58,61 @@ def describe(
     options = _in_force(plan, trial, facts)
     asked = [variant.name_asked(name, options, expected[name].absolute) for name in plan.names]
     n_candidates = max(len(names_tried(name, options, libc)) for name in asked)
-    return {
-        "trial": trial.number,
-        "round": trial.round,
-        "group": trial.group,
-        "variant": trial.variant,
-        "load": trial.load,
-        "target": target,
-        "engine": plan.loads[trial.load].engine,
-        "arrangement": plan.loads[trial.load].arrangement,
-        "libc": facts.libc,
-        "libc_version": facts.libc_version,
-        "means": facts.means,
-        "resolv_conf": facts.resolv_conf,
-        "kernel": facts.kernel,
-        "node": facts.node,
-        "extra": dict(facts.extra),
-        "names": asked,
-        "expected": [[expected[name].n_a, expected[name].n_aaaa] for name in plan.names],
-        "asks_aaaa": variant.asks_aaaa,
-        "n_candidates": n_candidates,
-        "attempt_timeout_s": attempt_timeout_s(options, libc),
-        "stall_ms": stall_ms(attempt_timeout_s(_over_udp(options), libc) or 0.0),
-        "deadline_s": plan.deadline_s or lookup_failure_s(options, n_candidates, libc) + DEADLINE_MARGIN_S,
-        "started_realtime_ns": time.time_ns(),
-    }
+    return ClientStart(
+        trial=trial.number,
+        round=trial.round,
+        group=trial.group,
+        variant=trial.variant,
+        load=trial.load,
+        target=target,
+        engine=plan.loads[trial.load].engine,
+        arrangement=plan.loads[trial.load].arrangement,
+        libc=facts.libc,
+        libc_version=facts.libc_version,
+        means=facts.means,
+        resolv_conf=facts.resolv_conf,
+        kernel=facts.kernel,
+        node=facts.node,
+        extra=ClientExtra.model_validate(dict(facts.extra)),
+        names=asked,
+        expected=[[expected[name].n_a, expected[name].n_aaaa] for name in plan.names],
+        asks_aaaa=variant.asks_aaaa,
+        n_candidates=n_candidates,
+        attempt_timeout_s=attempt_timeout_s(options, libc),
+        stall_ms=stall_ms(attempt_timeout_s(_over_udp(options), libc) or 0.0),
+        deadline_s=plan.deadline_s or lookup_failure_s(options, n_candidates, libc) + DEADLINE_MARGIN_S,
+        started_realtime_ns=time.time_ns(),
+        counters={},
+    )
 
 
-def make_job(plan: Plan, trial: Trial, facts: TargetFacts, described: Mapping[str, Any]) -> Job:
+def make_job(plan: Plan, trial: Trial, facts: TargetFacts, start: ClientStart) -> Job:
     """The probe's job for ``trial`` on one target.
 
     Parameters
     ----------
     facts
         Of the target.
-    described
+    start
         As ``describe`` gave it.
     """
     load = plan.loads[trial.load]
-    deadline_s = float(described["deadline_s"])
+    deadline_s = start.deadline_s
     options = _in_force(plan, trial, facts)
     return Job(
         engine=load.engine,
         loop=load.loop,
         mode=load.mode,
         workers=load.workers,
-        entries=_entries(load, described["names"], options),
+        entries=_entries(load, start.names, options),
         rate_per_s=load.rate_per_s if load.loop != "closed" and load.rate_per_s else 0.0,
         warmup_s=load.warmup_s,
         duration_s=load.duration_s,
         deadline_s=deadline_s,
         hard_deadline_s=load.warmup_s + load.duration_s + deadline_s + HARD_DEADLINE_MARGIN_S,
         limit_ms=plan.limit_ms,
-        stall_ms=float(described["stall_ms"]),
-        seed=_seed(plan.seed, trial.number, str(described["target"])),
+        stall_ms=start.stall_ms,
+        seed=_seed(plan.seed, trial.number, start.target),
         max_replaced=MAX_REPLACED,
         patch=_patch(options, facts) if facts.means == "_res" and load.engine == "libc" else None,
         arrangement=load.arrangement,

@@ -164,14 +164,15 @@ class Place(_Open):
     target: str
     node: str | None = None
     image: str | None = None
+    probe: str | None = None
 
 
 class NodeCache(_Open):
     """What is known of a node-local cache."""
 
     owns_cluster_ip: bool | None = None
-    evidence: list[str] = []
-    addresses: list[str] | None = None
+    evidence: Annotated[list[str], Field(strict=False)] = []
+    addresses: Annotated[list[str], Field(strict=False)] | None = None
 
 
 class Node(_Open):
@@ -212,7 +213,7 @@ class Surroundings(_Open):
     dns: Annotated[Dns, OrNull] = Dns()
 
 
-class Backend(_Open):
+class BackendFacts(_Open):
     """What the backend says of itself. What is only shown may be of any kind."""
 
     name: str = ""
@@ -229,20 +230,23 @@ class Backend(_Open):
     fault_summary: object = "none"
     rootless: bool | None = None
     denied: list[str] = []
+    resolv_conf: str = ""
 
 
 class Environment(_Open):
     """environment.json: what the run was measured on. What is only shown may be of any kind."""
 
-    targets: Annotated[list[Target], Field(max_length=MAX_TARGETS)]
-    backend: Annotated[Backend, OrNull] = Backend()
     dnslab: object = None
     started: object = None
     kernel: object = None
     machine: object = None
     n_cpus: object = None
     cpu: object = None
+    python: object = None
+    targets: Annotated[list[Target], Field(max_length=MAX_TARGETS)]
+    backend: Annotated[BackendFacts, OrNull] = BackendFacts()
     fault: object = None
+    health_before: object = None
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -84,12 +84,16 @@ def write_once(path: Path, text: str) -> None:
             raise RunExists(f"{path} is there already: nothing is overwritten") from error
 
 
+def _shown(value: object) -> str:
+    return repr([target.model_dump() for target in value] if isinstance(value, list) else value)
+
+
 def _json(data: Mapping[str, Any]) -> str:
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
 class Stream:
-    """The raw file of one arm: bytes appended as they came. StorageFull when they cannot be."""
+    """The raw file of one client: bytes appended as they came. StorageFull when they cannot be."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -114,7 +118,7 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class ArmRecord:
+class ClientRecord:
     """What a run folder holds of one trial on one target; ``end`` is None for an interrupted one."""
 
     number: int
@@ -145,7 +149,7 @@ class ArmRecord:
         return "interrupted" if self.end is None else self.end.status
 
 
-class ArmWriter:
+class ClientWriter:
     """Writes what belongs to one trial on one target, each once."""
 
     def __init__(self, folder: Path, target: str) -> None:
@@ -156,9 +160,9 @@ class ArmWriter:
     def _path(self, suffix: str) -> Path:
         return self._folder / f"{self._target}.{suffix}"
 
-    def start(self, data: Mapping[str, Any]) -> None:
+    def start(self, start: ClientStart) -> None:
         """Before the load: configuration as seen, counters."""
-        write_once(self._path("start.json"), _json(data))
+        write_once(self._path("start.json"), _json(start.model_dump(mode="json", exclude_unset=True)))
 
     def stream(self) -> Stream:
         """The raw file, opened for appending."""
@@ -198,7 +202,7 @@ class RunFolder:
             raise RunInvalid(str(error)) from error
 
     @classmethod
-    def create(cls, path: Path, plan: plans.Plan, environment: Mapping[str, Any]) -> RunFolder:
+    def create(cls, path: Path, plan: plans.Plan, environment: Environment) -> RunFolder:
         """A new run folder at ``path``.
 
         It appears whole: plan and environment are in it from the first instant on.
@@ -219,7 +223,10 @@ class RunFolder:
             temporary.mkdir()
             try:
                 write_once(temporary / "plan.yaml", written)
-                write_once(temporary / "environment.json", _json({"version": RUN_VERSION, **environment}))
+                write_once(
+                    temporary / "environment.json",
+                    _environment_text(environment),
+                )
                 (temporary / "trials").mkdir()
                 temporary.rename(path)
             except OSError as error:
@@ -233,7 +240,7 @@ class RunFolder:
         return cls(path)
 
     @classmethod
-    def create_in(cls, results: Path, plan: plans.Plan, environment: Mapping[str, Any]) -> RunFolder:
+    def create_in(cls, results: Path, plan: plans.Plan, environment: Environment) -> RunFolder:
         """A new run folder in ``results``, named by the second; where another run has this second, by a later one.
 
         So two runs that begin at once have a folder each, and the latest is the last by name.
@@ -296,22 +303,25 @@ class RunFolder:
         paths = [self.path / _environment_name(number) for number in sorted(numbers)]
         return [contents.read_environment(files.read_regular(path, files.ENVIRONMENT_BYTES), path) for path in paths]
 
-    def add_environment(self, environment: Mapping[str, Any]) -> None:
+    def add_environment(self, environment: Environment) -> None:
         """Note a resume: writes ``environment.N.json``; RunInvalid when kernel or libc differ from the first."""
-        first = self.environment.model_dump(exclude_unset=True)
         for key in ("kernel", "targets"):
-            if first.get(key) != environment.get(key):
-                raise RunInvalid(f"cannot resume: {key} was {first.get(key)!r}, is now {environment.get(key)!r}")
+            was, now = (getattr(facts, key) for facts in (self.environment, environment))
+            if was != now:
+                raise RunInvalid(f"cannot resume: {key} was {_shown(was)}, is now {_shown(now)}")
         number = len(self._environments()) + 1
-        write_once(self.path / _environment_name(number), _json({"version": RUN_VERSION, **environment}))
+        write_once(
+            self.path / _environment_name(number),
+            _environment_text(environment),
+        )
 
-    def writer(self, number: int, target: str) -> ArmWriter:
+    def writer(self, number: int, target: str) -> ClientWriter:
         """Where trial ``number`` on ``target`` is to be written: a new attempt where an earlier one is there."""
         last = self._attempts.get(number, 0)
         while self._trial(number, last + 1).exists():
             last += 1
         earlier = (attempt for attempt in range(last, 0, -1) if self._was_begun(number, attempt, target))
-        return ArmWriter(self._trial(number, next(earlier, 0) + 1), target)
+        return ClientWriter(self._trial(number, next(earlier, 0) + 1), target)
 
     @cached_property
     def _attempts(self) -> dict[int, int]:
@@ -330,7 +340,7 @@ class RunFolder:
     def _trial(self, number: int, attempt: int) -> Path:
         return self.path / "trials" / (f"{number:04d}" + (f".{attempt}" if attempt > 1 else ""))
 
-    def arms(self) -> list[ArmRecord]:
+    def clients(self) -> list[ClientRecord]:
         """Every trial on every target that was started, in order of number, target, attempt.
 
         Raises
@@ -348,8 +358,8 @@ class RunFolder:
                     end = self._end(folder / f"{target}.end.json") if f"{target}.end.json" in names else None
                     number, attempt = int(match[1]), int(match[2] or 1)
                     start = self._start(folder / f"{target}.start.json", number, target)
-                    found.append(ArmRecord(number, attempt, target, start, end, folder / f"{target}.dnsr"))
-        return sorted(found, key=lambda arm: (arm.number, arm.target, arm.attempt))
+                    found.append(ClientRecord(number, attempt, target, start, end, folder / f"{target}.dnsr"))
+        return sorted(found, key=lambda client: (client.number, client.target, client.attempt))
 
     def _start(self, path: Path, number: int, target: str) -> ClientStart:
         """What a start.json holds, once it is known to be of that trial and target, and to fit the plan."""
@@ -363,10 +373,10 @@ class RunFolder:
     def _end(self, path: Path) -> ClientEnd:
         return contents.read_model(ClientEnd, files.read_regular(path, files.END_BYTES), path)
 
-    def last_arms(self) -> list[ArmRecord]:
+    def last_clients(self) -> list[ClientRecord]:
         """The last attempt of every trial on every target. Only it counts: a group is measured again as a whole, so
         that trials which are compared side by side share their minute."""
-        return list({(arm.number, arm.target): arm for arm in self.arms()}.values())
+        return list({(client.number, client.target): client for client in self.clients()}.values())
 
     def read(self, path: Path) -> dict[str, Any]:
         """All that a JSON file of the run holds, unchecked; RunInvalid where it is none."""
@@ -397,6 +407,10 @@ def _target(name: str) -> str:
     """The target that a file of a trial is of; ``""`` where it is none."""
     suffix = next((suffix for suffix in _ARM_SUFFIXES if name.endswith(suffix)), None)
     return "" if suffix is None or name.startswith(".") else name.removesuffix(suffix)
+
+
+def _environment_text(environment: Environment) -> str:
+    return _json({"version": RUN_VERSION, **environment.model_dump(mode="json", exclude_unset=True)})
 
 
 def _environment_name(number: int) -> str:

@@ -69,16 +69,16 @@ def test_servers_received_what_clients_asked(tmp_path: Path) -> None:
     )
     run = open_run(runner.run(plan, tmp_path / "run"))
     found = costs(run, summarise(run)).set_index("variant")
-    for arm in run.arms():
-        assert arm.end
-        assert arm.end.trailer
+    for client in run.clients():
+        assert client.end
+        assert client.end.trailer
         received = {
-            name: sum(arm.end.counters[f"{at}.{name}"] - arm.start.counters[f"{at}.{name}"] for at in SERVERS)
+            name: sum(client.end.counters[f"{at}.{name}"] - client.start.counters[f"{at}.{name}"] for at in SERVERS)
             for name in ("Udp.InDatagrams", "Tcp.PassiveOpens")
         }
-        n, row = arm.end.trailer.n_records, found.loc[arm.start.variant]
+        n, row = client.end.trailer.n_records, found.loc[client.start.variant]
         assert n > 20
-        if arm.start.variant == "node-local":
+        if client.start.variant == "node-local":
             assert received["Udp.InDatagrams"] == 0
             assert 0 < row["cache_misses"] < 1
             continue

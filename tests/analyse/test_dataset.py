@@ -108,7 +108,7 @@ def test_a_foreign_parquet_changes_nothing(run: Run, tmp_path: Path) -> None:
 def test_a_parquet_tells_what_it_was_made_of(run: Run) -> None:
     kept = pd.read_parquet(keep_parquet(run))
     told = json.loads(ParquetFile(run.path / PARQUET).schema_arrow.metadata[MADE_OF])
-    raw = [arm.stream for arm in run.arms()]
+    raw = [client.stream for client in run.clients()]
     assert told == {
         str(path.relative_to(run.path)): {
             "bytes": path.stat().st_size,
@@ -133,10 +133,10 @@ def test_a_broken_stream_is_read_up_to_its_last_whole_block(tmp_path: Path) -> N
 
 
 def test_a_probe_that_refused_its_job_hides_no_other_trial(run: Run) -> None:
-    arm = run.arms()[0]
-    n_others = len(run.lookups()) - (run.lookups()["trial"] == arm.number).sum()
-    arm.stream.write_bytes(frame(b"FAIL", 0, b"out of threads"))
-    end = arm.stream.with_suffix(".end.json")
+    client = run.clients()[0]
+    n_others = len(run.lookups()) - (run.lookups()["trial"] == client.number).sum()
+    client.stream.write_bytes(frame(b"FAIL", 0, b"out of threads"))
+    end = client.stream.with_suffix(".end.json")
     end.write_text('{"status": "failed", "error": "the probe refused its job: out of threads", "trailer": null}')
     assert len(open_run(run.path).lookups()) == n_others
     assert "refused its job" in "".join(open_run(run.path).problems)
@@ -146,7 +146,7 @@ def test_problems_name_what_is_missing(tmp_path: Path) -> None:
     plan = PLAN.model_copy(update={"rounds": 2})
     run = open_run(write_run(tmp_path / "run", plan, {("baseline", "glibc", 1): rows([1.0])}))
     assert run.problems == ["trial 2 (baseline, round 2, glibc): missing"]
-    (run.arms()[0].stream.with_name("glibc.end.json")).unlink()
+    (run.clients()[0].stream.with_name("glibc.end.json")).unlink()
     assert open_run(tmp_path / "run").problems[0] == "trial 1 (baseline, round 1, glibc): interrupted"
     assert len(open_run(tmp_path / "run").lookups()) == 1
 
@@ -161,7 +161,7 @@ def test_problems_name_what_is_missing(tmp_path: Path) -> None:
     ],
 )
 def test_raw_bytes_that_were_damaged_later(run: Run, damage: Any, error: type[Exception], says: str) -> None:
-    raw = run.arms()[0].stream
+    raw = run.clients()[0].stream
     raw.write_bytes(damage(raw.read_bytes()))
     with pytest.raises(error, match=says) as caught:
         open_run(run.path).lookups()
@@ -187,7 +187,7 @@ def test_a_damaged_trial_is_told_of_each_time(tmp_path: Path) -> None:
     plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
     lookups = {("baseline", "glibc", number): rows([float(number)] * 100) for number in (1, 2, 3)}
     run = open_run(write_run(tmp_path / "run", plan, lookups))
-    run.arms()[1].stream.write_bytes(run.arms()[1].stream.read_bytes()[:-1])
+    run.clients()[1].stream.write_bytes(run.clients()[1].stream.read_bytes()[:-1])
     for _ in range(2):
         coming = run.decoded()
         assert float(next(coming).service_ms[0]) == 1.0

@@ -89,14 +89,16 @@ def test_a_trial_measured_again_stands_where_it_was_measured_again(tmp_path: Pat
     plan = Plan(variants=("baseline",), rounds=2, loads=(Load(rate_per_s=100, duration_s=1, warmup_s=0),))
     lookups = {("baseline", target, number): rows([0.5] * 100) for target in ("glibc", "musl") for number in (1, 2)}
     run = open_run(write_run(tmp_path / "run", plan, lookups))
-    arm = next(arm for arm in run.arms() if (arm.target, arm.number) == ("glibc", 2))
+    client = next(client for client in run.clients() if (client.target, client.number) == ("glibc", 2))
     writer = run.folder.writer(2, "glibc")
-    writer.start({**arm.start.model_dump(), "started_realtime_ns": arm.start.started_realtime_ns + 500 * 10**9})
+    writer.start(
+        client.start.model_copy(update={"started_realtime_ns": client.start.started_realtime_ns + 500 * 10**9})
+    )
     stream = writer.stream()
-    stream.append(arm.stream.read_bytes())
+    stream.append(client.stream.read_bytes())
     stream.close()
-    assert arm.end
-    writer.end(arm.end.model_dump())
+    assert client.end
+    writer.end(client.end.model_dump())
     slices = run_slices(open_run(run.path))
     assert slices["start_s"].tolist() == [0.0, 0.0, GROUP_S + 500, GROUP_S]
 
@@ -163,9 +165,9 @@ def test_a_resume_goes_on_with_the_runs_clock(tmp_path: Path) -> None:
     """Also where the wall clock went back meanwhile: no trial is placed before one that is there."""
     plan = Plan(variants=("baseline",), rounds=1, loads=(Load(rate_per_s=100, duration_s=1, warmup_s=0),))
     path = write_run(tmp_path / "run", plan, {("baseline", "glibc", 1): rows([0.5] * 100)})
-    (arm,) = open_run(path).arms()
+    (client,) = open_run(path).clients()
     assert RunClock([]).elapsed_ns() < 10**9
     for ago_s in (100, -3600):
         times = {"started_elapsed_ns": 7 * 10**9, "started_realtime_ns": time.time_ns() - ago_s * 10**9}
-        elapsed_s = RunClock([replace(arm, start=arm.start.model_copy(update=times))]).elapsed_ns() / 1e9
+        elapsed_s = RunClock([replace(client, start=client.start.model_copy(update=times))]).elapsed_ns() / 1e9
         assert elapsed_s == pytest.approx(7 + max(0, ago_s), abs=1)

@@ -81,19 +81,19 @@ class Measured:
 
 def truth_of(run: Run) -> dict[str, dict[str, int]]:
     truth: dict[str, dict[str, int]] = {}
-    for arm in run.arms():
-        raw, problem = read_stream(arm.stream)
+    for client in run.clients():
+        raw, problem = read_stream(client.stream)
         assert not problem
-        assert arm.end
-        told = json.loads(arm.stream.with_name(f"{arm.target}.ground-truth.json").read_text())
+        assert client.end
+        told = json.loads(client.stream.with_name(f"{client.target}.ground-truth.json").read_text())
         seen = {
             "asked": len(raw),
-            "exposed": arm.end.exposed_counted,
+            "exposed": client.end.exposed_counted,
             "dropped": told["dropped"],
-            "stalled": int(((raw["end_ns"] - raw["start_ns"]) / 1e6 >= arm.start.stall_ms).sum()),
+            "stalled": int(((raw["end_ns"] - raw["start_ns"]) / 1e6 >= client.start.stall_ms).sum()),
         }
-        sums = truth.setdefault(arm.start.variant, dict.fromkeys(seen, 0))
-        truth[arm.start.variant] = {name: sums[name] + count for name, count in seen.items()}
+        sums = truth.setdefault(client.start.variant, dict.fromkeys(seen, 0))
+        truth[client.start.variant] = {name: sums[name] + count for name, count in seen.items()}
     return truth
 
 
@@ -167,7 +167,7 @@ def test_intervals_hold_the_true_share(measured: dict[str, list[Measured]], faul
         held += interval.low <= share <= interval.high
         print(f"{fault}: {row.stalls} of {row.n} stalled, {interval.estimate:.4f} ({interval.low:.4f} to "
               f"{interval.high:.4f}), true {share:.4f}, half-width {half_width(one):.2f} of the estimate, machine idle "
-              f"{min(arm.idle_share for arm in one.summary.clients):.0%} at least")  # fmt: skip
+              f"{min(client.idle_share for client in one.summary.clients):.0%} at least")  # fmt: skip
     assert scipy.stats.binom.cdf(7, N_RUNS, 0.95) < 1 / 86
     assert held >= 8
 

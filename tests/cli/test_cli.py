@@ -255,14 +255,14 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path: Path) -> No
     assert "interrupted after 2 of 6 trials, all kept" in error.splitlines()[-1]
     assert gone_within(marker, 3.0)
     run = open_run(tmp_path / "out")
-    statuses = [arm.status for arm in run.arms()]
+    statuses = [client.status for client in run.clients()]
     assert statuses == ["complete", "complete", "stopped", "stopped"]
     assert len(run.lookups()) > 100
     done = dnslab("run", "--resume", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = open_run(tmp_path / "out")
-    assert [arm.status for arm in run.arms()] == ["complete"] * 6
-    assert [arm.attempt for arm in run.arms()] == [1, 1, 2, 2, 1, 1]
+    assert [client.status for client in run.clients()] == ["complete"] * 6
+    assert [client.attempt for client in run.clients()] == [1, 1, 2, 2, 1, 1]
     assert run.problems == []
 
 
@@ -286,8 +286,8 @@ def kill_at(delay_s: float, tmp_path: Path) -> None:
         run = open_run(tmp_path / "out")
         assert run.problems
         assert len(run.lookups()) >= 0
-        for arm in run.arms():
-            assert arm.status in ("complete", "interrupted")
+        for client in run.clients():
+            assert client.status in ("complete", "interrupted")
 
 
 @pytest.mark.lab

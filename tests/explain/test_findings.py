@@ -152,7 +152,7 @@ def test_what_stands_beside_the_figures_stands_in_how_sure(tmp_path: Path) -> No
 
 def test_a_void_run_answers_nothing(tmp_path: Path) -> None:
     run = run_with(tmp_path, 5, 5)
-    run.arms()[0].stream.with_name("glibc.end.json").unlink()
+    run.clients()[0].stream.with_name("glibc.end.json").unlink()
     said = found(open_run(run.path))
     assert said.answers == {}
     shown = said._repr_html_()
@@ -209,7 +209,7 @@ def test_nothing_stalled(tmp_path: Path) -> None:
 
 def test_missing_trials_void(tmp_path: Path) -> None:
     run = run_with(tmp_path, 5, 5)
-    run.arms()[0].stream.with_name("glibc.end.json").unlink()
+    run.clients()[0].stream.with_name("glibc.end.json").unlink()
     said = found(open_run(run.path))
     assert said.void
     assert said.headline.startswith("No conclusion")
@@ -219,7 +219,7 @@ def test_missing_trials_void(tmp_path: Path) -> None:
 @pytest.mark.notebook
 def test_the_report_of_a_void_run_says_so_and_names_no_cause(tmp_path: Path) -> None:
     run = run_with(tmp_path, 5, 5)
-    run.arms()[0].stream.with_name("glibc.end.json").unlink()
+    run.clients()[0].stream.with_name("glibc.end.json").unlink()
     text = html.unescape(render(run.path).read_text(encoding="utf-8"))
     assert "No conclusion: this run cannot be relied on" in text
     assert "trials missing: trial 1 (baseline, round 1, glibc): interrupted" in re.sub("<.*?>", "", text)
@@ -298,8 +298,8 @@ def test_lateness_with_all_workers_inside_is_another_thing(tmp_path: Path) -> No
 @pytest.mark.parametrize("last", [0, 10])
 def test_lost_exposure_voids(tmp_path: Path, last: int) -> None:
     run = one_variant(tmp_path, rows([0.5] * 100))
-    for arm, exposed in zip(run.arms(), (90, 80, last), strict=True):
-        path = arm.stream.with_name("glibc.end.json")
+    for client, exposed in zip(run.clients(), (90, 80, last), strict=True):
+        path = client.stream.with_name("glibc.end.json")
         path.write_text(json.dumps({**json.loads(path.read_text()), "exposed_counted": exposed}))
     assert ("exposure lost", "void") in names(open_run(run.path))
 
@@ -330,7 +330,7 @@ def test_the_headline_speaks_of_the_target_that_is_worst(tmp_path: Path) -> None
 def test_what_an_end_says(tmp_path: Path, veto: str, severity: str, change: dict[str, Any]) -> None:
     run = one_variant(tmp_path, rows([0.5] * 100))
     assert veto not in {name for name, _ in names(run)}
-    path = run.arms()[1].stream.with_name("glibc.end.json")
+    path = run.clients()[1].stream.with_name("glibc.end.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     assert (veto, severity) in names(open_run(run.path))
 
@@ -344,9 +344,9 @@ def test_workers_that_were_not_replaced_void(tmp_path: Path, replaced: int, lost
     made["end_ns"][96:] = made["start_ns"][96:] + 300_000_000
     made["flags"][96] = FLAG_WARMUP
     run = one_variant(tmp_path, made)
-    path = run.arms()[1].stream.with_name("glibc.end.json")
-    for arm in run.arms():
-        end = arm.stream.with_name("glibc.end.json")
+    path = run.clients()[1].stream.with_name("glibc.end.json")
+    for client in run.clients():
+        end = client.stream.with_name("glibc.end.json")
         told = json.loads(end.read_text())
         n_replaced = replaced if end == path else 3
         end.write_text(json.dumps({**told, "trailer": {**told["trailer"], "n_abandoned": 4, "n_replaced": n_replaced}}))
@@ -361,7 +361,7 @@ def test_workers_that_were_not_replaced_void(tmp_path: Path, replaced: int, lost
 
 def test_a_client_that_changed_voids(tmp_path: Path) -> None:
     run = one_variant(tmp_path, rows([0.5] * 100))
-    path = run.arms()[2].stream.with_name("glibc.start.json")
+    path = run.clients()[2].stream.with_name("glibc.start.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), "libc_version": "2.41"}))
     assert ("mixed clients", "void") in names(open_run(run.path))
 

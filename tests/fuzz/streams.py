@@ -13,7 +13,7 @@ from dnslab.analyse.lookups import decode
 from dnslab.errors import DnslabError
 from dnslab.store import stream as records
 from dnslab.store.contents import ClientEnd, ClientStart
-from dnslab.store.folder import ArmRecord
+from dnslab.store.folder import ClientRecord
 from tests.fuzz import mutate
 from tests.fuzz.harness import reading
 from tests.store.test_stream import HEADER, RECORD
@@ -133,6 +133,6 @@ def case(rng: random.Random, folder: Path, counts: Counter[str]) -> None:
         engine, arrangement = rng.choice(("libc", "wire")), rng.choice(("single", "pair-one-socket"))
         start = ClientStart.model_validate({**START, "engine": engine, "arrangement": arrangement})
         with reading(counts, "streams decoded"):
-            lookups = decode(ArmRecord(1, 1, "glibc", start, ClientEnd(status="complete"), path))
+            lookups = decode(ClientRecord(1, 1, "glibc", start, ClientEnd(status="complete"), path))
             assert len(lookups.outcome) == len(lookups.raw) == len(lookups.stall) == len(lookups.half_lost)
             assert lookups.n_warmup_stalls <= len(lookups.warmup)

@@ -18,6 +18,7 @@ from dnslab.plan.model import ClusterPlan, FaultPlan, Load, Plan
 from dnslab.plan.resolvconf import parse
 from dnslab.plan.schedule import TargetInfo, Trial
 from dnslab.plan.variants import find
+from dnslab.store.contents import BackendFacts
 from tests.measure.test_probe import talk_over
 from tests.nameserver import nameserver
 
@@ -55,11 +56,10 @@ def opened(backend: Backend, variant: str = "baseline") -> Any:
 
 
 def test_it_describes_itself_as_plain_data(backend: Backend) -> None:
-    import json
-
-    described = json.loads(json.dumps(dict(backend.describe())))
-    assert described["name"] == backend.name
-    assert isinstance(described["fresh_clients"], bool)
+    described = backend.describe()
+    assert described == BackendFacts.model_validate_json(described.model_dump_json())
+    assert described.name == backend.name
+    assert {"fresh_clients", "n_ports", "udp_timeout_s"} <= described.model_fields_set
 
 
 def test_it_knows_what_names_resolve_to(backend: Backend) -> None:

@@ -55,7 +55,7 @@ def holds(outcome: str, lookups: Lookups, delay_ms: float) -> bool:
 
 
 def dropped_at_receive_buffers(lookups: Lookups) -> int:
-    before, after = lookups.arm.start.counters, lookups.arm.counters_after
+    before, after = lookups.client.start.counters, lookups.client.counters_after
     return sum(after[name] - before[name] for name in before if "RcvbufErrors" in name and "client" not in name)
 
 
@@ -93,7 +93,9 @@ def test_expected_outcomes(name: str, tmp_path: Path) -> None:
     )
     run = open_run(runner.run(plan, tmp_path / "run"))
     delay_ms = next((p.default for key, p in fault.parameters.items() if key == "ms"), 0.0)
-    lookups_of = {"musl" if trial.arm.target == "musl" else trial.arm.start.variant: trial for trial in run.decoded()}
+    lookups_of = {
+        "musl" if trial.client.target == "musl" else trial.client.start.variant: trial for trial in run.decoded()
+    }
     wrong = {
         variant: (outcome, np.round(np.sort(lookups_of[variant].service_ms)[-5:], 1).tolist())
         for variant, outcome in fault.expected.items()
@@ -102,7 +104,7 @@ def test_expected_outcomes(name: str, tmp_path: Path) -> None:
     assert not wrong
     truths = []
     for lookups in lookups_of.values():
-        truth = lookups.arm.stream.with_name(f"{lookups.arm.target}.ground-truth.json")
+        truth = lookups.client.stream.with_name(f"{lookups.client.target}.ground-truth.json")
         assert truth.exists() == (name != "none")
         if name != "none":
             truths.append(json.loads(truth.read_text()))

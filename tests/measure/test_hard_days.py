@@ -224,7 +224,7 @@ def test_ended_by_a_signal(number: signal.Signals, server: Nameserver, tmp_path:
     assert done.returncode == 130
     assert error_line(done) == "interrupted after 0 of 1 trials, all kept: `dnslab run --resume out` goes on"
     run = open_run(tmp_path / "out")
-    assert [arm.status for arm in run.arms()] == ["stopped"]
+    assert [client.status for client in run.clients()] == ["stopped"]
     assert len(run.lookups()) > 10
 
 
@@ -274,7 +274,7 @@ def test_killed_and_resumed(server: Nameserver, tmp_path: Path) -> None:
     done = call([*DNSLAB, "run", "--resume", "out"], tmp_path)
     assert (done.returncode, done.stdout) == (0, "run: out\n")
     run = whole(tmp_path / "out")
-    assert [arm.attempt for arm in run.arms()] == [1, 2]
+    assert [client.attempt for client in run.clients()] == [1, 2]
     slices = run_slices(run)
     assert slices["start_s"].is_monotonic_increasing
     assert "wall clock moved" not in vetoes(run)

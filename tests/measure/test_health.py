@@ -153,13 +153,13 @@ def test_a_nameserver_that_dies_in_the_middle_aborts_and_resume_goes_on(tmp_path
         assert "aborted with 0 of 1 trials whole, all kept: `dnslab run --resume" in str(caught.value)
         assert "\n" not in str(caught.value)
         run = open_run(path)
-        (arm,) = run.arms()
-        assert (arm.status, arm.end and arm.end.error) == ("stopped", "stopped by dnslab, as DNS got worse")
+        (client,) = run.clients()
+        assert (client.status, client.end and client.end.error) == ("stopped", "stopped by dnslab, as DNS got worse")
         # Five seconds and a little more at 100/s, of eight.
         assert 450 < len(run.lookups()) < 720
         sick.dead.clear()
         runner.resume(path)
-    assert [(arm.attempt, arm.status) for arm in open_run(path).arms()] == [(2, "complete")]
+    assert [(client.attempt, client.status) for client in open_run(path).clients()] == [(2, "complete")]
     assert failed_before(path)[1] == 0
 
 
@@ -170,7 +170,7 @@ def test_what_a_short_trial_shows_ends_the_run_before_the_next(tmp_path: Path) -
     says = r"failed in the .*aborted with 1 of 3 trials whole"
     with nameserver(sick) as server, pytest.raises(RunInvalid, match=says):
         runner.run(plan(server, 2.0, rounds=3), path, on_progress=when_measuring(sick.dead, []))
-    assert [arm.status for arm in open_run(path).arms()] == ["complete"]
+    assert [client.status for client in open_run(path).clients()] == ["complete"]
 
 
 @pytest.mark.verify
@@ -180,7 +180,7 @@ def test_who_asks_for_it_goes_on(tmp_path: Path) -> None:
     with nameserver(sick) as server:
         wanted = plan(server, 2.0, rounds=2, limits=Limits(abort_margin=1.0))
         runner.run(wanted, path, on_progress=when_measuring(sick.dead, []))
-    assert [arm.status for arm in open_run(path).arms()] == ["complete"] * 2
+    assert [client.status for client in open_run(path).clients()] == ["complete"] * 2
 
 
 @pytest.mark.verify
@@ -192,8 +192,8 @@ def test_one_that_was_sick_before_stays_measurable(tmp_path: Path) -> None:
     n, n_failed = failed_before(path)
     assert 45 <= n <= 50
     assert 0.2 * n < n_failed < 0.8 * n
-    (arm,) = open_run(path).arms()
-    assert arm.status == "complete"
+    (client,) = open_run(path).clients()
+    assert client.status == "complete"
     assert (open_run(path).lookups()["outcome"] == "failed").mean() > 0.3
 
 
@@ -206,6 +206,6 @@ def test_stalls_do_not_abort(tmp_path: Path) -> None:
         runner.run(wanted, path, on_progress=when_measuring(sick.slow, []))
     run = open_run(path)
     lookups = run.lookups()
-    assert [arm.status for arm in run.arms()] == ["complete"]
+    assert [client.status for client in run.clients()] == ["complete"]
     assert lookups["stall"].mean() > 0.5
     assert (lookups["outcome"] == "answered").all()

@@ -12,7 +12,7 @@ import yaml
 from dnslab.analyse.dataset import open_run
 from dnslab.measure import runner
 from dnslab.plan.model import ClusterPlan, Load, Plan
-from dnslab.store.folder import ArmRecord
+from dnslab.store.folder import ClientRecord
 from tests import nodes
 from tests.capture import Packet
 from tests.cluster.cluster import kubectl
@@ -40,11 +40,11 @@ MEANS: dict[str, dict[str, Any]] = {
 Shape = tuple[tuple[str, str, int, int], ...]
 
 
-def shapes(packets: list[Packet], arm: ArmRecord) -> Counter[Shape]:
+def shapes(packets: list[Packet], client: ClientRecord) -> Counter[Shape]:
     """How often each shape came among the lookups of a trial, which are a fifth of a second apart."""
-    address, began = arm.start.extra.address, arm.start.started_realtime_ns
-    assert arm.end
-    ended = arm.end.finished_realtime_ns or 0
+    address, began = client.start.extra.address, client.start.started_realtime_ns
+    assert client.end
+    ended = client.end.finished_realtime_ns or 0
     own = [packet for packet in packets if address in (packet.by, packet.to) and began < packet.at_ns < ended]
     groups: list[list[Packet]] = []
     for packet in sorted(own, key=lambda packet: packet.at_ns):
@@ -88,8 +88,8 @@ def test_the_same_packets_by_any_means(namespace: str, tmp_path: Path) -> None:
         )
         with nodes.captured_on(NODE) as packets:
             run = open_run(runner.run(plan, tmp_path / means))
-        for arm in run.arms():
-            counts[arm.start.variant][means] = shapes(packets, arm)
+        for client in run.clients():
+            counts[client.start.variant][means] = shapes(packets, client)
     usual = {}
     for variant, by_means in counts.items():
         print(variant, {means: (sum(counts.values()), counts.most_common(1)) for means, counts in by_means.items()})

@@ -71,15 +71,15 @@ def test_a_probe_that_dies_ends_its_trial_only(plan: Plan, tmp_path: Path) -> No
     with pytest.raises(RunInvalid, match=r"1 of 4 trials are not whole .*--resume"):
         runner.run(plan, tmp_path / "run", on_progress=on_progress)
     run = open_run(tmp_path / "run")
-    assert sorted(arm.status for arm in run.arms()) == ["complete"] * 3 + ["failed"]
+    assert sorted(client.status for client in run.clients()) == ["complete"] * 3 + ["failed"]
     assert "ended without its trailer" in run.problems[0]
     assert probes() == []
     runner.resume(tmp_path / "run")
     resumed = open_run(tmp_path / "run")
     assert resumed.problems == []
     # Side by side a round counts only whole: both of its trials were measured again.
-    assert [arm.attempt for arm in resumed.arms()] == [2, 2, 1, 1]
-    assert len(RunFolder(tmp_path / "run").arms()) == 6
+    assert [client.attempt for client in resumed.clients()] == [2, 2, 1, 1]
+    assert len(RunFolder(tmp_path / "run").clients()) == 6
 
 
 def test_ctrl_c_keeps_what_was_measured(plan: Plan, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_ctrl_c_keeps_what_was_measured(plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(Interrupted, match=r"interrupted after 0 of 4 trials, all kept: .*--resume"):
         runner.run(plan, tmp_path / "run", on_progress=on_progress)
     run = open_run(tmp_path / "run")
-    assert [arm.status for arm in run.arms()] == ["stopped", "stopped"]
+    assert [client.status for client in run.clients()] == ["stopped", "stopped"]
     assert len(run.lookups()) > 40
     assert probes() == []
 
@@ -119,8 +119,8 @@ def test_workers_that_cannot_be_replaced_void_the_run(
             tmp_path / "run",
         )
     run = open_run(path)
-    (arm,) = run.arms()
-    assert (arm.status, run.problems) == ("complete", [])
+    (client,) = run.clients()
+    assert (client.status, run.problems) == ("complete", [])
     summary = summarise(run)
     assert summary.clients[0].abandoned > 10
     vetoes = {veto.name: veto.severity for veto in find_vetoes(run, summary)}

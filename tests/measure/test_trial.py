@@ -11,6 +11,7 @@ from dnslab.measure.protocol import Expected, TargetFacts
 from dnslab.measure.trial import describe, make_job
 from dnslab.plan.model import Load, Plan
 from dnslab.plan.schedule import Trial
+from dnslab.store.contents import ClientStart
 
 CONF = "nameserver 10.96.0.10\nsearch default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"
 EXPECTED = {"kubernetes.default": Expected("kubernetes.default.svc.cluster.local.", 1, 1)}
@@ -21,7 +22,7 @@ def facts(**changes: Any) -> TargetFacts:
     return TargetFacts(**{**values, **changes})
 
 
-def described(variant: str, facts: TargetFacts, number: int = 1, **plan: Any) -> tuple[dict[str, Any], Any]:
+def described(variant: str, facts: TargetFacts, number: int = 1, **plan: Any) -> tuple[ClientStart, Any]:
     whole = Plan(variants=(variant,), **plan)
     trial = Trial(number, 1, 1, variant, 0, ("a",))
     about = describe(whole, trial, "a", facts, EXPECTED)
@@ -40,14 +41,14 @@ def described(variant: str, facts: TargetFacts, number: int = 1, **plan: Any) ->
 )
 def test_stall_and_deadline_follow_the_resolver(libc: str, conf: str, stall_ms: float, deadline_s: float) -> None:
     about, job = described("baseline", facts(libc=libc, resolv_conf=conf))
-    assert (about["stall_ms"], about["deadline_s"], about["n_candidates"]) == (stall_ms, deadline_s, 4)
+    assert (about.stall_ms, about.deadline_s, about.n_candidates) == (stall_ms, deadline_s, 4)
     assert (job.stall_ms, job.deadline_s) == (stall_ms, deadline_s)
 
 
 def test_absolute_asks_for_what_baseline_resolved_to() -> None:
     about, job = described("absolute", facts())
     assert job.entries == (b"kubernetes.default.svc.cluster.local.",)
-    assert about["n_candidates"] == 1
+    assert about.n_candidates == 1
 
 
 def test_by_file_nothing_is_patched_and_inside_a_process_all_is() -> None:

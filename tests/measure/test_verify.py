@@ -48,18 +48,18 @@ def measured(tmp_path: Path, **plan: Any) -> Run:
 def test_race_stalls_are_exactly_the_dropped_packets(tmp_path: Path) -> None:
     run = measured(tmp_path, fault=FaultPlan.parse("race:p=0.05"), rounds=3, loads=(Load(duration_s=9.5),))
     dropped = exposed = 0
-    for arm in run.arms():
-        raw, problem = read_stream(arm.stream)  # warm-up included, as in the lab's counters
+    for client in run.clients():
+        raw, problem = read_stream(client.stream)  # warm-up included, as in the lab's counters
         assert not problem
-        truth = json.loads(arm.stream.with_name(f"{arm.target}.ground-truth.json").read_text())["dropped"]
+        truth = json.loads(client.stream.with_name(f"{client.target}.ground-truth.json").read_text())["dropped"]
         service_ms = (raw["end_ns"] - raw["start_ns"]) / 1e6
-        stalls = service_ms >= arm.start.stall_ms
-        assert stalls.sum() == truth, (arm.start.variant, arm.target, arm.number)
-        if arm.start.variant != "baseline":
+        stalls = service_ms >= client.start.stall_ms
+        assert stalls.sum() == truth, (client.start.variant, client.target, client.number)
+        if client.start.variant != "baseline":
             assert truth == 0
             continue
-        dropped, exposed = dropped + truth, exposed + arm.end["exposed_counted"]  # type: ignore[index]
-        if arm.target == "glibc":
+        dropped, exposed = dropped + truth, exposed + client.end["exposed_counted"]  # type: ignore[index]
+        if client.target == "glibc":
             assert truth >= 20
             flagged = (raw["flags"] & records.FLAG_HALF_LOST) != 0
             assert (flagged & stalls).sum() >= 0.9 * truth

@@ -333,7 +333,7 @@ def test_interrupting_a_cell_ends_probe_and_lab(tmp_path: Path, monkeypatch: pyt
         client.stop_channels()
         manager.shutdown_kernel(now=True)
     run = open_run("latest", tmp_path)
-    assert [arm.status for arm in run.arms()] == ["stopped"]
+    assert [client.status for client in run.clients()] == ["stopped"]
     assert len(run.lookups()) > 0
 
 

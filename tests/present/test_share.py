@@ -192,7 +192,7 @@ def test_the_sample_says_the_same_redacted(tmp_path: Path) -> None:
 
 def test_equal_originals_get_equal_stand_ins_of_equal_shape(run: Path, tmp_path: Path) -> None:
     copy = share.redacted(run, tmp_path)
-    plan, start = open_run(copy).plan, open_run(copy).arms()[0].start
+    plan, start = open_run(copy).plan, open_run(copy).clients()[0].start
     billing, default, www, address, _, reverse = plan.names
     assert billing.endswith(".namespace-1")
     assert billing.count(".") == 2

@@ -10,14 +10,16 @@ import pytest
 from dnslab.errors import RunExists, RunInvalid, RunNotFound, StorageFull
 from dnslab.plan.model import Plan
 from dnslab.plan.schedule import TargetInfo, Trial
+from dnslab.store.contents import ClientStart, Environment, Target
 from dnslab.store.folder import RunFolder, Stream, latest_run_path, new_run_path, write_once
 from tests import runs
 
-ENVIRONMENT = {"kernel": "Linux 6.1", "targets": [{"name": "glibc", "libc": "glibc"}]}
+ENVIRONMENT = Environment(kernel="Linux 6.1", targets=[Target(name="glibc", libc="glibc")])
 
 
-def start(number: int, target: str) -> dict[str, object]:
-    return runs.start(Trial(number, 1, 1, "baseline", 0, (target,)), TargetInfo(target, "glibc", "2.36"))
+def start(number: int, target: str) -> ClientStart:
+    trial = Trial(number, 1, 1, "baseline", 0, (target,))
+    return ClientStart.model_validate(runs.start(trial, TargetInfo(target, "glibc", "2.36")))
 
 
 def make(path: Path) -> RunFolder:
@@ -29,7 +31,7 @@ def test_a_run_folder_is_read_back(tmp_path: Path) -> None:
     read = RunFolder(tmp_path / "run")
     assert read.plan == made.plan == Plan(rounds=2)
     assert read.environment.kernel == "Linux 6.1"
-    assert read.arms() == []
+    assert read.clients() == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
@@ -50,12 +52,12 @@ def test_a_trial_without_an_end_is_interrupted(tmp_path: Path) -> None:
     writer.start(start(7, "glibc"))
     stream = writer.stream()
     stream.append(b"abc")
-    (arm,) = run.arms()
-    assert (arm.number, arm.attempt, arm.target, arm.status) == (7, 1, "glibc", "interrupted")
-    assert arm.stream.read_bytes() == b"abc"
+    (client,) = run.clients()
+    assert (client.number, client.attempt, client.target, client.status) == (7, 1, "glibc", "interrupted")
+    assert client.stream.read_bytes() == b"abc"
     stream.close()
     writer.end({"status": "complete"})
-    assert [arm.status for arm in run.arms()] == ["complete"]
+    assert [client.status for client in run.clients()] == ["complete"]
 
 
 def test_a_resume_writes_beside_the_broken_attempt(tmp_path: Path) -> None:
@@ -63,7 +65,7 @@ def test_a_resume_writes_beside_the_broken_attempt(tmp_path: Path) -> None:
     run.writer(7, "glibc").start(start(7, "glibc"))
     run.writer(7, "musl").start(start(7, "musl"))
     run.writer(7, "glibc").start(start(7, "glibc"))
-    assert [(arm.target, arm.attempt) for arm in run.arms()] == [("glibc", 1), ("glibc", 2), ("musl", 1)]
+    assert [(client.target, client.attempt) for client in run.clients()] == [("glibc", 1), ("glibc", 2), ("musl", 1)]
     assert (run.path / "trials" / "0007.2" / "glibc.start.json").exists()
 
 
@@ -72,7 +74,7 @@ def test_resume_refuses_another_kernel(tmp_path: Path) -> None:
     run.add_environment(ENVIRONMENT)
     assert (run.path / "environment.2.json").exists()
     with pytest.raises(RunInvalid, match=r"kernel was 'Linux 6\.1', is now 'Linux 7'"):
-        run.add_environment({**ENVIRONMENT, "kernel": "Linux 7"})
+        run.add_environment(ENVIRONMENT.model_copy(update={"kernel": "Linux 7"}))
 
 
 def test_no_run_folder(tmp_path: Path) -> None:
@@ -102,7 +104,7 @@ def test_foreign_json_is_named(tmp_path: Path) -> None:
     run.writer(1, "glibc").start(start(1, "glibc"))
     (run.path / "trials" / "0001" / "glibc.start.json").write_text("{")
     with pytest.raises(RunInvalid, match=r"glibc\.start\.json is not JSON that dnslab writes"):
-        run.arms()
+        run.clients()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

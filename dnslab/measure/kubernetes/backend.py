@@ -33,6 +33,7 @@ from dnslab.plan.model import Plan
 from dnslab.plan.resolvconf import ResolverOptions, parse
 from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import Variant
+from dnslab.store.contents import BackendFacts
 
 #: after this long conntrack has forgotten every flow of an address that no pod has any more
 ADDRESS_REST_S = float(UDP_STREAM_TIMEOUT_S)
@@ -116,9 +117,9 @@ class KubernetesBackend:
                 continue
             self._watchers[place.node] = OwnPod(self._pods, pod, self._probes[place.kind], {})
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> BackendFacts:
         """Cluster, namespace, run id, targets and their nodes."""
-        return {
+        facts = {
             "name": self.name,
             **self.client.described(),
             "run_id": self.run_id,
@@ -131,6 +132,7 @@ class KubernetesBackend:
             "resolv_conf": self._resolv_conf,
             "places": [vars(place) for place in self._places],
         }
+        return BackendFacts.model_validate(facts)
 
     def targets(self) -> Sequence[TargetInfo]:
         """A target for each image on each node."""

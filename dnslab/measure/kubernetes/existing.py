@@ -28,6 +28,7 @@ from dnslab.plan import flows
 from dnslab.plan.model import Plan
 from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import Means
+from dnslab.store.contents import BackendFacts
 
 #: pods prepared at once: each takes a handful of execs
 AT_ONCE = 8
@@ -200,9 +201,9 @@ class ExistingPods:
         prepared = PreparedContainer(self.client, pod, container, plan)
         self._containers[prepared.pod_name] = prepared
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> BackendFacts:
         """Cluster, namespace, pods, and why their flows are not fresh."""
-        return {
+        facts = {
             "name": self.name,
             **self.client.described(),
             "run_id": self.run_id,
@@ -223,6 +224,7 @@ class ExistingPods:
                 for container in self._containers.values()
             ],
         }
+        return BackendFacts.model_validate(facts)
 
     def targets(self) -> Sequence[TargetInfo]:
         """Each pod by its name."""

@@ -36,6 +36,7 @@ from dnslab.plan.model import FaultPlan, Load
 from dnslab.plan.resolvconf import ResolverOptions, names_tried, render
 from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import NODE_LOCAL_ADDRESS, Variant
+from dnslab.store.contents import BackendFacts
 
 #: what the kubelet gives a pod of namespace "default"
 BASELINE = ResolverOptions(
@@ -127,9 +128,9 @@ class LabBackend:
         self.inside.run("\n".join(lines))
         servers.start_backends(self.inside, self.fault, self.values)
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> BackendFacts:
         """The fault injected, and the versions of the lab's programs."""
-        return {
+        facts = {
             "name": self.name,
             "fault": str(self._plan),
             "fault_summary": self.fault.summary,
@@ -142,6 +143,7 @@ class LabBackend:
             "n_ports": 65535 - 1024 + 1,
             "udp_timeout_s": self.fault.udp_timeouts_s[0],
         }
+        return BackendFacts.model_validate(facts)
 
     def targets(self) -> Sequence[TargetInfo]:
         """glibc, and musl where this machine has it."""

@@ -53,19 +53,21 @@ def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path)
         run = measured(tmp_path, where, variants=variants, rounds=3, loads=(load,))
         dropped = nodes.dropped("dlc-n1")
     n_stalls: Counter[tuple[str, str, str]] = Counter()
-    for arm in run.arms():
-        start, (raw, problem) = arm.start, read_stream(arm.stream)
+    for client in run.clients():
+        start, (raw, problem) = client.start, read_stream(client.stream)
         assert not problem
-        libc, _, node = arm.target.partition("@")
+        libc, _, node = client.target.partition("@")
         assert (start.libc, start.node, start.means) == (libc, node, "file")
         assert start.resolv_conf.count("single-request") == (start.variant != "baseline")
         assert start.extra.fresh
         service_ms = (raw["end_ns"] - raw["start_ns"]) / 1e6
         stalls = service_ms >= start.stall_ms
-        assert stalls.sum() == dropped.get(start.extra.address, 0), (arm.target, start.variant)
+        assert stalls.sum() == dropped.get(start.extra.address, 0), (client.target, start.variant)
         if stalls.any():
             waited_ms = service_ms[stalls] - (5000 if libc == "glibc" else 2500)
-            print(arm.target, arm.number, f"stalls end {waited_ms.min():.0f} to {waited_ms.max():.0f} ms after it")
+            print(
+                client.target, client.number, f"stalls end {waited_ms.min():.0f} to {waited_ms.max():.0f} ms after it"
+            )
             assert -250 < waited_ms.min() <= np.median(waited_ms) < 50
             # The next round's pods start beside the last stalls, on the same two cores.
             assert np.quantile(waited_ms, 0.9) < 250
@@ -123,17 +125,17 @@ def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> 
     )
     spreads_ms = []
     for number in (1, 2):
-        arms = {arm.start.extra.address: arm for arm in run.arms() if arm.number == number}
-        assert len(arms) == 102
-        assert Counter(arm.start.node for arm in arms.values()) == {f"dlc-n{i}": 34 for i in (1, 2, 3)}
-        assert {arm.status for arm in arms.values()} == {"complete"}
-        counts = Counter(len(read_stream(arm.stream)[0]) for arm in arms.values())
+        clients = {client.start.extra.address: client for client in run.clients() if client.number == number}
+        assert len(clients) == 102
+        assert Counter(client.start.node for client in clients.values()) == {f"dlc-n{i}": 34 for i in (1, 2, 3)}
+        assert {client.status for client in clients.values()} == {"complete"}
+        counts = Counter(len(read_stream(client.stream)[0]) for client in clients.values())
         assert set(counts) <= {14, 15, 16}, counts
         first: dict[str, int] = {}
         for packet in packets:
-            if packet.by in arms:
+            if packet.by in clients:
                 first.setdefault(packet.by, packet.at_ns)
-        assert set(first) == set(arms)
+        assert set(first) == set(clients)
         spreads_ms.append((max(first.values()) - min(first.values())) / 1e6)
     stated_ms = max(client.clock_error_ms for client in summarise(run).clients)
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -148,8 +150,8 @@ def test_node_counters_are_the_nodes(namespace: str, tmp_path: Path) -> None:
     where = {"namespace": namespace, "images": (GLIBC,), "nodes": "2", "node_counters": True}
     run = measured(tmp_path, where, variants=("baseline",), rounds=1, loads=(Load(rate_per_s=100, duration_s=2),))
     homes = {pod.node for pod in run.environment.backend.surroundings.dns.pods or ()}
-    for arm in run.arms():
-        before, after, node = arm.start.counters, arm.counters_after, arm.start.node or ""
+    for client in run.clients():
+        before, after, node = client.start.counters, client.counters_after, client.start.node or ""
         timeout = in_node(node, "cat", "/proc/sys/net/netfilter/nf_conntrack_udp_timeout")
         assert before["node.conntrack.udp_timeout_s"] == int(timeout)
         assert after["node.conntrack.count"] - before["node.conntrack.count"] > 50
@@ -157,7 +159,7 @@ def test_node_counters_are_the_nodes(namespace: str, tmp_path: Path) -> None:
         assert {"node.conntrack.insert_failed", "node.Udp.RcvbufErrors"} <= set(after)
         assert after["coredns.requests_udp"] - before["coredns.requests_udp"] >= 300
         zone = f"zone-{node[-1]}"
-        assert (arm.start.extra.zone, arm.start.extra.coredns_on_node) == (zone, node in homes)
+        assert (client.start.extra.zone, client.start.extra.coredns_on_node) == (zone, node in homes)
     assert not any("node counters" in line for line in run.environment.backend.denied)
 
 
@@ -167,7 +169,7 @@ def test_node_counters_denied_are_listed(namespace: str, tmp_path: Path) -> None
     run = measured(tmp_path, where, variants=("baseline",), rounds=1, loads=(Load(rate_per_s=50, duration_s=1),))
     (denied,) = [line for line in run.environment.backend.denied if "node counters" in line]
     assert re.search("node counters of dlc-n.*violates PodSecurity.*host namespaces", denied)
-    assert not any(name.startswith("node.") for name in run.arms()[0].start.counters)
+    assert not any(name.startswith("node.") for name in run.clients()[0].start.counters)
 
 
 @pytest.mark.parametrize("image", ["distroless", "static"])
@@ -176,8 +178,8 @@ def test_an_image_needs_nothing_and_restricted_warns_of_nothing(image: str, name
         kubectl("label", "namespace", namespace, f"pod-security.kubernetes.io/{mode}=restricted")
     where = {"namespace": namespace, "images": (f"dnslab.test/{image}:1",)}
     run = measured(tmp_path, where, variants=("baseline",), rounds=1, loads=(Load(rate_per_s=50, duration_s=1),))
-    (arm,) = run.arms()
-    assert (arm.start.libc, arm.start.extra.probe) == {
+    (client,) = run.clients()
+    assert (client.start.libc, client.start.extra.probe) == {
         "distroless": ("glibc", "glibc"),
         "static": ("musl", "static"),
     }[image]

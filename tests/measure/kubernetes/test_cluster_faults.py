@@ -71,12 +71,12 @@ class Started:
 
     def statuses(self) -> dict[int, str]:
         """The last status of each trial."""
-        return {arm.number: arm.status for arm in open_run(self.path).arms()}
+        return {client.number: client.status for client in open_run(self.path).clients()}
 
     def error(self, number: int) -> str:
         """What end.json says of a broken trial."""
-        arm = next(arm for arm in open_run(self.path).arms() if arm.number == number)
-        return str(arm.end and arm.end.error)
+        client = next(client for client in open_run(self.path).clients() if client.number == number)
+        return str(client.end and client.end.error)
 
 
 @contextlib.contextmanager

@@ -153,10 +153,10 @@ def test_a_glibc_pod_by_res(namespace: str, tmp_path: Path) -> None:
     make_pod(namespace, "web")
     before = resolv_conf(namespace, "web")
     run = measured(tmp_path, namespace, {"existing": "app=web", "container": "app"})
-    arms = list(run.arms())
-    assert [arm.status for arm in arms] == ["complete"] * 2
-    for arm in arms:
-        start = arm.start
+    clients = list(run.clients())
+    assert [client.status for client in clients] == ["complete"] * 2
+    for client in clients:
+        start = client.start
         assert (start.target, start.libc, start.means, start.extra.fresh) == (
             "web",
             "glibc",
@@ -177,7 +177,7 @@ def test_a_musl_pod_measures_what_applies(namespace: str, tmp_path: Path) -> Non
     make_pod(namespace, "web", "musl")
     variants = ("baseline", "single-request", "timeout-1", "absolute")
     run = measured(tmp_path, namespace, {"existing": "pod/web"}, variants=variants)
-    assert {arm.start.variant for arm in run.arms() if arm.status == "complete"} == {"baseline", "absolute"}
+    assert {client.start.variant for client in run.clients() if client.status == "complete"} == {"baseline", "absolute"}
     reasons = {row.variant: row.reason for row in summarise(run).not_applicable}
     assert "musl ignores" in reasons["single-request"]
     assert "musl reads resolv.conf only" in reasons["timeout-1"]
@@ -230,10 +230,12 @@ def test_an_edited_file_run_restores_after_each_trial(namespace: str, tmp_path: 
     before = resolv_conf(namespace, "web")
     where = {"existing": "pod/web", "edit_resolv_conf": True}
     run = measured(tmp_path, namespace, where, variants=("baseline", "timeout-1"), schedule="in-turn")
-    options = {arm.start.variant: parse(arm.start.resolv_conf) for arm in run.arms() if arm.status == "complete"}
+    options = {
+        client.start.variant: parse(client.start.resolv_conf) for client in run.clients() if client.status == "complete"
+    }
     assert options["baseline"] == parse(before)
     assert (options["timeout-1"].timeout_s, options["timeout-1"].attempts) == (1, 3)
-    assert {arm.start.means for arm in run.arms()} == {"file"}
+    assert {client.start.means for client in run.clients()} == {"file"}
     assert resolv_conf(namespace, "web") == before
 
 
@@ -263,7 +265,8 @@ def test_places(namespace: str) -> None:
     volumes = {"volumes": [{"name": "scratch", "emptyDir": {}}, {"name": "ro", "emptyDir": {}}]}
     make_pod(namespace, "web", pod=volumes, securityContext=READ_ONLY, volumeMounts=mounts)
     with contextlib.closing(open_backend(a_plan(namespace, {"existing": "pod/web"}))) as backend:
-        assert backend.describe()["places"][0]["probe"].startswith("/scratch/.dnslab-")
+        places = backend.describe().places or []
+        assert [(place.probe or "")[:17] for place in places] == ["/scratch/.dnslab-"]
     assert files(namespace, "web") == []
     with pytest.raises(NotAble, match=f"may not write {RESOLV_CONF}"):
         open_backend(a_plan(namespace, {"existing": "pod/web", "edit_resolv_conf": True}, schedule="in-turn"))
@@ -277,10 +280,10 @@ def test_without_a_shell_an_ephemeral_container_measures(namespace: str, tmp_pat
     run = measured(
         tmp_path, namespace, {"existing": "pod/web", "debug_image": "dnslab.test/musl:1"}, variants=("baseline",)
     )
-    (arm,) = run.arms()
+    (client,) = run.clients()
     address = kubectl("-n", namespace, "get", "pod", "web", "-o", "jsonpath={.status.podIP}")
-    assert (arm.status, arm.start.libc, arm.start.extra.address) == ("complete", "musl", address)
-    assert arm.start.extra.debug_image == "dnslab.test/musl:1"
+    assert (client.status, client.start.libc, client.start.extra.address) == ("complete", "musl", address)
+    assert client.start.extra.debug_image == "dnslab.test/musl:1"
     ended = "jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.exitCode}"
     assert until(lambda: kubectl("-n", namespace, "get", "pod", "web", "-o", ended) == "0")
 
@@ -338,9 +341,9 @@ def test_every_pod_of_a_deployment_is_a_target(namespace: str, tmp_path: Path) -
     )
     kubectl("-n", namespace, "rollout", "status", "deploy/many", "--timeout=60s")
     run = measured(tmp_path, namespace, {"existing": "deploy/many"}, variants=("baseline",))
-    assert len({arm.target for arm in run.arms() if arm.status == "complete"}) == 3
-    for arm in run.arms():
-        assert files(namespace, arm.target) == []
+    assert len({client.target for client in run.clients() if client.status == "complete"}) == 3
+    for client in run.clients():
+        assert files(namespace, client.target) == []
 
 
 @on_cluster

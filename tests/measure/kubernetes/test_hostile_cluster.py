@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dnslab.plan.model import ClusterPlan, Plan
+from dnslab.store.contents import Environment
 from dnslab.store.folder import RunFolder
 from tests.apiserver import serving
 from tests.cli.test_cli import dnslab
@@ -111,7 +112,7 @@ def test_what_is_printed_is_clean(command: list[str], kubeconfig: Path, tmp_path
 def test_a_resumed_run_names_the_cluster_before_it_loads_it(kubeconfig: Path, tmp_path: Path) -> None:
     """A received folder says where it measures: whoever resumes it sees that first."""
     plan = Plan(backend="kubernetes", variants=("baseline",), cluster=ClusterPlan(namespace="team-a"))
-    RunFolder.create(tmp_path / "received", plan, {"kernel": "Linux", "targets": []})
+    RunFolder.create(tmp_path / "received", plan, Environment(kernel="Linux", targets=[]))
     done = dnslab("run", "--resume", "received", cwd=tmp_path, KUBECONFIG=str(kubeconfig))
     assert done.stdout.startswith("cluster: context stand-in, namespace team-a, http://127.0.0.1:")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1), done.stderr

@@ -216,7 +216,7 @@ def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str
     killed_ns: list[int] = []
 
     def kill_in_round_three(progress: Progress) -> None:
-        if killed_ns or progress.n_done < 4 or not any(arm.heartbeat for arm in progress.running):
+        if killed_ns or progress.n_done < 4 or not any(client.heartbeat for client in progress.running):
             return
         client.apps().delete_namespaced_daemon_set("node-local-dns", "kube-system")
         client.core().delete_collection_namespaced_pod(
@@ -227,7 +227,7 @@ def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str
     run = open_run(runner.run(a_plan, tmp_path / "run", on_progress=kill_in_round_three))
     slices = run_slices(run)
     (spell,) = spells(pooled(slices, 0))
-    began_s = min(arm.start.started_realtime_ns for arm in run.arms()) / 1e9
+    began_s = min(client.start.started_realtime_ns for client in run.clients()) / 1e9
     assert (spell.variant, spell.first_round, spell.last_round) == ("node-local", 3, 5)
     assert abs(began_s + spell.start_s - killed_ns[0] / 1e9) < 3
     assert spell.share > 0.9
@@ -310,11 +310,11 @@ def test_a_baseline_that_is_node_local_is_labelled(client: Client, namespace: st
         run = open_run(runner.run(a_plan, tmp_path / "run"))
     finally:
         client.core().delete_namespaced_service("kube-dns-upstream", "kube-system")
-    assert [arm.status for arm in run.arms()] == ["complete", "complete"]
+    assert [client.status for client in run.clients()] == ["complete", "complete"]
     summary = summarise(run)
     notes = [veto for veto in find_vetoes(run, summary) if veto.name == "baseline is node-local already"]
     assert f"DaemonSet {namespace}/nodelocaldns" in notes[0].seen
-    resolv_confs = {arm.start.variant: arm.start.resolv_conf for arm in run.arms()}
+    resolv_confs = {client.start.variant: client.start.resolv_conf for client in run.clients()}
     assert f"nameserver {made.spec.cluster_ip}\n" in resolv_confs["cluster-dns-direct"]
     assert "nameserver 10.96.0.10\n" in resolv_confs["baseline"]
     direct = summary.row("cluster-dns-direct")

@@ -78,7 +78,7 @@ def test_allowed_all_the_same(namespace: str, tmp_path: Path) -> None:
         limits=limits,
     )
     run = open_run(runner.run(a_plan, tmp_path / "run"))
-    assert [arm.status for arm in run.arms()] == ["complete"]
+    assert [client.status for client in run.clients()] == ["complete"]
     before = json.loads((tmp_path / "run" / "environment.json").read_text())["health_before"]
     assert before["n"] >= 45
     assert before["n_failed"] <= before["n"] // 10
