@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given, strategies as st
 
 from dnslab.measure import counters
 from dnslab.measure.probe import BIN
@@ -222,3 +223,12 @@ def test_shown_by_the_probe(tmp_path: Path) -> None:
         (paths[1], None),
         (paths[2], "one\ntwo"),
     ]
+
+
+@given(st.lists(st.tuples(st.integers(0, len(NEW) - 1), st.characters()), max_size=20))
+def test_a_damaged_text_loses_its_damaged_lines_only(changes: list[tuple[int, str]]) -> None:
+    damaged = list(NEW)
+    for at, character in changes:
+        damaged[at] = character
+    assert set(counters.coredns("".join(damaged))) in (set(), set(counters.coredns(NEW)))
+    assert counters.coredns("\n".join(["}{", *NEW.splitlines(), '{"'])) == counters.coredns(NEW)
