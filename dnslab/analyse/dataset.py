@@ -47,7 +47,7 @@ class Run:
 
     @cached_property
     def targets(self) -> list[TargetInfo]:
-        """The targets there were."""
+        """The targets there were; RunInvalid where the plan has too many trials on them."""
         found = [TargetInfo(**target.model_dump()) for target in self.environment.targets]
         if self.plan.n_trials * len(found) > MAX_CLIENTS:
             raise RunInvalid(

@@ -30,8 +30,13 @@ _Key = tuple[str, str, int]
 
 
 def stalls_per_second(run: Run) -> pd.DataFrame:
-    """Stalls by the second their lookup was due, summed over rounds: ``variant``, ``target``, ``load``, ``second``,
-    ``n``, ``stalls``."""
+    """Stalls by the second their lookup was due, summed over rounds.
+
+    Returns
+    -------
+    DataFrame
+        ``variant``, ``target``, ``load``, ``second`` of the trial; ``n`` lookups that were due in it, and ``stalls``.
+    """
     frames = []
     for lookups in run.decoded():
         start = lookups.client.start

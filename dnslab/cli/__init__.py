@@ -49,7 +49,7 @@ def main() -> None:
     sys.setswitchinterval(0.05)
     sys.stdout, sys.stderr = _forgiving(sys.stdout), _forgiving(sys.stderr)
     try:
-        status = cli(standalone_mode=False)
+        status = cli(prog_name="dnslab", standalone_mode=False)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except (Exception, KeyboardInterrupt) as error:

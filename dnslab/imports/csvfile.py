@@ -58,6 +58,7 @@ class _Header:
 
     @classmethod
     def read(cls, path: Path, line: bytes, columns: Sequence[str]) -> _Header:
+        """The header in ``line``; UsageError where it lacks one of ``columns``, or has too many."""
         names = next(csv.reader([text(line, path)]), [])
         if len(names) > IMPORT_COLUMNS:
             raise UsageError(f"{path} line 1: expected at most {IMPORT_COLUMNS:,} columns, saw {len(names):,}")
@@ -94,7 +95,25 @@ def _cells(path: Path, header: _Header, lines: Sequence[bytes], first: int) -> p
 
 
 def read_numbers(path: Path, column: str, cells: pd.Series, may_lack: npt.NDArray[np.bool_] | bool = False) -> Any:
-    """Numbers of a column, none negative; NaN where ``may_lack`` and the cell is empty."""
+    """The numbers of a column.
+
+    Parameters
+    ----------
+    cells
+        Text, whose index is the line in the file.
+    may_lack
+        Where a cell may be empty; it is NaN then.
+
+    Returns
+    -------
+    array of float64
+        As long as ``cells``, none negative.
+
+    Raises
+    ------
+    UsageError
+        A cell is no number, or a negative or very large one; with its line.
+    """
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(float)
     bad = ~((numbers >= 0) & (numbers <= _LARGEST)) & ~((cells == "").to_numpy() & may_lack)
     if bad.any():

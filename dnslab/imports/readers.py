@@ -141,7 +141,13 @@ _STRESS_LINES = (
 
 
 def read_stress_client(files: Sequence[File], limit_ms: float) -> Imported:
-    """The three closing lines of the Go stress client with flags ``-c -d -l``; ``limit_ms`` is what its ``-l`` was."""
+    """The three closing lines of the Go stress client with flags ``-c -d -l``; ``limit_ms`` is what its ``-l`` was.
+
+    Raises
+    ------
+    UsageError
+        A file has no such lines, or does not add up; with its line.
+    """
 
     def outputs(path: Path) -> Iterator[dict[str, Any]]:
         found: list[tuple[str, ...]] = []
@@ -346,6 +352,11 @@ def read_csv(files: Sequence[File], columns: Mapping[str, str], limit_ms: float,
         ``outcome`` all are answered, without ``variant`` and ``round`` a file is a round of one.
     unit
         Of the latency column: ``s``, ``ms``, ``us`` or ``ns``.
+
+    Raises
+    ------
+    UsageError
+        ``columns`` or ``unit`` are not known, or a file does not hold what they say; with its line.
     """
     unknown = set(columns) - set(COLUMNS)
     if unknown or "latency_ms" not in columns:

@@ -45,14 +45,26 @@ class Conversation:
         self._writing = threading.Lock()
 
     def ready(self) -> records.Header:
-        """Wait for the probe's header. The probe then has its job, its memory and its threads."""
+        """Wait for the probe's header. The probe then has its job, its memory and its threads.
+
+        Raises
+        ------
+        StreamForeign
+            Something else came.
+        """
         message = next(self._messages(READY_TIMEOUT_S))
         if not isinstance(message, records.Header):
             raise StreamForeign(f"expected the probe's header, saw {type(message).__name__}")
         return message
 
     def measure_clock(self) -> ClockOffset:
-        """Measure the probe's clock by the quickest of a few round trips, as NTP does (RFC 5905 section 8)."""
+        """Measure the probe's clock by the quickest of a few round trips, as NTP does (RFC 5905 section 8).
+
+        Raises
+        ------
+        StreamForeign
+            Something else came than the answer to a clock request.
+        """
         best: ClockOffset | None = None
         for _ in range(CLOCK_EXCHANGES):
             sent_ns = time.monotonic_ns()

@@ -98,7 +98,13 @@ def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Ta
 
 
 def control_trial(plan: Plan, targets: Sequence[TargetInfo]) -> Trial:
-    """The trial to measure before the run: the first of baseline, else the plan's first, with number and load 0."""
+    """The trial to measure before the run: the first of baseline, else the plan's first, under the first load.
+
+    Raises
+    ------
+    UsageError
+        No variant of the plan applies to any target.
+    """
     listed = trials(plan, targets)
     if not listed:
         raise UsageError("nothing to measure: no variant of the plan applies to any of its targets")

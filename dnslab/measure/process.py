@@ -45,6 +45,7 @@ class ProcessChannel:
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
 
     def write(self, data: bytes) -> None:
+        """Send all of ``data``; ProbeFailed when the probe has gone."""
         view = memoryview(data)
         try:
             while view:  # an unbuffered pipe takes what fits
@@ -53,6 +54,7 @@ class ProcessChannel:
             raise ProbeFailed(f"the probe has gone: {self.errors() or 'it said nothing'}") from error
 
     def read(self, timeout_s: float) -> bytes:
+        """What has come, at least one byte; ``b""`` at the end; TimeoutError when nothing comes."""
         waiting = select.poll()  # unlike select, for descriptors over 1,023 too
         waiting.register(self._stdout, select.POLLIN)
         if not waiting.poll(timeout_s * 1e3):

@@ -69,7 +69,15 @@ def redacted(run_folder: Path | str, to: Path | str) -> Path:
 
 
 def page(run_folder: Path | str, out: Path | None = None) -> Path:
-    """The page of a redacted copy, alone; ``out`` defaults to ``<copy's name>.html`` here. NotRedacted as above."""
+    """The page of a redacted copy, alone; ``out`` defaults to ``<copy's name>.html`` here.
+
+    Raises
+    ------
+    NotRedacted
+        An original was found in the page.
+    NotAble
+        ``out`` cannot be written.
+    """
     with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as scratch:
         place = Path(scratch).resolve()
         copy, stand_ins = _redact(RunFolder(Path(run_folder)), place)

@@ -211,6 +211,9 @@ class RunFolder:
         ------
         RunExists
             There is something at ``path``.
+        InvalidPlan
+            The plan is larger than any that is read.
+        StorageFull, StorageFailed
         """
         written = plan.to_yaml()
         if len(written.encode()) > files.PLAN_BYTES:

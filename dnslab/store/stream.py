@@ -222,7 +222,15 @@ class StreamDecoder:
             self._pending = bytes(view[position:])
 
     def close(self) -> Trailer:
-        """The trailer; raises StreamTruncated when there is none, or bytes stand after the last whole frame."""
+        """The trailer.
+
+        Raises
+        ------
+        StreamTruncated
+            There is none.
+        StreamForeign
+            Bytes follow it.
+        """
         if self.trailer is None:
             raise StreamTruncated(
                 f"the stream ends without its trailer, after {self.n_records} whole records"

@@ -154,7 +154,13 @@ class LabBackend:
         return expected(names)
 
     def open(self, client: Client) -> LabTarget:
-        """Make a client behind a node of its own, both new."""
+        """Make a client behind a node of its own, both new.
+
+        Raises
+        ------
+        NotAble
+            The lab has no such target, or no address left.
+        """
         info = next((target for target in self._targets if target.name == client.target), None)
         if info is None:
             known = ", ".join(target.name for target in self._targets)
@@ -335,7 +341,13 @@ def node_rules(fault: str) -> str:
 
 
 def shell(fault: FaultPlan, variant: Variant, target: str, command: Sequence[str]) -> int:
-    """Run a shell, or ``command``, in a fresh client of a fresh lab, and return its exit status."""
+    """Run a shell, or ``command``, in a fresh client of a fresh lab, and return its exit status.
+
+    Raises
+    ------
+    UsageError
+        The lab has no such target.
+    """
     known = [info.name for info in known_targets()]
     if target not in known:
         raise UsageError(f"the lab has no target {target!r}; it has {', '.join(known)}")

@@ -190,7 +190,13 @@ def decode(data: bytes) -> Job:
 
 
 def wire_query(name: str, rdtype: str) -> bytes:
-    """A query for ``name`` and ``rdtype`` with recursion desired, no EDNS (as glibc and musl send it), id 0."""
+    """A query for ``name`` and ``rdtype`` with recursion desired, no EDNS (as glibc and musl send it), id 0.
+
+    Raises
+    ------
+    InvalidName
+        ``name`` is no domain name.
+    """
     try:
         return dns.message.make_query(name, rdtype, use_edns=False, id=0).to_wire()
     except dns.exception.DNSException as error:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
     """Share of lookups answered within a time, on a log axis; each curve ends at its answered share.
 
-    Takes what ``quantiles.sketches`` gives. The vertical axis shows the share *not yet* answered, on a log axis too, so
-    that one lookup in ten thousand is as visible as one in ten.
+    ``sketches`` are what ``quantiles.sketches`` gives. The vertical axis shows the share *not yet* answered, on a log
+    axis too, so that one lookup in ten thousand is as visible as one in ten.
     """
     figure = new_figure(6.2)
     axes = figure.subplots()

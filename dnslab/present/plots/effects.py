@@ -71,7 +71,10 @@ def effects_against_baseline(summary: Summary, load: int = 0) -> Figure | Remark
 
 
 def cost_of_remedies(costs: pd.DataFrame, summary: Summary, load: int = 0) -> Figure | Remark:
-    """What the median pays, and what is asked of the DNS servers, of ``costs.costs`` of the same load."""
+    """What the median pays, and what is asked of the DNS servers.
+
+    ``costs`` are what ``costs.costs`` gives for the same load.
+    """
     compared = costs["p50_ms"].notna()
     if not compared.any():
         return Remark(_nothing_compared(summary, load))

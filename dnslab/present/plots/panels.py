@@ -38,7 +38,10 @@ _Panel = tuple[tuple[str, str], pd.DataFrame]
 
 
 def stall_raster(marks: pd.DataFrame, summary: Summary, load: int = 0) -> Figure | Remark:
-    """Time of the trial against worker, a mark where a lookup stalled, another where one failed, of ``stall_marks``."""
+    """Time of the trial against worker, with a mark where a lookup stalled and another where one failed.
+
+    ``marks`` are what ``timeline.stall_marks`` gives.
+    """
     if summary.loads[load].engine == "wire":
         return Remark("Plain queries were sent, without workers that wait for them: there is no raster of stalls.")
     frame = marks[marks["load"] == load]

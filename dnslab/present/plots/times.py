@@ -37,7 +37,10 @@ CLOCK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 
 
 
 def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
-    """Share of lookups that stalled, by the second they were due, all rounds added up (``stalls_per_second``)."""
+    """Share of lookups that stalled, by the second they were due, all rounds added up.
+
+    ``seconds`` are what ``timeline.stalls_per_second`` gives.
+    """
     from matplotlib.ticker import MaxNLocator
 
     figure = new_figure(5.2)
@@ -101,7 +104,10 @@ def _by_span(frame: pd.DataFrame, what: str, told: Callable[[pd.DataFrame], str]
 
 
 def over_the_run(slices: pd.DataFrame, load: int = 0) -> Figure:
-    """Share of lookups that stalled or failed against time since the run's start, of ``timeline.run_slices``."""
+    """Share of lookups that stalled or failed against time since the run's start.
+
+    ``slices`` are what ``timeline.run_slices`` gives.
+    """
     figure = new_figure(5.2)
     axes = figure.subplots()
     frame = pooled(slices, load).assign(target="all")

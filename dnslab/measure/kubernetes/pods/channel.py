@@ -22,7 +22,7 @@ class PodChannel(ExecChannel):
         super().__init__(client, pod, container, argv)
 
     def read(self, timeout_s: float) -> bytes:
-        """As ExecChannel's."""
+        """As ExecChannel's; StreamTruncated also says in which state the pod is."""
         try:
             return super().read(timeout_s)
         except StreamTruncated as error:
