@@ -27,6 +27,8 @@
  * schedule that does not go forward has no end. */
 #define TIME_MAX_NS (1ull << 60)
 #define RATE_MAX_PER_1000S 1000000000u
+#define WORKERS_MAX 20000u
+#define ENTRIES_MAX UINT16_MAX /* a record names its entry in 16 bits */
 
 static struct run run;
 static uint32_t sequence;
@@ -143,9 +145,9 @@ static void read_job(void)
 		refuse("the job fails its checksum");
 	if (job->engine > ENGINE_WIRE || job->loop > LOOP_FIXED || job->mode > MODE_STICKY)
 		refuse("the job asks for an engine, loop or mode that this probe does not have");
-	if (!job->workers || job->workers > 20000 || job->max_replaced > 20000)
+	if (!job->workers || job->workers > WORKERS_MAX || job->max_replaced > WORKERS_MAX)
 		refuse("the job asks for no workers, or too many");
-	if (!job->n_entries || job->n_entries > 65535)
+	if (!job->n_entries || job->n_entries > ENTRIES_MAX)
 		refuse("the job names nothing to look up, or more than 65,535 names");
 	if (job->loop != LOOP_CLOSED && !job->rate_per_1000s)
 		refuse("an open loop needs a rate");
@@ -204,7 +206,7 @@ static void *read_commands(void *unused)
 				}
 				pthread_mutex_unlock(&pings.lock);
 				if (!queued)
-					sleep_until(clock_ns() + 1000000u);
+					sleep_until(clock_ns() + NS_PER_MS);
 			}
 			break;
 		case COMMAND_GO:
@@ -304,7 +306,7 @@ static void send_heartbeat(void)
 
 static uint64_t timeval_ns(struct timeval value)
 {
-	return (uint64_t)value.tv_sec * 1000000000u + (uint64_t)value.tv_usec * 1000u;
+	return (uint64_t)value.tv_sec * NS_PER_S + (uint64_t)value.tv_usec * 1000u;
 }
 
 /* ru_maxrss would also count the process that forked this one, before its exec. */
@@ -372,7 +374,7 @@ int converse(void)
 	signal(SIGALRM, hard_deadline);
 	prctl(PR_SET_TIMERSLACK, 1ul, 0ul, 0ul, 0ul); /* threads inherit it; the default of 50 us would be lateness */
 	read_job();
-	alarm((unsigned)(run.job.hard_deadline_ns / 1000000000u) + 1u);
+	alarm((unsigned)(run.job.hard_deadline_ns / NS_PER_S) + 1u);
 	const char *reason = (run.job.engine == ENGINE_WIRE ? wire_prepare : libc_prepare)(&run);
 	if (reason)
 		refuse(reason);
@@ -408,6 +410,6 @@ int converse(void)
 	send_heartbeat();
 	send_trailer();
 	for (int i = 0; i < ACK_WAIT_S * 1000 && !atomic_load(&acknowledged); i++)
-		sleep_until(clock_ns() + 1000000u);
+		sleep_until(clock_ns() + NS_PER_MS);
 	return STATUS_DONE;
 }

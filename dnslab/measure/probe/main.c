@@ -38,9 +38,9 @@ static void *answer_queries(void *argument)
 	socklen_t size = sizeof(from);
 	ssize_t got;
 	while ((got = recvfrom(file, message, sizeof(message) - 32, 0, (struct sockaddr *)&from, &size)) > 16) {
-		size_t end = (size_t)got, type = message[end - 3], length = type == 28 ? 16 : 4;
+		size_t end = (size_t)got, type = message[end - 3], length = type == DNS_TYPE_AAAA ? 16 : 4;
 		const uint8_t record[12] = {0xc0, 12, 0, (uint8_t)type, 0, 1, 0, 0, 0, 0, 0, (uint8_t)length};
-		message[2] |= 0x80;
+		message[2] |= DNS_RESPONSE;
 		message[7] = 1;
 		memcpy(message + end, record, sizeof(record));
 		memset(message + end + sizeof(record), 1, length);
@@ -67,9 +67,9 @@ static bool engine_works(uint16_t engine, uint16_t port)
 	sizes[0] = engine == ENGINE_WIRE ? sizeof(query) - 1 : sizeof("self.test.") - 1;
 	run.entries = entries;
 	run.entry_sizes = sizes;
-	run.job =
-	    (struct job){.engine = engine, .workers = 2, .n_entries = 1, .outstanding = 2, .duration_ns = 2000000000u};
-	run.job.deadline_ns = 1000000000u;
+	run.job = (struct job){
+	    .engine = engine, .workers = 2, .n_entries = 1, .outstanding = 2, .duration_ns = 2u * NS_PER_S};
+	run.job.deadline_ns = NS_PER_S;
 	run.job.max_lookups = 50;
 	run.job.patch = engine == ENGINE_LIBC ? PATCH_OPTIONS | PATCH_NAMESERVER : 0;
 	run.job.nameserver_family = 4;

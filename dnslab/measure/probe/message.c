@@ -5,10 +5,6 @@
  */
 #include "probe.h"
 
-#define HEADER_BYTES 12u
-#define TYPE_A 1u
-#define TYPE_AAAA 28u
-
 /* Skips a name; 0 where it does not end within the message. */
 static uint32_t skip_name(const uint8_t *message, uint32_t size, uint32_t at)
 {
@@ -24,14 +20,14 @@ static uint32_t skip_name(const uint8_t *message, uint32_t size, uint32_t at)
 
 bool is_query(const char *query, uint32_t size)
 {
-	uint32_t end = size <= QUERY_MAX ? skip_name((const uint8_t *)query, size, HEADER_BYTES) : 0;
+	uint32_t end = size <= QUERY_MAX ? skip_name((const uint8_t *)query, size, DNS_HEADER_BYTES) : 0;
 	return end && end + 4 <= size; /* type and class follow the name */
 }
 
 uint16_t question_type(const char *query, uint32_t size)
 {
 	const uint8_t *bytes = (const uint8_t *)query;
-	const uint8_t *type = bytes + skip_name(bytes, size, HEADER_BYTES); /* it ends: see is_query */
+	const uint8_t *type = bytes + skip_name(bytes, size, DNS_HEADER_BYTES); /* it ends: see is_query */
 	return (uint16_t)(type[0] << 8 | type[1]);
 }
 
@@ -47,8 +43,8 @@ uint32_t count_answers(const uint8_t *message, uint32_t size, uint32_t at)
 		at += 10 + length;
 		if (at > size)
 			break;
-		a += type == TYPE_A && length == 4;
-		aaaa += type == TYPE_AAAA && length == 16;
+		a += type == DNS_TYPE_A && length == 4;
+		aaaa += type == DNS_TYPE_AAAA && length == 16;
 	}
 	return (a & 0xffffu) | aaaa << 16;
 }

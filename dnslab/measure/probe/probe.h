@@ -1,6 +1,6 @@
 /*
  * What the parts of the probe share. main.c uses conversation.c, that the engines (libc.c, wire.c), and all of them
- * util.c; wire.c also message.c. Nothing is used the other way.
+ * util.c; the files of engine wire (wire.h) also message.c. Nothing is used the other way.
  */
 #ifndef DNSLAB_PROBE_H
 #define DNSLAB_PROBE_H
@@ -50,6 +50,9 @@ struct run {
 	atomic_uint end_status;
 };
 
+#define NS_PER_S 1000000000u
+#define NS_PER_MS 1000000u
+
 /* Exit statuses. */
 #define STATUS_DONE 0
 #define STATUS_GONE 1    /* the controller went away, or the hard deadline passed */
@@ -76,7 +79,13 @@ void ring_put(struct run *run, struct ring *ring, const struct record *record);
 struct ring *rings_alloc(uint32_t n); /* empty ones without room; NULL: out of memory */
 bool ring_alloc(struct ring *ring, uint32_t size);
 
-/* message.c */
+/* message.c. Header fields: RFC 1035, section 4.1.1; AAAA: RFC 3596. */
+#define DNS_HEADER_BYTES 12u
+#define DNS_RESPONSE 0x80  /* byte 2: QR */
+#define DNS_TRUNCATED 0x02 /* byte 2: TC */
+#define DNS_RCODE 0x0f     /* byte 3 */
+#define DNS_TYPE_A 1u
+#define DNS_TYPE_AAAA 28u
 #define QUERY_MAX 512u /* bytes of a query */
 bool is_query(const char *query, uint32_t size);
 uint16_t question_type(const char *query, uint32_t size); /* of a query that is one */

@@ -16,20 +16,20 @@ uint64_t clock_ns(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
 uint64_t realtime_ns(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
 void sleep_until(uint64_t monotonic_ns)
 {
-	struct timespec until = {.tv_sec = (time_t)(monotonic_ns / 1000000000u),
-				 .tv_nsec = (long)(monotonic_ns % 1000000000u)};
+	struct timespec until = {.tv_sec = (time_t)(monotonic_ns / NS_PER_S),
+				 .tv_nsec = (long)(monotonic_ns % NS_PER_S)};
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
 		;
 }
@@ -95,7 +95,7 @@ void ring_put(struct run *of, struct ring *ring, const struct record *record)
 	if (head - atomic_load_explicit(&ring->tail, memory_order_acquire) >= ring->size) {
 		uint64_t from = clock_ns();
 		while (head - atomic_load_explicit(&ring->tail, memory_order_acquire) >= ring->size)
-			sleep_until(clock_ns() + 1000000u);
+			sleep_until(clock_ns() + NS_PER_MS);
 		atomic_fetch_add(&of->blocked_ns, clock_ns() - from);
 	}
 	ring->records[head & (ring->size - 1)] = *record;
