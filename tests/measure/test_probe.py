@@ -97,6 +97,7 @@ def test_no_file_uses_one_that_uses_it(tmp_path: Path) -> None:
                 defined[name] = source.stem
     uses = {stem: {defined[name] for name in names if name in defined} for stem, names in needed.items()}
     assert {"libc", "wire"} < uses["conversation"] | uses["main"]
+    assert uses["libc"] == {"util"}
     order = list(TopologicalSorter(uses).static_order())
     assert order[-2:] == ["conversation", "main"]
 

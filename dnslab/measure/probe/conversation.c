@@ -23,8 +23,8 @@
 #define DRAIN_INTERVAL_NS 50000000u
 #define BLOCK_BYTES (64u * 1024u)
 #define ACK_WAIT_S 5
-/* What a job may ask for. Sums of times stay far from the end of 64 bits, and the mean gap far over a nanosecond: a
- * schedule that does not go forward has no end. */
+/* The most that a job may ask for. Sums of times stay far from the end of 64 bits. The mean gap between arrivals stays
+ * far over a nanosecond: a schedule that does not go forward would not end. */
 #define TIME_MAX_NS (1ull << 60)
 #define RATE_MAX_PER_1000S 1000000000u
 #define WORKERS_MAX 20000u
@@ -36,10 +36,10 @@ static uint32_t records_crc;
 static uint64_t n_records;
 static struct totals totals;
 
-/* Clock requests waiting for the writer; the reader waits while it is full. */
+/* Clock requests that wait for the writer. The reader of commands waits while the queue is full. */
 static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* or a start instant has come, or the order to stop */
+	pthread_cond_t changed; /* signalled also when GO or STOP comes */
 	uint64_t echo[64];
 	uint32_t n;
 } pings = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -225,7 +225,7 @@ static void *read_commands(void *unused)
 		pthread_cond_signal(&pings.changed);
 		pthread_mutex_unlock(&pings.lock);
 	}
-	/* The controller has gone: whatever this probe is doing, it ends now. */
+	/* The controller has gone, so the probe ends now, whatever it is doing. */
 	_exit(atomic_load(&acknowledged) ? STATUS_DONE : STATUS_GONE);
 	return unused;
 }
@@ -262,7 +262,7 @@ static void count(const struct record *record)
 	totals.n_stalls += service >= run.job.stall_ns;
 }
 
-/* All records that wait, in blocks. A block is sent when it is full, and what is left at the end. */
+/* Sends all records that wait. A block is sent when it is full, the last one at the end. */
 static void drain(void)
 {
 	static char block[BLOCK_BYTES / sizeof(struct record) * sizeof(struct record)];
@@ -309,7 +309,7 @@ static uint64_t timeval_ns(struct timeval value)
 	return (uint64_t)value.tv_sec * NS_PER_S + (uint64_t)value.tv_usec * 1000u;
 }
 
-/* ru_maxrss would also count the process that forked this one, before its exec. */
+/* ru_maxrss would not do: it survives exec, so it also counts the process that forked this one (getrusage(2)). */
 static uint64_t peak_rss_bytes(void)
 {
 	char line[128];
@@ -372,7 +372,8 @@ int converse(void)
 {
 	signal(SIGPIPE, SIG_IGN); /* write_all sees EPIPE */
 	signal(SIGALRM, hard_deadline);
-	prctl(PR_SET_TIMERSLACK, 1ul, 0ul, 0ul, 0ul); /* threads inherit it; the default of 50 us would be lateness */
+	prctl(PR_SET_TIMERSLACK, 1ul, 0ul, 0ul,
+	      0ul); /* threads inherit it (prctl(2)); the default of 50 us would make lookups late */
 	read_job();
 	alarm((unsigned)(run.job.hard_deadline_ns / NS_PER_S) + 1u);
 	const char *reason = (run.job.engine == ENGINE_WIRE ? wire_prepare : libc_prepare)(&run);
@@ -381,7 +382,7 @@ int converse(void)
 	send_header();
 	start_thread(read_commands);
 	while (!atomic_load(&go_ns) && !atomic_load(&run.stopping)) {
-		/* Sleeping until woken: a hundred probes that look every so often keep a machine busy. */
+		/* Sleep until woken: a hundred probes that poll would keep a machine busy. */
 		pthread_mutex_lock(&pings.lock);
 		while (!pings.n && !atomic_load(&go_ns) && !atomic_load(&run.stopping))
 			pthread_cond_wait(&pings.changed, &pings.lock);
@@ -392,12 +393,13 @@ int converse(void)
 	if (!run.origin_ns)
 		run.origin_ns = clock_ns();
 	start_thread(run_engine);
-	/* Not at the start instant, nor any other that probes share: a hundred that write at once are late with the
-	 * lookups beside it. */
+	/* Probes share the start instant. A hundred heartbeats at the same moment would delay the lookups of that moment, so
+	 * each probe's first heartbeat has an offset of its own. */
 	const uint64_t heartbeat_ns = (run.job.heartbeat_ms ? run.job.heartbeat_ms : 500u) * 1000000ull;
 	uint64_t next_heartbeat = run.origin_ns + heartbeat_ns + mix(run.job.seed) % heartbeat_ns;
 	for (bool done = false; !done;) {
-		done = atomic_load(&run.engine_done); /* before the drain: nothing comes after it */
+		done =
+		    atomic_load(&run.engine_done); /* read before the drain, so that the last drain misses no record */
 		drain();
 		answer_pings();
 		if (clock_ns() >= next_heartbeat) {

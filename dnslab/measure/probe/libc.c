@@ -20,10 +20,10 @@
 #include <gnu/libc-version.h>
 #endif
 
-/* getaddrinfo uses alloca for answers; musl's default of 128 KiB is tight with search lists. */
+/* getaddrinfo keeps answers on the stack. musl's default of 128 KiB leaves little room with search lists. */
 #define WORKER_STACK_BYTES (256u * 1024u)
 #define WATCH_INTERVAL_NS 20000000u
-/* Values of worker.since_ns beside a start time. */
+/* Values of worker.since_ns that are not a start time. */
 #define IDLE 0u
 #define ABANDONED 1u
 
@@ -31,8 +31,9 @@ struct worker {
 	struct run *run;
 	struct ring *ring;
 	uint32_t number;
-	atomic_uint_fast64_t since_ns; /* start of the lookup in progress, IDLE, or ABANDONED: set by the watchdog */
-	/* Of the lookup in progress, read by the watchdog once it owns it. */
+	atomic_uint_fast64_t
+	    since_ns; /* start of the lookup in progress, or IDLE, or ABANDONED (set by the watchdog) */
+	/* These describe the lookup in progress. The watchdog reads them when it takes the lookup over. */
 	_Atomic uint64_t intended_ns;
 	_Atomic uint32_t flags;
 	_Atomic uint16_t name;
@@ -46,15 +47,16 @@ static struct ring *watchdog_ring;
 
 #ifdef __GLIBC__
 const uint16_t libc_kind = LIBC_GLIBC;
-/* What glibc sets after a half-lost lookup (resolv/res_send.c, send_dg): the values of RES_SNGLKUP and
- * RES_SNGLKUPREOP, in _res.options before 2.40 and where the fix of bug 31476 was not carried back, else in _flags. */
+/* glibc sets these bits after a half-lost lookup (resolv/res_send.c, send_dg). They have the values of RES_SNGLKUP and
+ * RES_SNGLKUPREOP. They stand in _res.options before 2.40, unless the fix of bug 31476 was carried back, else in
+ * _flags. */
 #define FELL_BACK_ONCE 0x200000ul
 #define FELL_BACK_TWICE 0x400000ul
 #define FELL_BACK (FELL_BACK_ONCE | FELL_BACK_TWICE)
 
 struct resolver {
 	unsigned long wanted;
-	unsigned long known; /* fall-back bits already reported: mode sticky */
+	unsigned long known; /* mode sticky: fall-back bits that a record has reported */
 };
 
 const char *libc_version_text(void)
@@ -151,7 +153,7 @@ static uint32_t count_addresses(const struct addrinfo *found)
 	return (a & 0xffffu) | aaaa << 16;
 }
 
-/* Takes the next arrival, or says that there is none left. */
+/* Takes the next arrival. False: none is left. */
 static bool take_ticket(struct run *run, uint64_t *intended_ns)
 {
 	uint64_t last = atomic_load(&run->last_intended_ns);
@@ -185,7 +187,7 @@ static bool next_lookup(struct run *run, struct record *record)
 	} else {
 		if (!take_ticket(run, &record->intended_ns))
 			return false;
-		/* Idle workers hold tickets of times to come; one taken late means that there was no idle worker. */
+		/* An idle worker takes its ticket early and sleeps. A ticket taken late means that no worker was idle. */
 		if (clock_ns() - run->origin_ns > record->intended_ns)
 			record->flags |= FLAG_WORKERS_EXHAUSTED;
 		else
@@ -203,8 +205,8 @@ static bool next_lookup(struct run *run, struct record *record)
 	return true;
 }
 
-/* Arrivals that found no free worker until the load's end are not looked up any more, or an outage would stretch the
- * trial for ever; nor are they left out, or the outage would shrink the denominator. */
+/* An arrival that found no free worker until the load's end is recorded, but not looked up. Looking it up would let an
+ * outage stretch the trial without end. Leaving it out would let the outage shrink the denominator. */
 static bool put_not_started(const struct worker *worker, struct record *record)
 {
 	uint64_t now = clock_ns() - worker->run->origin_ns;
@@ -313,7 +315,7 @@ const char *libc_prepare(struct run *run)
 	return NULL;
 }
 
-/* Takes over a lookup past its deadline: it is recorded as abandoned, and its worker replaced. */
+/* Takes over a lookup past its deadline: records it as abandoned and starts another worker. */
 static void abandon(struct run *run, struct worker *worker, uint64_t since_ns, uint64_t now_ns)
 {
 	struct record record = {
@@ -361,20 +363,20 @@ void libc_run(struct run *run)
 		}
 		atomic_store(&run->n_in_flight, n_in_flight);
 		bool over = atomic_load(&run->stopping) || now >= run->origin_ns + run->load_end_ns;
-		/* After STOP a worker asleep until its ticket's time will not look anything up: no need to wait for it. Two
-		 * looks, as a worker may have passed its check and not yet have published its start. */
+		/* After STOP, a worker that sleeps until its ticket's time does not look anything up, so nobody waits for
+		 * it. It takes two rounds to be sure: a worker may have passed its check and not yet stored its start. */
 		n_quiet = atomic_load(&run->stopping) && !n_in_flight ? n_quiet + 1 : 0;
 		if (n_quiet >= 2)
 			return;
 		if (!n_alive) {
-			if (n == atomic_load(&n_workers)) { /* none was started meanwhile */
+			if (n == atomic_load(&n_workers)) { /* no worker was started meanwhile */
 				if (n_lost == n && !over)
 					atomic_store(&run->end_status, END_WORKERS_LOST);
 				return;
 			}
 			continue;
 		}
-		/* Idle workers hold tickets of times past the end: nothing is left to wait for but what is in flight. */
+		/* After the end only lookups in flight are waited for, so look more often. */
 		sleep_until(now + (over ? WATCH_INTERVAL_NS / 10 : WATCH_INTERVAL_NS));
 	}
 }

@@ -112,7 +112,8 @@ static int self_test(void)
 	return good ? STATUS_DONE : STATUS_GONE;
 }
 
-/* For images without a shell or cat. A file of /proc has no size to ask for: it is read first. */
+/* For images without a shell or cat. stat(2) gives size 0 for files of /proc, so the file is read before its length is
+ * printed. */
 static int show(char **paths)
 {
 	static char text[1 << 20];
@@ -132,7 +133,7 @@ static int show(char **paths)
 	return fflush(stdout) ? STATUS_GONE : STATUS_DONE;
 }
 
-/* As process 1 of a container, a signal without a handler would be ignored. */
+/* The kernel does not deliver signals without a handler to process 1 of a container (pid_namespaces(7)). */
 static void end_now(int number)
 {
 	_exit(number == SIGTERM ? STATUS_DONE : STATUS_GONE);

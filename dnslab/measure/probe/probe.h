@@ -16,7 +16,7 @@
 #define RING_RECORDS_MIN 64u
 #define RING_RECORDS_MAX (1u << 16)
 
-/* One producer, one consumer. head and tail only grow; the place of a record is its number modulo the size. */
+/* One producer, one consumer. head and tail only grow; record n stands at n modulo the size. */
 struct ring {
 	_Alignas(64) atomic_uint_fast64_t head; /* written by the producer */
 	_Alignas(64) atomic_uint_fast64_t tail; /* written by the writer */
@@ -74,9 +74,10 @@ uint32_t crc32_of(uint32_t crc, const void *data, size_t size);
  * worker takes it, and taking it needs one compare-and-swap. Relative to the start instant. */
 uint64_t next_arrival(const struct job *job, uint64_t last_ns);
 
-/* Put a record where the writer finds it; waits, and counts the wait, when the controller has not read for long. */
+/* Gives a record to the writer. Where the ring is full, because the controller has not read for long, it waits and adds
+ * the wait to blocked_ns. */
 void ring_put(struct run *run, struct ring *ring, const struct record *record);
-struct ring *rings_alloc(uint32_t n); /* empty ones without room; NULL: out of memory */
+struct ring *rings_alloc(uint32_t n); /* rings without room: see ring_alloc; NULL: out of memory */
 bool ring_alloc(struct ring *ring, uint32_t size);
 
 /* message.c. Header fields: RFC 1035, section 4.1.1; AAAA: RFC 3596. */
@@ -89,7 +90,7 @@ bool ring_alloc(struct ring *ring, uint32_t size);
 #define QUERY_MAX 512u /* bytes of a query */
 bool is_query(const char *query, uint32_t size);
 uint16_t question_type(const char *query, uint32_t size); /* of a query that is one */
-/* Addresses in an answer, whose records begin at a place in it: low half A, high half AAAA. */
+/* Counts the addresses in an answer whose records begin at byte `at`: low half A, high half AAAA. */
 uint32_t count_answers(const uint8_t *message, uint32_t size, uint32_t at);
 
 /* conversation.c: all of it, to the exit status. */
