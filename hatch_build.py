@@ -17,6 +17,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PROBE = Path(__file__).parent / "dnslab" / "measure" / "probe"
+#: every C file of this folder is part of the probe and nothing is written there; sorted, so that builds are alike
 SOURCES = sorted(map(str, PROBE.glob("*.c")))
 FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-pthread", "-s")
 
