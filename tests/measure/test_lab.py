@@ -154,7 +154,8 @@ def test_both_backends_answer(lab: LabBackend) -> None:
         after = target.counters()
     for server in ("server-a", "server-b"):
         assert after[f"{server}.Udp.InDatagrams"] - before[f"{server}.Udp.InDatagrams"] >= 10
-    assert after["node.nft.udp_flows"] == 40
+    # A source port drawn twice is one flow: of 40 lookups that happens in one run of eighty.
+    assert 39 <= after["node.nft.udp_flows"] <= 40
 
 
 def test_a_new_client_carries_nothing_over(lab: LabBackend) -> None:
@@ -300,7 +301,7 @@ def test_it_works_without_root(tmp_path: Path) -> None:
         "with contextlib.closing(LabBackend(FaultPlan(name='none'))) as lab:\n"
         "    for variant in ('baseline', 'node-local', 'use-vc'):\n"
         "        rows = look_up(lab.open(Client('x', 'glibc', find(variant), Load(), ())), max_lookups=20)\n"
-        "        print(lab.describe()['rootless'], len(rows), set(rows['outcome'].tolist()))\n"
+        "        print(lab.describe().rootless, len(rows), set(rows['outcome'].tolist()))\n"
     )
     project = PROJECT
     nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
