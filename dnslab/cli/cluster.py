@@ -13,13 +13,13 @@ from dnslab.text import echo, echo_text
 
 @click.group()
 def manifests() -> None:
-    """What to apply to a cluster before measuring there, as YAML. Prints, and changes nothing."""
+    """Print what to apply to a cluster before measuring there, as YAML. Changes nothing."""
 
 
 @manifests.command()
-@click.option("--namespace", default="default", show_default=True, metavar="NAME", help="Where pods will be.")
+@click.option("--namespace", default="default", show_default=True, metavar="NAME", help="Namespace for the pods.")
 def rbac(namespace: str) -> None:
-    """Print the rights dnslab needs in a namespace and, apart, those of each optional part."""
+    """Print the rights that dnslab needs in a namespace, and separately those of each optional part."""
     from dnslab.measure.kubernetes import rights as access
 
     echo(f"# Needed: all of it in namespace {namespace}.")
@@ -30,12 +30,19 @@ def rbac(namespace: str) -> None:
 
 @click.command()
 @click.option("--variant", "variant_name", required=True, metavar="NAME", help="See `dnslab variants`.")
-@click.option("--workload", "reference", metavar="deploy/NAME", help="Read it, and keep what it has; else no cluster.")
-@click.option("--context", metavar="NAME", help="Of the kubeconfig; default its current one.")
-@click.option("--namespace", metavar="NAME", help="The workload's; default the context's.")
-@click.option("--libc", type=click.Choice(["glibc", "musl"]), help="The workload's: say what holds for it only.")
+@click.option(
+    "--workload",
+    "reference",
+    metavar="deploy/NAME",
+    help="Read this workload from the cluster and keep its settings. Without it no cluster is asked.",
+)
+@click.option("--context", metavar="NAME", help="Context of the kubeconfig; default the current one.")
+@click.option("--namespace", metavar="NAME", help="Namespace of the workload; default that of the context.")
+@click.option(
+    "--libc", type=click.Choice(["glibc", "musl"]), help="C library of the workload: show only what holds for it."
+)
 def fix(variant_name: str, reference: str | None, context: str | None, namespace: str | None, libc: Any) -> None:
-    """Print how to give a workload a variant, what to mind, and how to undo it. Changes nothing."""
+    """Print how to give a workload a variant, what to be careful about, and how to undo it. Changes nothing."""
     from dnslab.plan.remedies import Workload, remedy
     from dnslab.plan.variants import find
 
@@ -57,21 +64,25 @@ def fix(variant_name: str, reference: str | None, context: str | None, namespace
 
 @click.group(name="node-cache")
 def node_cache() -> None:
-    """A cluster's node-local DNS cache: is there one, put one there, take it away."""
+    """Look for a node-local DNS cache in a cluster, install one, or remove it."""
 
 
-_CONTEXT = click.option("--context", metavar="NAME", help="Of the kubeconfig; default its current one.")
-_IMAGE = click.option("--image", metavar="IMAGE", help="Of the cache; default the newest, from where CoreDNS is.")
-_ADDRESS = click.option(
-    "--address", metavar="ADDRESS,...", help="To listen on; name the cluster IP too and every pod is a client."
+_CONTEXT = click.option("--context", metavar="NAME", help="Context of the kubeconfig; default the current one.")
+_IMAGE = click.option(
+    "--image", metavar="IMAGE", help="Image of the cache; default the newest, from the registry that CoreDNS came from."
 )
-_YES = click.option("--yes", is_flag=True, help="Do not ask.")
+_ADDRESS = click.option(
+    "--address",
+    metavar="ADDRESS,...",
+    help="Addresses to listen on. With the cluster IP among them every pod becomes a client.",
+)
+_YES = click.option("--yes", is_flag=True, help="Do it without asking.")
 
 
 @node_cache.command()
 @_CONTEXT
 def status(context: str | None) -> None:
-    """Say whether a node-local cache answers, by what evidence, and what could not be seen."""
+    """Say whether a node-local cache answers, with the evidence, and what could not be seen."""
     from dnslab.measure.kubernetes.node_cache import detect as caches
 
     client = connected(context)
@@ -86,7 +97,7 @@ def status(context: str | None) -> None:
 @_IMAGE
 @_ADDRESS
 def render(context: str | None, image: str | None, address: str | None) -> None:
-    """Print the manifest that install would apply."""
+    """Print the manifest that `install` would apply."""
     from dnslab.measure.kubernetes.api.client import connect
     from dnslab.measure.kubernetes.node_cache import install as node_cache_install
 
@@ -99,7 +110,7 @@ def render(context: str | None, image: str | None, address: str | None) -> None:
 @_ADDRESS
 @_YES
 def install(context: str | None, image: str | None, address: str | None, yes: bool) -> None:
-    """Put a node-local cache on every node, and ask through it from a pod on each. Shows the changes first."""
+    """Install a node-local cache on every node, and test it from a pod on each. Shows the changes first."""
     from dnslab.measure.kubernetes.node_cache import install as node_cache_install
 
     client = connected(context)
@@ -117,7 +128,7 @@ def install(context: str | None, image: str | None, address: str | None, yes: bo
 @_ADDRESS
 @_YES
 def remove(context: str | None, image: str | None, address: str | None, yes: bool) -> None:
-    """Take dnslab's node-local cache away, with interface and rules on each node. Lists what goes first."""
+    """Remove dnslab's node-local cache, its interface and its rules from each node. Lists them first."""
     from dnslab.measure.kubernetes.node_cache import install as node_cache_install
 
     client = connected(context)
@@ -139,15 +150,16 @@ def remove(context: str | None, image: str | None, address: str | None, yes: boo
 
 @click.command()
 @_CONTEXT
-@click.option("--namespace", metavar="NAME", help="Where to look; default the context's.")
-@click.option("--run", "run_id", metavar="ID", help="What is left of this run only.")
-@click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="Look into these pods, too.")
-@click.option("--container", metavar="NAME", help="Of each of these pods; default its first.")
+@click.option("--namespace", metavar="NAME", help="Namespace to look in; default that of the context.")
+@click.option("--run", "run_id", metavar="ID", help="Remove only what this run left.")
+@click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="Look into these existing pods, too.")
+@click.option("--container", metavar="NAME", help="Container of each of these pods; default the first.")
 @_YES
 def clean(run_id: str | None, existing: str | None, container: str | None, yes: bool, **where: Any) -> None:
-    """Remove what ended runs left in a cluster, and nothing else. Lists what goes first.
+    """Remove what earlier runs left in a cluster, and nothing else. Lists it first.
 
-    Of existing pods it mends the resolv.conf and removes the probe; they carry no mark, so name them (--in).
+    Existing pods that were measured carry no mark, so name them with --in: their resolv.conf is restored and the probe
+    is removed.
     """
     from dnslab.measure.kubernetes import cleanup as leftovers
 

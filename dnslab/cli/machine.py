@@ -13,9 +13,9 @@ from dnslab.text import echo, echo_text
 
 
 @click.command()
-@click.option("--libc", type=click.Choice(["glibc", "musl"]), help="Say what applies to this libc only.")
+@click.option("--libc", type=click.Choice(["glibc", "musl"]), help="Show only what applies to this C library.")
 def variants(libc: str | None) -> None:
-    """The configurations known, and what honours them."""
+    """List the resolver configurations that dnslab knows, and which C libraries follow them."""
     from dnslab.plan.variants import BUILT_IN, not_applicable
 
     for variant in BUILT_IN.values():
@@ -27,10 +27,14 @@ def variants(libc: str | None) -> None:
 
 @click.command()
 @click.option("--backend", type=click.Choice(["lab", "kubernetes"]), default="lab", show_default=True)
-@click.option("--context", metavar="NAME", help="Of the kubeconfig; default its current one (backend kubernetes).")
-@click.option("--namespace", metavar="NAME", help="Where pods will be; default the context's (backend kubernetes).")
+@click.option(
+    "--context", metavar="NAME", help="Context of the kubeconfig; default the current one (backend kubernetes)."
+)
+@click.option(
+    "--namespace", metavar="NAME", help="Namespace for the pods; default that of the context (backend kubernetes)."
+)
 def doctor(backend: str, context: str | None, namespace: str | None) -> None:
-    """Say what this machine, or a cluster, can do, and what is missing, with what mends it."""
+    """Check what this machine or a cluster can do. Say what is missing and how to get it."""
     from dnslab.measure import doctor as checks
 
     if backend == "kubernetes":
@@ -68,7 +72,7 @@ def _print_checks(checks: Iterable[Any]) -> bool:
 
 @click.group()
 def lab() -> None:
-    """The lab of network namespaces by hand."""
+    """Use the lab of network namespaces by hand."""
 
 
 @lab.command()
@@ -77,7 +81,7 @@ def lab() -> None:
 @click.option("--target", default="glibc", show_default=True)
 @click.argument("command", nargs=-1)
 def shell(fault: str, variant: str, target: str, command: Sequence[str]) -> None:
-    """A shell (or COMMAND) in a fresh client namespace of a fresh lab."""
+    """Start a shell, or COMMAND, in a new client namespace of a new lab."""
     from dnslab.measure.lab.backend import shell as open_shell
     from dnslab.plan.model import FaultPlan
     from dnslab.plan.variants import find
@@ -87,7 +91,7 @@ def shell(fault: str, variant: str, target: str, command: Sequence[str]) -> None
 
 @lab.command()
 def faults() -> None:
-    """The faults the lab can inject, with their parameters."""
+    """List the faults that the lab can inject, with their parameters."""
     from dnslab.measure.lab.faults import describe_all
 
     for line in describe_all():

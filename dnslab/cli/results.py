@@ -19,7 +19,10 @@ from dnslab.text import echo, echo_text
 @click.argument("run_folder", default="latest")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def summary(run_folder: str, form: str) -> None:
-    """Figures of a run, variant by variant (RUN_FOLDER: a path, a bundle, or latest)."""
+    """Show the numbers of a run, a row for each variant.
+
+    RUN_FOLDER is a path, a bundle, or `latest`.
+    """
     from dnslab.analyse.dataset import open_run
     from dnslab.analyse.summary import summarise
     from dnslab.explain.findings import conclude
@@ -47,9 +50,9 @@ _FORM = click.option("--format", "form", type=click.Choice(["table", "markdown"]
 @click.argument("after", nargs=-1, required=True)
 @_FORM
 def compare_(before: str, after: Sequence[str], form: str) -> int:
-    """What later runs changed against an earlier one (each a path, a bundle, or latest; docs/gates.md).
+    """Show what changed from one run to later ones (docs/gates.md).
 
-    Status 4 where nothing could be compared.
+    Each run is a path, a bundle, or `latest`. The exit status is 4 if nothing could be compared.
     """
     from dnslab.analyse.dataset import open_run
     from dnslab.explain.comparison import compare
@@ -61,13 +64,22 @@ def compare_(before: str, after: Sequence[str], form: str) -> int:
 
 @click.command()
 @click.argument("run_folder", default="latest")
-@click.option("--gate", "asked", multiple=True, metavar="MEASURE<LIMIT", help="As slow_share<0.1%, p99<=100ms.")
-@click.option("--variant", default="baseline", show_default=True, metavar="NAME", help="Which is to keep them.")
+@click.option(
+    "--gate",
+    "asked",
+    multiple=True,
+    metavar="MEASURE<LIMIT",
+    help="A limit, such as slow_share<0.1% or p99<=100ms. Repeatable.",
+)
+@click.option("--variant", default="baseline", show_default=True, metavar="NAME", help="The variant to check.")
 @_FORM
 def gate(run_folder: str, asked: Sequence[str], variant: str, form: str) -> int:
-    """Hold a run against limits: status 1 where one is broken, 4 where its rounds do not decide (docs/gates.md).
+    """Check a run against limits (docs/gates.md).
 
-    Without --gate: failed_share<=0.1%, p50<=20ms, p99<=100ms, as Kubernetes' scale tests ask of cluster DNS.
+    The exit status is 1 if a limit is broken, and 4 if the rounds are too few or too uneven to decide.
+
+    Without --gate the limits are those of Kubernetes' scale tests for cluster DNS: failed_share<=0.1%, p50<=20ms,
+    p99<=100ms.
     """
     from dnslab.analyse.dataset import open_run
     from dnslab.analyse.summary import summarise
@@ -89,14 +101,24 @@ def _width() -> int | None:
 @click.command(name="import")
 @click.argument("kind", type=click.Choice(["stress-client", "dnsperf", "csv", "counts"]))
 @click.argument("files", nargs=-1, required=True, metavar="[VARIANT=]FILE...")
-@click.option("-l", "limit_ms", type=float, help="Limit in ms; what a tool that counts over one had (else 4900).")
-@click.option("--columns", metavar="latency_ms=COLUMN,...", help="Of a csv; also outcome, variant, round, time_s.")
-@click.option("--unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Of a csv's latency (default ms).")
+@click.option(
+    "-l",
+    "limit_ms",
+    type=float,
+    help="The limit in ms. Give the one that the tool counted with, if it counted (default 4900).",
+)
+@click.option(
+    "--columns",
+    metavar="latency_ms=COLUMN,...",
+    help="Which columns of a CSV to read. Also outcome, variant, round, time_s.",
+)
+@click.option("--unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Unit of the latency in a CSV (default ms).")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def import_(kind: str, files: Sequence[str], form: str, columns: str | None, **how: Any) -> None:
     """Compare what other tools measured, and say what their data cannot show (docs/import.md).
 
-    A file is a round of VARIANT, by default of its name; give several of one as its rounds.
+    Each FILE is one round of VARIANT. Give several files of one variant for several rounds. Without VARIANT= the file's
+    own name is the variant.
     """
     from dnslab.imports import readers as imports
     from dnslab.imports.summary import summarise_imported
@@ -122,9 +144,14 @@ def _pair(text: str) -> tuple[str, str]:
 @click.command()
 @click.argument("run_folder", default="latest")
 @click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write; one that is there stays.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="File to write. An existing file is never replaced."
+)
 def export(run_folder: str, form: Any, out: Path) -> None:
-    """Write every lookup of a run to one file, a row each (RUN_FOLDER: a path, or latest)."""
+    """Write every lookup of a run to one file, one row each.
+
+    RUN_FOLDER is a path, a bundle, or `latest`.
+    """
     from dnslab.analyse.dataset import open_run
     from dnslab.present.exports import export as write
 
@@ -139,11 +166,16 @@ def export(run_folder: str, form: Any, out: Path) -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="HTML file to write (default report.html in the run folder; of a bundle, and redacted, here).",
+    help="HTML file to write. Default: report.html in the run folder; in this folder for a bundle or with --redact.",
 )
-@click.option("--redact", is_flag=True, help="With stand-ins for names, addresses, nodes, pods; the page alone.")
+@click.option(
+    "--redact", is_flag=True, help="Replace names, addresses, nodes and pods by stand-ins. Writes the page only."
+)
 def report_(run_folder: str, out: Path | None, redact: bool) -> None:
-    """One HTML page of a run, to share (RUN_FOLDER: a path, a bundle, or latest)."""
+    """Write a run as one HTML page that you can share.
+
+    RUN_FOLDER is a path, a bundle, or `latest`.
+    """
     from dnslab.analyse.dataset import open_run
 
     opened = open_run(run_folder)  # what a bundle is unpacked to lasts as long as this
@@ -157,10 +189,15 @@ def report_(run_folder: str, out: Path | None, redact: bool) -> None:
 
 @click.command()
 @click.argument("run_folder", default="latest")
-@click.option("--out", type=click.Path(path_type=Path), help="Archive to make (default <run>.dnslab.zip here).")
-@click.option("--redact", is_flag=True, help="With stand-ins for names, addresses, nodes, pods.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Archive to write. Default: <run>.dnslab.zip in this folder."
+)
+@click.option("--redact", is_flag=True, help="Replace names, addresses, nodes and pods by stand-ins.")
 def bundle(run_folder: str, out: Path | None, redact: bool) -> None:
-    """One archive of a run, to share: `summary` and `report` open it (RUN_FOLDER: a path, or latest)."""
+    """Write a run as one archive that you can share. Each reading command opens it.
+
+    RUN_FOLDER is a path, or `latest`.
+    """
     from dnslab.analyse.dataset import open_run
 
     opened = open_run(run_folder)

@@ -19,57 +19,94 @@ from dnslab.text import echo, echo_text
 @click.command()
 @click.argument("plan_file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--backend", type=click.Choice(["lab", "local", "kubernetes"]), help="Where to measure; default lab.")
-@click.option("--nameserver", metavar="ADDRESS[:PORT]", help="Whom to ask (backend local).")
-@click.option("--target", "targets", multiple=True, metavar="NAME[=VARIANT,...]", help="Repeatable; default all.")
+@click.option("--nameserver", metavar="ADDRESS[:PORT]", help="Nameserver to ask (backend local).")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="NAME[=VARIANT,...]",
+    help="Where to measure, and with which variants. Repeatable; default all.",
+)
 @click.option("--variants", metavar="NAME,...", help="Configurations to compare; see `dnslab variants`.")
 @click.option("--name", "names", multiple=True, help="Name to look up; repeatable.")
 @click.option(
     "--names-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Names in dnsperf's form, `name TYPE` a line.",
+    help="File of names to look up, one `name TYPE` a line, as dnsperf reads it.",
 )
 @click.option(
-    "-c", "workers", type=int, help="Closed loop with this many workers (or the most in flight, with --rate)."
+    "-c", "workers", type=int, help="Closed loop with this many workers. With --rate: the most lookups in flight."
 )
-@click.option("--rate", type=float, help="Open loop: lookups a second of each variant (default 200).")
-@click.option("--loop", type=click.Choice(["poisson", "fixed"]), help="Arrivals of the open loop; default poisson.")
+@click.option("--rate", type=float, help="Open loop with this many lookups a second for each variant (default 200).")
 @click.option(
-    "--mode", type=click.Choice(["fresh", "sticky"]), help="Clear glibc's half-lost state before each lookup."
+    "--loop", type=click.Choice(["poisson", "fixed"]), help="How the open loop spaces lookups; default poisson."
 )
-@click.option("-d", "duration_s", type=float, help="Seconds a trial (default 10).")
-@click.option("-l", "limit_ms", type=float, help="Limit in ms: lookups at or over it are counted (default 4900).")
-@click.option("--rounds", type=int, help="Rounds; the round is the replicate (default 9).")
-@click.option("--schedule", type=click.Choice(["side-by-side", "in-turn"]), help="Default: by the kind of load.")
-@click.option("--seed", type=int, help="Fixes order and arrivals (default 1).")
-@click.option("--context", metavar="NAME", help="Of the kubeconfig; default its current one (backend kubernetes).")
-@click.option("--namespace", metavar="NAME", help="Where pods are; default the context's (backend kubernetes).")
-@click.option("--image", "images", multiple=True, help="What own pods run, repeatable: its libc is what is measured.")
-@click.option("--like", metavar="deploy/NAME", help="Own pods with that workload's image, placement and resources.")
+@click.option(
+    "--mode",
+    type=click.Choice(["fresh", "sticky"]),
+    help="fresh: clear before each lookup what glibc learned from lost answers. sticky: keep it. Default fresh.",
+)
+@click.option("-d", "duration_s", type=float, help="Length of a trial in seconds (default 10).")
+@click.option("-l", "limit_ms", type=float, help="Count lookups that took this many ms or more (default 4900).")
+@click.option("--rounds", type=int, help="How often to measure everything. Intervals are over rounds (default 9).")
+@click.option(
+    "--schedule",
+    type=click.Choice(["side-by-side", "in-turn"]),
+    help="Order of variants; default side-by-side for paced loads, in-turn for closed loops.",
+)
+@click.option("--seed", type=int, help="Seed of the order and of the arrivals (default 1).")
+@click.option(
+    "--context", metavar="NAME", help="Context of the kubeconfig; default the current one (backend kubernetes)."
+)
+@click.option(
+    "--namespace", metavar="NAME", help="Namespace of the pods; default that of the context (backend kubernetes)."
+)
+@click.option(
+    "--image", "images", multiple=True, help="Image of the pods. Its C library is what is measured. Repeatable."
+)
+@click.option(
+    "--like", metavar="deploy/NAME", help="Make pods with the image, placement and resources of this workload."
+)
 @click.option("--nodes", metavar="all|N|NAME", help="Nodes to measure on (default 1).")
 @click.option("--pods-per-node", type=int, help="Targets on each node (default 1).")
-@click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="Measure in pods that are there.")
-@click.option("--container", metavar="NAME", help="Of each existing pod; default its first.")
+@click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="Measure in existing pods.")
+@click.option("--container", metavar="NAME", help="Container of each existing pod; default the first.")
 @click.option(
-    "--edit-resolv-conf", is_flag=True, help="Variants by editing an existing pod's file, and putting it back."
+    "--edit-resolv-conf", is_flag=True, help="Change resolv.conf in existing pods for each variant, and restore it."
 )
-@click.option("--ephemeral-container", "debug_image", metavar="IMAGE", help="For pods without a shell: one beside it.")
+@click.option(
+    "--ephemeral-container",
+    "debug_image",
+    metavar="IMAGE",
+    help="For pods without a shell: measure from a debug container of this image beside it.",
+)
 @click.option("--node-counters", is_flag=True, help="Read each node's conntrack from a pod in its network namespace.")
-@click.option("--max-rate", "max_rate_per_s", type=float, help="Lookups/s allowed in a cluster, in all (default 2000).")
-@click.option("--max-workers", type=int, help="Closed-loop workers allowed in a cluster, in all (default 1000).")
-@click.option("--max-total", "max_lookups", type=int, help="Paced lookups allowed in a cluster (default 5000000).")
-@click.option("--allow-external", is_flag=True, help="Look up names outside the cluster's domain, too.")
+@click.option(
+    "--max-rate", "max_rate_per_s", type=float, help="Most lookups a second in a cluster, all together (default 2000)."
+)
+@click.option("--max-workers", type=int, help="Most closed-loop workers in a cluster, all together (default 1000).")
+@click.option(
+    "--max-total", "max_lookups", type=int, help="Most paced lookups of a run in a cluster (default 5000000)."
+)
+@click.option("--allow-external", is_flag=True, help="Allow names outside the cluster's domain.")
 @click.option("--fault", metavar="NAME[:KEY=NUMBER,...]", help="Fault the lab injects, as in race:p=0.05.")
-@click.option("--run-name", metavar="NAME", help="Ends the run folder's name (default compare).")
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder to make (default results/<UTC time>-<name>).")
-@click.option("--resume", type=click.Path(exists=True, path_type=Path), help="Go on with an interrupted run.")
-@click.option("--dry-run", is_flag=True, help="Print plan and trials, the load they mean, what would be made.")
-@click.option("--report", is_flag=True, help="Write report.html when done.")
+@click.option("--run-name", metavar="NAME", help="Name of the run, at the end of its folder's name (default compare).")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder to make. Default: results/<UTC time>-<name>.")
+@click.option(
+    "--resume",
+    type=click.Path(exists=True, path_type=Path),
+    help="Go on with an interrupted run: measure what is missing.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Print the plan, its trials, the load, and what would be made. Measures nothing."
+)
+@click.option("--report", is_flag=True, help="Write report.html at the end.")
 def run(
     plan_file: Path | None, out: Path | None, resume: Path | None, dry_run: bool, report: bool, **asked: Any
 ) -> None:
-    """Compare resolver configurations: every variant, in a fresh client each time, lookup by lookup.
+    """Compare resolver configurations. Each variant is measured in a new client each time, and every lookup is kept.
 
-    PLAN_FILE is YAML as --dry-run prints it; options given beside it win.
+    PLAN_FILE is YAML as --dry-run prints it. Options override what it says.
     """
     from dnslab.measure import preflight, runner
     from dnslab.measure.display import shown
@@ -297,14 +334,19 @@ class Share(click.ParamType):  # type: ignore[type-arg]
 
 @click.command(name="plan")
 @click.option("--detect", type=Share(), required=True, metavar="0.1%", help="Share of lookups that stall.")
-@click.option("--power", type=Share(), default="90%", show_default=True, help="How often it is to be seen.")
-@click.option("--rate", type=float, default=200.0, show_default=True, help="Lookups a second of each variant.")
+@click.option("--power", type=Share(), default="90%", show_default=True, help="How sure to be that it shows.")
+@click.option("--rate", type=float, default=200.0, show_default=True, help="Lookups a second for each variant.")
 @click.option(
-    "--variants", "n_variants", type=click.IntRange(2, 1000), help="Compared, with baseline; default the usual six."
+    "--variants",
+    "n_variants",
+    type=click.IntRange(2, 1000),
+    help="How many variants to compare, baseline among them; default the usual six.",
 )
-@click.option("--pilot", metavar="RUN", help="A run (path, or latest) that says how much rounds differ there.")
+@click.option(
+    "--pilot", metavar="RUN", help="An earlier run (a path, or latest) that shows how much rounds differ there."
+)
 def plan_(detect: float, power: float, rate: float, n_variants: int | None, pilot: str | None) -> None:
-    """Say how many rounds of what length show a share of stalls, or a difference by it."""
+    """Say how many rounds of what length it takes to see a share of stalls, or a difference of that size."""
     from dnslab.analyse.power import sizes_needed
     from dnslab.plan.model import MOST_PER_S
     from dnslab.plan.variants import USUAL
