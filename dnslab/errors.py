@@ -107,7 +107,7 @@ _NO_MEMORY = "there is too little free memory for that: free some of it"
 
 
 def refusal(error: BaseException) -> str:
-    """What the operating system refused, in words; ``""`` where that is not what ``error`` says."""
+    """What the operating system refused, in words; ``""`` if ``error`` is of another kind."""
     match error:
         case MemoryError():
             return _NO_MEMORY

@@ -115,7 +115,7 @@ def read_given(path: Path, limit: int) -> bytes:
 
 
 def blocks_given(path: Path, limit: int, line_limit: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Some thousand lines of a file that the user names at a time, each with the number of the first.
+    """Blocks of a few thousand lines of a file that the user names, each with the number of its first line.
 
     Raises
     ------
@@ -170,7 +170,8 @@ def temporary_beside(path: Path) -> Path:
 
 @contextlib.contextmanager
 def whole(path: Path, replace: bool = False) -> Iterator[Path]:
-    """Context with a path to write to: what is there at its end becomes ``path``, and after an error nothing does.
+    """Context that gives a temporary path to write to. At its end that file becomes ``path``; after an error it is
+    removed.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Text as it is shown. What a run, a plan, a cluster or a file says is printed, written into a page or drawn only
+"""Text as it is shown. Text from a run, a plan, a cluster or a file is printed, written into a page or drawn only
 through these functions.
 
 What a reader cannot see is written as an escape: ``\\x1b`` for the byte that begins a terminal's commands, ``\\u202e``
@@ -55,8 +55,9 @@ def as_escapes(text: str) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """The same for text of several lines. Its line ends stay, so whatever comes from outside must be in it as one line
-    already: through ``visible``, as YAML or as JSON."""
+    """The same for text of several lines, whose line ends stay. Text from outside has to be one line in it already:
+    through
+    ``visible``, as YAML or as JSON."""
     return "\n".join(map(visible, text.split("\n")))
 
 
@@ -71,7 +72,7 @@ def as_html_lines(text: str) -> str:
 
 
 def as_output(page: str) -> str:
-    """HTML as an object shows itself in a notebook, in which JupyterLab then sets no formulas."""
+    """HTML for a notebook's output, in which JupyterLab sets no formulas."""
     return f"<div class='mathjax_ignore'>{page}</div>" if page else ""
 
 
@@ -81,7 +82,7 @@ def as_markdown(text: object) -> str:
 
 
 def as_csv_cell(text: str) -> str:
-    """``visible`` text for a cell of a CSV file: an apostrophe before what a program for tables would calculate.
+    """``visible`` text for a cell of a CSV file, with an apostrophe before anything that a spreadsheet would calculate.
 
     >>> as_csv_cell("=1+1"), as_csv_cell("-7"), as_csv_cell("use-vc")
     ("'=1+1", '-7', 'use-vc')

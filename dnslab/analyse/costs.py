@@ -1,7 +1,7 @@
-"""What each configuration costs: time at the median, and what is asked of the DNS servers.
+"""What each configuration costs: time at the median, and queries to the DNS servers.
 
-Queries are those that left a client for its servers, by the kernel's counters of a client of its own: retries are among
-them, and so is what was lost on the way. Counters that others share are not used, as they tell nothing of one client.
+Queries are counted by the kernel where they leave a client, so retries and lost packets are among them. Only counters
+of a client that is alone in its network namespace are used: others count more than that client.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def costs(run: Run, summary: Summary, load: int = 0) -> pd.DataFrame:
 
 
 def _sent(run: Run, client: ClientRecord) -> Mapping[str, float]:
-    """Counts of one trial by column, and its ``lookups``; those not to be had are left out."""
+    """Counts of one trial by column, and its ``lookups``. A count that is not known is left out."""
     before, after = client.start.counters, client.counters_after
     trailer = client.end.trailer if client.end else None
     sent = {"lookups": float(trailer.n_records if trailer else 0)}
@@ -58,7 +58,7 @@ def _sent(run: Run, client: ClientRecord) -> Mapping[str, float]:
 
 
 def _counters(run: Run, variant: str) -> Mapping[str, str]:
-    """The counters that tell of this client alone what it asked of its servers, by column."""
+    """By column, the counter of what this client alone sent to its servers."""
     backend = run.environment.backend
     if "fresh_clients" not in backend.model_fields_set or not backend.fresh_clients:
         return {}  # its sockets are counted together with those of all else that runs there
@@ -70,6 +70,6 @@ def _counters(run: Run, variant: str) -> Mapping[str, str]:
 
 
 def _per_lookup(sent: list[Mapping[str, float]], column: str) -> float:
-    """All trials added up; NaN unless each of them counted."""
-    n = sum(one["lookups"] for one in sent)
-    return sum(one[column] for one in sent) / n if n and all(column in one for one in sent) else math.nan
+    """The sum over all trials per lookup; NaN unless every trial counted."""
+    n = sum(trial["lookups"] for trial in sent)
+    return sum(trial[column] for trial in sent) / n if n and all(column in trial for trial in sent) else math.nan

@@ -1,4 +1,4 @@
-"""What one trial on one target yields, and the sum of it over rounds: counts, no interval."""
+"""Counts of each client, and their sums over rounds. Knows nothing of intervals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Warmth:
-    """How a name's first lookup after the warm-up fared against later ones; NaN where there are too few of either."""
+    """How long the first lookup of each name took after the warm-up, and how long later ones took.
+
+    All are NaN if there are too few lookups of either kind.
+    """
 
     first_share: float = math.nan
     first_ms: float = math.nan
@@ -203,7 +206,7 @@ def gather(run: Run) -> tuple[dict[Key, Cell], list[ClientCounts]]:
 
 
 def _measure(run: Run, lookups: Lookups) -> _Measured:
-    """All that the lookups of a client are needed for."""
+    """Everything that is kept of the lookups of a client."""
     start, service = lookups.client.start, lookups.service_ms
     responses_ms = lookups.failed_slowest_ms
     deadline_ms = start.deadline_s * 1e3
@@ -272,7 +275,7 @@ def _dropped_by_servers(before: Mapping[str, int], after: Mapping[str, int]) -> 
 
 
 def _workers_lost(lookups: Lookups, load: Load) -> int:
-    """Workers given up with their lookups before the load was over, and not replaced: it went on with fewer."""
+    """The number of workers that were lost before the load was over and were not replaced."""
     end_ns = np.concatenate(
         [part["end_ns"][part["outcome"] == records.OUTCOME_ABANDONED] for part in (lookups.warmup, lookups.raw)]
     )
@@ -311,7 +314,7 @@ def _warmth(lookups: Lookups) -> Warmth:
 
 
 def _step_s(run: Run, lookups: Lookups) -> float | None:
-    """At whose multiples the resolver of this client asks again; engine wire asks once."""
+    """The interval at which the resolver of this client asks again; None for engine wire, which asks once."""
     start = lookups.client.start
     if start.engine == "wire":
         return None
@@ -320,7 +323,10 @@ def _step_s(run: Run, lookups: Lookups) -> float | None:
 
 
 def _stalls_at(lookups: Lookups, step_s: float) -> list[float]:
-    """At which multiples of the step stalls ended; those that the probe gave up ended at no step of the resolver."""
+    """The multiples of ``step_s`` at which stalls ended.
+
+    Stalls that the probe gave up are left out: the resolver did not end them.
+    """
     ended = lookups.stall & (lookups.raw["outcome"] != records.OUTCOME_ABANDONED)
     steps = lookups.service_ms[ended] / 1e3 / step_s
     nearest = np.rint(steps)

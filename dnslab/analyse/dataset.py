@@ -48,16 +48,16 @@ class Run:
     @cached_property
     def targets(self) -> list[TargetInfo]:
         """The targets there were; RunInvalid where the plan has too many trials on them."""
-        found = [TargetInfo(**target.model_dump()) for target in self.environment.targets]
-        if self.plan.n_trials * len(found) > MAX_CLIENTS:
+        targets = [TargetInfo(**target.model_dump()) for target in self.environment.targets]
+        if self.plan.n_trials * len(targets) > MAX_CLIENTS:
             raise RunInvalid(
                 f"{self.path}: its plan has more than {MAX_CLIENTS:,} trials on its targets (docs/limits.md)"
             )
-        return found
+        return targets
 
     @property
     def images(self) -> list[str]:
-        """What the containers ran that lookups were made in: image and digest; none where they were no containers."""
+        """Image and digest of each container in which lookups were made; empty where there were no containers."""
         names = {place.target: place.image for place in self.environment.backend.places or ()}
         images = set()
         for client in self._clients:
@@ -105,37 +105,38 @@ class Run:
         return pd.DataFrame(rows)
 
     def decoded(self) -> Iterator[Lookups]:
-        """The lookups trial by trial: what statistics use, so that a long run need not fit into memory as a frame.
+        """The lookups of each trial in turn, so that a long run need not fit into memory.
 
-        Early trials are kept, up to half a GiB: a report reads a run several times.
+        The first trials are kept in memory, up to half a GiB, because a report reads a run several times.
         """
         return self.each(lambda lookups: lookups)
 
     def each(self, measure: Callable[[Lookups], T]) -> Iterator[T]:
-        """``measure`` of the lookups of each trial, in order; two at a time, while the caller works on an earlier one.
+        """Call ``measure`` with the lookups of each trial, and give its results in order.
 
-        numpy lets go of the interpreter for most of what it does.
+        Two trials are decoded at a time while the caller works on an earlier one: numpy releases the interpreter lock
+        for most of its work.
         """
 
-        def work(place: int) -> tuple[Lookups, T]:
-            lookups = self._kept.get(place) or decode(self._clients[place])
+        def work(index: int) -> tuple[Lookups, T]:
+            lookups = self._kept.get(index) or decode(self._clients[index])
             return lookups, measure(lookups)
 
         with ThreadPoolExecutor(max_workers=N_AT_ONCE) as pool:
             coming: deque[Future[tuple[Lookups, T]]] = deque()
-            for place in range(len(self._clients) + N_AT_ONCE):
-                if place < len(self._clients):
-                    coming.append(pool.submit(work, place))
-                if place >= N_AT_ONCE:
+            for index in range(len(self._clients) + N_AT_ONCE):
+                if index < len(self._clients):
+                    coming.append(pool.submit(work, index))
+                if index >= N_AT_ONCE:
                     lookups, measured = coming.popleft().result()
-                    self._keep(place - N_AT_ONCE, lookups)
+                    self._keep(index - N_AT_ONCE, lookups)
                     yield measured
 
-    def _keep(self, place: int, lookups: Lookups) -> None:
-        """Called in the order of trials, so that it is the early ones that are kept."""
-        if place not in self._kept and self._kept_bytes + lookups.n_bytes <= KEPT_BYTES:
+    def _keep(self, index: int, lookups: Lookups) -> None:
+        """Keep the lookups of a trial in memory while there is room. Trials come in order, so the first are kept."""
+        if index not in self._kept and self._kept_bytes + lookups.n_bytes <= KEPT_BYTES:
             self._kept_bytes += lookups.n_bytes
-            self._kept[place] = lookups
+            self._kept[index] = lookups
 
     def lookups(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Every measured lookup, one row each, warm-up excluded.
@@ -154,31 +155,31 @@ class Run:
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns or ()))
 
     def frames(self) -> Iterator[pd.DataFrame]:
-        """``lookups`` trial by trial, with the same columns and categories in each: a long run need not fit."""
+        """``lookups`` in one frame for each trial, with the same columns and categories in all."""
         categories = self._categories()
         for lookups in self.decoded():
             yield self._frame(lookups, categories)
 
     def _categories(self) -> dict[str, pd.CategoricalDtype[str]]:
-        """What stands in columns of text, in all trials."""
-        found: dict[str, set[str]] = {name: set() for name in ("variant", "target", "libc", "name", "error")}
+        """The categories of the text columns, over all trials."""
+        texts_of: dict[str, set[str]] = {name: set() for name in ("variant", "target", "libc", "name", "error")}
         for lookups in self.decoded():
             start = lookups.client.start
-            found["variant"].add(start.variant)
-            found["target"].add(lookups.client.target)
-            found["libc"].add(start.libc)
-            found["name"].update(start.names)
-            found["error"].update(map(error_name, np.unique(lookups.raw["outcome"]).tolist()))
-        return {column: pd.CategoricalDtype(pd.Index(sorted(texts), dtype="str")) for column, texts in found.items()}
+            texts_of["variant"].add(start.variant)
+            texts_of["target"].add(lookups.client.target)
+            texts_of["libc"].add(start.libc)
+            texts_of["name"].update(start.names)
+            texts_of["error"].update(map(error_name, np.unique(lookups.raw["outcome"]).tolist()))
+        return {column: pd.CategoricalDtype(pd.Index(sorted(texts), dtype="str")) for column, texts in texts_of.items()}
 
     def _frame(self, lookups: Lookups, categories: Mapping[str, pd.CategoricalDtype[str]]) -> pd.DataFrame:
         client, raw, n = lookups.client, lookups.raw, len(lookups.raw)
         per_name = 2 if client.start.arrangement != "single" else 1
         codes, inverse = np.unique(raw["outcome"], return_inverse=True)
 
-        def text(column: str, texts: Sequence[str], places: npt.NDArray[Any]) -> pd.Categorical[Any]:
+        def text(column: str, texts: Sequence[str], codes_of: npt.NDArray[Any]) -> pd.Categorical[Any]:
             dtype = categories[column]
-            return pd.Categorical.from_codes(dtype.categories.get_indexer(pd.Index(texts))[places], dtype=dtype)
+            return pd.Categorical.from_codes(dtype.categories.get_indexer(pd.Index(texts))[codes_of], dtype=dtype)
 
         same = np.zeros(n, np.intp)
         return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""How many lookups could have met the race, by a model of port reuse: where the path cannot count them."""
+"""How many lookups the race could have hit, by a model of port reuse. For paths that cannot count them."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Interval:
 
 
 def mean(values: Numbers, floor: float = -math.inf) -> Interval:
-    """Mean of ``values``, one a round, with its two-sided t interval; ``floor`` cuts the lower bound."""
+    """Mean of ``values``, one for each round, with its two-sided t interval. The lower bound is at least ``floor``."""
     given = np.asarray(values, dtype=float)
     if not len(given) or not np.isfinite(given).all():
         return Interval(float(given.mean()) if len(given) else math.nan, math.nan, math.nan)
@@ -53,9 +53,9 @@ def mean(values: Numbers, floor: float = -math.inf) -> Interval:
 
 
 def slope(places: Numbers, values: Numbers) -> Interval:
-    """By how much ``values`` rise for each step of ``places``: least squares, with its two-sided t interval.
+    """Slope of ``values`` over ``places`` by least squares, with its two-sided t interval.
 
-    NaN bounds and p with fewer than three values. Values that rise by the same each time have p = 0.
+    With fewer than three values, bounds and p are NaN. Values on a straight line have p = 0.
     """
     x, y = np.asarray(places, dtype=float), np.asarray(values, dtype=float)
     estimate, spread, residuals = _line(x, y)
@@ -67,7 +67,7 @@ def slope(places: Numbers, values: Numbers) -> Interval:
 
 
 def _line(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[float, float, npt.NDArray[np.float64]]:
-    """Least squares: how steep, the squares of ``x`` about their mean, and what ``y`` is above the line."""
+    """Least squares: the slope, the sum of squares of ``x`` about its mean, and the residuals of ``y``."""
     centred = x - x.mean()
     spread = float((centred**2).sum())
     steep = float((centred * y).sum()) / spread
@@ -132,7 +132,7 @@ def _wider_of_two(
 
 
 def _residuals(k: npt.NDArray[np.float64], n: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What each round's count is above the common share, as a share of a mean round."""
+    """Difference of each round's count from the common share, as a share of the mean round."""
     residuals: npt.NDArray[np.float64] = (k - k.sum() / n.sum() * n) / n.mean()
     return residuals
 
@@ -231,9 +231,10 @@ def upper_bound_when_none(n: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p values: to call those under 0.05 different errs once or more in at most 5 % (Holm 1979).
+    """P values adjusted for their number (Holm 1979).
 
-    NaN stays, and does not count.
+    If those under 0.05 are called different, at least one is false in at most 5 % of cases. NaN values stay NaN and do
+    not count.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -258,34 +259,34 @@ class Verdict:
 
 
 def verdicts(differences: Sequence[Interval]) -> list[Verdict]:
-    """A verdict for each of a family of differences, of which 5 % in all may be said falsely."""
-    told = []
-    for found, p in zip(differences, holm([one.p for one in differences]), strict=True):
-        bound = max(abs(found.low), abs(found.high))
-        if not math.isfinite(found.low):
-            told.append(Verdict("too few rounds", math.nan, math.nan))
+    """A verdict for each of a family of differences. With probability 95 % none of them is false."""
+    given = []
+    for difference, p in zip(differences, holm([difference.p for difference in differences]), strict=True):
+        bound = max(abs(difference.low), abs(difference.high))
+        if not math.isfinite(difference.low):
+            given.append(Verdict("too few rounds", math.nan, math.nan))
         elif p < 1 - CONFIDENCE:
-            told.append(Verdict("lower" if found.estimate < 0 else "higher", bound, p))
+            given.append(Verdict("lower" if difference.estimate < 0 else "higher", bound, p))
         else:
-            told.append(Verdict("no difference shown", bound, p))
-    return told
+            given.append(Verdict("no difference shown", bound, p))
+    return given
 
 
 def unpaired(values: Numbers, base_values: Numbers) -> Interval:
-    """Mean of ``values`` minus that of ``base_values``, one a round, where no round of one belongs to one of the other.
+    """Mean of ``values`` minus mean of ``base_values``, one for each round, where the rounds are not paired.
 
     Interval and test allow the two to vary differently (Welch, Biometrika 34:28, 1947).
     """
-    given, base = np.asarray(values, dtype=float), np.asarray(base_values, dtype=float)
-    if not len(given) or not len(base):
+    sample, base = np.asarray(values, dtype=float), np.asarray(base_values, dtype=float)
+    if not len(sample) or not len(base):
         return Interval(math.nan, math.nan, math.nan)
     # Taken from one of them, equal rounds are exactly 0: of their sums the last digit would differ, and look certain.
     origin = base[0] if math.isfinite(base[0]) else 0.0
-    given, base = given - origin, base - origin
-    estimate = float(given.mean() - base.mean())
-    if min(len(given), len(base)) < MIN_ROUNDS or not math.isfinite(estimate):
+    sample, base = sample - origin, base - origin
+    estimate = float(sample.mean() - base.mean())
+    if min(len(sample), len(base)) < MIN_ROUNDS or not math.isfinite(estimate):
         return Interval(estimate, math.nan, math.nan)
-    parts = [(float(one.var(ddof=1)) / len(one), len(one) - 1) for one in (given, base)]
+    parts = [(float(side.var(ddof=1)) / len(side), len(side) - 1) for side in (sample, base)]
     error = math.sqrt(sum(variance for variance, _ in parts))
     if not error:
         return Interval(estimate, estimate, estimate, 0.0 if estimate else 1.0)

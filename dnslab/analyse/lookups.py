@@ -48,10 +48,10 @@ def error_name(code: int) -> str:
 
 @dataclass(frozen=True)
 class Lookups:
-    """Columns of one trial on one target, as arrays of equal length, warm-up excluded; see ``Run.lookups``.
+    """Columns of one client, as arrays of equal length without the warm-up; see ``Run.lookups``.
 
-    ``warmup`` are the raw records of the warm-up, which what is counted on the path includes. ``standstill_s`` is how
-    long the probe was stopped, see ``standstill``.
+    ``warmup`` are the raw records of the warm-up, because counters on the path include it. ``standstill_s`` is how long
+    the probe was stopped (``standstill``).
     """
 
     client: ClientRecord
@@ -111,7 +111,7 @@ def read_stream(path: Path) -> tuple[npt.NDArray[Any], RunInvalid | None]:
 
 
 def _read_stream(path: Path) -> tuple[npt.NDArray[Any], list[int], RunInvalid | None]:
-    """As ``read_stream``; in the middle, when each heartbeat was sent."""
+    """The same as ``read_stream``, with the time of each heartbeat, ns, as the second value."""
     blocks, beats_ns = [], []
     decoder = records.StreamDecoder()
     problem: RunInvalid | None = None
@@ -178,7 +178,7 @@ def decode(client: ClientRecord) -> Lookups:
 def _check_times(
     client: ClientRecord, intended_s: npt.NDArray[np.float64], *elapsed_ms: npt.NDArray[np.float64]
 ) -> None:
-    """StreamForeign where a time is longer than any trial: a chart of it would have as many places."""
+    """Raise StreamForeign if a time is longer than any trial lasts: a chart would need a point for each second."""
     latest_s = max(
         intended_s.max(initial=0.0), *(max(one.max(initial=0.0), -one.min(initial=0.0)) / 1e3 for one in elapsed_ms)
     )
@@ -190,7 +190,7 @@ _SINCE = ("intended_ns", "start_ns")
 
 
 def _split(raw: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Records of the warm-up, and all others; where no slow one of the warm-up ended among these, without a copy."""
+    """Records of the warm-up, and all others. They are views if all records of the warm-up come first."""
     in_warmup = (raw["flags"] & records.FLAG_WARMUP) != 0
     n_warmup = int(in_warmup.sum())
     if in_warmup[:n_warmup].all():
@@ -199,6 +199,6 @@ def _split(raw: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 
 
 def _elapsed_ms(raw: npt.NDArray[Any], since: str) -> npt.NDArray[np.float64]:
-    """Until the end, from the instant in column ``since``; negative where that is later."""
+    """Time, ms, from the instant in column ``since`` to the end of the lookup; negative if that instant is later."""
     elapsed: npt.NDArray[np.float64] = (raw["end_ns"] - raw[since]).view(np.int64) / 1e6
     return elapsed

@@ -1,6 +1,7 @@
-"""How much has to be measured to see something, and what a run could have seen. Pure: shares and counts in and out.
+"""How much has to be measured to see a difference, and what a run could have seen. Pure: shares and counts in and out.
 
-By the verdicts' own rules (``intervals``): a paired t test over rounds, at Holm's first and strictest step.
+The rules are those of the verdicts (``intervals``): a paired t test over rounds, at the first and strictest step of
+Holm's correction.
 """
 
 from __future__ import annotations
@@ -90,9 +91,9 @@ def spread_of(counts: Sequence[float], totals: Sequence[float]) -> float:
     if len(counts) < 2 or not k or k == n:
         return 1.0
     share = k / n
-    residuals = [one - total * share for one, total in zip(counts, totals, strict=True)]
-    seen = sum(residual**2 for residual in residuals) / (len(counts) - 1)
-    return max(1.0, seen / (n / len(counts) * share * (1 - share)))
+    residuals = [count - total * share for count, total in zip(counts, totals, strict=True)]
+    variance = sum(residual**2 for residual in residuals) / (len(counts) - 1)
+    return max(1.0, variance / (n / len(counts) * share * (1 - share)))
 
 
 #: lengths of a trial worth thinking about, s

@@ -1,4 +1,4 @@
-"""Latency round by round: does it hold for all of a run, or is it one round's?"""
+"""Latency of each round, to see whether a result holds in all rounds or comes from one."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def latencies(summary: Summary, load: int = 0) -> pd.DataFrame:
 
 
 def usual(values: pd.Series[float]) -> Interval:
-    """Geometric mean of ``values``, one a round, with its 95 % t interval; without bounds under three rounds.
+    """Geometric mean of ``values``, one for each round, with its 95 % t interval; without bounds under three rounds.
 
-    Of logarithms, as latencies differ by factors: one round a thousand times as slow would else stand for all.
+    It is the mean of logarithms, because latencies differ by factors: one round that is a thousand times as slow would
+    dominate the arithmetic mean.
     """
-    found = intervals.mean(np.log(np.maximum(values.to_numpy(dtype=float), LEAST_MS)))
-    return Interval(*(math.exp(bound) for bound in (found.estimate, found.low, found.high)))
+    mean = intervals.mean(np.log(np.maximum(values.to_numpy(dtype=float), LEAST_MS)))
+    return Interval(*(math.exp(bound) for bound in (mean.estimate, mean.low, mean.high)))

@@ -1,6 +1,6 @@
-"""How long a probe was stopped in the middle of its trial: by SIGSTOP, by a debugger, by a machine that was paused.
+"""How long a probe was stopped during its trial: by SIGSTOP, by a debugger, or because its machine was paused.
 
-A stopped probe sees no answer, so a lookup in flight takes as long as the stop, and looks like a stall of DNS. Pure.
+A stopped probe receives no answer, so a lookup in flight takes as long as the stop and looks like a stall of DNS. Pure.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ LEAST_NS = 1_000_000_000
 
 
 def standstill_s(heartbeats_ns: Sequence[int], raw: npt.NDArray[Any]) -> float:
-    """The longest time in which a probe gave no sign of life, in seconds; 0 where that is less than one.
+    """The longest time, s, in which a probe gave no sign of life; 0 if it is less than one second.
 
-    Heartbeats alone do not tell: they also stay away while the controller does not read, and lookups go on then. So
-    no lookup may begin or end in that time either.
+    A sign of life is a heartbeat, or a lookup that begins or ends. Heartbeats alone are not enough: they also stay away
+    while the controller does not read, and lookups go on meanwhile.
 
     Parameters
     ----------

@@ -139,7 +139,8 @@ class Summary:
 
     @property
     def spread(self) -> float:
-        """How much more than independent lookups rounds differ: the most of any baseline, 1 at least."""
+        """How much more rounds differ than independent lookups would make them: the largest of all baselines, at least
+        1."""
         return max((row.spread for row in self.measured() if row.variant == "baseline"), default=1.0)
 
     def to_frame(self) -> pd.DataFrame:
@@ -252,7 +253,7 @@ def _judged(rows: Sequence[Row | NotApplicable]) -> list[Row | NotApplicable]:
 
 
 def judge(effects: Sequence[Mapping[str, Interval]], families: Sequence[Hashable]) -> list[Mapping[str, Verdict]]:
-    """A verdict for each effect, where all of one measure and one family are corrected for their number together.
+    """A verdict for each effect. Effects of one measure and one family are corrected for their number together.
 
     Parameters
     ----------
@@ -283,8 +284,10 @@ def _row(run: Run, key: Key, cells: Mapping[Key, Cell], effects: Mapping[str, In
     modelled = exposed_modelled(run, key, cells) if cell.exposed is None else None
     if cell.exposed is None:  # the model is of lookups without the warm-up
         rounds = [
-            replace(one, exposed=None if modelled is None else modelled * one.n / n, exposed_stalls=one.stalls)
-            for one in rounds
+            replace(
+                numbers, exposed=None if modelled is None else modelled * numbers.n / n, exposed_stalls=numbers.stalls
+            )
+            for numbers in rounds
         ]
     exposed_share = _exposed_share(rounds)
     p50_ms, p99_ms, p999_ms = quantiles(np.concatenate(cell.responses_ms), list(LEVELS.values()))
@@ -340,7 +343,7 @@ def _steps(cell: Cell) -> dict[str, Any]:
 
 
 def _exposed_share(rounds: Sequence[RoundCounts]) -> Interval:
-    """Stalls as a share of what was exposed; none where nothing was, and where more stalled than were exposed."""
+    """Stalls as a share of exposed lookups; NaN if none was exposed, or if more stalled than were exposed."""
     stalls, exposed = _column(rounds, "exposed_stalls"), _column(rounds, "exposed")
     if None in exposed or sum(stalls) > sum(exposed):
         return Interval(math.nan, math.nan, math.nan)
@@ -364,4 +367,4 @@ def _effects(cell: Cell, baseline: Cell) -> dict[str, Interval]:
 
 def _column(rounds: Sequence[RoundCounts], name: str) -> list[float]:
     """One number of each round."""
-    return [getattr(one, name) for one in rounds]
+    return [getattr(numbers, name) for numbers in rounds]

@@ -1,4 +1,4 @@
-"""A run in which one thing takes several values, a load or a target each: its figures against that thing."""
+"""A run in which one thing takes several values, such as the rate or the target: its numbers by that thing."""
 
 from __future__ import annotations
 
@@ -28,22 +28,23 @@ class Sweep:
 
 
 def swept(summary: Summary) -> Sweep | None:
-    """What the run sweeps: what its loads differ in, else its targets; None where there is one of each."""
+    """What the run sweeps: the thing in which its loads differ, or else its targets. None if there is only one of
+    each."""
     measured = summary.measured()
     targets = list(dict.fromkeys(row.target for row in measured))
     if len(summary.loads) > 1:
         name, scale, values = _of_loads(summary.loads)
         labels = [f"{value:g}" for value in values] if scale else list(summary.load_labels)
-        places = [row.load for row in measured]
+        indexes = [row.load for row in measured]
     elif len(targets) > 1:
         name, scale, values, labels = "target", False, [float(i) for i in range(len(targets))], targets
-        places = [targets.index(row.target) for row in measured]
+        indexes = [targets.index(row.target) for row in measured]
     else:
         return None
     rows = [
         {
-            "value": values[place],
-            "label": labels[place],
+            "value": values[index],
+            "label": labels[index],
             "p99_ms": row.p99_ms,
             "target": row.target,
             "variant": row.variant,
@@ -52,13 +53,13 @@ def swept(summary: Summary) -> Sweep | None:
             "low": row.bounds[0],
             "high": row.bounds[1],
         }
-        for place, row in zip(places, measured, strict=True)
+        for index, row in zip(indexes, measured, strict=True)
     ]
     return Sweep(name, scale, pd.DataFrame(rows).sort_values("value", kind="stable", ignore_index=True))
 
 
 def _of_loads(loads: tuple[Load, ...]) -> tuple[str, bool, list[float]]:
-    """What loads differ in, whether that is one amount, and where each load stands."""
+    """The thing in which loads differ, whether it is an amount, and the value of each load."""
     differing = [key for key in Load.model_fields if len({getattr(load, key) for load in loads}) > 1]
     if len(differing) == 1 and differing[0] in SCALES:
         return SCALES[differing[0]], True, [float(getattr(load, differing[0])) for load in loads]

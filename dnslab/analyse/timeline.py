@@ -1,6 +1,6 @@
-"""Lookups gone bad against the clock of the run: what happened in its middle, when, and to which configuration.
+"""Stalled and failed lookups over the time of the run: when something happened, and to which configuration.
 
-Times are those of the run's own clock, which nobody sets, so trials that ran side by side share them.
+Times are of the run's own clock, which nobody sets, so they are the same for trials that ran side by side.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _lane(load: Load) -> int:
 
 
 def _group(client: ClientRecord) -> tuple[int, int]:
-    """Trials of one group start together; measured again they start together again."""
+    """What starts together: the trials of a group, in one attempt."""
     return client.start.group, client.attempt
 
 
@@ -186,7 +186,7 @@ def spells(pooled_slices: pd.DataFrame) -> list[Spell]:
     """
     from scipy.special import pdtrc
 
-    found = []
+    worse = []
     for variant, own in pooled_slices.groupby("variant", sort=False, observed=True):
         share = own["bad"] / own["n"]
         high = (share > 0) & (share >= share.max() / 2)
@@ -200,5 +200,5 @@ def spells(pooled_slices: pd.DataFrame) -> list[Spell]:
             if bad / n >= WORSE_TIMES * usual and chance < BY_CHANCE:
                 first, last = stretch.iloc[0], stretch.iloc[-1]
                 times = (float(first["start_s"]), float(last["end_s"]), int(first["round"]), int(last["round"]))
-                found.append(Spell(str(variant), *times, bad / n, usual))
-    return found
+                worse.append(Spell(str(variant), *times, bad / n, usual))
+    return worse

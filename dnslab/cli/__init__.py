@@ -84,21 +84,24 @@ def _told(error: BaseException) -> tuple[str, int]:
     """An error as one line, and the exit status it ends with."""
     match error:
         case Interrupted():
-            told = (str(error), error.status)
+            message = (str(error), error.status)
         case DnslabError():
-            told = (f"error: {error}", error.status)
+            message = (f"error: {error}", error.status)
         case click.Abort() | KeyboardInterrupt():
-            told = ("interrupted", Interrupted.status)
+            message = ("interrupted", Interrupted.status)
         case click.ClickException():
-            told = (f"error: {error.format_message()}", UsageError.status)
+            message = (f"error: {error.format_message()}", UsageError.status)
         case ModuleNotFoundError() if error.name and not error.name.startswith("dnslab"):
-            told = (f"error: {error.name} is missing: `pip install 'dnslab[notebooks]'`", NotAble.status)
+            message = (f"error: {error.name} is missing: `pip install 'dnslab[notebooks]'`", NotAble.status)
         case _ if refused := refusal(error):
-            told = (f"error: {refused}", NotAble.status)
+            message = (f"error: {refused}", NotAble.status)
         case _:
-            said = " ".join([type(error).__name__, *str(error).split()])[:300]
-            told = (f"error: a defect of dnslab, please report it with what `dnslab --debug` shows: {said}", DEFECT)
-    return told
+            details = " ".join([type(error).__name__, *str(error).split()])[:300]
+            message = (
+                f"error: a defect of dnslab, please report it with what `dnslab --debug` shows: {details}",
+                DEFECT,
+            )
+    return message
 
 
 class _Forgiving(io.FileIO):

@@ -193,7 +193,7 @@ def connected(context: str | None, namespace: str | None = None) -> Any:
 def _addresses(text: str | None) -> list[str]:
     from dnslab.plan.variants import NODE_LOCAL_ADDRESS
 
-    return [one.strip() for one in (text or NODE_LOCAL_ADDRESS).split(",")]
+    return [address.strip() for address in (text or NODE_LOCAL_ADDRESS).split(",")]
 
 
 def _confirm(yes: bool, doing: str) -> None:

@@ -57,9 +57,9 @@ def compare_(before: str, after: Sequence[str], form: str) -> int:
     from dnslab.analyse.dataset import open_run
     from dnslab.explain.comparison import compare
 
-    found = compare(open_run(before), *(open_run(one) for one in after))
-    echo_text(found.to_markdown() if form == "markdown" else found.to_text(_width()))
-    return 0 if len(found.changes.frame) else RunInvalid.status
+    comparison = compare(open_run(before), *(open_run(path) for path in after))
+    echo_text(comparison.to_markdown() if form == "markdown" else comparison.to_text(_width()))
+    return 0 if len(comparison.changes.frame) else RunInvalid.status
 
 
 @click.command()
@@ -88,10 +88,10 @@ def gate(run_folder: str, asked: Sequence[str], variant: str, form: str) -> int:
 
     wanted = [gates.Gate.parse(text) for text in asked] or gates.DEFAULT
     opened = open_run(run_folder)
-    figures = summarise(opened)
-    found = gates.decide(figures, find_vetoes(opened, figures), wanted, variant)
-    echo_text(found.to_markdown() if form == "markdown" else found.to_text(_width()))
-    return found.status
+    summed = summarise(opened)
+    gated = gates.decide(summed, find_vetoes(opened, summed), wanted, variant)
+    echo_text(gated.to_markdown() if form == "markdown" else gated.to_text(_width()))
+    return gated.status
 
 
 def _width() -> int | None:
@@ -124,14 +124,14 @@ def import_(kind: str, files: Sequence[str], form: str, columns: str | None, **h
     from dnslab.imports.summary import summarise_imported
     from dnslab.present.exports import csv_text
 
-    mapped = dict(_pair(one) for one in columns.split(",")) if columns else None
-    found = summarise_imported(imports.load(kind, [imports.named(one) for one in files], columns=mapped, **how))
+    mapped = dict(_pair(text) for text in columns.split(",")) if columns else None
+    imported = summarise_imported(imports.load(kind, [imports.named(text) for text in files], columns=mapped, **how))
     if form == "json":
-        echo_text(json.dumps(found.to_dict(), indent=1, allow_nan=False))
+        echo_text(json.dumps(imported.to_dict(), indent=1, allow_nan=False))
     elif form == "csv":
-        echo_text(csv_text(found.to_frame()))
+        echo_text(csv_text(imported.to_frame()))
     else:
-        echo_text(found.to_text(_width()))
+        echo_text(imported.to_text(_width()))
 
 
 def _pair(text: str) -> tuple[str, str]:

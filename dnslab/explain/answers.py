@@ -1,6 +1,6 @@
-"""The answer, question by question: a line each for a reader who sees no more of the page than these.
+"""The answer, one line for each question, for a reader who reads nothing else of the page.
 
-Pure: rows of a summary in, words out. Which rows the answer speaks of stands here, too.
+Pure: rows of a summary in, words out. Also decides which rows the answer is about.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ def baselines(summary: Summary) -> list[Row]:
 
 
 def leading_target(summary: Summary) -> str | None:
-    """The target that the answer speaks of: where baseline is worst. One with glibc goes first, which every
-    configuration applies to."""
+    """The target that the answer is about: the one where baseline is worst.
+
+    A target with glibc is preferred, because every configuration applies to it.
+    """
     rows = baselines(summary)
     if not rows:
         return next((row.target for row in measured(summary)), None)
@@ -38,19 +40,19 @@ def leading_target(summary: Summary) -> str | None:
 
 
 def leading_baseline(summary: Summary) -> Row | None:
-    """Baseline on the target that the answer speaks of."""
+    """Baseline on the target that the answer is about."""
     target = leading_target(summary)
     return next((row for row in baselines(summary) if row.target == target), None)
 
 
 def leading_others(summary: Summary) -> list[Row]:
-    """All other rows of the target that the answer speaks of."""
+    """All other rows of the target that the answer is about."""
     target = leading_target(summary)
     return [row for row in measured(summary) if row.target == target and row.variant != "baseline"]
 
 
 def answers(summary: Summary, baseline: Row, others: Sequence[Row], notes: Sequence[str]) -> dict[str, str]:
-    """An answer to each question a reader comes with.
+    """An answer to each question that a reader has.
 
     Parameters
     ----------
@@ -100,7 +102,11 @@ def _how_sure(summary: Summary, baseline: Row) -> str:
 
 
 def _compared_by(baseline: Row) -> tuple[str, str]:
-    """The count that configurations are compared by, and its time: a stall is another time for each, 1 s is not."""
+    """The count by which configurations are compared, and its time limit in words.
+
+    It is ``slow`` where baseline has any, because 1 s is the same for all configurations and the limit of a stall is
+    not.
+    """
     return ("slow", "1 s") if baseline.slow else ("stalls", f"{baseline.stall_ms / 1e3:.3g} s")
 
 
@@ -154,7 +160,8 @@ def _helped(rows: Sequence[Row], count: str, time: str, fault: str) -> str:
 
 
 def _what_it_costs(baseline: Row, others: Sequence[Row]) -> str:
-    """The median of what helps, the cheapest and the dearest by name; of all others where nothing does."""
+    """What the median costs: the cheapest and the most expensive of the configurations that help, or of all if none
+    does."""
     rows = _helping(baseline, others) or others
     effects = [(row.effects["p50_ms"], row.variant) for row in rows if row.effects]
     known = sorted([pair for pair in effects if math.isfinite(pair[0].low)], key=lambda pair: pair[0].estimate)

@@ -1,4 +1,4 @@
-"""One lookup seen close: when it was due, began and ended, what the probe noted, what its trial counted meanwhile."""
+"""One lookup in detail: when it was due, began and ended, what the probe noted, and the counters of its trial."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Closeup:
 
 
 def follow(run: Run) -> Closeup:
-    """The first stall of ``run`` seen close; where nothing stalled, the slowest lookup, and it says so.
+    """The first stall of ``run`` in detail. If nothing stalled: the slowest lookup, and a sentence that says so.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def _outcome(lookups: Lookups, row: int) -> str:
 
 
 def _against_timeout(lookups: Lookups, row: int) -> str:
-    """Over TCP the resolver waits without asking again: there is no timeout to name."""
+    """Compare the lookup with the attempt timeout. Over TCP the resolver never asks again, so no timeout is named."""
     timeout_s = lookups.client.start.attempt_timeout_s
     again = f"It asks again after {timeout_s:g} s without an answer. " if timeout_s else ""
     word = "a stall" if lookups.stall[row] else "no stall"
@@ -97,7 +97,7 @@ def _flags(flags: int) -> list[str]:
 
 
 def _counters(before: Mapping[str, int], after: Mapping[str, int]) -> Table:
-    """Those that changed and the telling ones, which go first; without the machine's clock ticks."""
+    """A table of the counters that point to a cause, then of all others that changed. CPU ticks are left out."""
     names = [name for name in before if name in after and not name.startswith("machine.cpu.")]
     telling = [name for name in names if name.endswith(TELLING)]
     changed = [name for name in names if name not in telling and before[name] != after[name]]

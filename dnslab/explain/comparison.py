@@ -1,7 +1,7 @@
-"""Runs against each other: what changed from one to the next, and what else differs between them.
+"""Compare runs: what changed from one to the next, and what else differs between them.
 
-Rounds of two runs are not pairs: each run has its own hour and its own order. So intervals are unpaired, and whatever
-is known to differ besides is said next to them, or forbids the comparison.
+Rounds of two runs are not pairs, because each run has its own hour and its own order. So intervals are unpaired, and
+other known differences are listed beside them, or forbid the comparison.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class ComparedRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What ``after`` runs differ in from ``before``.
+    """How the later runs differ from the one before.
 
     ``rows`` has one for each variant, target and load of a later run that the earlier one has, too. ``differences`` and
     ``unmatched`` are a line each; ``void`` is one for each run that cannot be relied on.
@@ -168,10 +168,10 @@ def compare(before: Run, *after: Run) -> Comparison:
         side = _Side.of(label, run)
         void += [side.no_conclusion] if side.void else []
         targets, lonely = match_targets(base.targets, side.targets)
-        found, missing = _pairs(base, side, targets)
-        rows += found
+        compared, missing = _pairs(base, side, targets)
+        rows += compared
         unmatched += [*_lonely(base, side, lonely), *missing]
-        differences += _differences(base, side, found)
+        differences += _differences(base, side, compared)
     given = judge([row.effects for row in rows], [row.load for row in rows])
     rows = [replace(row, verdicts=verdicts) for row, verdicts in zip(rows, given, strict=True)]
     return Comparison(
@@ -185,7 +185,7 @@ def compare(before: Run, *after: Run) -> Comparison:
 
 
 def labels(n_runs: int) -> list[str]:
-    """What runs are called: their names may be equal."""
+    """What runs are called in a comparison, since their folders may have equal names."""
     return ["before", *("after" if number == 1 else f"after {number}" for number in range(1, n_runs))]
 
 
@@ -204,7 +204,7 @@ class _Side:
 
     @property
     def no_conclusion(self) -> str:
-        """That it is void, and why."""
+        """A sentence that says that the run is void, and why."""
         return f"No conclusion: the run {self.label} cannot be relied on, {self.void}."
 
     @property
@@ -219,18 +219,19 @@ class _Side:
 def match_targets(
     before: Mapping[str, str], after: Mapping[str, str]
 ) -> tuple[dict[str, str], tuple[list[str], list[str]]]:
-    """Which target of one run is which of another, by libc where each has one of it, else by name.
+    """Match the targets of two runs: by C library if each run has only one target with it, else by name.
 
-    Takes the libc of each target; gives the later target of each earlier one, and the targets of each run without one.
+    Takes the C library of each target. Gives the later target for each earlier one, and the targets of each run that
+    have no match.
 
     >>> match_targets({"pod-1": "glibc", "a": "musl", "b": "musl"}, {"pod-7": "glibc", "b": "musl"})
     ({'pod-1': 'pod-7', 'b': 'b'}, (['a'], []))
     """
     matched = {}
     for libc in dict.fromkeys(before.values()):
-        one, other = ([name for name, its in side.items() if its == libc] for side in (before, after))
-        if len(one) == len(other) == 1:
-            matched[one[0]] = other[0]
+        earlier, later = ([name for name, libc_of in side.items() if libc_of == libc] for side in (before, after))
+        if len(earlier) == len(later) == 1:
+            matched[earlier[0]] = later[0]
     free = [name for name in after if name not in matched.values()]
     matched |= {name: name for name in before if name not in matched and name in free}
     alone = [name for name in before if name not in matched], [name for name in free if name not in matched.values()]
@@ -255,22 +256,29 @@ def _pairs(before: _Side, after: _Side, targets: Mapping[str, str]) -> tuple[lis
         if target is None or target not in targets or key in done:
             continue
         done.add(key)
-        one = before.row(row.variant, target, row.load)
-        other = after.row(row.variant, targets[target], row.load)
-        if one is None or other is None:
+        earlier_row = before.row(row.variant, target, row.load)
+        later_row = after.row(row.variant, targets[target], row.load)
+        if earlier_row is None or later_row is None:
             missing.append(f"{row.variant} on {target}, load {side.summary.load_labels[row.load]}: {side.label}")
         else:
-            rows.append(_compared(before, after, one, other))
+            rows.append(_compared(before, after, earlier_row, later_row))
     return rows, missing
 
 
-def _compared(before: _Side, after: _Side, one: Row, other: Row) -> ComparedRow:
-    refused = next(_refusals(before, after, one, other), None)
-    return ComparedRow(after.label, other.target, refused, one, other, {} if refused else _effects(one, other))
+def _compared(before: _Side, after: _Side, before_row: Row, after_row: Row) -> ComparedRow:
+    refused = next(_refusals(before, after, before_row, after_row), None)
+    return ComparedRow(
+        after.label,
+        after_row.target,
+        refused,
+        before_row,
+        after_row,
+        {} if refused else _effects(before_row, after_row),
+    )
 
 
 def _refusals(before: _Side, after: _Side, one: Row, other: Row) -> Iterator[str]:
-    """Why a difference between the two would not be one of what is compared."""
+    """Reasons why the two rows cannot be compared."""
     for side in (before, after):
         if side.void:
             yield f"the run {side.label} cannot be relied on, {side.void}"
@@ -284,7 +292,10 @@ def _refusals(before: _Side, after: _Side, one: Row, other: Row) -> Iterator[str
 
 
 def _asked(run: Run, variant: str, load: int) -> dict[str, object]:
-    """What has to be equal: load, names, and what the variant is; ``workers`` of an open loop only set its room."""
+    """What has to be equal in both runs: load, names and the meaning of the variant.
+
+    ``workers`` may differ, because in an open loop they only limit how many lookups are in flight.
+    """
     own = run.plan.custom_variants.get(variant)
     asked = run.plan.loads[load].model_dump(exclude={"duration_s", "warmup_s", "workers"})
     return {
@@ -297,11 +308,13 @@ def _asked(run: Run, variant: str, load: int) -> dict[str, object]:
 def _effects(before: Row, after: Row) -> dict[str, Interval]:
     effects = {}
     for name in SHARES:
-        columns = [[getattr(one, key) for one in row.by_round] for row in (after, before) for key in (name, "n")]
+        columns = [
+            [getattr(numbers, key) for numbers in row.by_round] for row in (after, before) for key in (name, "n")
+        ]
         effects[f"{name}_share"] = intervals.unpaired_difference(*columns)
     deadline_ms = min(before.deadline_ms, after.deadline_ms)
     for name in LEVELS:
-        values = [[min(getattr(one, name), deadline_ms) for one in row.by_round] for row in (after, before)]
+        values = [[min(getattr(numbers, name), deadline_ms) for numbers in row.by_round] for row in (after, before)]
         effects[name] = intervals.unpaired(*values)
     return effects
 
@@ -326,7 +339,7 @@ def _differences(before: _Side, after: _Side, rows: Sequence[ComparedRow]) -> It
 
 
 def conditions(run: Run) -> dict[str, object]:
-    """What a run was measured under beside variants, load and names; the same keys for every run, None: not known."""
+    """The conditions of a run, besides variants, load and names. Every run has the same keys; None means not known."""
     plan, environment = run.plan, run.environment
     backend = environment.backend
     cluster, dns = backend.surroundings, backend.surroundings.dns
@@ -375,7 +388,7 @@ def _both(ours: object, theirs: object, before: _Side, after: _Side) -> str:
 def _text(value: object) -> str:
     if value is None:
         return "not known"
-    if isinstance(value, list) and all(isinstance(one, (str, int, float)) for one in value):
+    if isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value):
         more = f" and {len(value) - MOST} more" if len(value) > MOST else ""
-        return ", ".join(str(one) for one in value[:MOST]) + more
+        return ", ".join(str(item) for item in value[:MOST]) + more
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

@@ -1,7 +1,7 @@
 """The answer in words: what stalls, which configuration does not, what it costs, and what the run cannot show.
 
-Told twice from the same figures: as a headline of two sentences, and question by question for a reader in a hurry.
-A cause is named only by its evidence in the measurements. What was injected is said because the plan says it.
+The same numbers give a headline of two sentences, and an answer to each question for a reader in a hurry. A cause is
+named only from evidence in the measurements. An injected fault is named because the plan names it.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def _of_others(summary: Summary) -> str:
 
 
 def _costs(rows: Sequence[Row]) -> str:
-    """What the median pays: the cheapest and the dearest by name, where their intervals do not hold 0."""
+    """How the median changes: the smallest and the largest change with its configuration, if their intervals exclude
+    0."""
     paid = [
         (effect.estimate, row.variant)
         for row in rows
@@ -178,7 +179,7 @@ def _evidence(summary: Summary) -> list[str]:
 
 
 def _of_exposed(summary: Summary) -> list[str]:
-    """Where it looks like the race: baseline's stalls among what the race can hit, as counted or else as modelled."""
+    """If the cause looks like the race: which share of the lookups that the race can hit stalled."""
     baseline = leading_baseline(summary)
     cause = cause_of(summary, baseline)
     if baseline is None or baseline.exposed_share is None or cause is None or cause.kind is not Kind.RACE:
@@ -198,7 +199,7 @@ def _of_exposed(summary: Summary) -> list[str]:
 
 
 def _at_steps(summary: Summary) -> list[str]:
-    """Whether baseline's stalls ended when its resolver asks again: after a packet that was lost, or a slow answer."""
+    """Whether baseline's stalls ended when its resolver asks again, as after a lost packet, or at other times."""
     baseline = leading_baseline(summary)
     if baseline is None or not baseline.stall_step_s or baseline.stalls_at is None or baseline.stalls < MIN_STALLS:
         return []
@@ -219,7 +220,7 @@ def _at_steps(summary: Summary) -> list[str]:
 
 
 def _by_target(summary: Summary) -> list[str]:
-    """How baseline fares on each target, worst first: a cause may be one node's own."""
+    """How baseline did on each target, the worst first, since a cause may be on one node only."""
     rows = sorted(baselines(summary), key=lambda row: row.stalls_share + row.failed_share, reverse=True)
     if len(rows) < 2:
         return []
@@ -237,7 +238,7 @@ def _by_target(summary: Summary) -> list[str]:
 
 
 def _detectable(summary: Summary) -> list[str]:
-    """What this run would have shown, had it been there."""
+    """The smallest share of stalls, and the smallest difference, that this run would have shown."""
     baseline = leading_baseline(summary)
     compared = [row for row in summary.measured(load=0) if row.effects]
     if baseline is None or not baseline.n or 0 in summary.closed_loops:
@@ -252,7 +253,7 @@ def _detectable(summary: Summary) -> list[str]:
 
 
 def _few_events(summary: Summary) -> list[str]:
-    """Whose stalls came together, and too seldom for an interval to learn from them how far it must reach."""
+    """Rows whose stalls came together in few rounds, so that their intervals may be too narrow."""
     paced = [row for row in summary.measured() if row.load not in summary.closed_loops]
     few = [row for row in paced if row.spread > 1 and 0 < row.stalls < FEW_EVENTS * row.spread]
     if not few:

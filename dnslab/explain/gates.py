@@ -1,4 +1,4 @@
-"""Limits that a run has to keep, for pipelines. Intervals decide, not estimates: what could be either is undecided."""
+"""Limits for pipelines. The interval decides, not the estimate: if the limit is inside, the gate is undecided."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GATE = re.compile(r"(\w+)\s*(<=?)\s*([0-9.]+)\s*(%|ms|s)")
 
 @dataclass(frozen=True)
 class Gate:
-    """A measure and the limit it is to stay under; ``strict``: may not reach. Limits are shares, or ms."""
+    """A measure and its upper limit, a share or ms. With ``strict`` the measure has to be below the limit."""
 
     measure: str
     limit: float
@@ -59,7 +59,7 @@ DEFAULT = (Gate("failed_share", 0.001), Gate("p50", 20.0), Gate("p99", 100.0))
 
 @dataclass(frozen=True)
 class Decision:
-    """What a gate says of a variant on a target under a load; ``why`` it is undecided, or ``""``.
+    """The result of a gate for one row. ``why`` says why it is undecided, else it is ``""``.
 
     ``measured`` has the bounds that decided: of a share, or of the mean of the rounds' quantiles.
     """
@@ -131,10 +131,10 @@ def _text(measure: str, value: float) -> str:
 def decide(
     summary: Summary, vetoes: Sequence[Veto] = (), gates: Sequence[Gate] = DEFAULT, variant: str = "baseline"
 ) -> Gated:
-    """What ``gates`` say of ``variant`` on each target under each load.
+    """Check ``variant`` on each target under each load against ``gates``.
 
-    A gate passes where the whole 95 % interval is on the good side, fails where all of it is on the bad one, and is
-    undecided else, with too few rounds, and where a veto makes the run void.
+    A gate passes if the whole 95 % interval is on the good side, and fails if all of it is on the bad side. Else it is
+    undecided, as it is with too few rounds or when a veto makes the run void.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def _measured(measure: str, row: Row) -> Interval:
 
 
 def _too_little(measure: str, row: Row) -> str:
-    """Why no interval may decide; with fewer lookups than a level needs its quantile is only the slowest lookup."""
+    """Why no interval may decide, or ``""``. With too few lookups a high quantile is just the slowest lookup."""
     if row.rounds < MIN_ROUNDS:
         return f"too few rounds, {row.rounds} of {MIN_ROUNDS}"
     if not measure.endswith("_share"):

@@ -1,4 +1,4 @@
-"""Several runs beside each other, called as ``comparison`` calls them: the answer and the figures of each."""
+"""Several runs side by side, with the names that ``comparison`` gives them: the answer and the numbers of each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _named(runs: Sequence[Run]) -> list[tuple[str, Run]]:
 
 
 def headlines(runs: Sequence[Run]) -> Table:
-    """What each run says: its folder, when it began, its fault, its headline."""
+    """A row for each run: its folder, when it began, its fault, its headline."""
     rows = []
     for name, run in _named(runs):
         summary = summarise(run)
@@ -31,5 +31,5 @@ def headlines(runs: Sequence[Run]) -> Table:
 
 
 def side_by_side(runs: Sequence[Run]) -> Table:
-    """The figures of every run, a configuration's rows below each other."""
+    """The numbers of every run. The rows of one configuration stand below each other."""
     return tables.side_by_side({name: tables.by_configuration(summarise(run)) for name, run in _named(runs)})

@@ -104,7 +104,7 @@ def against_baseline(summary: Summary) -> Table:
 
 
 def verdict_in_words(verdict: Verdict, factor: float, unit: str) -> str:
-    """A verdict for reading; with the largest difference that it leaves room for where it shows none."""
+    """A verdict as text. Where it shows no difference, it says how large one could still be."""
     if verdict.word != "no difference shown":
         return verdict.word
     return f"no difference over {without_noise(factor * verdict.bound):.2g}{unit} shown"

@@ -1,4 +1,4 @@
-"""What makes a comparison void: each check looks at how the run went, not at what it found."""
+"""Reasons to distrust a run. Each check looks at how the run went, not at its result."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class Veto:
 
 
 def find_vetoes(run: Run, summary: Summary) -> list[Veto]:
-    """All that hold, gravest first."""
-    found = [
+    """All vetoes on a run, those that make it void first."""
+    vetoes = [
         *_missing(run),
         *_stood_still(summary),
         *_generator(summary),
@@ -74,13 +74,13 @@ def find_vetoes(run: Run, summary: Summary) -> list[Veto]:
         *_warmth(summary),
         *_drift(summary),
     ]
-    return sorted(_merged(found), key=lambda veto: veto.severity == "note")
+    return sorted(_merged(vetoes), key=lambda veto: veto.severity == "note")
 
 
-def _merged(found: Sequence[Veto]) -> Iterator[Veto]:
-    """One veto of each name, by the first seen of it: the same trouble meets many rows at once."""
+def _merged(vetoes: Sequence[Veto]) -> Iterator[Veto]:
+    """One veto for each name: the first, with the number of the others. The same trouble often hits many rows."""
     alike: dict[tuple[str, str], list[Veto]] = {}
-    for veto in found:
+    for veto in vetoes:
         alike.setdefault((veto.name, veto.severity), []).append(veto)
     for first, *others in alike.values():
         more = f", and so {len(others)} more" if others else ""
@@ -195,7 +195,7 @@ def _rounds(summary: Summary) -> Iterator[Veto]:
 
 
 def _baseline(run: Run) -> Iterator[Veto]:
-    """What is called baseline may not be what its name says."""
+    """Warn if baseline already uses a node-local cache."""
     cache = run.environment.backend.node_cache
     if cache.owns_cluster_ip:
         seen = f"a node-local cache owns the cluster IP ({', '.join(cache.evidence[:1]) or 'as it was seen'})"
@@ -204,12 +204,12 @@ def _baseline(run: Run) -> Iterator[Veto]:
 
 
 def _mixed(run: Run) -> Iterator[Veto]:
-    """A target is one libc on one kernel, or its trials compare something else."""
-    seen: dict[str, set[str]] = {}
+    """Whether a target changed its C library or kernel during the run: then its trials cannot be compared."""
+    kinds_of: dict[str, set[str]] = {}
     for client in run.clients():
         start = client.start
-        seen.setdefault(start.target, set()).add(f"{start.libc} {start.libc_version}, {start.kernel}")
-    for target, kinds in seen.items():
+        kinds_of.setdefault(start.target, set()).add(f"{start.libc} {start.libc_version}, {start.kernel}")
+    for target, kinds in kinds_of.items():
         if len(kinds) > 1:
             advice = "compare trials of one kind: start a new run"
             yield Veto("mixed clients", "void", f"{target} was {' and '.join(sorted(kinds))}", advice)
@@ -223,14 +223,14 @@ def _clocks(run: Run, summary: Summary) -> Iterator[Veto]:
 
 
 def _wall_clock(run: Run) -> Iterator[Veto]:
-    """Whether somebody set the clock, or the machine slept: then the run's own clock and the wall clock part."""
+    """Whether somebody set the clock, or the machine slept: then the wall clock differs from the run's own clock."""
     pairs = sorted(pair for client in run.clients() for pair in client.clocks_ns)
     ahead_s = [(wall_ns - elapsed_ns) / 1e9 for elapsed_ns, wall_ns in pairs]
-    steps = [(later - earlier, place) for place, (earlier, later) in enumerate(itertools.pairwise(ahead_s))]
-    step_s, place = max(steps, key=lambda step: abs(step[0]), default=(0.0, 0))
+    steps = [(later - earlier, index) for index, (earlier, later) in enumerate(itertools.pairwise(ahead_s))]
+    step_s, index = max(steps, key=lambda step: abs(step[0]), default=(0.0, 0))
     if abs(step_s) <= WALL_CLOCK_S:
         return
-    way, at_s = "forward" if step_s > 0 else "back", pairs[place][0] / 1e9
+    way, at_s = "forward" if step_s > 0 else "back", pairs[index][0] / 1e9
     seen = f"the wall clock went {way} by {abs(step_s):,.0f} s, {at_s:,.0f} s into the run or later"
     wire = any(load.engine == "wire" for load in run.plan.loads)  # which takes the kernel's time stamps
     advice = "times are those of a clock that nobody sets; where the machine slept, measure again"
@@ -238,7 +238,7 @@ def _wall_clock(run: Run) -> Iterator[Veto]:
 
 
 def _workers_lost(summary: Summary) -> Iterator[Veto]:
-    """More lookups were given up than workers could be replaced: what follows was asked by fewer than planned."""
+    """Whether workers were lost and could not be replaced, so that fewer than planned made the later lookups."""
     for client in sorted(summary.clients, key=lambda client: -client.workers_lost):
         if client.workers_lost:
             who = f"{client.variant} on {client.target}, round {client.round}"
@@ -263,7 +263,7 @@ def _trials(summary: Summary) -> dict[Key, list[ClientCounts]]:
 
 
 def _settled(summary: Summary) -> Iterator[Veto]:
-    """Whether trials began slower than they went on, in most rounds."""
+    """Whether in most rounds trials were slower at their beginning than later."""
     trials = {key: clients for key, clients in _trials(summary).items() if len(clients) >= MIN_ROUNDS}
     for (variant, target, _), clients in trials.items():
         ratios = [
@@ -279,10 +279,10 @@ def _settled(summary: Summary) -> Iterator[Veto]:
 
 
 def _warmth(summary: Summary) -> Iterator[Veto]:
-    """Whether a configuration met a colder cache than baseline, or a warmer one, in most rounds.
+    """Whether in most rounds a configuration met a colder or a warmer cache than baseline.
 
-    Told by each name's first lookup in a trial against its later ones, which a cache that is warm answers alike. Not by
-    the servers' own hits and misses: in a cluster these are mostly of what others ask.
+    The first lookup of each name in a trial is compared with its later ones: with a warm cache they take equally long.
+    The servers' own hits and misses are not used, because in a cluster they are mostly about other clients.
     """
     trials = _trials(summary)
     compared = [key for key in trials if key[0] != "baseline" and key[2] not in summary.closed_loops]
@@ -303,13 +303,14 @@ def _warmth(summary: Summary) -> Iterator[Veto]:
 
 
 def _first(client: ClientCounts) -> float:
-    """How many times as long as later lookups a name's first one took; 0: not known."""
+    """How many times as long the first lookup of a name took as later ones; 0 if not known."""
     warmth = client.warmth
     return warmth.first_ms / warmth.again_ms if warmth.again_ms > 0 < warmth.first_ms else 0.0
 
 
 def _steady(values: Sequence[float], least: float, n_looked_at: int) -> float:
-    """Mean of ``values``, one a round, where it is ``least`` or more either way and not so by chance; else 0."""
+    """Mean of ``values``, one for each round, if it is at least ``least`` in either direction and not by chance; else
+    0."""
     mean = sum(values) / len(values) if values else 0.0
     if len(values) < MIN_ROUNDS or abs(mean) < least:
         return 0.0
@@ -318,7 +319,7 @@ def _steady(values: Sequence[float], least: float, n_looked_at: int) -> float:
 
 
 def _drift(summary: Summary) -> Iterator[Veto]:
-    """Whether median or share of stalls went one way over the rounds."""
+    """Whether the median or the share of stalls rose or fell steadily over the rounds."""
     trials = {key: clients for key, clients in _trials(summary).items() if len(clients) >= DRIFT_ROUNDS}
     for (variant, target, _), clients in trials.items():
         for what, values in (

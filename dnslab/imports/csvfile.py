@@ -50,7 +50,7 @@ def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[pd.DataFrame]
 
 @dataclass(frozen=True)
 class _Header:
-    """The first line, how many columns it names, and the places of those that are read; None for all."""
+    """The first line, its number of columns, and the indexes of those that are read (None: all)."""
 
     line: bytes
     n_columns: int
@@ -69,7 +69,7 @@ class _Header:
         return cls(line.rstrip(b"\r\n") + b"\n", len(names), places)
 
     def check(self, path: Path, number: int, line: bytes) -> None:
-        """UsageError where a row has more cells than the header, or does not end in its line."""
+        """Raise UsageError if a row has more cells than the header, or does not end in its line."""
         if line.count(b'"') % 2:
             raise UsageError(f"{path} line {number}: a cell in quotes should end in its line")
         if line.count(b",") >= self.n_columns:
@@ -79,7 +79,7 @@ class _Header:
 
 
 def _cells(path: Path, header: _Header, lines: Sequence[bytes], first: int) -> pd.DataFrame:
-    """Some rows, of which the first is line ``first`` of the file; those that are blank are left out."""
+    """Some rows without the blank ones. The first is line ``first`` of the file."""
     data = io.BytesIO(header.line + b"".join(lines))
     try:
         frame = pd.read_csv(data, dtype=str, keep_default_na=False, skip_blank_lines=False, usecols=header.places)

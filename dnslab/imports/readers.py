@@ -1,7 +1,7 @@
 """Reads what other tools measured: text files in, ``Imported`` out.
 
-A file is a round of a variant; outputs one after another in a file are several. Nothing is invented: what a file does
-not tell stays None or NaN, ``notes`` say what its kind cannot show; what is cut short or does not add up is refused.
+A file is one round of a variant; several outputs in one file are several rounds. What a file does not say stays None or
+NaN, and ``notes`` say what its kind cannot show. A file that is cut short or does not add up is refused.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _in_order(files: Sequence[File], outputs: Callable[[Path], Iterator[dict[str
 
 
 def _check_number(path: Path, n_rounds: int, n_variants: int) -> None:
-    """UsageError where there are more rounds or variants than anybody compares."""
+    """Raise UsageError if there are more rounds or variants than the limits allow."""
     if n_rounds > IMPORT_ROUNDS or n_variants > IMPORT_VARIANTS:
         raise UsageError(
             f"{path}: expected at most {IMPORT_VARIANTS:,} variants and {IMPORT_ROUNDS:,} rounds in all: "
@@ -118,7 +118,7 @@ def _check_number(path: Path, n_rounds: int, n_variants: int) -> None:
 
 
 def _check(where: str, limit_ms: float, *, n: int, failed: int, over_limit: int, max_ms: float) -> None:
-    """Refuse counts that cannot be together."""
+    """Raise UsageError if counts contradict each other."""
     if n < 1 or max(failed, over_limit) > n:
         raise UsageError(f"{where}: {failed} failed and {over_limit} over the limit of {n} do not add up")
     if math.isfinite(max_ms) and (over_limit > 0) != (max_ms >= limit_ms):
@@ -150,23 +150,23 @@ def read_stress_client(files: Sequence[File], limit_ms: float) -> Imported:
     """
 
     def outputs(path: Path) -> Iterator[dict[str, Any]]:
-        found: list[tuple[str, ...]] = []
+        matches: list[tuple[str, ...]] = []
         for number, line in _lines(path):
             if not line.startswith(tuple(start for start, _ in _STRESS_LINES)):
                 continue  # the client prints each error, and shells their prompt
-            start, pattern = _STRESS_LINES[len(found)]
+            start, pattern = _STRESS_LINES[len(matches)]
             match = pattern.match(line)
             if not match:
                 raise UsageError(f"{path} line {number}: expected a whole line `{start}: ...`, saw {line[:80]!r}")
-            found.append(match.groups())
-            if len(found) == len(_STRESS_LINES):
-                n, failed, least, most, average, over = (int(value) for values in found for value in values)
+            matches.append(match.groups())
+            if len(matches) == len(_STRESS_LINES):
+                n, failed, least, most, average, over = (int(value) for values in matches for value in values)
                 _check(f"{path} line {number}", limit_ms, n=n, failed=failed, over_limit=over, max_ms=most)
                 times = {"min_ms": least, "avg_ms": average, "max_ms": most, "n_timed": n}
                 yield {"n": n, "failed": failed, "over_limit": over, **times}
-                found = []
-        if found:
-            raise UsageError(f"{path} ends before the line `{_STRESS_LINES[len(found)][0]}`")
+                matches = []
+        if matches:
+            raise UsageError(f"{path} ends before the line `{_STRESS_LINES[len(matches)][0]}`")
 
     notes = [
         "Requests in flight at the end were never counted, stalls likelier than others: shares are too low.",
@@ -197,19 +197,19 @@ def _counted(path: Path, frame: pd.DataFrame, limit_ms: float) -> Iterator[dict[
     if not set(known[:3]) <= set(frame) <= set(known):
         raise UsageError(f"{path} line 1: expected columns {','.join(known)}, the first three at least")
     values = {name: read_numbers(path, name, frame[name]) for name in known[1:] if name in frame}
-    for place, (line, variant) in enumerate(frame["variant"].items()):
-        told = {name: float(column[place]) for name, column in values.items()}
-        if any(told.get(name, 0.0) % 1 for name in ("n", "failed", "over_limit")):
+    for index, (line, variant) in enumerate(frame["variant"].items()):
+        numbers = {name: float(column[index]) for name, column in values.items()}
+        if any(numbers.get(name, 0.0) % 1 for name in ("n", "failed", "over_limit")):
             raise UsageError(f"{path} line {line}: n, failed and over_limit should be whole numbers")
-        counts = {name: int(told.pop(name, 0)) for name in ("n", "failed", "over_limit")}
-        _check(f"{path} line {line}", limit_ms, **counts, max_ms=told.get("max_ms", math.nan))
-        yield {"variant": variant, **counts, **told, "n_timed": counts["n"] if "avg_ms" in told else 0}
+        counts = {name: int(numbers.pop(name, 0)) for name in ("n", "failed", "over_limit")}
+        _check(f"{path} line {line}", limit_ms, **counts, max_ms=numbers.get("max_ms", math.nan))
+        yield {"variant": variant, **counts, **numbers, "n_timed": counts["n"] if "avg_ms" in numbers else 0}
 
 
 def _measured(
     durations_ms: npt.NDArray[np.float64], failed: npt.NDArray[np.bool_], limit_ms: float, per_s: float
 ) -> dict[str, Any]:
-    """A round of which each duration is known, ``inf`` for failures whose end was not seen."""
+    """A round whose durations are known; ``inf`` for failures whose end was not seen."""
     timed = durations_ms[np.isfinite(durations_ms)]
     times = {"min_ms": timed.min(), "avg_ms": timed.mean(), "max_ms": timed.max()} if len(timed) else {}
     return {
@@ -264,7 +264,7 @@ def _dnsperf(path: Path, limit_ms: float, seen: Counter[str]) -> Iterator[dict[s
     n_before = 0
 
     def output(numbered: tuple[int, str]) -> int:
-        """Which output a line is of, from 1 on; 0 before the first."""
+        """The number of the output that a line belongs to; 0 before the first."""
         nonlocal n_before
         if numbered[1] == _DNSPERF_STARTS:
             n_before = next(starts)
@@ -280,16 +280,16 @@ def _dnsperf(path: Path, limit_ms: float, seen: Counter[str]) -> Iterator[dict[s
 def _dnsperf_output(
     path: Path, lines: Iterable[tuple[int, str]], limit_ms: float
 ) -> tuple[dict[str, Any], Counter[str]]:
-    """One output as a round, and how many queries had which code, were lost, or interrupted."""
+    """One output as a round, and the number of queries by response code, lost or interrupted."""
     durations_ms: list[float] = []
     failed: list[bool] = []
-    told: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     closing: dict[str, str] = {}
     number = 0
     for number, line in lines:
         if line.startswith("> "):
             code, duration_ms = _dnsperf_query(f"{path} line {number}", line)
-            told[code] += 1
+            counts[code] += 1
             if code != "interrupted":
                 durations_ms.append(duration_ms)
                 failed.append(code not in _ANSWERS)
@@ -304,14 +304,14 @@ def _dnsperf_output(
     n = completed + lost
     if not n:
         raise UsageError(f"{path} line {number}: no query was answered or lost up to here: nothing to count")
-    if told:
-        answered = told.total() - told["lost"] - told["interrupted"]
-        if (answered, told["lost"], told["interrupted"]) != (completed, lost, interrupted):
+    if counts:
+        answered = counts.total() - counts["lost"] - counts["interrupted"]
+        if (answered, counts["lost"], counts["interrupted"]) != (completed, lost, interrupted):
             raise UsageError(
-                f"{path}: its lines tell of {answered} answers, {told['lost']} timeouts, {told['interrupted']} "
+                f"{path}: its lines tell of {answered} answers, {counts['lost']} timeouts, {counts['interrupted']} "
                 f"interrupted, its statistics of {completed}, {lost}, {interrupted}: lines are missing"
             )
-        return _measured(np.asarray(durations_ms), np.asarray(failed), limit_ms, per_s), told
+        return _measured(np.asarray(durations_ms), np.asarray(failed), limit_ms, per_s), counts
     codes = Counter(
         {code: int(count) for code, count in re.findall(r"([A-Z]+\d*) (\d{1,15})\b", closing.get("codes", ""))}
     )
@@ -387,7 +387,7 @@ def read_csv(files: Sequence[File], columns: Mapping[str, str], limit_ms: float,
 def _csv_rounds(
     variant: str, path: Path, columns: Mapping[str, str], limit_ms: float, factor: float
 ) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """Variant, number and figures of each round in a file; ``variant`` where no column has it."""
+    """Variant, number and counts of each round in a file. ``variant`` is used if no column has it."""
     known: dict[str, dict[str, int]] = {"round": {}, "variant": {}}
     parts = [_csv_rows(path, frame, columns, factor, known) for frame in read_rows(path, [*columns.values()])]
     durations_ms, failed, times_s, variants, rounds = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -406,7 +406,7 @@ def _csv_rounds(
 def _csv_rows(
     path: Path, frame: pd.DataFrame, columns: Mapping[str, str], factor: float, known: Mapping[str, dict[str, int]]
 ) -> tuple[npt.NDArray[Any], ...]:
-    """Of some rows: durations, which failed, times, and the places of variant and round among those ``known``."""
+    """For some rows: durations, failures, times, and the indexes of variant and round in ``known``."""
     mapped = {name: frame[column] for name, column in columns.items()}
     times_s = read_numbers(path, columns["time_s"], mapped["time_s"]) if "time_s" in mapped else np.empty(0)
     places = [np.zeros(len(frame), np.int32), np.zeros(len(frame), np.int32)]
@@ -429,7 +429,7 @@ def _same_rounds(rounds: Sequence[Round]) -> bool:
 def _durations(
     path: Path, mapped: Mapping[str, pd.Series], factor: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Milliseconds of each row, ``inf`` for a failed one without, and which failed."""
+    """Duration, ms, of each row, and whether it failed. A failed row without a duration has ``inf``."""
     cells = mapped["latency_ms"]
     failed = np.zeros(len(cells), bool)
     if "outcome" in mapped:
@@ -447,7 +447,7 @@ def _durations(
 
 
 def _check_unit(path: Path, answered: npt.NDArray[np.float64]) -> None:
-    """UsageError where durations of lookups that were answered, ms, are those of another unit."""
+    """Raise UsageError if durations of answered lookups, ms, look as if they had another unit."""
     if len(answered) and not (np.median(answered) >= _QUICKEST_MS and answered.max() <= _LONGEST_MS):
         raise UsageError(
             f"{path}: a median of {np.median(answered):g} ms and a maximum of {answered.max():g} ms: no lookups. "

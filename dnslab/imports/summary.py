@@ -1,4 +1,4 @@
-"""What other tools measured, compared: rounds in, figures and what they cannot show out. Reads no files.
+"""What other tools measured, compared: rounds in, numbers and their limits out. Reads no files.
 
 Such data has no raw lookups, no flags and no counters, so nothing here names a cause.
 """
@@ -63,9 +63,11 @@ class Round:
 
 @dataclass(frozen=True)
 class Imported:
-    """Rounds of one kind; ``what`` was counted is requests, queries or rows. ``notes``: what they cannot show.
+    """Rounds of one kind. ``what`` names what was counted: requests, queries or rows. ``notes`` say what it cannot
+    show.
 
-    ``paired`` where rounds of one number are one round of one measurement, so that variants compare within it.
+    With ``paired``, rounds of equal number belong to one round of one measurement, so that variants are compared within
+    it.
     """
 
     what: str
@@ -136,7 +138,7 @@ class ImportedSummary:
 
     @property
     def comparisons(self) -> list[str]:
-        """What each variant differs in from ``base``, a line a measure."""
+        """How each variant differs from ``base``, one line for each measure."""
         return [
             f"{row.variant}, {self._name(measure)}: {_difference_text(interval, verdict)}"
             for measure in MEASURES
@@ -178,7 +180,7 @@ class ImportedSummary:
         return "\n\n".join(parts)
 
     def to_frame(self) -> pd.DataFrame:
-        """The rows as a frame; an interval becomes columns ``<name>``, ``..._low``, ``..._high``, and ``..._p``."""
+        """The rows as a frame. An interval becomes the columns ``<name>``, ``..._low``, ``..._high``, and ``..._p``."""
         flat = []
         for row in self.rows:
             plain = {key: value for key, value in vars(row).items() if key not in ("shares", "effects", "verdicts")}
@@ -192,7 +194,7 @@ class ImportedSummary:
         return pd.DataFrame(flat)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data for JSON: the rows of ``to_frame``, null where a figure is not known."""
+        """As plain data for JSON: the rows of ``to_frame``. A number that is not known is null."""
         head = {"version": VERSION, "what": self.imported.what, "limit_ms": self.imported.limit_ms, "base": self.base}
         frame = self.to_frame().replace({math.inf: "failed"})
         return {**head, "rows": json.loads(frame.to_json(orient="records", double_precision=15)), "notes": self.notes}
@@ -224,10 +226,11 @@ def _difference_text(effect: Interval, verdict: Verdict) -> str:
 
 
 def summarise_imported(imported: Imported) -> ImportedSummary:
-    """Figures of each variant, and what it differs in from ``baseline``, or from the first without one.
+    """Numbers of each variant, and how it differs from ``baseline``, or from the first variant if there is no baseline.
 
-    A share has its interval over rounds; with fewer than three, and where nothing happened, bounds that take all as
-    independent. Differences have an interval from three rounds on each side on. Verdicts are Holm's over all variants.
+    A share has an interval over rounds. With fewer than three rounds, or if nothing happened, its bounds treat all
+    requests as independent. A difference has an interval if each side has three rounds. Verdicts are corrected for the
+    number of variants (Holm).
     """
     by_variant: dict[str, list[Round]] = {}
     for one in imported.rounds:
@@ -268,18 +271,18 @@ def _row(variant: str, rounds: Sequence[Round], effects: Mapping[str, Interval])
 
 
 def _upper(counts: Sequence[int], n: Sequence[int]) -> float | None:
-    """The exact bound where nothing happened."""
+    """The exact upper bound of the share if nothing happened, else None."""
     return None if sum(counts) else upper_bound_when_none(sum(n))
 
 
 def _counts(rounds: Sequence[Round], measure: str) -> list[int] | None:
-    """One a round; None where any round does not tell."""
+    """One count for each round; None if a round does not have it."""
     counts = [getattr(one, measure) for one in rounds]
     return None if None in counts else counts
 
 
 def _latencies(rounds: Sequence[Round]) -> npt.NDArray[np.float64]:
-    """Of all rounds; none where any round kept counts only."""
+    """Latencies of all rounds, ms; empty if a round kept counts only."""
     kept = [one.latencies_ms for one in rounds if one.latencies_ms is not None]
     return np.concatenate(kept) if len(kept) == len(rounds) else np.empty(0)
 
@@ -291,7 +294,7 @@ def _share(counts: Sequence[int], n: Sequence[int]) -> Interval:
 
 
 def _effects(rounds: Sequence[Round], base: Sequence[Round], paired: bool) -> dict[str, Interval]:
-    """Differences of shares, by the count's name; those that one side does not tell are left out."""
+    """Differences of shares, by the count's name. A count that one side does not have is left out."""
     compared = intervals.difference if paired else intervals.unpaired_difference
     effects: dict[str, Interval] = {}
     ordered, base = (sorted(side, key=lambda one: one.round) for side in (rounds, base))

@@ -1,1 +1,1 @@
-"""What is to be measured, as data: no clock, no numpy, no network, and of files only their bytes."""
+"""What is to be measured, as data. Uses no clock, no network and no numpy."""

@@ -1,7 +1,7 @@
 """How many flows lookups open, and how many of those are new to connection tracking.
 
-Pure. A stall by the conntrack race needs a new flow: two packets that both meet no entry of their flow. Says what the
-kernel keeps for how long, and what that makes of a rate. Knows nothing of runs or their results.
+Pure. The conntrack race needs a new flow: two packets that both find no entry of their flow. This module knows how long
+the kernel keeps an entry, and which share of flows is new at a given rate. Knows nothing of runs or their results.
 """
 
 from __future__ import annotations

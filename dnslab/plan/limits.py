@@ -1,7 +1,7 @@
 """What a plan may ask of DNS that others use too: how much, and which names.
 
-Pure. Refuses, and says in the refusal what the plan means, what is allowed and which option allows more. Knows
-nothing of how a plan is carried out.
+Pure. An error says what the plan asks for, what is allowed and which option allows more. Knows nothing of how a plan is
+carried out.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ MOST_PER_S = 1_000_000
 
 
 def _checked(check: Callable[[str], object]) -> AfterValidator:
-    """``check`` as pydantic takes it, so that its message comes with the line of the plan."""
+    """``check`` as a pydantic validator, so that its message names the line of the plan."""
 
     def validated(text: str) -> str:
         try:
@@ -168,7 +168,7 @@ class CustomVariant(_Model):
 
 
 class FaultPlan(_Model):
-    """A fault by name with its parameters, as written ``race:p=0.05``; which exist is the backend's business."""
+    """A fault by name with its parameters, written as ``race:p=0.05``. The backend knows which faults exist."""
 
     name: Name
     parameters: dict[Name, float] = {}
@@ -233,7 +233,7 @@ class ClusterPlan(_Model):
 
 
 class Limits(_Model):
-    """How far a run may go with DNS that others use too.
+    """Limits of what a run may do to DNS that others use too.
 
     The first three hold in clusters: paced lookups a second and workers of closed loops over all targets and variants
     that run at the same time, and paced lookups in all. ``allow_external`` allows names outside the cluster's domain.
@@ -254,7 +254,7 @@ class Plan(_Model):
     ``schedule`` ``"side-by-side"`` runs all variants of a round at the same time, each in a client of its own;
     ``"in-turn"`` one at a time, in seeded Latin-square order. Default: side by side for paced loads, in turn for
     closed loops. ``limit_ms`` only sets which lookups count as over limit. ``deadline_s`` replaces the
-    deadline a lookup, which by default is past the resolver's own longest wait.
+    deadline of a lookup, which by default is longer than the resolver itself ever waits.
     """
 
     version: Literal[1] = 1
@@ -303,7 +303,7 @@ class Plan(_Model):
         return self
 
     def check(self) -> Plan:
-        """Itself, once names and variants are known to hold.
+        """Check names and variants, and give the plan itself.
 
         Raises
         ------
@@ -346,7 +346,9 @@ class Plan(_Model):
         if self.backend != "kubernetes":  # what says nothing elsewhere is left out, unless somebody wrote it
             usual = Limits().model_dump()
             margin = "abort_margin"
-            data["limits"] = {key: one for key, one in data["limits"].items() if key == margin or one != usual[key]}
+            data["limits"] = {
+                key: value for key, value in data["limits"].items() if key == margin or value != usual[key]
+            }
             if self.cluster == ClusterPlan():
                 del data["cluster"]
         data["fault"] = str(self.fault)
@@ -373,20 +375,20 @@ def load(text: str | bytes, source: str = "plan") -> Plan:
         return Plan.model_validate(data).check()
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(part if str(part).isprintable() else ascii(part) for part in map(str, first["loc"]))
+        key = ".".join(part if str(part).isprintable() else ascii(part) for part in map(str, first["loc"]))
         reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-        raise InvalidPlan(f"{source} line {_line(node, first['loc'])}: {place or 'plan'}: {reason}") from error
+        raise InvalidPlan(f"{source} line {_line(node, first['loc'])}: {key or 'plan'}: {reason}") from error
 
 
 def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
-    """1-based line of the deepest part of ``location`` that the text has."""
+    """Line, from 1 on, of the deepest part of ``location`` that is in the text."""
     line = 1 if node is None else node.start_mark.line + 1
     for part in location:
         if isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == str(part)]
-            if not found:
+            pairs = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not pairs:
                 break
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
+            line, node = pairs[0][0].start_mark.line + 1, pairs[0][1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             node = node.value[part]
             line = node.start_mark.line + 1

@@ -1,7 +1,7 @@
-"""What to hand over when a variant has won: patches, hooks and kubelet settings, as text.
+"""How to give a workload a variant: patches, hooks and kubelet settings, as text.
 
-Pure: a workload's own settings are given to it, nothing is asked of a cluster and nothing is changed. Which libc
-honours what stands in variants.py; what an option costs there stands here.
+Pure: the caller gives the workload's own settings; no cluster is asked or changed. variants.py knows which C library
+follows which option; this module knows what to be careful about.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CLUSTER_NDOTS = "5"
 
 @dataclass(frozen=True)
 class Workload:
-    """What a patch is written for; the defaults stand for one that was not read, names in capitals to be filled in."""
+    """The workload that a patch is for. The defaults are for one that was not read: fill in the names in capitals."""
 
     reference: str = "deploy/NAME"
     namespace: str = "NAMESPACE"
@@ -40,7 +40,7 @@ class Workload:
 
     @classmethod
     def of(cls, reference: str, namespace: str, context: str | None, template: Mapping[str, Any]) -> Workload:
-        """From the pod template of a Deployment, StatefulSet or DaemonSet, as JSON gives it; its first container."""
+        """From a Deployment, StatefulSet or DaemonSet as JSON: its pod template and the first container."""
         pod = template["spec"]
         first = pod["containers"][0]
         security = {**(pod.get("securityContext") or {}), **(first.get("securityContext") or {})}
@@ -60,7 +60,10 @@ class Workload:
 
 @dataclass(frozen=True)
 class ClusterDns:
-    """The cluster's DNS as pods are told of it. ``proxy_mode`` is kube-proxy's; ``denied`` says what was not seen."""
+    """The cluster's DNS as pods see it.
+
+    ``proxy_mode`` is that of kube-proxy; ``denied`` says what could not be read.
+    """
 
     address: str = "CLUSTER-DNS-IP"
     zone: str = "cluster.local"
@@ -71,7 +74,7 @@ class ClusterDns:
 
 @dataclass(frozen=True)
 class Form:
-    """One way to bring a variant about: what is merged into which object, the commands that do and undo it."""
+    """One way to apply a variant: what is merged into which object, and the commands that apply and undo it."""
 
     title: str
     text: str
@@ -82,7 +85,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Remedy:
-    """A variant for a workload. ``reason`` says why there are no ``forms``, where there are none."""
+    """How to give a workload a variant. Without any ``forms``, ``reason`` says why."""
 
     variant: Variant
     workload: Workload
@@ -109,7 +112,7 @@ def remedy(
     libc: Libc | None = None,
     version: str = "",
 ) -> Remedy:
-    """Every way to give ``workload`` the variant, with what to mind.
+    """Every way to give ``workload`` the variant, with what to be careful about.
 
     Parameters
     ----------
@@ -150,7 +153,7 @@ def pod_dns(variant: Variant, workload: Workload, dns: ClusterDns) -> dict[str, 
     had = workload.dns_config or {}
     own = workload.dns_policy == "None"
     replaced = variant.node_local or bool(variant.nameservers) or variant.search is not None
-    options = {one["name"]: one.get("value") for one in had.get("options") or ()}
+    options = {option["name"]: option.get("value") for option in had.get("options") or ()}
     if replaced and not own:
         options = {"ndots": CLUSTER_NDOTS, **options}
     options |= _options(variant)
@@ -171,7 +174,7 @@ def pod_dns(variant: Variant, workload: Workload, dns: ClusterDns) -> dict[str, 
 
 
 def pod_dns_before(patched: Mapping[str, Any], workload: Workload) -> dict[str, Any]:
-    """What undoes ``patched`` when it is merged: None removes a field."""
+    """The patch that undoes ``patched`` when it is merged. None removes a field."""
     had = workload.dns_config
     before: dict[str, Any] = {"dnsPolicy": workload.dns_policy} if "dnsPolicy" in patched else {}
     before["dnsConfig"] = None if had is None else {key: had.get(key) for key in patched["dnsConfig"]}
@@ -208,7 +211,7 @@ def _dns_config(variant: Variant, workload: Workload, dns: ClusterDns) -> Form:
 
 
 def _post_start(variant: Variant, workload: Workload) -> Form | None:
-    """The hook that appends to resolv.conf; None where appending cannot do it: a nameserver appended is asked last."""
+    """The hook that appends to resolv.conf. None if appending has no effect: an appended nameserver is asked last."""
     if variant.node_local or variant.nameservers:
         return None
     options = [f"{name}:{value}" if value else name for name, value in _options(variant).items()]
@@ -274,7 +277,10 @@ def _patch(workload: Workload, pod_spec: Mapping[str, Any]) -> str:
 
 
 def _caveats(variant: Variant, workload: Workload, libc: Libc | None, useless: bool) -> Iterator[str]:
-    """What holds for ``libc``; for either when it is None. When the variant is useless, only what would help."""
+    """What to be careful about with ``libc``, or with either when it is None.
+
+    If the variant has no effect, only what would help.
+    """
     if variant.options and libc != "glibc":
         better = "`dnslab fix --variant node-local`, or an image with glibc"
         known = "" if libc else f"musl (Alpine) ignores {' and '.join(variant.options)}: nothing changes there. "

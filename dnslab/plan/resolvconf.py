@@ -1,6 +1,6 @@
 """Stub resolver options: parse and render resolv.conf, the names tried, the first attempt timeout.
 
-Pure. What glibc and musl make of a resolv.conf is stated here once, with its source, and nowhere else.
+Pure. This is the only module that knows how glibc and musl read a resolv.conf; each rule names its source.
 """
 
 from __future__ import annotations
@@ -237,10 +237,11 @@ def attempt_timeout_s(options: ResolverOptions, libc: Libc = "glibc") -> float |
 
 
 def retry_step_s(options: ResolverOptions, libc: Libc = "glibc") -> float | None:
-    """Seconds at whose multiples a stub resolver asks again or gives up; None where no such step is known.
+    """The interval, s, at whose multiples a stub resolver asks again or gives up; None if there is no such interval.
 
-    The first attempt timeout, but for glibc with three nameservers: for one, and for each of two, it waits ``timeout``,
-    for the second and third of three less and more (``timeout << i`` shared among them; resolv/res_send.c, send_dg).
+    It is the first attempt timeout, except for glibc with three nameservers: glibc waits ``timeout`` for one nameserver
+    and for each of two, but less or more for the second and third of three (``timeout << i`` shared among them;
+    resolv/res_send.c, send_dg).
 
     >>> retry_step_s(parse("options timeout:1 attempts:3"))
     1.0
@@ -260,7 +261,7 @@ def timeout_of_stall_s(stall_ms: float) -> float:
 
 
 def lookup_failure_s(options: ResolverOptions, n_candidates: int = 1, libc: Libc = "glibc") -> float:
-    """Longest a lookup over UDP can take before the resolver gives up, in seconds.
+    """The longest time, s, that a lookup over UDP can take before the resolver gives up.
 
     glibc: every attempt on every server for every search candidate, and three such rounds for a pair that stays
     half lost (parallel, then ``single-request``, then ``single-request-reopen``; resolv/res_send.c, send_dg).

@@ -42,7 +42,7 @@ class Trial:
 
 
 def wanted(plan: Plan) -> Callable[[str, str], bool]:
-    """Tell of a target and a variant whether the plan asks for them; a plan that names no target asks for all."""
+    """A function that says whether the plan asks for a variant on a target. A plan without targets asks for all."""
     chosen = {one.name: None if one.variants is None else frozenset(one.variants) for one in plan.targets}
 
     def is_wanted(target: str, variant: str) -> bool:
@@ -53,21 +53,21 @@ def wanted(plan: Plan) -> Callable[[str, str], bool]:
 
 
 def applicable_targets(plan: Plan, targets: Sequence[TargetInfo]) -> Mapping[str, tuple[str, ...]]:
-    """By variant, the targets on which it is wanted and honoured."""
+    """By variant, the targets that the plan asks for and whose C library follows the variant."""
     is_wanted = wanted(plan)
-    found = {}
+    names_of = {}
     for variant in map(plan.variant, plan.variants):
-        found[variant.name] = tuple(
+        names_of[variant.name] = tuple(
             target.name
             for target in targets
             if is_wanted(target.name, variant.name)
             if variants.not_applicable(variant, target.libc, target.libc_version, target.means) is None
         )
-    return found
+    return names_of
 
 
 def not_applicable(plan: Plan, targets: Sequence[TargetInfo]) -> Mapping[tuple[str, str], str]:
-    """Reason by (variant, target) for each pair that is left out because the target's libc ignores the variant."""
+    """By variant and target, the reason for each pair that is left out because the C library ignores the variant."""
     reasons = {}
     for name in plan.variants:
         variant = plan.variant(name)
@@ -122,11 +122,11 @@ def _in_turn(plan: Plan, pairs: Sequence[_Pair]) -> list[tuple[int, int, _Pair]]
     rows: list[tuple[int, int, _Pair]] = []
     n = len(pairs)
     for round_ in range(1, plan.rounds + 1):
-        place = (round_ - 1) % n if n else 0
-        if place == 0:
+        index = (round_ - 1) % n if n else 0
+        if index == 0:
             shifts, columns = generator.sample(range(n), n), generator.sample(list(pairs), n)
         for position in range(n):
-            rows.append((round_, len(rows) + 1, columns[(position + shifts[place]) % n]))
+            rows.append((round_, len(rows) + 1, columns[(position + shifts[index]) % n]))
     return rows
 
 

@@ -1,8 +1,8 @@
-"""Named resolver configurations, and what applies to which libc by which means.
+"""Named resolver configurations, and which of them apply to which C library.
 
-Pure. A variant is a change to a baseline: options, nameserver, or how the name is written. Whether a target's libc
-honours it is a function of (variant, libc and version, means): where it does not, the variant is *not applicable*
-and is never measured under its name.
+Pure. A variant is a change to a baseline: options, nameserver, or how the name is written. Whether a C library follows
+it depends on the library, its version, and the means: the file or the state of the process. If it does not, the variant
+is *not applicable* and is never measured under its name.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class Variant:
 
     @property
     def sends_pairs(self) -> bool:
-        """Whether A and AAAA are in flight together on one tracked UDP socket: what the conntrack race can hit."""
+        """Whether A and AAAA are in flight together on one tracked UDP socket, so that the conntrack race can hit
+        them."""
         apart = {"use-vc", "single-request", "single-request-reopen", "no-aaaa"}
         return not self.node_local and not apart.intersection(self.options)
 
@@ -139,7 +140,7 @@ def glibc_version(text: str) -> tuple[int, int] | None:
 
 
 def not_applicable(variant: Variant, libc: Libc, version: str = "", means: Means = "file") -> str | None:
-    """Why ``variant`` would not be honoured, or None when it is.
+    """Why the C library would ignore ``variant``; None if it follows it.
 
     Parameters
     ----------
@@ -155,8 +156,8 @@ def not_applicable(variant: Variant, libc: Libc, version: str = "", means: Means
     """
     if libc not in variant.libcs:
         return f"{libc} ignores {' and '.join(variant.options)}"
-    found = glibc_version(version) if libc == "glibc" else None
-    if variant.options and found and found < variant.since:
+    seen_version = glibc_version(version) if libc == "glibc" else None
+    if variant.options and seen_version and seen_version < variant.since:
         return f"{variant.options[0]} needs glibc {variant.since[0]}.{variant.since[1]}, the target has {version}"
     changes_file = variant.name != "baseline" and not variant.absolute
     if means == "_res" and libc != "glibc" and changes_file:

@@ -17,7 +17,7 @@ _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(yaml.composer.Composer, _Parser):  # type: ignore[misc]
-    """Composes nodes one by one, so that what goes too far ends the reading there."""
+    """Composes nodes one by one, so that reading ends at the first node that breaks a limit."""
 
     def __init__(self, text: str) -> None:
         _Parser.__init__(self, text)
@@ -62,7 +62,7 @@ class _Loader(yaml.composer.Composer, _Parser):  # type: ignore[misc]
 
 
 class _Refused(yaml.MarkedYAMLError):
-    """YAML that is well formed, and not read."""
+    """The YAML is well formed, but breaks one of our limits."""
 
     def __init__(self, problem: str, where: Any) -> None:
         super().__init__(problem=problem, problem_mark=where.start_mark)

@@ -1,4 +1,4 @@
-"""A run's lookups as one file, for other programs: CSV or parquet, one row a lookup; written as they are read."""
+"""A run's lookups as one file for other programs: CSV or parquet, one row for each lookup. Written part by part."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def keep_parquet(run: Run, folder: Path | None = None) -> Path:
 
 
 def _groups(run: Run) -> Iterator[pd.DataFrame]:
-    """All lookups in frames of ``GROUP_ROWS`` or a little more; one without rows where there is no trial."""
+    """All lookups in frames of ``GROUP_ROWS`` rows or a few more. Without any trial: one empty frame."""
     waiting: list[pd.DataFrame] = []
     n_rows = n_given = 0
     for frame in run.frames():
@@ -78,7 +78,7 @@ def _groups(run: Run) -> Iterator[pd.DataFrame]:
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """A frame as CSV in which no text is a formula, and all of it is visible: see ``text.as_csv_cell``."""
+    """A frame as CSV in which no text is a formula and every character is visible (``text.as_csv_cell``)."""
     return str(_with_safe_text(frame).to_csv(index=False))
 
 

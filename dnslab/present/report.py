@@ -1,6 +1,6 @@
-"""A run to one self-contained HTML page: notebook by papermill, page by nbconvert, nothing from outside.
+"""Make one self-contained HTML page of a run: papermill executes the notebook, nbconvert makes the page.
 
-Knows files and processes; figures and words are made elsewhere.
+Knows files and processes. Figures and sentences are made elsewhere.
 """
 
 from __future__ import annotations

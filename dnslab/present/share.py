@@ -1,7 +1,7 @@
-"""A run to give to others: a redacted copy of its folder, the page of that copy, one archive.
+"""Give a run to others: a redacted copy of its folder, the page of that copy, or one archive.
 
-The run's folder is only read. All that is written is looked through once more: while it holds an original, nothing is
-handed out.
+The run's folder is only read. Everything written is searched once more for originals; if one is left, nothing is given
+out.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _NAMELESS = (records.MAGIC, b"RECS", b"BEAT", b"CLCK", b"TAIL")
 
 
 class NotRedacted(RunInvalid):
-    """An original would have been left in what was to be handed out; nothing was."""
+    """An original would have been left in the output, so nothing was written."""
 
 
 def redacted(run_folder: Path | str, to: Path | str) -> Path:
-    """A copy of a run with stand-ins for all that names somebody's machines, names or people, and equal figures.
+    """A copy of a run with equal numbers, in which stand-ins replace everything that names machines or people.
 
     Names looked up are replaced label by label. Times, versions, kernels, resolver options and counters stay. What is
     derived (page, parquet) is not copied: it is made again from the copy.
@@ -159,13 +159,13 @@ def _rewritten(folder: RunFolder, redactor: Redactor) -> Iterator[tuple[Path, by
 
 
 def _renamed(path: Path, redactor: Redactor) -> Path:
-    """A trial's files are called by its target."""
+    """The path with a stand-in for the target, by which a trial's files are named."""
     suffix = next((one for one in _SUFFIXES if path.name.endswith(one)), "")
     return path.with_name(redactor.target(path.name.removesuffix(suffix)) + suffix) if suffix else path
 
 
 def _nameless(stream: bytes) -> bytes:
-    """A probe's stream up to its last whole frame, as it is: only a refusal is text, and its words are left out."""
+    """A probe's stream up to its last whole frame. Only a refusal holds text, and that is left out."""
     decoder = records.StreamDecoder()
     kept, position = [], 0
     while position + records.FRAME.size <= len(stream):
@@ -186,7 +186,7 @@ def _nameless(stream: bytes) -> bytes:
 
 
 def _contents(path: Path, data: bytes) -> Iterator[str | bytes]:
-    """What a file of the copy says: bytes that are no text, or each text by itself."""
+    """The contents of a file of the copy: its bytes if it is no text, else each text in it."""
     if path.suffix == ".dnsr":
         yield data
     else:

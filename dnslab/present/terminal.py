@@ -13,7 +13,7 @@ from dnslab.text import echo_text, visible
 
 
 def print_summary(summary: Summary, findings: Findings) -> None:
-    """The answer, what limits it, and the tables, on stdout; on a terminal no wider than that."""
+    """Print the answer, the reasons to distrust it, and the tables on stdout, no wider than the terminal."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     echo_text(textwrap.fill(visible(findings.headline), min(width or 100, 100)))
     for veto in findings.vetoes:

@@ -39,7 +39,7 @@ _MEMBER = re.compile(
 
 
 def pack(folder: RunFolder, out: Path, name: str | None = None) -> Path:
-    """Write the run in ``folder`` to ``out``: equal bytes for an equal run. What is derived is left out.
+    """Write the run in ``folder`` to ``out``, without derived files. Equal runs give equal bytes.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def pack(folder: RunFolder, out: Path, name: str | None = None) -> Path:
 
 
 def open_bundle(path: Path) -> RunFolder:
-    """The run in the bundle at ``path``, in a temporary folder that goes when the ``RunFolder`` does.
+    """The run in the bundle at ``path``, unpacked to a temporary folder that is removed with the ``RunFolder``.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def _unpack(path: Path, into: Path) -> Path:
 
 
 def _checked(path: Path, members: Sequence[zipfile.ZipInfo]) -> str:
-    """The one folder that all of ``members`` are in; RunInvalid where any is not what a run is written as."""
+    """The one folder that all ``members`` are in; RunInvalid if a member is no file of a run."""
     for member in members:
         kind = stat.S_IFMT(member.external_attr >> 16)
         if not _MEMBER.fullmatch(member.filename) or kind not in (0, stat.S_IFREG):

@@ -1,7 +1,7 @@
 """What the files of a run hold: a model for each file, which checks what is read back.
 
-A key of a start.json or end.json that does not stand here is not read. An environment.json keeps its other keys.
-Knows nothing of folders.
+Keys of a start.json or end.json that the model does not have are not read. An environment.json keeps them. Knows
+nothing of folders.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Elapsed = Annotated[int, Field(ge=0, lt=2**62)]
 
 
 def _numbers(counters: dict[str, Any]) -> dict[str, Any]:
-    """ValueError at the first that is no number, or out of range: a list of all of them could be long."""
+    """Raise ValueError at the first value that is no number or out of range; a list of all could be long."""
     for name, number in counters.items():
         if type(number) not in (int, float) or not -(2**64) <= number <= 2**64:
             raise ValueError(f"{name[:60]!r} should be a number within 2^64, saw {_short(number)}")
@@ -51,13 +51,13 @@ Counters = Annotated[dict[str, Any], Field(max_length=MAX_COUNTERS), AfterValida
 
 
 class _Closed(BaseModel):
-    """Keys that do not stand in the model are left out."""
+    """Keys that the model does not have are left out."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
 def _given(value: object) -> object:
-    """null says no more than a key that is left out."""
+    """Read null like a key that is left out."""
     return {} if value is None else value
 
 
@@ -65,13 +65,13 @@ OrNull = BeforeValidator(_given)
 
 
 class _Open(BaseModel):
-    """Keys that do not stand in the model are kept, and only shown."""
+    """Keys that the model does not have are kept, and only shown."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
 
 class ClientExtra(_Open):
-    """What only some backends know of a client: the digest of its image, a debug container, where it is, its probe."""
+    """What only some backends know of a client: the digest of its image, a debug container, its place, its probe."""
 
     image: str | None = None
     debug_image: str | None = None
@@ -120,7 +120,7 @@ class ClientStart(_Closed):
 
 
 class Clock(_Closed):
-    """How far the probe's clock is off, and how sure that is."""
+    """Offset of the probe's clock from ours, and its largest error."""
 
     offset_ns: Annotated[int, Field(ge=-(2**64), le=2**64)] = 0
     error_ns: Count = 0
@@ -254,7 +254,7 @@ _OBJECT = TypeAdapter(dict[str, Any])
 
 
 def read_object(data: bytes, path: Path) -> dict[str, Any]:
-    """What a JSON file holds; RunInvalid where it is none, or is deeper or fuller than any that dnslab writes."""
+    """The content of a JSON file; RunInvalid if it is not JSON, or deeper or larger than dnslab writes it."""
     _check_size(data, path)
     try:
         return _OBJECT.validate_json(data)
@@ -263,7 +263,7 @@ def read_object(data: bytes, path: Path) -> dict[str, Any]:
 
 
 def read_model(model: type[Model], data: bytes, path: Path) -> Model:
-    """What a JSON file holds; RunInvalid with file and key where one is missing or mistyped."""
+    """The content of a JSON file as ``model``; RunInvalid with file and key if a key is missing or mistyped."""
     content = read_object(data, path)  # once: each error of a text that is read as a model would hold all of it
     return _validated(model, content, path)
 
@@ -276,7 +276,7 @@ def _validated(model: type[Model], content: dict[str, Any], path: Path) -> Model
 
 
 def read_environment(data: bytes, path: Path) -> Environment:
-    """What an environment.json holds; RunInvalid where that is of another version, or a key is missing or mistyped."""
+    """The content of an environment.json; RunInvalid if it has another version, or a key is missing or mistyped."""
     content = read_object(data, path)
     version = content.get("version", RUN_VERSION)
     if version != RUN_VERSION:

@@ -10,9 +10,9 @@
       trials/0007/<target>.ground-truth.json   what an injected fault did; nothing on the reading side opens it
       trials/0007.2/                    the same trial, measured again by a resume
 
-Each of these is written once, whole or not at all. All else in the folder is derived. A run folder may come from
-anyone: it holds regular files in folders, and is refused where there is a link, a pipe or the like among them. What is
-read back of a file is checked in ``contents``.
+Each of these files is written once, whole or not at all. Everything else in the folder is derived. A run folder may
+come from anyone, so it is refused if it holds a link, a pipe or the like. ``contents`` checks what is read back of each
+file.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _failures_are_named(path: Path) -> Iterator[None]:
 
 
 def resume_command(path: Path) -> str:
-    """The command that goes on with the run at ``path``, as a shell takes it, on one line."""
+    """The command that resumes the run at ``path``, on one line and quoted for a shell."""
     text = str(path)
     if text.isprintable():
         return f"`dnslab run --resume {shlex.quote(text)}`"
@@ -73,7 +73,7 @@ def _escaped(character: str) -> str:
 
 
 def write_once(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` whole or not at all; RunExists when it is there, StorageFull on a full disk."""
+    """Write ``text`` to ``path``, whole or not at all; RunExists if the file exists, StorageFull on a full disk."""
     with _failures_are_named(path.parent):
         try:
             with files.whole(path) as temporary, temporary.open("x", encoding="utf-8") as file:
@@ -93,7 +93,7 @@ def _json(data: Mapping[str, Any]) -> str:
 
 
 class Stream:
-    """The raw file of one client: bytes appended as they came. StorageFull when they cannot be."""
+    """The raw file of one client. Bytes are appended as they came; StorageFull if the disk is full."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -119,7 +119,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class ClientRecord:
-    """What a run folder holds of one trial on one target; ``end`` is None for an interrupted one."""
+    """What a run folder holds of one client. ``end`` is None if it was interrupted."""
 
     number: int
     attempt: int
@@ -150,7 +150,7 @@ class ClientRecord:
 
 
 class ClientWriter:
-    """Writes what belongs to one trial on one target, each once."""
+    """Writes the files of one client, each once."""
 
     def __init__(self, folder: Path, target: str) -> None:
         self._folder, self._target = folder, target
@@ -187,7 +187,7 @@ class RunFolder:
 
     @property
     def is_temporary(self) -> bool:
-        """Whether it goes when this process does, as what a bundle was unpacked to: no later command finds it."""
+        """Whether the folder is removed when this process ends, as that of an unpacked bundle is."""
         return self.path.parent.name.startswith(SCRATCH_PREFIX)
 
     def _read_plan(self) -> plans.Plan:
@@ -244,9 +244,9 @@ class RunFolder:
 
     @classmethod
     def create_in(cls, results: Path, plan: plans.Plan, environment: Environment) -> RunFolder:
-        """A new run folder in ``results``, named by the second; where another run has this second, by a later one.
+        """A new run folder in ``results``, named by the current second, or by a later one that no other run has.
 
-        So two runs that begin at once have a folder each, and the latest is the last by name.
+        So two runs that begin together get a folder each, and the latest run is the last by name.
         """
         while True:
             path = new_run_path(results, plan.name)
@@ -257,9 +257,9 @@ class RunFolder:
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        """Keep other processes from measuring into this folder meanwhile; RunExists where one does already.
+        """Keep other processes from measuring into this folder meanwhile; RunExists if one already does.
 
-        The kernel frees the folder when this process ends, however it ends.
+        The kernel releases the lock when this process ends, in whatever way.
         """
         import fcntl
 
@@ -276,18 +276,18 @@ class RunFolder:
             os.close(descriptor)
 
     def files(self) -> list[Path]:
-        """What was written once, relative to the folder, in order; nothing that is derived.
+        """The files that were written once, relative to the folder, in order. Derived files are left out.
 
         Raises
         ------
         RunInvalid
             There is something in the folder that is neither a regular file nor a folder of such.
         """
-        found = [Path(name) for name in _names(self.path) if name == "plan.yaml" or _ENVIRONMENT.fullmatch(name)]
+        paths = [Path(name) for name in _names(self.path) if name == "plan.yaml" or _ENVIRONMENT.fullmatch(name)]
         for trial in self._trials():
             names = [name for name in _names(self.path / "trials" / trial) if _target(name)]
-            found += [Path("trials", trial, name) for name in names]
-        return sorted(found)
+            paths += [Path("trials", trial, name) for name in names]
+        return sorted(paths)
 
     def _trials(self) -> list[str]:
         """Names of the folders that hold a trial."""
@@ -296,7 +296,7 @@ class RunFolder:
 
     @property
     def environment(self) -> Environment:
-        """What the run was measured on, of its first start."""
+        """What the run was measured on when it first started."""
         return self._environments()[0]
 
     def _environments(self) -> list[Environment]:
@@ -307,7 +307,7 @@ class RunFolder:
         return [contents.read_environment(files.read_regular(path, files.ENVIRONMENT_BYTES), path) for path in paths]
 
     def add_environment(self, environment: Environment) -> None:
-        """Note a resume: writes ``environment.N.json``; RunInvalid when kernel or libc differ from the first."""
+        """Note a resume in ``environment.N.json``; RunInvalid if kernel or C library differ from the first start."""
         for key in ("kernel", "targets"):
             was, now = (getattr(facts, key) for facts in (self.environment, environment))
             if was != now:
@@ -319,7 +319,7 @@ class RunFolder:
         )
 
     def writer(self, number: int, target: str) -> ClientWriter:
-        """Where trial ``number`` on ``target`` is to be written: a new attempt where an earlier one is there."""
+        """The writer for trial ``number`` on ``target``. If it was begun before, it becomes a new attempt."""
         last = self._attempts.get(number, 0)
         while self._trial(number, last + 1).exists():
             last += 1
@@ -328,15 +328,15 @@ class RunFolder:
 
     @cached_property
     def _attempts(self) -> dict[int, int]:
-        """The last attempt of each trial that was there when this run went on."""
-        found: dict[int, int] = {}
+        """The last attempt of each trial before this resume."""
+        attempts: dict[int, int] = {}
         for name in self._trials():
             if match := _TRIAL.fullmatch(name):
-                found[int(match[1])] = max(found.get(int(match[1]), 0), int(match[2] or 1))
-        return found
+                attempts[int(match[1])] = max(attempts.get(int(match[1]), 0), int(match[2] or 1))
+        return attempts
 
     def _was_begun(self, number: int, attempt: int, target: str) -> bool:
-        """A start.json may be missing where the run died before it."""
+        """Whether an attempt was begun. Its start.json may be missing if the run died early."""
         folder = self._trial(number, attempt)
         return any((folder / f"{target}{suffix}").exists() for suffix in (".start.json", ".dnsr"))
 
@@ -344,14 +344,14 @@ class RunFolder:
         return self.path / "trials" / (f"{number:04d}" + (f".{attempt}" if attempt > 1 else ""))
 
     def clients(self) -> list[ClientRecord]:
-        """Every trial on every target that was started, in order of number, target, attempt.
+        """Every client that was started, in order of trial, target and attempt.
 
         Raises
         ------
         RunInvalid
             Names the file, and the key in it, that does not hold what dnslab writes there.
         """
-        found = []
+        clients = []
         for trial in self._trials():
             match = _TRIAL.fullmatch(trial)
             folder = self.path / "trials" / trial
@@ -361,11 +361,11 @@ class RunFolder:
                     end = self._end(folder / f"{target}.end.json") if f"{target}.end.json" in names else None
                     number, attempt = int(match[1]), int(match[2] or 1)
                     start = self._start(folder / f"{target}.start.json", number, target)
-                    found.append(ClientRecord(number, attempt, target, start, end, folder / f"{target}.dnsr"))
-        return sorted(found, key=lambda client: (client.number, client.target, client.attempt))
+                    clients.append(ClientRecord(number, attempt, target, start, end, folder / f"{target}.dnsr"))
+        return sorted(clients, key=lambda client: (client.number, client.target, client.attempt))
 
     def _start(self, path: Path, number: int, target: str) -> ClientStart:
-        """What a start.json holds, once it is known to be of that trial and target, and to fit the plan."""
+        """The content of a start.json, checked to be of this trial and target and to fit the plan."""
         start = contents.read_model(ClientStart, files.read_regular(path, files.START_BYTES), path)
         if (start.trial, start.target) != (number, target):
             raise RunInvalid(f"{path} is that of trial {start.trial} on another target, or of another trial")
@@ -377,29 +377,31 @@ class RunFolder:
         return contents.read_model(ClientEnd, files.read_regular(path, files.END_BYTES), path)
 
     def last_clients(self) -> list[ClientRecord]:
-        """The last attempt of every trial on every target. Only it counts: a group is measured again as a whole, so
-        that trials which are compared side by side share their minute."""
+        """The last attempt of each client. Earlier attempts do not count.
+
+        A group is measured again as a whole, so that trials which are compared share their minute.
+        """
         return list({(client.number, client.target): client for client in self.clients()}.values())
 
     def read(self, path: Path) -> dict[str, Any]:
-        """All that a JSON file of the run holds, unchecked; RunInvalid where it is none."""
+        """The content of a JSON file of the run, unchecked; RunInvalid if it is not JSON."""
         return contents.read_object(self.read_bytes(path), path)
 
     def read_bytes(self, path: Path) -> bytes:
-        """A file of the run but its raw bytes; RunInvalid where it is larger than dnslab writes it."""
+        """The bytes of a file of the run; RunInvalid if it is larger than dnslab writes it. Not for raw files."""
         return files.read_regular(path, largest(path.name))
 
 
 def _names(folder: Path, folders: bool = False) -> list[str]:
-    """What is in ``folder``; RunInvalid unless all of it is regular, and with ``folders`` a folder each."""
-    found = []
+    """Names of the files in ``folder``, or with ``folders`` of its folders; RunInvalid if anything else is in it."""
+    names = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_symlink() or not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
                 files.check_regular(Path(entry.path), entry.stat(follow_symlinks=False).st_mode)
             if entry.is_dir(follow_symlinks=False) == folders:
-                found.append(entry.name)
-    return found
+                names.append(entry.name)
+    return names
 
 
 def _is_folder(path: Path) -> bool:
@@ -407,7 +409,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _target(name: str) -> str:
-    """The target that a file of a trial is of; ``""`` where it is none."""
+    """The target in the name of a trial's file; ``""`` if it is no such file."""
     suffix = next((suffix for suffix in _ARM_SUFFIXES if name.endswith(suffix)), None)
     return "" if suffix is None or name.startswith(".") else name.removesuffix(suffix)
 
@@ -421,7 +423,7 @@ def _environment_name(number: int) -> str:
 
 
 def largest(name: str) -> int:
-    """The most bytes that a file of a run may have, by its name; raw bytes are as many as the load made."""
+    """The most bytes that a file of a run may have, by its name. Raw bytes have no limit."""
     base = name.rpartition("/")[2]
     if base == "plan.yaml":
         return files.PLAN_BYTES

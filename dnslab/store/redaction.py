@@ -1,8 +1,8 @@
-"""What a run's files say, without what names somebody's machines: text and plain data in, the same with stand-ins out.
+"""Replaces what names somebody's machines: text and plain data in, the same with stand-ins out.
 
-Fails closed. By its key it is known what names something, and what holds only versions and the like; any other text
-keeps numbers and the words that dnslab's own source has, and a stand-in for each word else. Equal originals get equal
-stand-ins everywhere. Knows no files.
+The key of a text says whether it names something, or holds only versions and the like. In any other text only numbers
+and words of dnslab's own source stay, and each other word gets a stand-in. Equal originals get equal stand-ins
+everywhere. Knows no files.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _ALNUM = re.compile(r"[^\W_]+")
 
 @cache
 def own_words() -> frozenset[str]:
-    """Every word, and every hyphenated one, of dnslab's own source: it names nobody's machine."""
+    """All words of dnslab's own source, hyphenated ones too. They name nobody's machine."""
     words: set[str] = set(_MORE_WORDS.split())
     for path in PACKAGE.rglob("*.py"):
         text = path.read_text(encoding="utf-8").casefold()
@@ -87,10 +87,10 @@ def own_words() -> frozenset[str]:
 
 
 class StandIns:
-    """Originals and what stands for each, as ``node-2``.
+    """Originals and their stand-ins, such as ``node-2``.
 
-    Everything is first noted, then ``give_out`` is called: stand-ins follow the order of the originals, so that what
-    was sorted stays so, and none is itself an original, so that what is left of one can be found.
+    First all originals are noted, then ``give_out`` is called. Stand-ins have the order of their originals, so that
+    what was sorted stays sorted. No stand-in is itself an original, so that an original that was missed can be found.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class StandIns:
         self._lengths: Sequence[int] = ()
 
     def of(self, kind: Kind, original: str) -> str:
-        """The stand-in; before ``give_out`` the original, now noted."""
+        """The stand-in. Before ``give_out``: the original, which is noted."""
         key = original.casefold()
         if not key or key in KEPT_NAMES:
             return original
@@ -111,7 +111,7 @@ class StandIns:
         return original
 
     def note(self, kind: Kind, original: str) -> None:
-        """Make ``original`` one that must not be left anywhere."""
+        """Note ``original``, so that it may not be left anywhere."""
         key = original.casefold()
         self._kinds[key] = min(kind, self._kinds.get(key, kind), key=_KINDS.index)
 
@@ -120,7 +120,7 @@ class StandIns:
         return word.casefold() in self._kinds
 
     def give_out(self) -> None:
-        """Give every original its stand-in. Nothing new may come from here on."""
+        """Give every original its stand-in. After this no new original may be noted."""
         self.given_out = True
         for kind in _KINDS:
             originals = sorted(key for key, noted in self._kinds.items() if noted == kind)
@@ -135,7 +135,7 @@ class StandIns:
         self._lengths = sorted({len(_ALNUM.findall(one)) for one in self._sought}, reverse=True)
 
     def found_in(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """Where originals stand in ``text`` as whole words: start, end, stand-in; of two at one place the longer."""
+        """Originals in ``text`` as whole words: start, end, stand-in. Of two that overlap, the longer."""
         words = list(_ALNUM.finditer(text))
         after = 0
         for index, first in enumerate(words):
@@ -170,7 +170,7 @@ def _is_address(word: str) -> bool:
 
 
 def _separator(word: str) -> str | None:
-    """What is between the parts of a word that names several things; of a range of addresses the hyphen, too."""
+    """The separator of a word that names several things, such as ``/``; for a range of addresses also the hyphen."""
     found = next((one for one in ("://", "/", "@", "#", ":") if one in word), None)
     return found or ("-" if any(map(_is_address, word.split("-"))) else None)
 
@@ -190,8 +190,8 @@ def _made_up(kind: Kind, n: int) -> Iterator[str]:
 class Redactor:
     """Redacts the files of one run, whose targets are in ``places``.
 
-    All files are to be gone through three times: to note what has a key, to note what stands in texts besides
-    (``texts`` set), and, after ``stand_ins.give_out()``, for good.
+    Go through all files three times: first to note values by their keys, then with ``texts`` set to note words in other
+    texts, and after ``stand_ins.give_out()`` to replace them.
     """
 
     def __init__(self, places: Sequence[Place]) -> None:
@@ -200,7 +200,7 @@ class Redactor:
         self._places = {place.target: place for place in places}
 
     def data(self, value: Any, key: str, parent: str = "") -> Any:
-        """Plain data that stands under ``key``, redacted; numbers are left as they are."""
+        """Redact plain data under ``key``. Numbers stay."""
         if isinstance(value, dict):
             return {self._key(name, key): self.data(one, name, key) for name, one in value.items()}
         if isinstance(value, list):
@@ -262,7 +262,7 @@ class Redactor:
         return ".".join(self.stand_ins.of("name", label) for label in name.split("."))
 
     def text(self, value: str, words: frozenset[str] | None = None) -> str:
-        """Any text: of its words those in ``words`` stay (default: dnslab's own), and numbers."""
+        """Redact a text: only numbers and the words in ``words`` stay (default: those of dnslab's source)."""
         if not self.texts and words is None:
             return value
         allowed = own_words() if words is None else words
@@ -290,7 +290,7 @@ class Redactor:
         return self.domain(word) if "." in word else self.stand_ins.of(kind, word)
 
     def _address(self, word: str) -> str | None:
-        """The stand-in where ``word`` is an address, in whatever spelling; None where it is none."""
+        """The stand-in if ``word`` is an address in any spelling, else None."""
         if _MAC.fullmatch(word):
             return self.stand_ins.of("mac", word)
         if not _is_address(word):
@@ -304,7 +304,7 @@ class Redactor:
         return self.stand_ins.of(kind, str(address))
 
     def _reversed(self, name: str) -> str | None:
-        """The stand-in where ``name`` is an address as it is asked for backwards, all of it; None where it is none."""
+        """The stand-in if ``name`` is the name of a reverse lookup, else None."""
         found = _REVERSED.fullmatch(name)
         if not found:
             return None
@@ -332,7 +332,7 @@ class Redactor:
         return self.stand_ins.in_text(line) if key == "options" else self.text(line)
 
     def _note_repository(self, image: str) -> None:
-        """An image's repository and its registry are names too, wherever they stand alone."""
+        """Note an image's repository and registry: they are names, too."""
         repository = re.sub(r"(:[^:/]*)?(@.*)?$", "", image.rpartition("://")[2])
         if image.casefold() in KEPT_NAMES or repository == "sha256":
             return

@@ -110,7 +110,7 @@ def _glyphs() -> frozenset[int]:
 
 
 def drawable(name: str) -> str:
-    """A name for a picture: visible, and with escapes for what no font here has, where a box would tell nothing."""
+    """A name for a picture: visible, with escapes for characters that no installed font has."""
     glyphs = _glyphs()
     return "".join(one if ord(one) in glyphs else as_escapes(one) for one in visible(name))
 
@@ -140,7 +140,7 @@ def _fitting(part: str, width: int) -> list[str]:
 
 
 def colours(variants: Iterable[str]) -> dict[str, Any]:
-    """By name, not by place: a configuration looks the same in every figure of a page."""
+    """A colour for each variant, by its name, so that a variant looks the same in every figure of a page."""
     import seaborn as sns
 
     names = sorted(set(variants))
@@ -153,7 +153,8 @@ def palette_of(summary: Summary, load: int) -> dict[str, Any]:
 
 
 def worst(frame: pd.DataFrame, size: pd.Series[float]) -> tuple[pd.DataFrame, str]:
-    """The ``MAX_CURVES`` curves in which ``size``, a value for each row, adds up to most; what to say of the others."""
+    """The ``MAX_CURVES`` curves with the largest sums of ``size`` (a value for each row), and a sentence about the
+    others."""
     keys = ["variant", "target"]
     sums = size.astype(float).groupby([frame[key] for key in keys], observed=True).sum()
     kept = sums.nlargest(MAX_CURVES).index
@@ -185,7 +186,10 @@ def whole_decades(panels: Iterable[Axes], values: pd.Series[float]) -> None:
 
 
 def plain_numbers(axis: Axis, told: Callable[[float], str]) -> None:
-    """Ticks of a log axis as text: by default those within a decade are formulas, and these are off."""
+    """Write the ticks of a log axis as plain text.
+
+    By default ticks within a decade are formulas, which are switched off.
+    """
     from matplotlib.ticker import LogFormatter
 
     axis.set_major_formatter(lambda value, _: told(value))

@@ -32,9 +32,9 @@ _Cells = npt.NDArray[np.bool_]
 
 
 def name_curves(figure: MatplotlibFigure, axes: Axes, curves: Sequence[Line2D]) -> None:
-    """Write each curve's label beside it; where one finds no place, all of them into a legend below.
+    """Write each curve's label beside it. If one does not fit, write all of them into a legend below.
 
-    To be called last: it looks at what is drawn, and at nothing but these curves.
+    Call it last: it looks at what is already drawn, and only at these curves.
     """
     figure.draw_without_rendering()
     size = np.asarray(axes.get_window_extent().size)
@@ -59,7 +59,7 @@ def name_curves(figure: MatplotlibFigure, axes: Axes, curves: Sequence[Line2D]) 
 
 
 def _legend(figure: MatplotlibFigure, curves: Sequence[Line2D]) -> None:
-    """Below the axes, which keep their height."""
+    """Put a legend below the axes without making them lower."""
     names = [wrapped(str(curve.get_label()), 2 * WIDTH) for curve in curves]
     look: dict[str, Any] = {"ncols": 1, "fontsize": "small", "frameon": False, "labelspacing": 0.3}
     figure.legend(list(curves), names, loc="outside lower center", **look)

@@ -66,7 +66,7 @@ def _whose(row: Row) -> str:
 
 
 def _quantiles(points: pd.DataFrame) -> dict[str, str]:
-    """A curve's line in the table: the smallest time that a level of all lookups do not exceed."""
+    """A curve's line in the table: its quantiles."""
     first: Any = points.iloc[0]
     reached = {name: points["response_ms"][points["level"] == level] for name, level in NAMED_LEVELS.items()}
     return {

@@ -122,7 +122,7 @@ def _nothing_compared(summary: Summary, load: int) -> str:
 
 
 def _largest(rows: Sequence[Any], size: Any) -> list[Any]:
-    """The ``MAX_ROWS`` largest, in the order they had."""
+    """The ``MAX_ROWS`` largest rows, in their old order."""
     kept = {id(row) for row in sorted(rows, key=size, reverse=True)[:MAX_ROWS]}
     return [row for row in rows if id(row) in kept]
 

@@ -100,12 +100,12 @@ def _swept_panels(left: Axes, right: Axes, rows: pd.DataFrame, colour: Any, join
 
 
 def _upright(found: Sweep) -> bool:
-    """Whether names of values have room beside each other."""
+    """Whether the names of the values fit beside each other."""
     return found.scale or found.frame["value"].nunique() <= 4
 
 
 def _swept_axes(bottom: Iterable[Axes], found: Sweep) -> None:
-    """Ticks where values are; a log axis where they lie that far apart that the low ones would run together."""
+    """Put a tick at each value. Use a log axis if low values would otherwise run together."""
     ticks = found.frame.drop_duplicates("value")
     low, high = ticks["value"].min(), ticks["value"].max()
     for axes in bottom:
