@@ -17,7 +17,8 @@ import pytest
 from dnslab.analyse.dataset import open_run
 from dnslab.analyse.summary import summarise
 from dnslab.errors import UsageError
-from dnslab.imports.readers import load, named, read_csv
+from dnslab.imports.lookups import read_lookups
+from dnslab.imports.readers import load, named
 from dnslab.imports.summary import NO_CAUSE, ImportedRow, ImportedSummary, summarise_imported
 from dnslab.plan.model import Load, Plan
 from dnslab.present.exports import export
@@ -357,7 +358,7 @@ def test_csv_rounds_that_variants_do_not_share_are_not_paired(tmp_path: Path) ->
 
 @pytest.mark.parametrize(("unit", "text"), [("s", "0.25"), ("ms", "250"), ("us", "250000"), ("ns", "250000000")])
 def test_csv_units(unit: str, text: str, tmp_path: Path) -> None:
-    (found,) = read_csv(write(tmp_path, x=f"t\n{text}\n"), {"latency_ms": "t"}, 1_000, unit).rounds
+    (found,) = read_lookups(write(tmp_path, x=f"t\n{text}\n"), {"latency_ms": "t"}, 1_000, unit).rounds
     assert found.max_ms == pytest.approx(250)
 
 

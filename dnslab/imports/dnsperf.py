@@ -1,0 +1,143 @@
+"""Reads what dnsperf prints, with ``-v`` or without."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dnslab.errors import UsageError
+from dnslab.imports.rounds import (
+    CLOSED,
+    FAILURES,
+    SERVICE,
+    File,
+    in_order,
+    measured_round,
+    numbered_lines,
+)
+from dnslab.imports.summary import Imported
+
+_DNSPERF_STARTS = "DNS Performance Testing Tool"
+_CLOSING = {
+    "completed": re.compile(r"Queries completed:\s+(\d{1,15})\b"),
+    "lost": re.compile(r"Queries lost:\s+(\d{1,15})\b"),
+    "interrupted": re.compile(r"Queries interrupted:\s+(\d{1,15})\b"),
+    "per_s": re.compile(r"Queries per second:\s+(\d{1,15}(?:\.\d{1,15})?)$"),
+    "codes": re.compile(r"Response codes:\s+(.*)"),
+    "times": re.compile(r"Average Latency \(s\):\s+(.*)"),
+}
+_ANSWERS = ("NOERROR", "NXDOMAIN")
+_CODE, _SECONDS = re.compile(r"[A-Z]{1,20}\d{0,5}"), re.compile(r"\d{1,9}\.\d{1,9}")
+
+
+def read_dnsperf(files: Sequence[File], limit_ms: float) -> Imported:
+    """Outputs of dnsperf: each query where it ran with ``-v``, else the statistics at the end."""
+    seen: Counter[str] = Counter()
+    rounds = in_order(files, lambda path: _dnsperf(path, limit_ms, seen))
+    notes = [
+        "Queries of one question each, from few sockets: not an application's lookup, which asks A and AAAA, walks the "
+        "search list, retries, and opens a new flow; so the race, which needs one, hardly shows.",
+        f"dnsperf sends no more once `-q` queries are out. {CLOSED}",
+        SERVICE,
+    ]
+    if seen["lost"]:
+        notes.append(f"{seen['lost']:,} queries timed out. {FAILURES}")
+    if seen["interrupted"]:
+        notes.append(f"{seen['interrupted']:,} queries were out when dnsperf was interrupted, and are not counted.")
+    if seen["NXDOMAIN"]:
+        notes.append(
+            f"{seen['NXDOMAIN']:,} answers were NXDOMAIN, and count as answers: what was expected is not told."
+        )
+    if any(one.latencies_ms is None for one in rounds):
+        notes.append("Without `-v` dnsperf keeps counts only: no quantiles, and over the limit only if none can be.")
+    return Imported("queries", rounds, limit_ms, tuple(notes))
+
+
+def _dnsperf(path: Path, limit_ms: float, seen: Counter[str]) -> Iterator[dict[str, Any]]:
+    starts = itertools.count(1)
+    n_before = 0
+
+    def output(numbered: tuple[int, str]) -> int:
+        """The number of the output that a line belongs to; 0 before the first."""
+        nonlocal n_before
+        if numbered[1] == _DNSPERF_STARTS:
+            n_before = next(starts)
+        return n_before
+
+    for number, lines in itertools.groupby(numbered_lines(path), output):
+        if number:
+            counted, codes = _dnsperf_output(path, lines, limit_ms)
+            seen.update(codes)
+            yield counted
+
+
+def _dnsperf_output(
+    path: Path, lines: Iterable[tuple[int, str]], limit_ms: float
+) -> tuple[dict[str, Any], Counter[str]]:
+    """One output as a round, and the number of queries by response code, lost or interrupted."""
+    durations_ms: list[float] = []
+    failed: list[bool] = []
+    counts: Counter[str] = Counter()
+    closing: dict[str, str] = {}
+    number = 0
+    for number, line in lines:
+        if line.startswith("> "):
+            code, duration_ms = _dnsperf_query(f"{path} line {number}", line)
+            counts[code] += 1
+            if code != "interrupted":
+                durations_ms.append(duration_ms)
+                failed.append(code not in _ANSWERS)
+        for name, pattern in _CLOSING.items():
+            match = pattern.match(line)
+            if match:  # the first: statistics of connections come after those of queries
+                closing.setdefault(name, match[1])
+    if not {"completed", "lost"} <= set(closing):
+        raise UsageError(f"{path} line {number}: dnsperf's statistics do not follow: is the file cut short?")
+    completed, lost, interrupted = (int(closing.get(name, 0)) for name in ("completed", "lost", "interrupted"))
+    per_s = float(closing.get("per_s", "nan"))
+    n = completed + lost
+    if not n:
+        raise UsageError(f"{path} line {number}: no query was answered or lost up to here: nothing to count")
+    if counts:
+        answered = counts.total() - counts["lost"] - counts["interrupted"]
+        if (answered, counts["lost"], counts["interrupted"]) != (completed, lost, interrupted):
+            raise UsageError(
+                f"{path}: its lines tell of {answered} answers, {counts['lost']} timeouts, {counts['interrupted']} "
+                f"interrupted, its statistics of {completed}, {lost}, {interrupted}: lines are missing"
+            )
+        return measured_round(np.asarray(durations_ms), np.asarray(failed), limit_ms, per_s), counts
+    codes = Counter(
+        {code: int(count) for code, count in re.findall(r"([A-Z]+\d*) (\d{1,15})\b", closing.get("codes", ""))}
+    )
+    times_s = re.findall(r"\d{1,9}\.\d{1,9}", closing.get("times", ""))
+    if codes.total() != completed or len(times_s) < 3:
+        raise UsageError(f"{path} line {number}: dnsperf's statistics are not whole: is the file cut short?")
+    average, least, most = (float(value) * 1e3 for value in times_s[:3])
+    times = {"min_ms": least, "avg_ms": average, "max_ms": most, "n_timed": completed} if completed else {}
+    counted = {
+        "n": n,
+        "failed": n - sum(codes[code] for code in _ANSWERS),
+        "over_limit": lost if most < limit_ms else None,
+        **times,
+        "per_s": per_s,
+    }
+    return counted, codes + Counter(lost=lost, interrupted=interrupted)
+
+
+def _dnsperf_query(where: str, line: str) -> tuple[str, float]:
+    """Code (or ``lost``, ``interrupted``) and duration of a line ``> RCODE name type seconds``, ``> T|I name type``."""
+    _, code, *rest = line.split()
+    if code in ("T", "I") and rest:
+        return {"T": "lost", "I": "interrupted"}[code], math.inf
+    if len(rest) < 2 or not _CODE.fullmatch(code) or not _SECONDS.fullmatch(rest[-1]):
+        raise UsageError(
+            f"{where}: expected `> RCODE name type seconds`, `> T name type` or `> I ...`, saw {line[:80]!r}"
+        )
+    return code, float(rest[-1]) * 1e3

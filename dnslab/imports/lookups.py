@@ -1,0 +1,145 @@
+"""Reads any CSV with a header and a row for each lookup."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dnslab.errors import UsageError
+from dnslab.imports.csvfile import read_numbers, read_rows
+from dnslab.imports.rounds import (
+    FAILURES,
+    SERVICE,
+    File,
+    check_number,
+    measured_round,
+)
+from dnslab.imports.summary import Imported, Round
+
+UNITS_MS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
+COLUMNS = ("latency_ms", "outcome", "variant", "round", "time_s")
+#: what an outcome column may say, in lower case. Negative answers count as answers: nobody says what was expected
+_OK = ("answered", "partial", "negative", "ok", "success", "noerror", "nxdomain")
+_FAILED = ("failed", "failure", "error", "timeout", "servfail", "refused", "formerr", "notimp")
+#: a median under this, or a lookup over that, is of another unit: loopback takes more, no resolver waits so long
+_QUICKEST_MS, _LONGEST_MS = 0.01, 600_000.0
+
+
+def read_lookups(files: Sequence[File], columns: Mapping[str, str], limit_ms: float, unit: str = "ms") -> Imported:
+    """Any CSV with a header and a row for each lookup.
+
+    Parameters
+    ----------
+    columns
+        Which column holds what: ``latency_ms`` (needed), ``outcome``, ``variant``, ``round``, ``time_s``. Without
+        ``outcome`` all are answered, without ``variant`` and ``round`` a file is a round of one.
+    unit
+        Of the latency column: ``s``, ``ms``, ``us`` or ``ns``.
+
+    Raises
+    ------
+    UsageError
+        ``columns`` or ``unit`` are not known, or a file does not hold what they say; with its line.
+    """
+    unknown = set(columns) - set(COLUMNS)
+    if unknown or "latency_ms" not in columns:
+        raise UsageError(f"--columns: expected latency_ms=COLUMN and any of {', '.join(COLUMNS[1:])}")
+    if unit not in UNITS_MS:
+        raise UsageError(f"--unit: should be one of {', '.join(UNITS_MS)}, is {unit!r}")
+    rounds: list[Round] = []
+    last: Counter[str] = Counter()
+    for given, path in files:
+        if given and "variant" in columns:
+            raise UsageError(f"{path}: a column says the variant, so {given}= cannot")
+        before = Counter(last)
+        for variant, number, counted in _csv_rounds(given or path.stem, path, columns, limit_ms, UNITS_MS[unit]):
+            rounds.append(Round(variant, before[variant] + number, **counted))
+            last[variant] = max(last[variant], rounds[-1].round)
+        check_number(path, len(rounds), len(last))
+    paired = len(files) == 1 and "round" in columns and _same_rounds(rounds)
+    notes = ["Whether a row is a lookup or a single query, and who resolved it, the file does not tell.", SERVICE]
+    if "outcome" not in columns:
+        notes.append("No column says the outcome: all rows count as answered.")
+    elif any(one.n_timed < one.n for one in rounds):
+        notes.append(FAILURES)
+    if paired:
+        notes.append("Rounds are paired, which holds if the variants of a round were measured together.")
+    return Imported("rows", tuple(rounds), limit_ms, tuple(notes), paired)
+
+
+def _csv_rounds(
+    variant: str, path: Path, columns: Mapping[str, str], limit_ms: float, factor: float
+) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Variant, number and counts of each round in a file. ``variant`` is used if no column has it."""
+    known: dict[str, dict[str, int]] = {"round": {}, "variant": {}}
+    parts = [_csv_rows(path, frame, columns, factor, known) for frame in read_rows(path, [*columns.values()])]
+    durations_ms, failed, times_s, variants, rounds = (np.concatenate(column) for column in zip(*parts, strict=True))
+    del parts
+    _check_unit(path, durations_ms[~failed])
+    groups, found = pd.factorize(variants.astype(np.int64) * (int(rounds.max()) + 1) + rounds)
+    check_number(path, len(found), len(known["variant"]))
+    names = list(known["variant"]) or [variant]
+    for places in np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1]):
+        span_s = float(np.ptp(times_s[places])) if len(times_s) else 0.0
+        per_s = len(places) / span_s if span_s else math.nan
+        counted = measured_round(durations_ms[places], failed[places], limit_ms, per_s)
+        yield names[variants[places[0]]], int(rounds[places[0]]) + 1, counted
+
+
+def _csv_rows(
+    path: Path, frame: pd.DataFrame, columns: Mapping[str, str], factor: float, known: Mapping[str, dict[str, int]]
+) -> tuple[npt.NDArray[Any], ...]:
+    """For some rows: durations, failures, times, and the indexes of variant and round in ``known``."""
+    mapped = {name: frame[column] for name, column in columns.items()}
+    times_s = read_numbers(path, columns["time_s"], mapped["time_s"]) if "time_s" in mapped else np.empty(0)
+    places = [np.zeros(len(frame), np.int32), np.zeros(len(frame), np.int32)]
+    for i, name in enumerate(("variant", "round")):
+        if name in mapped:
+            codes, texts = pd.factorize(mapped[name])
+            of_text = [known[name].setdefault(str(one), len(known[name])) for one in texts]
+            places[i] = np.asarray(of_text, np.int32)[codes]
+    check_number(path, len(known["round"]), len(known["variant"]))
+    return (*_durations(path, mapped, factor), times_s, *places)
+
+
+def _same_rounds(rounds: Sequence[Round]) -> bool:
+    numbers: dict[str, set[int]] = {}
+    for one in rounds:
+        numbers.setdefault(one.variant, set()).add(one.round)
+    return len({frozenset(of_variant) for of_variant in numbers.values()}) == 1
+
+
+def _durations(
+    path: Path, mapped: Mapping[str, pd.Series], factor: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Duration, ms, of each row, and whether it failed. A failed row without a duration has ``inf``."""
+    cells = mapped["latency_ms"]
+    failed = np.zeros(len(cells), bool)
+    if "outcome" in mapped:
+        words = mapped["outcome"].str.strip().str.lower()
+        failed = words.isin(_FAILED).to_numpy()
+        unknown = ~(failed | words.isin(_OK).to_numpy())
+        if unknown.any():
+            place = int(np.argmax(unknown))
+            saw = mapped["outcome"].iloc[place][:80]
+            raise UsageError(
+                f"{path} line {cells.index[place]}: outcome {saw!r} is none of {', '.join((*_OK, *_FAILED))}"
+            )
+    durations_ms = read_numbers(path, str(cells.name), cells, failed) * factor
+    return np.where(np.isnan(durations_ms), np.inf, durations_ms), failed
+
+
+def _check_unit(path: Path, answered: npt.NDArray[np.float64]) -> None:
+    """Raise UsageError if durations of answered lookups, ms, look as if they had another unit."""
+    if len(answered) and not (np.median(answered) >= _QUICKEST_MS and answered.max() <= _LONGEST_MS):
+        raise UsageError(
+            f"{path}: a median of {np.median(answered):g} ms and a maximum of {answered.max():g} ms: no lookups. "
+            "Say the column's unit with --unit"
+        )

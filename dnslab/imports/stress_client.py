@@ -1,0 +1,73 @@
+"""Reads what the Go stress client with flags ``-c -d -l`` prints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dnslab.errors import UsageError
+from dnslab.imports.rounds import (
+    CLOSED,
+    COUNTS_ONLY,
+    DEFAULT_LIMIT_MS,
+    SERVICE,
+    File,
+    check_counts,
+    in_order,
+    numbered_lines,
+)
+from dnslab.imports.summary import Imported
+
+_STRESS_LINES = (
+    ("request count", re.compile(r"request count[:\uff1a]\s*(\d{1,15})$")),
+    ("error count", re.compile(r"error count[:\uff1a]\s*(\d{1,15})$")),
+    (
+        "request time",
+        re.compile(
+            r"request time[:\uff1a]\s*min\((\d{1,15})ms\)\s*max\((\d{1,15})ms\)\s*avg\((\d{1,15})ms\)"
+            r"\s*timeout\((\d{1,15})n\)$"
+        ),
+    ),
+)
+
+
+def read_stress_client(files: Sequence[File], limit_ms: float) -> Imported:
+    """The three closing lines of the Go stress client with flags ``-c -d -l``; ``limit_ms`` is what its ``-l`` was.
+
+    Raises
+    ------
+    UsageError
+        A file has no such lines, or does not add up; with its line.
+    """
+
+    def outputs(path: Path) -> Iterator[dict[str, Any]]:
+        matches: list[tuple[str, ...]] = []
+        for number, line in numbered_lines(path):
+            if not line.startswith(tuple(start for start, _ in _STRESS_LINES)):
+                continue  # the client prints each error, and shells their prompt
+            start, pattern = _STRESS_LINES[len(matches)]
+            match = pattern.match(line)
+            if not match:
+                raise UsageError(f"{path} line {number}: expected a whole line `{start}: ...`, saw {line[:80]!r}")
+            matches.append(match.groups())
+            if len(matches) == len(_STRESS_LINES):
+                n, failed, least, most, average, over = (int(value) for values in matches for value in values)
+                check_counts(f"{path} line {number}", limit_ms, n=n, failed=failed, over_limit=over, max_ms=most)
+                times = {"min_ms": least, "avg_ms": average, "max_ms": most, "n_timed": n}
+                yield {"n": n, "failed": failed, "over_limit": over, **times}
+                matches = []
+        if matches:
+            raise UsageError(f"{path} ends before the line `{_STRESS_LINES[len(matches)][0]}`")
+
+    notes = [
+        "Requests in flight at the end were never counted, stalls likelier than others: shares are too low.",
+        CLOSED,
+        f"Latencies are whole milliseconds. {COUNTS_ONLY}",
+        "Which resolver the client used is not told: Go's own asks A and AAAA from two ports and cannot meet the race.",
+        SERVICE,
+    ]
+    if DEFAULT_LIMIT_MS < limit_ms <= 5_000:
+        notes.insert(0, f"A limit of {limit_ms:g} ms can miss stalls of 5 s, which may end just before.")
+    return Imported("requests", in_order(files, outputs), limit_ms, tuple(notes))
