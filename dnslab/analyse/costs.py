@@ -14,7 +14,7 @@ import pandas as pd
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.summary import Summary
 from dnslab.plan.variants import DIRECT
-from dnslab.store.folder import ClientRecord
+from dnslab.store.client import ClientRecord
 
 UDP, TCP = "client.Udp.OutDatagrams", "client.Tcp.ActiveOpens"
 #: queries that a cache of the client's own had no answer for; asked at the same time, two make one query upstream

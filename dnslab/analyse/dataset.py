@@ -18,8 +18,9 @@ from dnslab.errors import RunInvalid
 from dnslab.plan.model import MAX_CLIENTS, Plan
 from dnslab.plan.schedule import TargetInfo, trials
 from dnslab.store.bundle import open_bundle
+from dnslab.store.client import ClientRecord
 from dnslab.store.contents import Environment
-from dnslab.store.folder import ClientRecord, RunFolder, latest_run_path, results_folder
+from dnslab.store.folder import RunFolder, latest_run_path, results_folder
 from dnslab.text import as_html, as_output
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from dnslab.analyse.standstill import standstill_s
 from dnslab.errors import ProbeFailed, RunInvalid, StreamError, StreamForeign, StreamTruncated, StreamVersion
 from dnslab.files import open_regular
 from dnslab.store import stream as records
-from dnslab.store.folder import ClientRecord
+from dnslab.store.client import ClientRecord
 
 RECORD = np.dtype(list(records.RECORD_FIELDS))
 OUTCOMES = ("answered", "partial", "negative", "failed")

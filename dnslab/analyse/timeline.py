@@ -15,7 +15,7 @@ import pandas as pd
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.lookups import FAILED, Lookups
 from dnslab.plan.model import Load
-from dnslab.store.folder import ClientRecord
+from dnslab.store.client import ClientRecord
 
 #: how many slices all rounds of a load make together: as many points as a line of this width still shows
 N_SLICES = 60

@@ -24,8 +24,9 @@ from dnslab.measure.progress import ClientProgress, OnProgress, Progress
 from dnslab.measure.protocol import Backend, Client, Expected, Target, TargetFacts
 from dnslab.measure.trial import describe, make_job
 from dnslab.plan.schedule import Trial, trials
+from dnslab.store.client import ClientWriter
 from dnslab.store.contents import ClientStart
-from dnslab.store.folder import ClientWriter, RunFolder, resume_command
+from dnslab.store.folder import RunFolder, resume_command
 from dnslab.store.stream import Heartbeat, Trailer
 
 #: a probe that is told to start this long after the start instant has missed too much of its load

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from dnslab.store.folder import ClientRecord
+from dnslab.store.client import ClientRecord
 
 #: Between the moment when the last client is ready and the start instant. Every probe must have its GO by then: when
 #: it is sent to 100 pods through one API server, the last pod gets it a second after the first.

@@ -18,43 +18,30 @@ file.
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
 import os
 import re
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from dnslab import files
-from dnslab.errors import InvalidPlan, RunExists, RunInvalid, RunNotFound, StorageFailed, StorageFull
+from dnslab.errors import InvalidPlan, RunExists, RunInvalid, RunNotFound
 from dnslab.plan import model as plans
 from dnslab.store import contents
+from dnslab.store.client import ClientRecord, ClientWriter
 from dnslab.store.contents import RUN_VERSION, ClientEnd, ClientStart, Environment
+from dnslab.store.writing import as_json, failures_are_named, write_once
 
 #: begins the name of a temporary folder that a run is unpacked or copied into
 SCRATCH_PREFIX = "dnslab-scratch-"
 _TRIAL = re.compile(r"(\d{4,9})(?:\.(\d{1,4}))?", re.ASCII)
 _ENVIRONMENT = re.compile(r"environment(?:\.(\d{1,4}))?\.json", re.ASCII)
-_ARM_SUFFIXES = (".start.json", ".end.json", ".ground-truth.json", ".dnsr")
-
-
-@contextlib.contextmanager
-def _failures_are_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileExistsError:
-        raise
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(f"the disk is full at {path}: free some space") from error
-        raise StorageFailed(f"{path} cannot be written ({error.strerror or error})") from error
+_CLIENT_SUFFIXES = (".start.json", ".end.json", ".ground-truth.json", ".dnsr")
 
 
 def resume_command(path: Path) -> str:
@@ -72,109 +59,8 @@ def _escaped(character: str) -> str:
     return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))
 
 
-def write_once(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``, whole or not at all; RunExists if the file exists, StorageFull on a full disk."""
-    with _failures_are_named(path.parent):
-        try:
-            with files.whole(path) as temporary, temporary.open("x", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except FileExistsError as error:
-            raise RunExists(f"{path} is there already: nothing is overwritten") from error
-
-
 def _shown(value: object) -> str:
     return repr([target.model_dump() for target in value] if isinstance(value, list) else value)
-
-
-def _json(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-
-
-class Stream:
-    """The raw file of one client. Bytes are appended as they came; StorageFull if the disk is full."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with _failures_are_named(path):
-            self._file: IO[bytes] = path.open("xb", buffering=0)
-
-    def append(self, data: bytes) -> None:
-        """Write all of ``data``."""
-        view = memoryview(data)
-        with _failures_are_named(self._path):
-            while view:
-                view = view[self._file.write(view) or 0 :]
-
-    def close(self) -> None:
-        """Flush to the disk and close; may be called twice."""
-        if not self._file.closed:
-            try:
-                with _failures_are_named(self._path):
-                    os.fsync(self._file.fileno())
-            finally:
-                self._file.close()
-
-
-@dataclass(frozen=True)
-class ClientRecord:
-    """What a run folder holds of one client. ``end`` is None if it was interrupted."""
-
-    number: int
-    attempt: int
-    target: str
-    start: ClientStart
-    end: ClientEnd | None
-    stream: Path
-
-    @property
-    def clocks_ns(self) -> list[tuple[int, int]]:
-        """The run's clock and the wall clock, as read together at the trial's start and at its end."""
-        pairs: list[tuple[int | None, int | None]] = [(self.start.started_elapsed_ns, self.start.started_realtime_ns)]
-        if self.end:
-            pairs.append((self.end.finished_elapsed_ns, self.end.finished_realtime_ns))
-        return [
-            (elapsed_ns, wall_ns) for elapsed_ns, wall_ns in pairs if elapsed_ns is not None and wall_ns is not None
-        ]
-
-    @property
-    def counters_after(self) -> Mapping[str, int]:
-        """The counters after the load; empty where they were not read."""
-        return self.end.counters if self.end else {}
-
-    @property
-    def status(self) -> str:
-        """``"complete"``, ``"stopped"``, ``"failed"``, or ``"interrupted"`` where the end was never written."""
-        return "interrupted" if self.end is None else self.end.status
-
-
-class ClientWriter:
-    """Writes the files of one client, each once."""
-
-    def __init__(self, folder: Path, target: str) -> None:
-        self._folder, self._target = folder, target
-        with _failures_are_named(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-
-    def _path(self, suffix: str) -> Path:
-        return self._folder / f"{self._target}.{suffix}"
-
-    def start(self, start: ClientStart) -> None:
-        """Before the load: configuration as seen, counters."""
-        write_once(self._path("start.json"), _json(start.model_dump(mode="json", exclude_unset=True)))
-
-    def stream(self) -> Stream:
-        """The raw file, opened for appending."""
-        return Stream(self._path("dnsr"))
-
-    def end(self, data: Mapping[str, Any]) -> None:
-        """After the load: counters, the probe's trailer, status."""
-        write_once(self._path("end.json"), _json(data))
-
-    def ground_truth(self, data: Mapping[str, Any]) -> None:
-        """What the injected fault really did."""
-        write_once(self._path("ground-truth.json"), _json(data))
 
 
 class RunFolder:
@@ -219,7 +105,7 @@ class RunFolder:
         if len(written.encode()) > files.PLAN_BYTES:
             raise InvalidPlan(f"the plan is larger than {files.PLAN_BYTES // files.MIB} MiB: ask for fewer names")
         temporary = files.temporary_beside(path)
-        with _failures_are_named(path.parent):
+        with failures_are_named(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists():
                 raise RunExists(f"{path} is there already: give another --out, or go on with {resume_command(path)}")
@@ -410,12 +296,12 @@ def _is_folder(path: Path) -> bool:
 
 def _target(name: str) -> str:
     """The target in the name of a trial's file; ``""`` if it is no such file."""
-    suffix = next((suffix for suffix in _ARM_SUFFIXES if name.endswith(suffix)), None)
+    suffix = next((suffix for suffix in _CLIENT_SUFFIXES if name.endswith(suffix)), None)
     return "" if suffix is None or name.startswith(".") else name.removesuffix(suffix)
 
 
 def _environment_text(environment: Environment) -> str:
-    return _json({"version": RUN_VERSION, **environment.model_dump(mode="json", exclude_unset=True)})
+    return as_json({"version": RUN_VERSION, **environment.model_dump(mode="json", exclude_unset=True)})
 
 
 def _environment_name(number: int) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 from dnslab.analyse.lookups import decode
 from dnslab.errors import DnslabError
 from dnslab.store import stream as records
+from dnslab.store.client import ClientRecord
 from dnslab.store.contents import ClientEnd, ClientStart
-from dnslab.store.folder import ClientRecord
 from tests.fuzz import mutate
 from tests.fuzz.harness import reading
 from tests.store.test_stream import HEADER, RECORD

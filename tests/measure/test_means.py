@@ -12,7 +12,7 @@ import yaml
 from dnslab.analyse.dataset import open_run
 from dnslab.measure import runner
 from dnslab.plan.model import ClusterPlan, Load, Plan
-from dnslab.store.folder import ClientRecord
+from dnslab.store.client import ClientRecord
 from tests import nodes
 from tests.capture import Packet
 from tests.cluster.cluster import kubectl

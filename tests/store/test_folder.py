@@ -10,8 +10,10 @@ import pytest
 from dnslab.errors import RunExists, RunInvalid, RunNotFound, StorageFull
 from dnslab.plan.model import Plan
 from dnslab.plan.schedule import TargetInfo, Trial
+from dnslab.store.client import Stream
 from dnslab.store.contents import ClientStart, Environment, Target
-from dnslab.store.folder import RunFolder, Stream, latest_run_path, new_run_path, write_once
+from dnslab.store.folder import RunFolder, latest_run_path, new_run_path
+from dnslab.store.writing import write_once
 from tests import runs
 
 ENVIRONMENT = Environment(kernel="Linux 6.1", targets=[Target(name="glibc", libc="glibc")])

@@ -1,0 +1,44 @@
+"""How files of a run are written: whole or not at all, and with a full disk named."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dnslab import files
+from dnslab.errors import RunExists, StorageFailed, StorageFull
+
+
+@contextlib.contextmanager
+def failures_are_named(path: Path) -> Iterator[None]:
+    """Context in which an OSError of writing becomes StorageFull or StorageFailed, and names ``path``."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(f"the disk is full at {path}: free some space") from error
+        raise StorageFailed(f"{path} cannot be written ({error.strerror or error})") from error
+
+
+def write_once(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, whole or not at all; RunExists if the file exists, StorageFull on a full disk."""
+    with failures_are_named(path.parent):
+        try:
+            with files.whole(path) as temporary, temporary.open("x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError as error:
+            raise RunExists(f"{path} is there already: nothing is overwritten") from error
+
+
+def as_json(data: Mapping[str, Any]) -> str:
+    """The text of a JSON file of the run."""
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
