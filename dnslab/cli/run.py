@@ -13,12 +13,13 @@ import click
 from dnslab import files
 from dnslab.cli.results import write_report
 from dnslab.errors import InvalidPlan, UsageError
+from dnslab.plan.backends import BACKEND_NAMES, IN_CLUSTER
 from dnslab.text import echo, echo_text
 
 
 @click.command()
 @click.argument("plan_file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--backend", type=click.Choice(["lab", "local", "kubernetes"]), help="Where to measure; default lab.")
+@click.option("--backend", type=click.Choice(BACKEND_NAMES), help="Where to measure; default lab.")
 @click.option("--nameserver", metavar="ADDRESS[:PORT]", help="Nameserver to ask (backend local).")
 @click.option(
     "--target",
@@ -141,7 +142,7 @@ def given(value: object) -> bool:
 
 def _name_cluster(plan: Any) -> None:
     """Print which cluster will be loaded, and what will be done in pods of others; nothing for other backends."""
-    if plan.backend == "kubernetes":
+    if plan.in_cluster:
         from dnslab.measure.kubernetes.api.client import connect
 
         echo(f"cluster: {connect(plan.cluster.context, plan.cluster.namespace)}")
@@ -173,11 +174,11 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     direct = ("backend", "nameserver", "rounds", "seed", "schedule", "limit_ms", "fault")
     data.update({key: asked[key] for key in direct if asked[key] is not None})
     wanted = {key: asked[key] for key in _IN_CLUSTER if given(asked[key])}
-    if wanted and data["backend"] != "kubernetes":
+    if wanted and data["backend"] not in IN_CLUSTER:
         raise UsageError(f"{_IN_CLUSTER[next(iter(wanted))]} is for --backend kubernetes")
     data["cluster"] = {**data["cluster"], **wanted}
     raised = {key: asked[key] for key in _LIMITS if given(asked[key])}
-    if raised and data["backend"] != "kubernetes":
+    if raised and data["backend"] not in IN_CLUSTER:
         raise UsageError(f"{_LIMITS[next(iter(raised))]} is for --backend kubernetes: nothing else has limits")
     data["limits"] = {**data["limits"], **raised}
     if asked["run_name"] is not None:
@@ -271,7 +272,7 @@ def _print_dry_run(plan: Any, out: Path | None) -> None:
     from dnslab.measure.backends import known_targets
     from dnslab.plan.schedule import forecast
 
-    if plan.backend == "kubernetes":
+    if plan.in_cluster:
         from dnslab.measure.kubernetes.dry_run import planned
 
         in_cluster: Any = planned(plan)

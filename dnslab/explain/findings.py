@@ -17,6 +17,7 @@ from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.answers import answers, baselines, how_it_fared, leading_baseline, leading_others
 from dnslab.explain.causes import MIN_STALLS, Kind, cause_of
 from dnslab.explain.validity import Veto
+from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.resolvconf import timeout_of_stall_s
 from dnslab.text import as_html, as_output, listed, percent
 
@@ -281,7 +282,7 @@ def _limits(summary: Summary) -> list[str]:
         lines.append("The lab is one machine: client, node and servers share its CPUs, and its links add no delay.")
     elif summary.backend == "local":
         lines.append("This machine's ports and flows are shared with all else that runs on it: clients were not fresh.")
-    else:
+    elif summary.backend in IN_CLUSTER:
         lines.append("The cluster's nodes and DNS servers are shared with all else that runs there.")
     if summary.closed_loops:
         lines.append(

@@ -26,7 +26,7 @@ def check_load(plan: Plan, targets: Sequence[TargetInfo]) -> None:
     UsageError
         The load is over a limit. A target whose libc is not known yet counts with every variant.
     """
-    if plan.backend != "kubernetes":
+    if not plan.in_cluster:
         return
     expected, limits = forecast(plan, targets), plan.limits
     peak, workers, n_lookups = expected.peak_lookups_per_s, expected.peak_workers, expected.n_paced_lookups
@@ -65,7 +65,7 @@ def check_names(plan: Plan, absolute: Mapping[str, str], resolv_conf: str) -> No
     UsageError
         A name resolves outside.
     """
-    if plan.backend != "kubernetes" or plan.limits.allow_external:
+    if not plan.in_cluster or plan.limits.allow_external:
         return
     zone = cluster_zone(resolv_conf)
     for name in plan.names:

@@ -26,6 +26,7 @@ from pydantic import (
 from dnslab import files
 from dnslab.errors import InvalidPlan, UsageError
 from dnslab.plan import variants
+from dnslab.plan.backends import IN_CLUSTER, BackendName
 from dnslab.plan.resolvconf import (
     ResolverOptions,
     apply_option,
@@ -259,7 +260,7 @@ class Plan(_Model):
 
     version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "compare"
-    backend: Literal["lab", "local", "kubernetes"] = "lab"
+    backend: BackendName = "lab"
     cluster: ClusterPlan = ClusterPlan()
     nameserver: Endpoint | None = None
     fault: FaultPlan = FaultPlan(name="none")
@@ -329,6 +330,11 @@ class Plan(_Model):
         return f"<pre>{as_html_lines(self.to_yaml())}</pre>"
 
     @property
+    def in_cluster(self) -> bool:
+        """Whether the plan loads a cluster's DNS, which others use too."""
+        return self.backend in IN_CLUSTER
+
+    @property
     def n_trials(self) -> int:
         """Trials on one target that honours all variants."""
         return len(self.variants) * len(self.loads) * self.rounds
@@ -343,7 +349,7 @@ class Plan(_Model):
     def to_yaml(self) -> str:
         """YAML text that ``load`` reads back to an equal plan."""
         data = self.model_dump(mode="json", exclude_none=True)
-        if self.backend != "kubernetes":  # what says nothing elsewhere is left out, unless somebody wrote it
+        if not self.in_cluster:  # what says nothing elsewhere is left out, unless somebody wrote it
             usual = Limits().model_dump()
             margin = "abort_margin"
             data["limits"] = {
