@@ -35,7 +35,10 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def in_order(files: Sequence[File], outputs: Callable[[Path], Iterator[dict[str, Any]]]) -> tuple[Round, ...]:
-    """Rounds of all outputs in all files, numbered for each variant."""
+    """Rounds of all outputs in all files, numbered for each variant.
+
+    Raises UsageError if a file holds no output, or if there are more rounds or variants than the limits allow.
+    """
     rounds: list[Round] = []
     numbers: Counter[str] = Counter()
     for named_variant, path in files:

@@ -1,7 +1,7 @@
 """The backends by name: how each is opened, what it can know without being opened, and in what it differs.
 
 What a backend needs is imported when it is used, so that no backend needs what another does. Whoever adds a backend
-adds an entry here and its name in ``plan.model``.
+adds an entry here and its name in ``plan.backends``.
 """
 
 from __future__ import annotations
