@@ -77,7 +77,7 @@ class ClientExtra(_Open):
     debug_image: str | None = None
     debug_image_id: str | None = None
     address: str = ""
-    zone: str = ""
+    zone: str | None = None
     coredns_on_node: bool | None = None
     fresh: bool | None = None
     probe: str = ""
@@ -173,6 +173,7 @@ class NodeCache(_Open):
     owns_cluster_ip: bool | None = None
     evidence: Annotated[list[str], Field(strict=False)] = []
     addresses: Annotated[list[str], Field(strict=False)] | None = None
+    unknown: Annotated[list[str], Field(strict=False)] | None = None
 
 
 class Node(_Open):

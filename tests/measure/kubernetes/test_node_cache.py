@@ -6,6 +6,7 @@ On the test cluster its image is a stand-in: what is shown is shown for the mani
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from dnslab.measure import runner
 from dnslab.measure.progress import Progress
 from dnslab.plan import model as plan
 from dnslab.present.plots.times import over_the_run
+from dnslab.store.contents import NodeCache
 
 pytest.importorskip("kubernetes")
 
@@ -50,6 +52,13 @@ ASKING = {
         "containers": [{"name": "app", "image": "dnslab.test/glibc:1", "imagePullPolicy": "IfNotPresent"}],
     },
 }
+
+
+def test_what_was_detected_is_kept_as_it_is() -> None:
+    detection = Detection("unknown", ("169.254.20.10",), None, ("a DaemonSet",), ("pods: forbidden",))
+    kept = NodeCache.model_validate(vars(detection))
+    assert kept == NodeCache.model_validate_json(kept.model_dump_json())
+    assert kept.model_dump(exclude_unset=True) == json.loads(json.dumps(vars(detection)))
 
 
 def parts(manifest: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from dnslab.measure.kubernetes.surroundings import (
     surroundings,
     zone,
 )
+from dnslab.store.contents import ClientExtra
 from tests.cluster.cluster import DNS, ROOT, in_node
 from tests.pods import own_pod
 
@@ -147,7 +148,9 @@ def test_what_is_unknown_of_a_node_is_not_guessed() -> None:
     assert around(pods, nodes).node_facts("a") == {"zone": "z1", "coredns_on_node": True}
     assert around(pods, nodes).node_facts("b") == {"zone": None, "coredns_on_node": False}
     assert around(None, nodes).node_facts("a") == {"zone": "z1", "coredns_on_node": None}
-    assert around([], None).node_facts("a") == {"zone": None, "coredns_on_node": None}
+    unknown = around([], None).node_facts("a")
+    assert unknown == {"zone": None, "coredns_on_node": None}
+    assert ClientExtra.model_validate(unknown).model_dump(exclude_unset=True) == unknown
 
 
 def look_up(names: Sequence[str], address: str, tcp: bool = False) -> None:
