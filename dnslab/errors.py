@@ -33,7 +33,7 @@ class DnslabError(Exception):
 
 
 class UsageError(DnslabError):
-    """What was asked for cannot be done as asked."""
+    """The user asked for something that cannot be done in this way."""
 
     status = 2
 
@@ -47,19 +47,19 @@ class UnknownVariant(UsageError):
 
 
 class InvalidPlan(UsageError):
-    """A plan does not hold; the message names key and line where there is one."""
+    """A plan is not valid. The message names the key, and the line if there is one."""
 
 
 class RunExists(UsageError):
-    """A run folder is already there; nothing is ever overwritten."""
+    """The run folder already exists. Nothing is ever overwritten."""
 
 
 class RunNotFound(UsageError):
-    """No run folder at that place."""
+    """There is no run folder at that path."""
 
 
 class NotAble(DnslabError):
-    """The machine, or the target, is not able to: rights, a missing tool, the platform."""
+    """The machine or the target cannot do it: a right or a tool is missing, or the platform does not fit."""
 
     status = 3
 
@@ -79,19 +79,19 @@ class StreamTruncated(StreamError):
 
 
 class StreamForeign(StreamError):
-    """The bytes are not a probe's, or were changed on the way."""
+    """The bytes were not written by a probe, or were changed later."""
 
 
 class StreamVersion(StreamError):
-    """The bytes have a format version this dnslab does not read."""
+    """The bytes have a format version that this dnslab cannot read."""
 
 
 class ProbeFailed(RunInvalid):
-    """The probe refused its job, or ended without a word."""
+    """The probe refused its job, or ended without a message."""
 
 
 class StorageFailed(RunInvalid):
-    """The run's files cannot be written any more: the run stopped and keeps what it has."""
+    """The run's files cannot be written any more. The run stopped, and keeps what was measured."""
 
 
 class StorageFull(StorageFailed):
@@ -107,7 +107,7 @@ _NO_MEMORY = "there is too little free memory for that: free some of it"
 
 
 def refusal(error: BaseException) -> str:
-    """What the operating system refused, in words; ``""`` if ``error`` is of another kind."""
+    """What the operating system refused, in words; ``""`` if ``error`` is not such a refusal."""
     match error:
         case MemoryError():
             return _NO_MEMORY

@@ -63,7 +63,7 @@ _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(
 
 
 def check_regular(path: Path, mode: int) -> None:
-    """RunInvalid unless ``mode``, as ``stat`` gives it, is that of a regular file."""
+    """Raise RunInvalid unless ``mode``, from ``stat``, is that of a regular file."""
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "no file")
         raise RunInvalid(f"{path} is {kind}: a run folder holds regular files only; move it away")
@@ -98,7 +98,7 @@ def open_regular(path: Path) -> IO[bytes]:
 
 
 def read_regular(path: Path, limit: int) -> bytes:
-    """All bytes of a file of a run; RunInvalid where it is no regular file, or has more than ``limit`` bytes."""
+    """All bytes of a file of a run. Raises RunInvalid if it is no regular file or has more than ``limit`` bytes."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         data = file.read(min(size, limit) + 1)
@@ -107,7 +107,7 @@ def read_regular(path: Path, limit: int) -> bytes:
 
 
 def read_given(path: Path, limit: int) -> bytes:
-    """All bytes of a file that the user names, which may be a pipe; UsageError above ``limit`` bytes."""
+    """All bytes of a file that the user names, which may be a pipe. Raises UsageError above ``limit`` bytes."""
     with named(path), path.open("rb") as file:
         data = file.read(limit + 1)
     _check_size(path, len(data), limit, UsageError)
@@ -138,7 +138,7 @@ def blocks_given(path: Path, limit: int, line_limit: int) -> Iterator[tuple[int,
 
 
 def text(data: bytes, path: Path, refused: type[DnslabError] = UsageError) -> str:
-    """``data`` as UTF-8 text without a byte order mark; an error of kind ``refused`` where it is no such text."""
+    """``data`` as UTF-8 text without a byte order mark. Raises an error of type ``refused`` if it is not UTF-8."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -164,7 +164,7 @@ def _check_size(path: Path, size: int, limit: int, refused: type[DnslabError]) -
 
 
 def temporary_beside(path: Path) -> Path:
-    """A name in the folder of ``path`` that nobody has, and that is not longer than any name may be."""
+    """A path beside ``path`` that does not exist, with a name that is not too long for the file system."""
     return path.with_name(f".{secrets.token_hex(8)}")
 
 

@@ -1,4 +1,4 @@
-"""The parameters of the notebooks, which each notebook checks first, and the plan that they make.
+"""The parameters of the notebooks, which each notebook checks first, and the plans made from them.
 
 It measures nothing and opens no run: that is done by ``experiment``.
 """
@@ -89,7 +89,7 @@ class MatrixParameters(_MeasureParameters):
 
     @property
     def plan(self) -> dict[str, Any]:
-        """One run: a load for each value, or all targets under one."""
+        """The plan of one run: a load for each value, or all targets under one load."""
         values = [value for value in self.values.split(",") if value]
         plan = {**super().plan, "name": "matrix"}
         if self.sweep == "target":

@@ -145,7 +145,7 @@ def change(interval: Estimate, factor: float = 1.0) -> str:
 
 
 def without_noise(value: float) -> float:
-    """``value``, or 0 where it is nothing but the rounding of the arithmetic."""
+    """``value``, or 0 if it is only a rounding error of the arithmetic."""
     return 0.0 if abs(value) < _NOISE else value
 
 
@@ -166,13 +166,13 @@ class Table:
     name: str
 
     def to_text(self, width: int | None = None) -> str:
-        """For a terminal of ``width`` columns: what does not fit follows below, with the names again."""
+        """The table for a terminal of ``width`` columns. Columns that do not fit follow below, with the names again."""
         shown = self.frame.map(lambda cell: visible(str(cell))).rename(columns=visible)
         names = [name for name in shown.columns if name in NAMES]
         return shown.set_index(names).to_string(line_width=width, sparsify=False)
 
     def to_markdown(self) -> str:
-        """As a pipe table, for what pipelines show."""
+        """The table in Markdown, as pipelines show it."""
         lines = [list(self.frame.columns), ["---"] * len(self.frame.columns), *self.frame.to_numpy().tolist()]
         return "\n".join("| " + " | ".join(map(as_markdown, line)) + " |" for line in lines)
 

@@ -23,7 +23,7 @@ COLUMNS = ["variant", "target", "p50_ms", "low", "high", "udp_queries", "tcp_con
 
 
 def costs(run: Run, summary: Summary, load: int = 0) -> pd.DataFrame:
-    """The cost of each configuration that was measured under ``load``, in the summary's order.
+    """The cost of each configuration measured under ``load``, in the order of the summary.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def costs(run: Run, summary: Summary, load: int = 0) -> pd.DataFrame:
 
 
 def _sent(run: Run, client: ClientRecord) -> Mapping[str, float]:
-    """Counts of one trial by column, and its ``lookups``. A count that is not known is left out."""
+    """Queries sent in one trial, by column, and its ``lookups``. A count that is not known is left out."""
     before, after = client.start.counters, client.counters_after
     trailer = client.end.trailer if client.end else None
     sent = {"lookups": float(trailer.n_records if trailer else 0)}
@@ -58,7 +58,7 @@ def _sent(run: Run, client: ClientRecord) -> Mapping[str, float]:
 
 
 def _counters(run: Run, variant: str) -> Mapping[str, str]:
-    """By column, the counter of what this client alone sent to its servers."""
+    """By column, the name of the counter of what only this client sent to its servers."""
     backend = run.environment.backend
     if "fresh_clients" not in backend.model_fields_set or not backend.fresh_clients:
         return {}  # its sockets are counted together with those of all else that runs there

@@ -46,7 +46,7 @@ class Warmth:
 
 @dataclass(frozen=True, kw_only=True)
 class ClientCounts:
-    """Counts of one client, which is one trial on one target, and what its validity rests on.
+    """Counts of one client (one trial on one target), and the values on which its validity depends.
 
     ``flagged_stalls`` are those after which glibc had fallen back because one of two answers did not come. ``late`` are
     lookups that started over ``LATE_MS`` late while a worker was idle, ``exhausted`` those that found no idle worker.
@@ -107,7 +107,7 @@ class RoundCounts:
 
 @dataclass(frozen=True)
 class _Measured:
-    """All that is kept of the lookups of one client.
+    """What is kept of the lookups of one client.
 
     ``responses_ms`` hold ``inf`` for failed lookups, ``quantiles_ms`` are of them, censored at the deadline,
     ``service_ms`` is the least, the most and the sum, ``stalls_at`` the multiples of ``step_s`` at which stalls ended.
@@ -148,7 +148,7 @@ class Totals:
 
 @dataclass
 class Cell:
-    """What is gathered of one variant on one target under one load."""
+    """What is gathered for one variant on one target under one load."""
 
     libc: str
     totals: Totals = field(default_factory=Totals)
@@ -167,7 +167,7 @@ class Cell:
     n_candidates: int = 1
 
     def add(self, client: _Measured) -> None:
-        """Add what one client measured."""
+        """Add the lookups of one client."""
         counts = client.counts
         self.totals.add(counts)
         exposed = counts.exposed_counted
@@ -196,7 +196,7 @@ class Cell:
 
 
 def gather(run: Run) -> tuple[dict[Key, Cell], list[ClientCounts]]:
-    """The counts of ``run`` summed over rounds, and of each client, in one pass over its raw bytes."""
+    """The counts of ``run``, summed over rounds and for each client, in one pass over its raw bytes."""
     cells: dict[Key, Cell] = {}
     clients = []
     for client in run.each(functools.partial(_measure, run)):
@@ -206,7 +206,7 @@ def gather(run: Run) -> tuple[dict[Key, Cell], list[ClientCounts]]:
 
 
 def _measure(run: Run, lookups: Lookups) -> _Measured:
-    """Everything that is kept of the lookups of a client."""
+    """What is kept of the lookups of a client."""
     start, service = lookups.client.start, lookups.service_ms
     responses_ms = lookups.failed_slowest_ms
     deadline_ms = start.deadline_s * 1e3

@@ -1,4 +1,4 @@
-"""A run as data frames, one row a lookup. Opens no ground truth."""
+"""A run as data frames with one row for each lookup. Never reads the ground truth of a fault."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ N_AT_ONCE = 2
 
 
 class Run:
-    """A run folder, opened for reading. ``problems`` names trials that are not whole, with the reason."""
+    """A run folder, opened for reading. ``problems`` names trials that are incomplete, with the reason."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
@@ -43,12 +43,12 @@ class Run:
 
     @cached_property
     def environment(self) -> Environment:
-        """What the run was measured on."""
+        """The content of environment.json: what the run was measured on."""
         return self.folder.environment
 
     @cached_property
     def targets(self) -> list[TargetInfo]:
-        """The targets there were; RunInvalid where the plan has too many trials on them."""
+        """The run's targets. Raises RunInvalid if the plan has too many trials on them."""
         targets = [TargetInfo(**target.model_dump()) for target in self.environment.targets]
         if self.plan.n_trials * len(targets) > MAX_CLIENTS:
             raise RunInvalid(
@@ -79,7 +79,7 @@ class Run:
 
     @cached_property
     def problems(self) -> list[str]:
-        """Trials that are missing or not whole, a line each."""
+        """One line for each trial that is missing or incomplete."""
         done = {(client.number, client.target): client for client in self._clients}
         lines = []
         for trial in trials(self.plan, self.targets):
@@ -113,7 +113,7 @@ class Run:
         return self.each(lambda lookups: lookups)
 
     def each(self, measure: Callable[[Lookups], T]) -> Iterator[T]:
-        """Call ``measure`` with the lookups of each trial, and give its results in order.
+        """Call ``measure`` with the lookups of each trial, and yield its results in order.
 
         Two trials are decoded at a time while the caller works on an earlier one: numpy releases the interpreter lock
         for most of its work.

@@ -98,7 +98,7 @@ def share(counts: Numbers, totals: Numbers) -> Interval:
 
 
 def difference(counts: Numbers, totals: Numbers, base_counts: Numbers, base_totals: Numbers) -> Interval:
-    """Share of ``counts`` in ``totals`` minus the same of a base, paired by round.
+    """Share of ``counts`` in ``totals`` minus that of a base, paired by round.
 
     The wider, on each side, of a t interval over the rounds' differences, made as that of ``share``, and the one that
     takes all lookups as independent (Newcombe, Statistics in Medicine 17:873, 1998, method 10).
@@ -132,7 +132,7 @@ def _wider_of_two(
 
 
 def _residuals(k: npt.NDArray[np.float64], n: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Difference of each round's count from the common share, as a share of the mean round."""
+    """How far each round's count is from that of the common share, divided by the mean round's lookups."""
     residuals: npt.NDArray[np.float64] = (k - k.sum() / n.sum() * n) / n.mean()
     return residuals
 
@@ -143,7 +143,7 @@ def degrees_of_freedom(n_rounds: int) -> int:
 
 
 def _scatter(residuals: npt.NDArray[np.float64]) -> tuple[float, int]:
-    """Variance of the mean of what rounds are above it, and its degrees of freedom."""
+    """Variance of the mean over rounds, and its degrees of freedom."""
     n_rounds = len(residuals)
     if n_rounds >= TREND_ROUNDS:
         _, _, residuals = _line(np.arange(n_rounds, dtype=float), residuals)
@@ -151,7 +151,8 @@ def _scatter(residuals: npt.NDArray[np.float64]) -> tuple[float, int]:
 
 
 def _third_moment(k: npt.NDArray[np.float64], n: npt.NDArray[np.float64], variance: float) -> float:
-    """Third central moment of a share of that ``variance`` over rounds, 0 where it is not over the independent one.
+    """Third central moment of a share with that ``variance`` over rounds; 0 if the variance is not above that of
+    independent lookups.
 
     That of counts which come D at a time, where D is the variance over the independent one: D times the variance, in
     lookups. As a binomial's it vanishes at a share of a half.
@@ -211,7 +212,7 @@ def newcombe(k: float, n: float, base_k: float, base_n: float, z: float = _NORMA
 
 
 def _newcombe_test(k: float, n: float, base_k: float, base_n: float) -> float:
-    """Two-sided p value that agrees with ``newcombe``: where its nearer bound is 0, by bisection."""
+    """Two-sided p value that agrees with ``newcombe``: the level at which the nearer bound is 0, by bisection."""
     p, base_p = k / n, base_k / base_n
     if p == base_p:
         return 1.0
@@ -226,7 +227,7 @@ def _newcombe_test(k: float, n: float, base_k: float, base_n: float) -> float:
 
 
 def upper_bound_when_none(n: float) -> float:
-    """One-sided 95 % upper bound of a share of which ``n`` independent trials showed none (Clopper, Pearson 1934)."""
+    """One-sided 95 % upper bound of a share that ``n`` independent trials never showed (Clopper, Pearson 1934)."""
     return 1.0 - (1.0 - CONFIDENCE) ** (1.0 / n) if n else 1.0
 
 
@@ -273,7 +274,7 @@ def verdicts(differences: Sequence[Interval]) -> list[Verdict]:
 
 
 def unpaired(values: Numbers, base_values: Numbers) -> Interval:
-    """Mean of ``values`` minus mean of ``base_values``, one for each round, where the rounds are not paired.
+    """Mean of ``values`` minus mean of ``base_values``, with one value for each round. The rounds are not paired.
 
     Interval and test allow the two to vary differently (Welch, Biometrika 34:28, 1947).
     """
@@ -295,13 +296,13 @@ def unpaired(values: Numbers, base_values: Numbers) -> Interval:
 
 
 def _welch(parts: Sequence[tuple[float, int]]) -> float:
-    """Degrees of freedom of a sum of variances that have theirs; the fewest where there is no variance."""
+    """Degrees of freedom of a sum of variances (Welch, Satterthwaite); the fewest if there is no variance."""
     spread = sum(variance**2 / freedom for variance, freedom in parts)
     return sum(variance for variance, _ in parts) ** 2 / spread if spread else min(freedom for _, freedom in parts)
 
 
 def unpaired_difference(counts: Numbers, totals: Numbers, base_counts: Numbers, base_totals: Numbers) -> Interval:
-    """Share of ``counts`` in ``totals`` minus the same of a base, whose rounds are others.
+    """Share of ``counts`` in ``totals`` minus that of a base. The rounds are not paired.
 
     The rounds' shares are compared, each round alike, as in ``unpaired``, but from ``TREND_ROUNDS`` on without a trend;
     as ``difference`` never narrower than independent ones give.

@@ -42,7 +42,9 @@ _NEGATIVE_CODES = (-2, -5, 3)
 
 
 def error_name(code: int) -> str:
-    """``"EAI_AGAIN"``, ``"abandoned"``; ``""`` without an error, and the number of an unknown one."""
+    """The name of an error, such as ``"EAI_AGAIN"`` or ``"abandoned"``; ``""`` for none, and the number if it is
+    unknown.
+    """
     return ERRORS.get(code, str(code))
 
 
@@ -105,7 +107,7 @@ class Lookups:
 
 
 def read_stream(path: Path) -> tuple[npt.NDArray[Any], RunInvalid | None]:
-    """Records of a raw file up to its last whole block, and what is wrong with it (None when it is whole)."""
+    """Records of a raw file up to its last whole block, and what is wrong with the file (None if it is whole)."""
     raw, _, problem = _read_stream(path)
     return raw, problem
 
@@ -152,7 +154,7 @@ def _outcomes(client: ClientRecord, raw: npt.NDArray[Any]) -> npt.NDArray[np.int
 
 
 def decode(client: ClientRecord) -> Lookups:
-    """The measured lookups of one trial on one target; those of an interrupted trial up to its last whole block.
+    """The measured lookups of one trial on one target. An interrupted trial is read up to its last whole block.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How much has to be measured to see a difference, and what a run could have seen. Pure: shares and counts in and out.
+"""How much must be measured to see a difference, and what difference a run could have shown. Shares and counts only.
 
 The rules are those of the verdicts (``intervals``): a paired t test over rounds, at the first and strictest step of
 Holm's correction.
@@ -31,7 +31,7 @@ class Size:
 
 
 def power_of_difference(size: Size, share: float, base_share: float = 0.0) -> float:
-    """Probability that ``share`` is called different from ``base_share``.
+    """The probability that a verdict says ``share`` differs from ``base_share``.
 
     Of a noncentral t distribution (Cohen, Statistical Power Analysis, 1988, section 2.5). Where a variant without any
     stall is compared it is up to six points low, seen in simulation: such a variant adds no spread.
@@ -49,7 +49,7 @@ def power_of_difference(size: Size, share: float, base_share: float = 0.0) -> fl
 
 
 def rounds_for_difference(n: float, share: float, power: float, n_compared: int = 1, spread: float = 1.0) -> int | None:
-    """Fewest rounds of ``n`` lookups in which ``share`` is called different from none; None beyond a thousand."""
+    """The fewest rounds of ``n`` lookups that show ``share`` to differ from 0; None if a thousand are not enough."""
     for rounds in range(MIN_ROUNDS, MOST_ROUNDS + 1):
         if power_of_difference(Size(rounds, n, n_compared, spread), share) >= power:
             return rounds
@@ -57,7 +57,7 @@ def rounds_for_difference(n: float, share: float, power: float, n_compared: int 
 
 
 def lookups_for_one(share: float, power: float, spread: float = 1.0) -> int:
-    """Lookups in which at least one stalls with probability ``power``, where ``share`` of them do.
+    """The number of lookups among which, if ``share`` of them stall, at least one does with probability ``power``.
 
     >>> lookups_for_one(0.001, 0.9)
     2302
@@ -66,7 +66,7 @@ def lookups_for_one(share: float, power: float, spread: float = 1.0) -> int:
 
 
 def share_for_one(n: float, power: float, spread: float = 1.0) -> float:
-    """The share of which at least one lookup in ``n`` shows with probability ``power``.
+    """The share at which at least one of ``n`` lookups stalls with probability ``power``.
 
     >>> round(share_for_one(2302, 0.9), 6)
     0.001
@@ -75,7 +75,7 @@ def share_for_one(n: float, power: float, spread: float = 1.0) -> float:
 
 
 def detectable_difference(size: Size, power: float) -> float | None:
-    """The smallest share that is called different from none with ``power``; None where no share is."""
+    """The smallest share that is shown to differ from 0 with probability ``power``; None if there is no such share."""
     low, high = 0.0, 1.0
     if power_of_difference(size, 1 - 1e-9) < power:
         return None
@@ -86,7 +86,7 @@ def detectable_difference(size: Size, power: float) -> float | None:
 
 
 def spread_of(counts: Sequence[float], totals: Sequence[float]) -> float:
-    """``Size.spread`` of rounds seen: 1 at least, and where nothing was counted."""
+    """``Size.spread`` of measured rounds. At least 1, and 1 if nothing was counted."""
     k, n = sum(counts), sum(totals)
     if len(counts) < 2 or not k or k == n:
         return 1.0
@@ -103,7 +103,7 @@ LENGTHS_S = (5, 10, 30, 60)
 def sizes_needed(
     share: float, power: float, rate_per_s: float, n_compared: int, spread: float | None = None
 ) -> Iterator[str]:
-    """What it takes to see ``share``, in words, a line each; ``spread`` None: nothing is known of the place."""
+    """What it takes to see ``share``, as lines of text. ``spread`` is None if no earlier run shows how rounds vary."""
     if spread is None:
         yield "rounds are taken to differ no more than independent lookups do; --pilot RUN says how much they do there"
     else:

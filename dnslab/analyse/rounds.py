@@ -1,4 +1,4 @@
-"""Latency of each round, to see whether a result holds in all rounds or comes from one."""
+"""Latency of each round, to see whether a result holds in all rounds or comes from only one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ["variant", "target", "round", "p50_ms", "p99_ms"]
 
 
 def latencies(summary: Summary, load: int = 0) -> pd.DataFrame:
-    """Quantiles of each round under one load, in the summary's order.
+    """Quantiles of each round under one load, in the order of the summary.
 
     Returns
     -------
@@ -33,7 +33,9 @@ def latencies(summary: Summary, load: int = 0) -> pd.DataFrame:
 
 
 def usual(values: pd.Series[float]) -> Interval:
-    """Geometric mean of ``values``, one for each round, with its 95 % t interval; without bounds under three rounds.
+    """Geometric mean of ``values``, one for each round, with its 95 % t interval.
+
+    With fewer than three rounds it has no bounds.
 
     It is the mean of logarithms, because latencies differ by factors: one round that is a thousand times as slow would
     dominate the arithmetic mean.

@@ -1,4 +1,4 @@
-"""How long a probe was stopped during its trial: by SIGSTOP, by a debugger, or because its machine was paused.
+"""How long a probe stood still during its trial: stopped by SIGSTOP or a debugger, or on a paused machine.
 
 A stopped probe receives no answer, so a lookup in flight takes as long as the stop and looks like a stall of DNS. Pure.
 """

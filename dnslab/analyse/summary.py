@@ -124,16 +124,16 @@ class Summary:
         return tuple(load.label for load in self.loads)
 
     def measured(self, load: int | None = None) -> list[Row]:
-        """The rows that were measured, in order; under ``load`` alone where it is given."""
+        """The measured rows, in order; with ``load``, only those under it."""
         return [row for row in self.rows if isinstance(row, Row) and load in (None, row.load)]
 
     @property
     def not_applicable(self) -> list[NotApplicable]:
-        """What was left out, and why."""
+        """The variants that were left out, and why."""
         return [row for row in self.rows if isinstance(row, NotApplicable)]
 
     def row(self, variant: str, target: str | None = None, load: int = 0) -> Row | None:
-        """The row of a variant that was measured, on ``target`` (default: the first that has it); None without one."""
+        """The row of a measured variant on ``target`` (default: the first that has it); None if there is none."""
         rows = (row for row in self.measured(load) if row.variant == variant and target in (None, row.target))
         return next(rows, None)
 
@@ -148,13 +148,13 @@ class Summary:
         return pd.DataFrame([_flat(row) for row in self.rows])
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data for JSON, described in docs/summary.md; what is not finite is None, or ``"failed"``."""
+        """Plain data for JSON, described in docs/summary.md. A value that is not finite is None or ``"failed"``."""
         rows = [_jsonable(_plain(row)) for row in self.rows]
         head = {"version": SUMMARY_VERSION, "run": self.run, "backend": self.backend, "fault": self.fault}
         return {**head, "rounds": self.n_rounds, "limit_ms": self.limit_ms, "rows": rows}
 
     def by_target(self, load: int = 0) -> pd.DataFrame:
-        """Shares of one load target by target, the target with the highest share first.
+        """The shares on each target under one load, the target with the highest share first.
 
         Returns
         -------
@@ -213,7 +213,7 @@ def _jsonable(value: Any) -> Any:
 
 
 def summarise(run: Run) -> Summary:
-    """All numbers of ``run``, in one pass over its raw bytes."""
+    """Summarise ``run`` in one pass over its raw bytes."""
     cells, clients = gather(run)
     closed = frozenset(i for i, load in enumerate(run.plan.loads) if load.loop == "closed")
     left_out, is_wanted = not_applicable(run.plan, run.targets), wanted(run.plan)
@@ -244,7 +244,7 @@ def summarise(run: Run) -> Summary:
 
 
 def _judged(rows: Sequence[Row | NotApplicable]) -> list[Row | NotApplicable]:
-    """``rows`` with their verdicts."""
+    """``rows`` with the verdicts of their effects."""
     given = judge([row.effects if isinstance(row, Row) else {} for row in rows], [row.load for row in rows])
     return [
         replace(row, verdicts=verdicts) if isinstance(row, Row) else row
@@ -332,7 +332,7 @@ def _row(run: Run, key: Key, cells: Mapping[Key, Cell], effects: Mapping[str, In
 
 
 def _steps(cell: Cell) -> dict[str, Any]:
-    """When stalls ended: the fields of ``Row``."""
+    """When stalls ended, as the fields of ``Row`` about it."""
     if cell.stalls_at is None:
         return dict.fromkeys(("stall_step_s", "stalls_at", "stalls_elsewhere"))
     return {
@@ -366,5 +366,5 @@ def _effects(cell: Cell, baseline: Cell) -> dict[str, Interval]:
 
 
 def _column(rounds: Sequence[RoundCounts], name: str) -> list[float]:
-    """One number of each round."""
+    """One value for each round."""
     return [getattr(numbers, name) for numbers in rounds]

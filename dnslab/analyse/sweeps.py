@@ -1,4 +1,4 @@
-"""A run in which one thing takes several values, such as the rate or the target: its numbers by that thing."""
+"""A run in which one quantity takes several values, such as the rate or the target: its numbers by that quantity."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ class Sweep:
 
 
 def swept(summary: Summary) -> Sweep | None:
-    """What the run sweeps: the thing in which its loads differ, or else its targets. None if there is only one of
-    each."""
+    """The quantity in which the run's loads differ, or else its targets. None with only one load and one target."""
     measured = summary.measured()
     targets = list(dict.fromkeys(row.target for row in measured))
     if len(summary.loads) > 1:
@@ -59,7 +58,7 @@ def swept(summary: Summary) -> Sweep | None:
 
 
 def _of_loads(loads: tuple[Load, ...]) -> tuple[str, bool, list[float]]:
-    """The thing in which loads differ, whether it is an amount, and the value of each load."""
+    """The quantity in which loads differ, whether it is an amount, and its value in each load."""
     differing = [key for key in Load.model_fields if len({getattr(load, key) for load in loads}) > 1]
     if len(differing) == 1 and differing[0] in SCALES:
         return SCALES[differing[0]], True, [float(getattr(load, differing[0])) for load in loads]

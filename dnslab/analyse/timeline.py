@@ -1,4 +1,4 @@
-"""Stalled and failed lookups over the time of the run: when something happened, and to which configuration.
+"""Stalled and failed lookups over the time of the run: when they happened, and in which configuration.
 
 Times are of the run's own clock, which nobody sets, so they are the same for trials that ran side by side.
 """
@@ -30,7 +30,7 @@ _Key = tuple[str, str, int]
 
 
 def stalls_per_second(run: Run) -> pd.DataFrame:
-    """Stalls by the second their lookup was due, summed over rounds.
+    """Stalls by the second in which their lookup was due, summed over rounds.
 
     Returns
     -------
@@ -79,7 +79,9 @@ def run_slices(run: Run) -> pd.DataFrame:
 
 
 def stall_marks(run: Run) -> pd.DataFrame:
-    """Stalls and failures by the time of their trial and by worker, all rounds added up: what a raster is drawn from.
+    """Stalls and failures by time within the trial and by worker, summed over rounds.
+
+    The stall raster is drawn from it.
 
     Lookups are gathered in cells, so that a million of them make a small frame. Of engine wire, which has no workers,
     there is nothing.
@@ -111,7 +113,7 @@ def stall_marks(run: Run) -> pd.DataFrame:
 
 
 def _cells(key: _Key, counts: npt.NDArray[np.int64], load: Load) -> pd.DataFrame:
-    """Cells with a stall or a failure: ``counts`` has a row of each, the workers of one time side by side."""
+    """The cells of the raster that have a stall or a failure."""
     places = np.flatnonzero(counts.sum(axis=0))
     width_s, lane = load.duration_s / N_TIMES, _lane(load)
     columns = {
@@ -124,12 +126,12 @@ def _cells(key: _Key, counts: npt.NDArray[np.int64], load: Load) -> pd.DataFrame
 
 
 def _lane(load: Load) -> int:
-    """How many workers share a cell."""
+    """The number of workers that share a cell."""
     return -(-load.workers // N_LANES)
 
 
 def _group(client: ClientRecord) -> tuple[int, int]:
-    """What starts together: the trials of a group, in one attempt."""
+    """A key of all clients that start together: the trials of a group in one attempt."""
     return client.start.group, client.attempt
 
 
@@ -158,7 +160,7 @@ def _slices(lookups: Lookups, warmup_s: float, width_s: float, n_slices: int, be
 
 
 def pooled(slices: pd.DataFrame, load: int) -> pd.DataFrame:
-    """The slices of one load, in order of time, targets added up."""
+    """The slices of one load in order of time, summed over targets."""
     keys = ["variant", "round", "start_s", "end_s"]
     chosen = slices[slices["load"] == load]
     added = chosen.groupby(keys, sort=False, as_index=False, observed=True)[["n", "bad"]].sum()
@@ -167,7 +169,9 @@ def pooled(slices: pd.DataFrame, load: int) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Spell:
-    """A stretch in which a configuration was clearly worse than else: ``share`` bad in it, ``usual`` outside."""
+    """A stretch of time in which a configuration was clearly worse: ``share`` of its lookups were bad in it, ``usual``
+    outside.
+    """
 
     variant: str
     start_s: float
@@ -179,7 +183,9 @@ class Spell:
 
 
 def spells(pooled_slices: pd.DataFrame) -> list[Spell]:
-    """Stretches in which a configuration went bad, of what ``pooled`` gives, in order of variant and time.
+    """Stretches of time in which a configuration was clearly worse, in order of variant and time.
+
+    Takes what ``pooled`` gives.
 
     A stretch is slices in a row with at least half of the configuration's highest share. It is told of when it is
     three times as bad as all the rest, and more than chance makes of the rest's share.

@@ -1,1 +1,1 @@
-"""What takes both measuring and explaining, one module for each question."""
+"""Work that both measures and explains, with one module for each question."""

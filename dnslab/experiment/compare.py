@@ -27,7 +27,7 @@ _made: dict[str, Path] = {}
 
 
 def run(plan: Plan | Mapping[str, Any], out: Path | str | None = None, results: Path | str | None = None) -> Path:
-    """Do ``runner.run`` and show its progress: below the cell, on the terminal, or in plain lines."""
+    """Call ``runner.run`` and show its progress: below the cell, on the terminal, or in plain lines."""
     with shown() as on_progress:
         return runner.run(plan, out, results, on_progress)
 
@@ -102,7 +102,7 @@ def check_runs(runs: Sequence[str]) -> None:
 
 
 def _results() -> Path:
-    """Absolute, as a notebook may change its folder."""
+    """The results folder as an absolute path, since a notebook may change its folder."""
     return results_folder().absolute()
 
 

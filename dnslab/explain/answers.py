@@ -1,4 +1,4 @@
-"""The answer, one line for each question, for a reader who reads nothing else of the page.
+"""The answer as one line for each question, for a reader who reads nothing else.
 
 Pure: rows of a summary in, words out. Also decides which rows the answer is about.
 """
@@ -14,12 +14,12 @@ from dnslab.text import change, listed, milliseconds, percent
 
 
 def measured(summary: Summary) -> list[Row]:
-    """Rows of the first load that hold a lookup."""
+    """Rows under the first load that have at least one lookup."""
     return [row for row in summary.measured(load=0) if row.n]
 
 
 def baselines(summary: Summary) -> list[Row]:
-    """Baseline's rows under the first load, one a target."""
+    """Baseline's rows under the first load, one for each target."""
     return [row for row in measured(summary) if row.variant == "baseline"]
 
 
@@ -160,8 +160,7 @@ def _helped(rows: Sequence[Row], count: str, time: str, fault: str) -> str:
 
 
 def _what_it_costs(baseline: Row, others: Sequence[Row]) -> str:
-    """What the median costs: the cheapest and the most expensive of the configurations that help, or of all if none
-    does."""
+    """The cost at the median of the cheapest and the most expensive configuration that helps, or of all."""
     rows = _helping(baseline, others) or others
     effects = [(row.effects["p50_ms"], row.variant) for row in rows if row.effects]
     known = sorted([pair for pair in effects if math.isfinite(pair[0].low)], key=lambda pair: pair[0].estimate)
@@ -177,6 +176,6 @@ def _what_it_costs(baseline: Row, others: Sequence[Row]) -> str:
 
 
 def how_it_fared(row: Row) -> str:
-    """How a configuration fared: what stalled, what failed."""
+    """How many lookups of a configuration stalled, and how many failed."""
     failed = f" and failed in {percent(row.failed_share)}" if row.failed else ""
     return f"{row.variant} stalled in {percent(row.stalls_share)}{failed}"

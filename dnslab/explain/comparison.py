@@ -1,4 +1,4 @@
-"""Compare runs: what changed from one to the next, and what else differs between them.
+"""Compares runs: what changed from the first run to later ones, and what else differs between them.
 
 Rounds of two runs are not pairs, because each run has its own hour and its own order. So intervals are unpaired, and
 other known differences are listed beside them, or forbid the comparison.
@@ -37,7 +37,7 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class ComparedRow:
-    """What a variant on a target under a load was in the run before, and in a later ``run``.
+    """A variant on a target under a load: its numbers in the run before and in a later ``run``.
 
     ``run`` is ``after``, or ``after 2`` and so on. ``target_after`` is what the target is called there. ``refused`` is
     why the two are not compared, else None. ``effects`` and ``verdicts`` are those of a ``Row``, empty where refused.
@@ -84,12 +84,12 @@ class Comparison:
 
     @property
     def changes(self) -> Table:
-        """What was compared, for people: a line for each measure and row."""
+        """A table for people, with a line for each measure and row."""
         return between_runs(self.rows, self.load_labels, len(self.names) > 2)
 
     @property
     def refused(self) -> list[str]:
-        """What is not comparable, a line for each reason."""
+        """What cannot be compared, a line for each reason."""
         by_reason: dict[tuple[str, str], list[str]] = {}
         for row in self.rows:
             if row.refused:
@@ -154,7 +154,7 @@ def between_runs(rows: Sequence[ComparedRow], load_labels: Sequence[str], severa
 
 
 def compare(before: Run, *after: Run) -> Comparison:
-    """What each of ``after`` differs in from ``before``.
+    """Compare each run in ``after`` with ``before``.
 
     Differences are later minus earlier: of the rounds' shares (Welch's, never narrower than Newcombe's), and of the
     rounds' quantiles, censored at the common deadline (Welch's). Verdicts are Holm's over all of a measure and load.
@@ -185,7 +185,7 @@ def compare(before: Run, *after: Run) -> Comparison:
 
 
 def labels(n_runs: int) -> list[str]:
-    """What runs are called in a comparison, since their folders may have equal names."""
+    """Names for runs in a comparison, since their folders may have equal names."""
     return ["before", *("after" if number == 1 else f"after {number}" for number in range(1, n_runs))]
 
 
@@ -204,7 +204,7 @@ class _Side:
 
     @property
     def no_conclusion(self) -> str:
-        """A sentence that says that the run is void, and why."""
+        """A sentence that says that the run is void and why."""
         return f"No conclusion: the run {self.label} cannot be relied on, {self.void}."
 
     @property
@@ -244,7 +244,7 @@ def _lonely(before: _Side, after: _Side, lonely: tuple[Sequence[str], Sequence[s
 
 
 def _pairs(before: _Side, after: _Side, targets: Mapping[str, str]) -> tuple[list[ComparedRow], list[str]]:
-    """Rows of what both measured, and lines on what only one did."""
+    """Pairs of rows that both runs measured, and a line for each row that only one measured."""
     measured = [(side, row) for side in (before, after) for row in side.summary.measured()]
     earlier = {later: name for name, later in targets.items()}
     rows: list[ComparedRow] = []
@@ -292,7 +292,7 @@ def _refusals(before: _Side, after: _Side, one: Row, other: Row) -> Iterator[str
 
 
 def _asked(run: Run, variant: str, load: int) -> dict[str, object]:
-    """What has to be equal in both runs: load, names and the meaning of the variant.
+    """What must be equal in both runs: load, names and the meaning of the variant.
 
     ``workers`` may differ, because in an open loop they only limit how many lookups are in flight.
     """
@@ -320,7 +320,7 @@ def _effects(before: Row, after: Row) -> dict[str, Interval]:
 
 
 def _differences(before: _Side, after: _Side, rows: Sequence[ComparedRow]) -> Iterator[str]:
-    """What else differs, with both values."""
+    """Lines on what else differs, with both values."""
     first, second = conditions(before.run), conditions(after.run)
     for what in first:
         if first[what] != second[what]:
@@ -375,7 +375,7 @@ def conditions(run: Run) -> dict[str, object]:
 
 
 def _each(items: Sequence[object] | None, name: str) -> list[str] | None:
-    """The values there are, once each."""
+    """Each value once."""
     return None if items is None else sorted({_text(getattr(item, name)) for item in items})
 
 

@@ -34,7 +34,7 @@ VOID = "No conclusion: this run cannot be relied on."
 
 
 class Sentences(tuple[str, ...]):
-    """Sentences that show themselves in a notebook as a list."""
+    """Sentences, which a notebook shows as a list."""
 
     def _repr_html_(self) -> str:
         return as_output(f"<ul>{''.join(f'<li>{as_html(line)}</li>' for line in self)}</ul>" if self else "")
@@ -180,7 +180,7 @@ def _evidence(summary: Summary) -> list[str]:
 
 
 def _of_exposed(summary: Summary) -> list[str]:
-    """If the cause looks like the race: which share of the lookups that the race can hit stalled."""
+    """If the cause looks like the race: the share of the lookups exposed to the race that stalled."""
     baseline = leading_baseline(summary)
     cause = cause_of(summary, baseline)
     if baseline is None or baseline.exposed_share is None or cause is None or cause.kind is not Kind.RACE:

@@ -44,12 +44,12 @@ class Gate:
 
     @property
     def limit_text(self) -> str:
-        """The limit as it was given, for reading."""
+        """The limit as text, as the user wrote it."""
         value = f"{self.limit * 100:g} %" if self.measure.endswith("_share") else f"{self.limit:g} ms"
         return f"{'<' if self.strict else '<='} {value}"
 
     def keeps(self, value: float) -> bool:
-        """Whether ``value`` is on the good side."""
+        """Whether ``value`` keeps the limit."""
         return value < self.limit if self.strict else value <= self.limit
 
 
@@ -90,7 +90,7 @@ class Gated:
 
     @property
     def table(self) -> Table:
-        """A line a gate, for each target and load."""
+        """A table with a line for each gate, target and load."""
         lines = []
         for decision in self.decisions:
             measure, row, interval = decision.gate.measure, decision.row, decision.measured

@@ -49,7 +49,7 @@ def by_configuration(summary: Summary) -> Table:
 
 
 def row_names(row: Row | NotApplicable, load_labels: Sequence[str]) -> dict[str, str]:
-    """The cells that say what a row is of."""
+    """The cells that name a row: variant, target and load as far as they differ."""
     load = {"load": load_labels[row.load]} if len(load_labels) > 1 else {}
     return {"configuration": row.variant, "target": row.target, **load}
 

@@ -1,4 +1,4 @@
-"""Reasons to distrust a run. Each check looks at how the run went, not at its result."""
+"""Reasons to distrust a run. Each check examines how the run went, not its result."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def _baseline(run: Run) -> Iterator[Veto]:
 
 
 def _mixed(run: Run) -> Iterator[Veto]:
-    """Whether a target changed its C library or kernel during the run: then its trials cannot be compared."""
+    """Whether a target changed its C library or kernel during the run, so that its trials cannot be compared."""
     kinds_of: dict[str, set[str]] = {}
     for client in run.clients():
         start = client.start
@@ -303,7 +303,7 @@ def _warmth(summary: Summary) -> Iterator[Veto]:
 
 
 def _first(client: ClientCounts) -> float:
-    """How many times as long the first lookup of a name took as later ones; 0 if not known."""
+    """The ratio of the first lookup's time of a name to that of later ones; 0 if not known."""
     warmth = client.warmth
     return warmth.first_ms / warmth.again_ms if warmth.again_ms > 0 < warmth.first_ms else 0.0
 

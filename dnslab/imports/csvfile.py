@@ -1,4 +1,4 @@
-"""Reads a CSV from anyone: cells as text, some rows at a time, within the limits that ``files`` states."""
+"""Reads a CSV that anyone may have made: cells as text, some rows at a time, within the limits of ``files``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Header:
 
     @classmethod
     def read(cls, path: Path, line: bytes, columns: Sequence[str]) -> _Header:
-        """The header in ``line``; UsageError where it lacks one of ``columns``, or has too many."""
+        """The header in ``line``. Raises UsageError if one of ``columns`` is missing, or if there are too many."""
         names = next(csv.reader([text(line, path)]), [])
         if len(names) > IMPORT_COLUMNS:
             raise UsageError(f"{path} line 1: expected at most {IMPORT_COLUMNS:,} columns, saw {len(names):,}")
@@ -95,7 +95,7 @@ def _cells(path: Path, header: _Header, lines: Sequence[bytes], first: int) -> p
 
 
 def read_numbers(path: Path, column: str, cells: pd.Series, may_lack: npt.NDArray[np.bool_] | bool = False) -> Any:
-    """The numbers of a column.
+    """The cells of a column as numbers.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ _CODE, _SECONDS = re.compile(r"[A-Z]{1,20}\d{0,5}"), re.compile(r"\d{1,9}\.\d{1,
 
 
 def read_dnsperf(files: Sequence[File], limit_ms: float) -> Imported:
-    """Outputs of dnsperf: each query where it ran with ``-v``, else the statistics at the end."""
+    """Outputs of dnsperf: each query if it ran with ``-v``, else the statistics at the end."""
     seen: Counter[str] = Counter()
     rounds = in_order(files, lambda path: _dnsperf(path, limit_ms, seen))
     notes = [

@@ -1,4 +1,4 @@
-"""Reads what other tools measured: text files in, ``Imported`` out.
+"""Reads text files of other tools into an ``Imported``.
 
 A file is one round of a variant; several outputs in one file are several rounds. What a file does not say stays None or
 NaN, and ``notes`` say what its kind cannot show. A file that is cut short or does not add up is refused. Each kind has
@@ -21,7 +21,7 @@ from dnslab.imports.summary import Imported
 
 
 def named(text: str) -> File:
-    """``[VARIANT=]FILE`` as the command line has it."""
+    """Split ``[VARIANT=]FILE`` of the command line."""
     variant, equals, path = text.partition("=")
     return (variant, Path(path)) if equals and not Path(text).exists() else (None, Path(text))
 

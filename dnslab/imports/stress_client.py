@@ -1,4 +1,4 @@
-"""Reads what the Go stress client with flags ``-c -d -l`` prints."""
+"""Reads the output of the Go stress client with flags ``-c -d -l``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STRESS_LINES = (
 
 
 def read_stress_client(files: Sequence[File], limit_ms: float) -> Imported:
-    """The three closing lines of the Go stress client with flags ``-c -d -l``; ``limit_ms`` is what its ``-l`` was.
+    """The last three lines of the Go stress client with flags ``-c -d -l``. ``limit_ms`` is the value of its ``-l``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What other tools measured, compared: rounds in, numbers and their limits out. Reads no files.
+"""Compares what other tools measured: takes rounds, gives numbers and what they cannot show. Reads no files.
 
 Such data has no raw lookups, no flags and no counters, so nothing here names a cause.
 """
@@ -83,7 +83,7 @@ class Imported:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedRow:
-    """What was imported of one variant; docs/import.md describes each field.
+    """The imported numbers of one variant; docs/import.md describes each field.
 
     ``shares`` and ``effects`` are by the count's name; None, or left out, where the data does not tell.
     """

@@ -1,4 +1,4 @@
-"""A run's progress, for eyes: live on a terminal or below a cell, plain lines elsewhere."""
+"""Shows a run's progress: live on a terminal or below a cell, in plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLAIN_INTERVAL_S = 5.0
 
 
 def _totals(progress: Progress) -> tuple[int, int, int, float]:
-    """Lookups, failed lookups and stalls so far, and the lookups/s of what runs now."""
+    """Lookups, failed lookups and stalls so far, and the lookups/s of the clients that run now."""
     beats = [client.heartbeat for client in progress.running if client.heartbeat]
     rate = sum(beat.n_done / (beat.elapsed_ns / 1e9) for beat in beats if beat.elapsed_ns)
     return (
@@ -32,7 +32,7 @@ def _totals(progress: Progress) -> tuple[int, int, int, float]:
 
 
 def line(progress: Progress) -> str:
-    """One line: trials, what runs, lookups/s, failures, stalls so far, time left."""
+    """One line: trials, the clients that run, lookups/s, failures and stalls so far, time left."""
     n_lookups, n_failed, n_stalls, rate = _totals(progress)
     trials = list({client.trial.number: client.trial for client in progress.running}.values())
     if not trials:
@@ -50,7 +50,7 @@ def line(progress: Progress) -> str:
 
 @contextlib.contextmanager
 def shown() -> Iterator[OnProgress]:
-    """Give an ``on_progress`` that shows progress. Where nothing can be written, the run goes on without."""
+    """Give an ``on_progress`` that shows progress. If nothing can be written, the run goes on without it."""
     if _in_notebook():
         with _in_cell() as on_progress:
             yield on_progress

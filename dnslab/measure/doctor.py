@@ -32,7 +32,7 @@ class Check:
 
 
 def checks() -> Iterator[Check]:
-    """Check this machine, one thing after another. The last check opens a lab and closes it."""
+    """Check this machine. The last check opens a lab and closes it."""
     yield Check("platform", platform.system() == "Linux", f"{platform.system()} {platform.release()}")
     for libc in ("glibc", "musl", "static"):
         try:
@@ -55,7 +55,7 @@ def checks() -> Iterator[Check]:
 
 
 def cluster_checks(client: Client, rights: Sequence[Finding]) -> Iterator[Check]:
-    """Check a namespace, one thing after another. When nothing is missing, ask at last whether it admits a pod."""
+    """Check a namespace of a cluster. If nothing is missing, the last check asks whether it admits a pod."""
     from dnslab.measure.kubernetes import rights as access
 
     checks = [
@@ -73,7 +73,9 @@ def cluster_checks(client: Client, rights: Sequence[Finding]) -> Iterator[Check]
 
 
 def _look(what: str, look: Callable[[Client], str], client: Client) -> Check:
-    """A look that is denied is not needed to measure; a look that shows a mistake is."""
+    """Read something that is not needed to measure: a refusal is a failed optional check, a mistake a failed required
+    one.
+    """
     try:
         return Check(what, True, look(client))
     except UsageError as error:

@@ -110,7 +110,7 @@ class RunInProgress:
             )
 
     def report(self, running: Sequence[ClientProgress]) -> None:
-        """Tell ``on_progress`` how far the clients ``running`` have come."""
+        """Call ``on_progress`` with the progress of the clients ``running``."""
         self._progress.running = running
         self._progress.left_s = self._pace.left_s()
         self._on_progress(self._progress)
@@ -270,7 +270,7 @@ class GroupRun:
             raise
 
     def _submit_all(self) -> list[Future[None]]:
-        """Where no more threads can be had, those that were started do not wait for the others."""
+        """Submit all clients. If no more threads can be started, those already started do not wait for the others."""
         try:
             return [self._pool.submit(self._measure_client, client) for client in self._clients]
         except BaseException:
@@ -278,7 +278,7 @@ class GroupRun:
             raise
 
     def _look_after(self, following: GroupRun | None) -> None:
-        """What is due several times a second while clients are measured."""
+        """The work that is done several times a second while clients are measured."""
         opens_ahead = self._run.backend.opens_ahead and not self._stopping.is_set()
         if following and opens_ahead and self._start.is_past(self.load_s):
             following.open()
@@ -306,7 +306,7 @@ class GroupRun:
                 client.conversation.stop()
 
     def _judge(self, over: bool = False) -> str:
-        """Why to abort, ``""`` while there is no reason; ``over`` says that the group has ended."""
+        """The reason to abort; ``""`` if there is none. ``over`` says that the group has ended."""
         by_variant: dict[str, list[Heartbeat]] = {}
         for client in self._clients:
             if client.progress.heartbeat:
@@ -345,7 +345,7 @@ class GroupRun:
     def _talk(
         self, client: OpenClient, start: ClientStart, sink: Callable[[bytes], None]
     ) -> tuple[Trailer, ClockOffset]:
-        """Start the probe, have it measure, and give its last word and its clock."""
+        """Start the probe, let it measure, and return its trailer and the offset of its clock."""
         channel = client.target.start(encode(make_job(self._run.plan, client.trial, client.facts, start)))
         with contextlib.closing(channel):
             conversation = Conversation(channel, sink)
@@ -365,7 +365,7 @@ class GroupRun:
             return conversation.follow(client.progress.note), clock
 
     def _finish(self, client: OpenClient, writer: ClientWriter, end: dict[str, Any]) -> None:
-        """Write what is known after the load."""
+        """Write end.json, with what is known after the load."""
         counters: Mapping[str, int] = {}
         try:
             counters = client.target.counters()
@@ -403,7 +403,7 @@ def _groups(missing: Sequence[Trial]) -> list[list[Trial]]:
 
 
 def _results(opening: Sequence[Future[OpenClient]]) -> list[OpenClient]:
-    """All clients; the first error where one could not be opened."""
+    """All opened clients. Raises the first error if one could not be opened."""
     wait(opening)
     return [future.result() for future in opening]
 

@@ -64,7 +64,7 @@ class LocalBackend:
         return known_targets()
 
     def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
-        """What the nameserver answers now; UsageError for a name without any address."""
+        """What the nameserver answers now. Raises UsageError for a name without an address."""
         resolver = dns.resolver.Resolver(configure=False)
         resolver.nameservers = list(self._options.nameservers) or ["127.0.0.1"]
         resolver.port = self._server[1] if self._server else 53
@@ -76,7 +76,7 @@ class LocalBackend:
         return LocalTarget(self._probe, self._options, self._server)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Does nothing, since nothing is kept open."""
 
 
 class LocalTarget:
@@ -87,7 +87,7 @@ class LocalTarget:
         self._channels: list[ProcessChannel] = []
 
     def facts(self) -> TargetFacts:
-        """The resolv.conf in force, with the nameserver asked for."""
+        """The resolv.conf in force, with the run's nameserver in it."""
         extra: dict[str, Any] = {"fresh": False}
         if self._server:
             extra["nameserver_port"] = self._server[1]
@@ -102,7 +102,7 @@ class LocalTarget:
         return channel
 
     def counters(self) -> Mapping[str, int]:
-        """The counters of this machine, whoever changed them; empty where there is no /proc."""
+        """The counters of this machine, which other processes change too; empty if there is no /proc."""
         numbers: dict[str, int] = {}
         for prefix, path, read in (
             ("machine.cpu", "/proc/stat", counters.cpu),
@@ -118,7 +118,7 @@ class LocalTarget:
         return None
 
     def close(self) -> None:
-        """End a probe that still runs."""
+        """End the probe if it still runs."""
         for channel in self._channels:
             channel.hang_up()
 

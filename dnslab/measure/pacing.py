@@ -38,7 +38,7 @@ class Pace:
         self._began_s, self._current_s, self._later_s = now_s, current_s, later_s
 
     def left_s(self) -> float:
-        """Seconds until the last group ends."""
+        """Estimated time until the last group ends, s."""
         factor = self._spent_s / self._planned_s if self._planned_s else 1.0
         elapsed_s = time.monotonic() - self._began_s
         return max(0.0, factor * self._current_s - elapsed_s) + factor * self._later_s
@@ -75,7 +75,7 @@ class StartInstant:
         return self._instant_ns is not None and time.monotonic_ns() > self._instant_ns + after_s * 1e9
 
     def wait(self, client: str) -> int:
-        """Wait until all clients have come or the group is abandoned; the instant, in nanoseconds."""
+        """Wait until all clients are ready or the group is abandoned. Returns the instant, ns."""
         with self._condition:
             self._arrive(client)
             self._condition.wait_for(lambda: self._instant_ns is not None)
@@ -83,12 +83,12 @@ class StartInstant:
             return self._instant_ns
 
     def leave(self, client: str) -> None:
-        """Do not make the others wait for a client that will never be ready. Does nothing after ``wait``."""
+        """Say that this client will never be ready, so that no other waits for it. Does nothing after ``wait``."""
         with self._condition:
             self._arrive(client)
 
     def abandon(self) -> None:
-        """Let all go that wait, and make nobody wait from now on."""
+        """Release all clients that wait, and let none wait from now on."""
         with self._condition:
             self._release()
 

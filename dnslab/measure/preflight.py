@@ -1,4 +1,4 @@
-"""Checks before anything is made: whether a plan can be carried out, and whether a path can hold a run.
+"""Checks before a run makes anything: can the plan be carried out, and can a run be written there.
 
 A run and a dry run make the same checks here. Nothing is made or loaded, and no folder is left behind.
 """
@@ -54,7 +54,7 @@ def check_targets(plan: Plan, targets: Sequence[TargetInfo]) -> None:
 
 
 def allow_open_files(plan: Plan, targets: Sequence[TargetInfo]) -> None:
-    """Raise the limit of open files for this process and the probes that it starts, as far as the system lets it.
+    """Raise the limit of open files for this process and its probes, as far as the system allows.
 
     A lookup for which no socket can be had fails, and counts as a failure of DNS.
 
@@ -114,7 +114,7 @@ def _abridged(path: Path) -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Check that files can be made in ``folder``, which exists; NotAble where they cannot."""
+    """Check that files can be made in the existing ``folder``; NotAble if they cannot."""
     if not os.access(folder, os.W_OK | os.X_OK):
         raise NotAble(f"{folder} cannot be written to: name another place with --out")
 

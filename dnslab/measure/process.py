@@ -1,4 +1,4 @@
-"""The channel to a probe that is a child process of this one, which the lab and the local backend use.
+"""The channel to a probe that is a child of this process, for the lab and the local backend.
 
 It moves bytes through pipes and ends the child. It knows nothing of jobs, streams or trials.
 """
@@ -17,7 +17,7 @@ from dnslab.errors import NotAble, ProbeFailed
 
 
 class ProcessChannel:
-    """The channel to a probe that is a child process of this one.
+    """The channel to a probe that is a child of this process.
 
     The child ends when this process does, whatever way: its stdin closes. ``argv`` may be a command that enters a
     namespace first.
@@ -45,7 +45,7 @@ class ProcessChannel:
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
 
     def write(self, data: bytes) -> None:
-        """Send all of ``data``; ProbeFailed when the probe has gone."""
+        """Send all of ``data``. Raises ProbeFailed if the probe has ended."""
         view = memoryview(data)
         try:
             while view:  # an unbuffered pipe takes what fits
@@ -54,7 +54,7 @@ class ProcessChannel:
             raise ProbeFailed(f"the probe has gone: {self.errors() or 'it said nothing'}") from error
 
     def read(self, timeout_s: float) -> bytes:
-        """What has come, at least one byte; ``b""`` at the end; TimeoutError when nothing comes."""
+        """At least one byte from the probe; ``b""`` at the end; TimeoutError if nothing comes."""
         waiting = select.poll()  # unlike select, for descriptors over 1,023 too
         waiting.register(self._stdout, select.POLLIN)
         if not waiting.poll(timeout_s * 1e3):
@@ -69,7 +69,7 @@ class ProcessChannel:
         return self._stderr.read().decode("utf-8", "replace").strip()
 
     def hang_up(self) -> None:
-        """Close the probe's stdin: it ends at once, whatever it is doing, and its reader sees the end."""
+        """Close the probe's stdin, so that it ends at once whatever it is doing, and ``read`` returns ``b""``."""
         with contextlib.suppress(OSError):
             self._stdin.close()
 

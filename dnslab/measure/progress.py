@@ -19,7 +19,7 @@ class ClientProgress:
     lateness_ns: int = 0
 
     def note(self, heartbeat: Heartbeat) -> None:
-        """Keep the newest heartbeat, and the greatest lateness of all."""
+        """Keep the newest heartbeat, and the largest lateness of all heartbeats."""
         self.heartbeat = heartbeat
         self.lateness_ns = max(self.lateness_ns, heartbeat.lateness_ns)
 
@@ -37,7 +37,7 @@ class Progress:
     left_s: float = 0.0
 
     def count_done(self, trials: Sequence[Trial], clients: Sequence[ClientProgress]) -> None:
-        """Count ``trials``, which have ended, and the lookups of their ``clients``; nothing runs now."""
+        """Count ``trials`` that have ended, and the lookups of their ``clients``. No client runs after this."""
         for heartbeat in filter(None, (client.heartbeat for client in clients)):
             self.n_lookups_done += heartbeat.n_done
             self.n_failed_done += heartbeat.n_failed

@@ -39,7 +39,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """What a target is, as seen in it. ``extra`` holds what only some backends know (node, address, cache warmth)."""
+    """Facts read inside a target. ``extra`` holds what only some backends know (node, address, cache warmth)."""
 
     libc: str
     libc_version: str
@@ -65,13 +65,13 @@ class Channel(Protocol):
         """Send all of ``data``; ProbeFailed when the probe has gone."""
 
     def read(self, timeout_s: float) -> bytes:
-        """The bytes that have come, at least one; ``b""`` at the end; TimeoutError when nothing comes."""
+        """At least one byte from the probe; ``b""`` at the end; TimeoutError if nothing comes."""
 
     def errors(self) -> str:
         """What the probe has written to stderr so far."""
 
     def close(self) -> None:
-        """End the probe, whatever it does, and free what the channel holds. May be called twice."""
+        """End the probe, whatever it is doing, and free what the channel holds. May be called twice."""
 
 
 class Target(Protocol):
@@ -90,7 +90,7 @@ class Target(Protocol):
         """What the fault really did to this target, or None. It goes to a file that statistics must not read."""
 
     def close(self) -> None:
-        """Leave nothing behind. May be called twice."""
+        """Remove everything that was made. May be called twice."""
 
 
 class Backend(Protocol):
@@ -114,4 +114,4 @@ class Backend(Protocol):
         """Make ``client``, without flow, port or cache state of an earlier one. May be called ahead of its trial."""
 
     def close(self) -> None:
-        """Leave nothing behind. May be called twice."""
+        """Remove everything that was made. May be called twice."""

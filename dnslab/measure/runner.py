@@ -73,7 +73,7 @@ def run(
 
 
 def check(plan: Plan, out: Path | str | None = None, results: Path | str | None = None) -> None:
-    """Check ``plan``, and the place of its run folder, as far as that can be done without asking a backend anything.
+    """Check ``plan`` and the path of its run folder, as far as possible without asking a backend.
 
     Parameters are those of ``run``.
 
@@ -88,7 +88,7 @@ def check(plan: Plan, out: Path | str | None = None, results: Path | str | None 
 
 
 def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
-    """Go on with an interrupted run: measure every trial that has no complete end (again).
+    """Resume an interrupted run: measure every trial that is missing or not complete.
 
     Whether DNS gets worse is judged against what fails now, not against what failed when the run began.
 
@@ -133,7 +133,7 @@ def _make_folder(plan: Plan, described: Environment, out: Path | str | None, res
 
 @contextlib.contextmanager
 def _opened_backend(plan: Plan) -> Iterator[Backend]:
-    """The backend, closed in any case."""
+    """The backend, which is closed at the end in any case."""
     backend = open_backend(plan)
     try:
         yield backend
@@ -148,7 +148,7 @@ def _opened_backend(plan: Plan) -> Iterator[Backend]:
 
 
 def _expected(plan: Plan, backend: Backend) -> Mapping[str, Expected]:
-    """What the plan's names resolve to, once it is known that they may be asked for."""
+    """What the plan's names resolve to. Checks first that the plan may look them up."""
     expected = backend.expected(plan.names)
     absolute = {name: addresses.absolute for name, addresses in expected.items()}
     limits.check_names(plan, absolute, backend.describe().resolv_conf)

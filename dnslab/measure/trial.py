@@ -1,4 +1,4 @@
-"""One client: what start.json says of it, and the job that its probe gets.
+"""One client: the content of its start.json, and the job for its probe.
 
 Turns plan, trial and the target's facts into plain data, and does nothing else. ``group`` carries it out.
 """
@@ -37,7 +37,7 @@ MAX_REPLACED = 2_000
 def describe(
     plan: Plan, trial: Trial, target: str, facts: TargetFacts, expected: Mapping[str, Expected]
 ) -> ClientStart:
-    """What start.json says of ``trial`` on ``target``, but for the counters.
+    """The content of start.json for ``trial`` on ``target``, without the counters.
 
     Parameters
     ----------
@@ -122,12 +122,12 @@ def make_job(plan: Plan, trial: Trial, facts: TargetFacts, start: ClientStart) -
 
 
 def _seed(seed: int, number: int, target: str) -> int:
-    """A seed of its own for each client: clients that all ask at the same instant would measure each other."""
+    """A different seed for each client. Clients that all ask at the same instants would measure each other."""
     return int.from_bytes(sha256(f"{seed}/{number}/{target}".encode()).digest()[:8], "little")
 
 
 def _in_force(plan: Plan, trial: Trial, facts: TargetFacts) -> ResolverOptions:
-    """The resolver options that the probe will use.
+    """The resolver options that are in force for the probe.
 
     Where the variant is applied by file, the target's resolv.conf has it already. Where it is applied inside the
     process, the probe will add it.

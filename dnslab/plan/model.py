@@ -1,4 +1,4 @@
-"""The plan: what a run will do, as data.
+"""The plan of a run, as data.
 
 Pure. A plan is YAML on disk and a model here, which checks each text as what it is. Knows nothing of how a plan is
 carried out.
@@ -151,7 +151,7 @@ class CustomVariant(_Model):
         return options
 
     def variant(self, name: str) -> Variant:
-        """As a ``Variant``."""
+        """The same as a ``Variant``."""
         parsed = ResolverOptions()
         for option in self.options:
             parsed = apply_option(parsed, option)
@@ -201,7 +201,7 @@ DEFAULT_IMAGE = "debian:stable-slim"
 
 
 class ClusterPlan(_Model):
-    """Where in a cluster to measure: in pods of one's own (default), or in existing ones.
+    """Where in a cluster to measure: in own pods (default), or in existing ones.
 
     ``images`` are what own pods run, ``like`` (``deploy/NAME``) takes image, placement and resources of a workload;
     ``nodes`` is ``all``, a number or a node's name, each with ``pods_per_node`` targets. ``existing`` is ``pod/NAME``,
@@ -336,7 +336,7 @@ class Plan(_Model):
 
     @property
     def n_trials(self) -> int:
-        """Trials on one target that honours all variants."""
+        """The number of trials on one target that follows all variants."""
         return len(self.variants) * len(self.loads) * self.rounds
 
     @property
@@ -387,7 +387,7 @@ def load(text: str | bytes, source: str = "plan") -> Plan:
 
 
 def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
-    """Line, from 1 on, of the deepest part of ``location`` that is in the text."""
+    """The line, counted from 1, of the deepest part of ``location`` that is in the text."""
     line = 1 if node is None else node.start_mark.line + 1
     for part in location:
         if isinstance(node, yaml.MappingNode):

@@ -25,7 +25,7 @@ CLUSTER_NDOTS = "5"
 
 @dataclass(frozen=True)
 class Workload:
-    """The workload that a patch is for. The defaults are for one that was not read: fill in the names in capitals."""
+    """The workload that a patch is for. If none was read, the defaults are names in capitals to fill in."""
 
     reference: str = "deploy/NAME"
     namespace: str = "NAMESPACE"
@@ -40,7 +40,7 @@ class Workload:
 
     @classmethod
     def of(cls, reference: str, namespace: str, context: str | None, template: Mapping[str, Any]) -> Workload:
-        """From a Deployment, StatefulSet or DaemonSet as JSON: its pod template and the first container."""
+        """The Workload of a Deployment, StatefulSet or DaemonSet as JSON: its pod template and first container."""
         pod = template["spec"]
         first = pod["containers"][0]
         security = {**(pod.get("securityContext") or {}), **(first.get("securityContext") or {})}
@@ -144,7 +144,7 @@ def _forms(variant: Variant, workload: Workload, dns: ClusterDns) -> Iterator[Fo
 
 
 def pod_dns(variant: Variant, workload: Workload, dns: ClusterDns) -> dict[str, Any]:
-    """``dnsPolicy`` and ``dnsConfig`` that give a pod the variant, with what the workload has there already.
+    """``dnsPolicy`` and ``dnsConfig`` that give a pod the variant and keep what the workload already has there.
 
     A strategic merge replaces the lists of ``dnsConfig`` (they are atomic), so what is there is written again. Under
     ``ClusterFirst`` nameservers and searches are only ever added to the cluster's: to replace them takes ``None``,
@@ -277,7 +277,7 @@ def _patch(workload: Workload, pod_spec: Mapping[str, Any]) -> str:
 
 
 def _caveats(variant: Variant, workload: Workload, libc: Libc | None, useless: bool) -> Iterator[str]:
-    """What to be careful about with ``libc``, or with either when it is None.
+    """What to be careful about with the C library ``libc``, or with both if it is None.
 
     If the variant has no effect, only what would help.
     """

@@ -67,7 +67,7 @@ class ResolverOptions:
     flags: tuple[str, ...] = ()
 
     def with_flags(self, *flags: str) -> ResolverOptions:
-        """The same with more flags; one that is there already is not repeated."""
+        """The same options with more flags. A flag that is already there is not repeated."""
         return replace(self, flags=self.flags + tuple(flag for flag in flags if flag not in self.flags))
 
 
@@ -115,7 +115,7 @@ def values_of(options: object) -> dict[str, int]:
 
 
 def render(options: ResolverOptions) -> str:
-    """A resolv.conf text that ``parse`` reads back to the same options."""
+    """A resolv.conf text that ``parse`` reads back as the same options."""
     lines = [f"nameserver {address}" for address in options.nameservers]
     if options.search:
         lines.append("search " + " ".join(options.search))

@@ -1,4 +1,4 @@
-"""A plan's trials in order, and the load that they mean.
+"""A plan's trials in order, and the load that they put on DNS.
 
 Pure. The same plan with the same seed gives the same trials each time. Knows nothing of how a trial is run.
 """
@@ -18,7 +18,7 @@ from dnslab.plan.variants import Means
 
 @dataclass(frozen=True)
 class TargetInfo:
-    """What is known of a target before any trial: enough to say which variants apply."""
+    """What is known of a target before any trial, to decide which variants apply."""
 
     name: str
     libc: Libc
@@ -42,7 +42,7 @@ class Trial:
 
 
 def wanted(plan: Plan) -> Callable[[str, str], bool]:
-    """A function that says whether the plan asks for a variant on a target. A plan without targets asks for all."""
+    """Return a function that says whether the plan wants a variant on a target. A plan without targets wants all."""
     chosen = {one.name: None if one.variants is None else frozenset(one.variants) for one in plan.targets}
 
     def is_wanted(target: str, variant: str) -> bool:
@@ -132,7 +132,7 @@ def _in_turn(plan: Plan, pairs: Sequence[_Pair]) -> list[tuple[int, int, _Pair]]
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a plan means: its trials, how they are grouped, and the load on DNS.
+    """What a plan will do: its trials, how they are grouped, and the load on DNS.
 
     ``load_s`` is how long all loads last together, one group after another. ``peak_lookups_per_s`` and
     ``peak_workers`` are of the group with the most of either, over all targets; the first is None for closed loops,
@@ -149,7 +149,7 @@ class Forecast:
 
 
 def forecast(plan: Plan, targets: Sequence[TargetInfo]) -> Forecast:
-    """What ``plan`` means on ``targets``, before anything is measured."""
+    """Forecast what ``plan`` will do on ``targets``."""
     in_order = trials(plan, targets)
     by_group: dict[int, list[Trial]] = {}
     for trial in in_order:

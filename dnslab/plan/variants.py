@@ -49,7 +49,7 @@ class Variant:
     absolute: bool = False
 
     def applied_to(self, baseline: ResolverOptions) -> ResolverOptions:
-        """The configuration this variant makes of ``baseline``."""
+        """``baseline`` with this variant applied."""
         changed = baseline.with_flags(*self.options)
         for field in ("ndots", "timeout_s", "attempts", "search"):
             value = getattr(self, field)
@@ -59,7 +59,8 @@ class Variant:
         return replace(changed, nameservers=nameservers) if nameservers else changed
 
     def name_asked(self, name: str, baseline: ResolverOptions, resolves_to: str | None = None) -> str:
-        """The name the application gives: ``name``, or under ``absolute`` the full name baseline resolved to.
+        """The name that the application asks for: ``name``, or with ``absolute`` the full name that baseline resolved
+        to.
 
         ``resolves_to`` is that name where it is known; else the first name the search list makes of ``name``.
         """
@@ -69,7 +70,7 @@ class Variant:
 
     @property
     def asks_aaaa(self) -> bool:
-        """Whether AAAA is asked for at all: without it a missing family is not a partial answer."""
+        """Whether AAAA is asked for. If not, an answer without AAAA is not partial."""
         return "no-aaaa" not in self.options
 
     @property
@@ -118,7 +119,7 @@ USUAL = (
 
 
 def find(name: str, others: Iterable[str] = ()) -> Variant:
-    """The built-in variant called ``name``; ``others`` are names that are known beside the built-in ones.
+    """The built-in variant called ``name``. ``others`` are further known names, for the error's suggestion.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def find(name: str, others: Iterable[str] = ()) -> Variant:
 
 
 def glibc_version(text: str) -> tuple[int, int] | None:
-    """``(2, 36)`` of ``"2.36"`` or ``"2.36-9+deb12u14"``; None when there is no version in it."""
+    """``(2, 36)`` of ``"2.36"`` or ``"2.36-9+deb12u14"``; None if the text has no version."""
     match = re.search(r"(\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2])) if match else None
 

@@ -17,7 +17,7 @@ _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(yaml.composer.Composer, _Parser):  # type: ignore[misc]
-    """Composes nodes one by one, so that reading ends at the first node that breaks a limit."""
+    """Composes nodes one by one, and stops at the first node that breaks a limit."""
 
     def __init__(self, text: str) -> None:
         _Parser.__init__(self, text)
@@ -69,7 +69,7 @@ class _Refused(yaml.MarkedYAMLError):
 
 
 def read_yaml(text: str, source: str) -> tuple[yaml.Node | None, Any]:
-    """The node of a text, which knows its lines, and the plain data that it means.
+    """The YAML node of a text, which knows line numbers, and the plain data that it stands for.
 
     Raises
     ------

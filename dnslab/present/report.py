@@ -106,7 +106,7 @@ _KERNEL = {"display_name": "Python 3 (dnslab)", "language": "python"}
 
 
 def _execute(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> str:
-    """Run papermill in a process of its own, with this interpreter as kernel. ``""``, or what failed in a line."""
+    """Run papermill in another process, with this interpreter as kernel. Gives ``""``, or one line on what failed."""
     with tempfile.TemporaryDirectory(prefix="dnslab-") as scratch:
         kernel = Path(scratch) / "kernels" / "dnslab"
         kernel.mkdir(parents=True)
@@ -129,7 +129,7 @@ def _execute(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> s
 
 
 def _problem(command: list[str], environment: Mapping[str, str]) -> str:
-    """What failed of papermill, in a line; ``""`` when nothing did."""
+    """One line on what failed in papermill; ``""`` if nothing failed."""
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=EXECUTE_TIMEOUT_S, check=False
@@ -152,7 +152,7 @@ def _problem(command: list[str], environment: Mapping[str, str]) -> str:
 
 
 def _export(executed: Path, title: str, problem: str) -> str:
-    """The executed notebook's outputs as one page: Markdown and outputs, no code."""
+    """One page of the executed notebook: Markdown and outputs without the code."""
     import nbformat
     from nbconvert.filters import markdown2html_mistune
 

@@ -37,7 +37,7 @@ _NAMELESS = (records.MAGIC, b"RECS", b"BEAT", b"CLCK", b"TAIL")
 
 
 class NotRedacted(RunInvalid):
-    """An original would have been left in the output, so nothing was written."""
+    """A name that had to be replaced would have stayed in the output, so nothing was written."""
 
 
 def redacted(run_folder: Path | str, to: Path | str) -> Path:
@@ -69,7 +69,7 @@ def redacted(run_folder: Path | str, to: Path | str) -> Path:
 
 
 def page(run_folder: Path | str, out: Path | None = None) -> Path:
-    """The page of a redacted copy, alone; ``out`` defaults to ``<copy's name>.html`` here.
+    """Only the page of a redacted copy. ``out`` defaults to ``<copy's name>.html`` in the current folder.
 
     Raises
     ------
@@ -138,13 +138,13 @@ def _redact(folder: RunFolder, to: Path) -> tuple[Path, StandIns]:
 
 
 def _go_through(folder: RunFolder, redactor: Redactor) -> None:
-    """Let the redactor note what is there."""
+    """Let the redactor note every name in the run."""
     for _ in _rewritten(folder, redactor):
         pass
 
 
 def _rewritten(folder: RunFolder, redactor: Redactor) -> Iterator[tuple[Path, bytes]]:
-    """Each file as the copy has it, by its path there."""
+    """The content of each file of the copy, by its path in the copy."""
     for path in folder.files():
         if path.name == "plan.yaml":
             _, plan = read_yaml(files.text(folder.read_bytes(folder.path / path), path), path.name)
@@ -207,7 +207,7 @@ def _texts(data: Any) -> Iterator[str]:
 
 
 def _sweep(stand_ins: StandIns, path: Path, *contents: str | bytes) -> None:
-    """NotRedacted where an original is left in texts, or in bytes that are none."""
+    """Raise NotRedacted if an original is left in a text, or in bytes that are no text."""
     for content in contents:
         least = _LEAST_IN_BYTES if isinstance(content, bytes) else 0
         texts = [content] if isinstance(content, str) else map(bytes.decode, _IN_BYTES.findall(content))

@@ -1,4 +1,4 @@
-"""A summary on a terminal: the answer, what limits it, and the tables."""
+"""A summary on a terminal: the answer, its limits, and the tables."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class ClientRecord:
 
     @property
     def clocks_ns(self) -> list[tuple[int, int]]:
-        """The run's clock and the wall clock, as read together at the trial's start and at its end."""
+        """The run's clock and the wall clock, ns, read together at the trial's start and at its end."""
         pairs: list[tuple[int | None, int | None]] = [(self.start.started_elapsed_ns, self.start.started_realtime_ns)]
         if self.end:
             pairs.append((self.end.finished_elapsed_ns, self.end.finished_realtime_ns))
@@ -81,17 +81,17 @@ class ClientWriter:
         return self._folder / f"{self._target}.{suffix}"
 
     def start(self, start: ClientStart) -> None:
-        """Before the load: configuration as seen, counters."""
+        """Write start.json before the load: the configuration found in the target, and counters."""
         write_once(self._path("start.json"), as_json(start.model_dump(mode="json", exclude_unset=True)))
 
     def stream(self) -> Stream:
-        """The raw file, opened for appending."""
+        """Open the raw file for appending."""
         return Stream(self._path("dnsr"))
 
     def end(self, data: Mapping[str, Any]) -> None:
-        """After the load: counters, the probe's trailer, status."""
+        """Write end.json after the load: counters, the probe's trailer, status."""
         write_once(self._path("end.json"), as_json(data))
 
     def ground_truth(self, data: Mapping[str, Any]) -> None:
-        """What the injected fault really did."""
+        """Write what the injected fault did."""
         write_once(self._path("ground-truth.json"), as_json(data))

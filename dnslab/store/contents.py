@@ -71,7 +71,7 @@ class _Open(BaseModel):
 
 
 class ClientExtra(_Open):
-    """What only some backends know of a client: the digest of its image, a debug container, its place, its probe."""
+    """What only some backends know of a client: its image's digest, a debug container, its place, its probe."""
 
     image: str | None = None
     debug_image: str | None = None
@@ -149,7 +149,7 @@ class ClientEnd(_Closed):
 
 
 class Target(BaseModel):
-    """What ``plan.schedule.TargetInfo`` takes."""
+    """A target of the run, with the fields of ``plan.schedule.TargetInfo``."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
     name: Annotated[str, Field(min_length=1, max_length=255)]
@@ -215,7 +215,7 @@ class Surroundings(_Open):
 
 
 class BackendFacts(_Open):
-    """What the backend says of itself. What is only shown may be of any kind."""
+    """How the backend describes itself. Values that are only shown may be of any type."""
 
     name: str = ""
     fresh_clients: bool = True
@@ -235,7 +235,7 @@ class BackendFacts(_Open):
 
 
 class Environment(_Open):
-    """environment.json: what the run was measured on. What is only shown may be of any kind."""
+    """environment.json: what the run was measured on. Values that are only shown may be of any type."""
 
     dnslab: object = None
     started: object = None

@@ -143,7 +143,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        """Keep other processes from measuring into this folder meanwhile; RunExists if one already does.
+        """Context that keeps other processes from measuring into this folder; RunExists if one already does.
 
         The kernel releases the lock when this process ends, in whatever way.
         """
@@ -162,7 +162,7 @@ class RunFolder:
             os.close(descriptor)
 
     def files(self) -> list[Path]:
-        """The files that were written once, relative to the folder, in order. Derived files are left out.
+        """Paths, relative to the folder, of the files that were written once, in order. Derived files are left out.
 
         Raises
         ------
@@ -309,7 +309,7 @@ def _environment_name(number: int) -> str:
 
 
 def largest(name: str) -> int:
-    """The most bytes that a file of a run may have, by its name. Raw bytes have no limit."""
+    """The largest size, bytes, that a file of a run may have, by its name. Raw files have no limit."""
     base = name.rpartition("/")[2]
     if base == "plan.yaml":
         return files.PLAN_BYTES

@@ -1,4 +1,4 @@
-"""Replaces what names somebody's machines: text and plain data in, the same with stand-ins out.
+"""Replaces names of machines and people in text and plain data with stand-ins.
 
 The key of a text says whether it names something, or holds only versions and the like. In any other text only numbers
 and words of dnslab's own source stay, and each other word gets a stand-in. Equal originals get equal stand-ins
@@ -78,7 +78,7 @@ _ALNUM = re.compile(r"[^\W_]+")
 
 @cache
 def own_words() -> frozenset[str]:
-    """All words of dnslab's own source, hyphenated ones too. They name nobody's machine."""
+    """All words of dnslab's own source, with hyphenated ones. They never name a user's machine."""
     words: set[str] = set(_MORE_WORDS.split())
     for path in PACKAGE.rglob("*.py"):
         text = path.read_text(encoding="utf-8").casefold()
@@ -111,16 +111,16 @@ class StandIns:
         return original
 
     def note(self, kind: Kind, original: str) -> None:
-        """Note ``original``, so that it may not be left anywhere."""
+        """Note ``original``, which then must not be left anywhere."""
         key = original.casefold()
         self._kinds[key] = min(kind, self._kinds.get(key, kind), key=_KINDS.index)
 
     def known(self, word: str) -> bool:
-        """Whether it was noted."""
+        """Whether ``original`` was noted."""
         return word.casefold() in self._kinds
 
     def give_out(self) -> None:
-        """Give every original its stand-in. After this no new original may be noted."""
+        """Assign a stand-in to every original. After this no new original may be noted."""
         self.given_out = True
         for kind in _KINDS:
             originals = sorted(key for key, noted in self._kinds.items() if noted == kind)
@@ -176,8 +176,11 @@ def _separator(word: str) -> str | None:
 
 
 def _made_up(kind: Kind, n: int) -> Iterator[str]:
-    """Stand-ins without end. Addresses are of ranges that nobody has: RFC 1112's class E, RFC 3849's documentation, and
-    locally administered MAC addresses."""
+    """An endless sequence of stand-ins.
+
+    Addresses are from ranges that nobody uses: class E (RFC 1112), documentation (RFC 3849), and locally administered
+    MAC addresses.
+    """
     if kind == "ipv4":
         return (str(ipaddress.IPv4Address(0xF0000000 + i)) for i in itertools.count(1))
     if kind == "ipv6":
@@ -200,7 +203,7 @@ class Redactor:
         self._places = {place.target: place for place in places}
 
     def data(self, value: Any, key: str, parent: str = "") -> Any:
-        """Redact plain data under ``key``. Numbers stay."""
+        """Redact plain data that stands under ``key``. Numbers stay."""
         if isinstance(value, dict):
             return {self._key(name, key): self.data(one, name, key) for name, one in value.items()}
         if isinstance(value, list):
@@ -237,7 +240,7 @@ class Redactor:
         return value if _is_count(value) else self.stand_ins.of(kind, value)  # type: ignore[arg-type]
 
     def variant(self, name: str) -> str:
-        """A variant's name; those of dnslab stay."""
+        """Redact a variant's name. Built-in names stay."""
         return name if name in BUILT_IN else self.stand_ins.of("variant", name)
 
     def target(self, name: str) -> str:
@@ -254,7 +257,7 @@ class Redactor:
         return self.stand_ins.of("target", stem) + number
 
     def domain(self, name: str) -> str:
-        """A domain name, label by label: dots, their number and a trailing one stay."""
+        """Redact a domain name label by label. Its dots stay, so that ndots and a trailing dot keep their meaning."""
         bare = name.rstrip(".")
         literal = self._address(bare)
         if literal is not None:
@@ -332,7 +335,7 @@ class Redactor:
         return self.stand_ins.in_text(line) if key == "options" else self.text(line)
 
     def _note_repository(self, image: str) -> None:
-        """Note an image's repository and registry: they are names, too."""
+        """Note an image's repository and registry, which are names too."""
         repository = re.sub(r"(:[^:/]*)?(@.*)?$", "", image.rpartition("://")[2])
         if image.casefold() in KEPT_NAMES or repository == "sha256":
             return

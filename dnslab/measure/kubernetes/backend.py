@@ -92,7 +92,7 @@ class KubernetesBackend:
             raise
 
     def _scout(self) -> None:
-        """Make one pod for each image on each node: it shows which libc it has, and where the scheduler puts it."""
+        """Make one pod for each image on each node, to learn its C library and where the scheduler puts it."""
         by_kind = {place.kind: place for place in reversed(self._places)}
         names = {kind: self._create(place, None) for kind, place in by_kind.items()}
         nodes: dict[tuple[str, str | None], str] = {}
@@ -106,7 +106,7 @@ class KubernetesBackend:
         self._places = [replace(place, node=nodes[place.kind]) for place in self._places]
 
     def _watch(self) -> None:
-        """Make a pod in the network namespace of each node, as unprivileged as the others; list what is denied."""
+        """Make a pod in the network namespace of each node, with no more rights than others; list what is denied."""
         for place in {place.node: place for place in self._places}.values():
             assert place.node
             try:
@@ -140,7 +140,7 @@ class KubernetesBackend:
         return [TargetInfo(target, probe.libc, probe.version) for target, probe in probes]
 
     def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
-        """What a pod of the baseline gets now for each name.
+        """What each name resolves to now in a baseline pod.
 
         Raises
         ------
@@ -150,7 +150,7 @@ class KubernetesBackend:
         return pod_facts.resolve(self._scouts[0].start, names, self._resolv_conf)
 
     def open(self, client: protocol.Client) -> Target:
-        """A new pod, with an address that no pod of this run had within two minutes.
+        """A new pod. No pod of this run had its address in the last two minutes.
 
         Raises
         ------
@@ -176,7 +176,7 @@ class KubernetesBackend:
         )
 
     def _start(self, place: Place, variant: Variant) -> dict[str, Any]:
-        """Make a pod and wait until it runs; one that does not is removed."""
+        """Make a pod and wait until it runs. A pod that does not start is removed."""
         name = self._create(place, variant)
         try:
             return self._pods.wait_ready(name, AGAIN_TIMEOUT_S + BESIDE_TIMEOUT_S * len(self._places))
@@ -186,7 +186,7 @@ class KubernetesBackend:
             raise
 
     def _counters_around(self, node: str) -> dict[str, int]:
-        """Counters of the DNS servers, asked once for all pods of a group, and of the node where it has a watcher."""
+        """Counters of the DNS servers, read once for all pods of a group, and of the node if a pod watches it."""
         with self._dns_lock:
             if time.monotonic() - self._dns_asked_s > DNS_COUNTERS_AGE_S:
                 self._dns_numbers, denied = dns_counters(self.client, self._surroundings.dns_pods)

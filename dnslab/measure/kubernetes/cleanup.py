@@ -54,7 +54,7 @@ class LeftInside:
 
 
 def find(client: Client, run_id: str | None = None) -> list[Left]:
-    """Pods and ConfigMaps of a run, or of any, by run and name."""
+    """Pods and ConfigMaps of one run, or of all runs, in order of run and name."""
     (key, value), *_ = MANAGED_BY.items()
     selector = f"{key}={value},{RUN_LABEL}" + (f"={run_id}" if run_id else "")
     left = [
@@ -72,18 +72,18 @@ def find(client: Client, run_id: str | None = None) -> list[Left]:
 
 
 def may_go_on(left: Sequence[Left]) -> list[str]:
-    """Runs that may not have ended: a pod of theirs runs, and is young."""
+    """Runs that may still go on, because they have a pod that runs and is young."""
     return sorted({entry.run for entry in left if entry.phase in ("Running", "Pending") and entry.age_s < YOUNG_S})
 
 
 def remove(client: Client, left: Sequence[Left]) -> None:
-    """Delete what ``find`` gave; an object that has gone meanwhile is no error."""
+    """Delete what ``find`` gave. An object that no longer exists is no error."""
     for entry in left:
         delete_at_once(client, entry.kind, entry.name)
 
 
 def find_inside(client: Client, reference: str, container: str | None) -> list[LeftInside]:
-    """What is left in the running pods that ``reference`` names (as ``dnslab run --in`` takes it).
+    """What earlier runs left in the running pods that ``reference`` names, in the form of ``dnslab run --in``.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def find_inside(client: Client, reference: str, container: str | None) -> list[L
 
 
 def remove_inside(client: Client, left: Sequence[LeftInside]) -> None:
-    """Put originals back and remove files."""
+    """Restore each original resolv.conf and remove the probe's files."""
     for entry in left:
         with contextlib.closing(Shell(client, entry.pod, entry.container)) as shell:
             original = resolv_conf.restored(resolv_conf.read(shell))

@@ -1,4 +1,4 @@
-"""What a run in a cluster would make and run, without making or running it: for a dry run, and for limits of load.
+"""What a run in a cluster would make and run, for a dry run and for the limits of load. Makes and runs nothing.
 
 Only reads from the API server. The objects are those the backend posts, from the same functions.
 """
@@ -48,7 +48,7 @@ class Planned:
         return [TargetInfo(name, "glibc") for name in self._places]
 
     def objects(self, control: Trial) -> list[dict[str, Any]]:
-        """What is made up to the end of the first round, as it is posted.
+        """The objects made up to the end of the first round, as they are posted.
 
         ``control`` is the trial that asks a little before the first one, to know how healthy DNS is.
         """
@@ -69,12 +69,15 @@ class Planned:
         return pod_manifest(f"dnslab-{RUN_ID}-{next(self._numbers)}", RUN_ID, replace(spec, host_network=host_network))
 
     def _usual_options(self) -> ResolverOptions:
-        """What the kubelet of a usual cluster writes. A run reads it from the file of its first pod."""
+        """The resolv.conf options that the kubelet of a usual cluster writes. A run reads them from its first pod."""
         zone = "cluster.local"
         return ResolverOptions(search=(f"{self.client.namespace}.svc.{zone}", f"svc.{zone}", zone), ndots=5)
 
     def commands(self) -> Iterator[str]:
-        """Every command run in a pod through exec, and where; PROBE is the first of the three probes that starts."""
+        """Every command that is run in a pod through exec, and where.
+
+        PROBE is the first of the three probes that starts.
+        """
         place = next(iter(self._places.values()))
         for kind in ("glibc", "musl", "static"):
             yield f"{place.program(kind)} --version  (in the first pod of each image on each node, until one starts)"
@@ -102,15 +105,15 @@ class PlannedInExisting:
         self._plan, self._targets = plan, existing.known_targets(plan)
 
     def targets(self) -> Sequence[TargetInfo]:
-        """By the pods' names; their libc is not known before the probe is in."""
+        """Targets by the pods' names. Their C library is not known before the probe runs in them."""
         return self._targets
 
     def objects(self, control: Trial) -> list[dict[str, Any]]:
-        """No object is made; an ephemeral container is added to pods that are there."""
+        """No object is made. An ephemeral container may be added to existing pods."""
         return []
 
     def commands(self) -> Iterator[str]:
-        """As ``Planned.commands``; PROBE is the file brought in, with a random end to its name."""
+        """As ``Planned.commands``. PROBE is the uploaded file, whose name has a random end."""
         cluster = self._plan.cluster
         if cluster.debug_image:
             yield f"sh  (as the ephemeral container of {cluster.debug_image} in each pod; all below run in it)"
@@ -127,17 +130,17 @@ class PlannedInExisting:
 
 
 def planned(plan: Plan) -> Planned | PlannedInExisting:
-    """What a run in the kind of pods that ``plan`` names would do."""
+    """What a run would do in own pods or in existing ones, as ``plan`` asks."""
     return PlannedInExisting(plan) if plan.cluster.existing else Planned(plan)
 
 
 def known_targets(plan: Plan) -> Sequence[TargetInfo]:
-    """The targets that ``plan`` names, without making anything; see ``Planned.targets``."""
+    """The targets that ``plan`` names. Makes nothing; see ``Planned.targets``."""
     return planned(plan).targets()
 
 
 def as_yaml(wanted: dict[str, Any]) -> str:
-    """An object as YAML, its binary data abbreviated to sizes."""
+    """An object as YAML, with the size of binary data in place of the data."""
     if "binaryData" in wanted:
         sizes = {name: f"({3 * len(text) // 4:,} bytes)" for name, text in wanted["binaryData"].items()}
         wanted = {**wanted, "binaryData": sizes}

@@ -1,4 +1,4 @@
-"""The backend for pods that are there already: the probe is brought in, and their files are left as they were.
+"""The backend for existing pods. It uploads the probe into them and leaves their files as they were.
 
 Nothing can be made fresh here: the flows of every trial leave from the pod's one address, and what is measured says
 so. Variants reach glibc inside the probe, or by an edited resolv.conf, one at a time.
@@ -69,11 +69,11 @@ class PreparedContainer:
 
     @property
     def means(self) -> Means:
-        """By which variants reach the resolver."""
+        """The ways in which variants reach the resolver."""
         return "file" if self._cluster.edit_resolv_conf else "_res"
 
     def ready(self) -> None:
-        """Bring the probe in again where the session that keeps it has ended, by a restart of either side."""
+        """Upload the probe again if the shell session that keeps it has ended, as after a restart."""
         with self._bring_lock:
             if not self.upload.shell.alive:
                 self.upload.close()
@@ -90,7 +90,7 @@ class PreparedContainer:
         return channel
 
     def _state(self, pod_name: str) -> str:
-        """What became of the pod; ``""`` while it runs and no container was restarted since the run began."""
+        """What happened to the pod; ``""`` if it runs and no container was restarted since the run began."""
         try:
             pod = read_pod(self.client, pod_name)
         except DnslabError as error:
@@ -101,12 +101,12 @@ class PreparedContainer:
         return why_ended(pod)
 
     def put_back(self) -> None:
-        """Put the original resolv.conf back."""
+        """Restore the original resolv.conf."""
         with contextlib.suppress(DnslabError):  # the session has ended then, and put it back on leaving
             resolv_conf.end(self.upload.shell, self.original)
 
     def close(self) -> None:
-        """Remove the probe; an edit still in force and an ephemeral container end with it. May be called twice."""
+        """Remove the probe, an edit of resolv.conf and the ephemeral container. May be called twice."""
         self.upload.close()
 
 
@@ -149,7 +149,7 @@ class ExistingPod:
         return self._container.start(job)
 
     def counters(self) -> Mapping[str, int]:
-        """The pod's own, whoever moved them, and its node's CPU time."""
+        """Counters of the pod, which other processes in it change too, and the CPU time of its node."""
         return pod_facts.pod_counters(self._container.upload.run, self._container.upload.path)
 
     def ground_truth(self) -> Mapping[str, Any] | None:
@@ -157,7 +157,7 @@ class ExistingPod:
         return None
 
     def close(self) -> None:
-        """Put back what was edited. May be called twice."""
+        """Restore what was edited. May be called twice."""
         if self._on_close:
             on_close, self._on_close = self._on_close, None
             on_close()
@@ -234,7 +234,7 @@ class ExistingPods:
         ]
 
     def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
-        """What the first pod gets now for each name.
+        """What each name resolves to now in the first pod.
 
         Raises
         ------
@@ -244,7 +244,7 @@ class ExistingPods:
         return pod_facts.resolve(self._first_container.start, names, self._first_container.original)
 
     def open(self, client: protocol.Client) -> Target:
-        """The same pod each time, with ``client``'s variant in its file where that is asked for.
+        """The same pod each time. Its resolv.conf has the variant of ``client`` if the plan allows the edit.
 
         Raises
         ------
@@ -266,7 +266,7 @@ class ExistingPods:
 
 
 def announced(plan: Plan) -> list[str]:
-    """Lines to print before a run: what it does in pods of others, and what its rate does to the comparison."""
+    """Lines to print before a run: what it does in existing pods, and how its rate limits the comparison."""
     cluster = plan.cluster
     lines = ["in each pod: the probe is brought in by exec, and removed when the run ends"]
     if cluster.edit_resolv_conf:
@@ -296,7 +296,7 @@ def _sockets_per_s(plan: Plan) -> float:
 
 
 def known_targets(plan: Plan) -> list[TargetInfo]:
-    """The pods by name. Their libc is not known before the probe is in: each is taken for a recent glibc."""
+    """The pods by name. Their C library is not known before the probe runs in them; a recent glibc is assumed."""
     cluster = plan.cluster
     client = connect(cluster.context, cluster.namespace)
     chosen = find_containers(client, cluster.existing or "", cluster.container)

@@ -1,4 +1,4 @@
-"""Which own pods a plan asks for, and where: images, nodes, and what every pod of the run is made of.
+"""Which own pods a plan asks for and where: images, nodes, and the settings of every pod of the run.
 
 Only reads from the API server. Knows nothing of how pods are made or measured.
 """
@@ -26,7 +26,7 @@ USUAL_MACHINE = MACHINES["amd64"]
 
 @dataclass(frozen=True)
 class Place:
-    """One target: an image on a node, once or several times."""
+    """An image on a node: one target, or several equal ones."""
 
     target: str
     image: str
@@ -35,16 +35,16 @@ class Place:
 
     @property
     def kind(self) -> tuple[str, str | None]:
-        """Image and node: what one pod finds out holds for all of the same kind."""
+        """Image and node. What is learnt from one pod holds for all of the same kind."""
         return self.image, self.node
 
     def program(self, kind: str) -> str:
-        """Where a pod of ours has the probe for ``kind`` of libc."""
+        """The path in a pod of dnslab of the probe for this ``kind`` of C library."""
         return f"{MOUNT}/probe-{self.machine}-{kind}"
 
 
 def chosen_places(client: Client, cluster: ClusterPlan, base: PodSpec) -> list[Place]:
-    """The targets that ``cluster`` names, from what the API server says now; nothing is made.
+    """The targets that ``cluster`` names, as the API server knows them now. Makes nothing.
 
     Raises
     ------
@@ -73,7 +73,10 @@ def _target_name(image: str, node: str | None, number: int) -> str:
 
 
 def _chosen_nodes(client: Client, wanted: str) -> Sequence[tuple[str | None, str]]:
-    """Names and machines of the nodes wanted. For any one node, and for one by its name, no right to list is needed."""
+    """Names and machines of the chosen nodes.
+
+    The right to list nodes is not needed for any one node, or for one by its name.
+    """
     try:
         nodes = list_nodes(client, f"for --nodes {wanted}")
     except NotAble:
@@ -101,7 +104,7 @@ def _chosen_nodes(client: Client, wanted: str) -> Sequence[tuple[str | None, str
 
 
 def why_unfit(node: Mapping[str, Any]) -> str:
-    """Why no pod of ours would run on a node; ``""`` where one would."""
+    """Why no pod of dnslab would run on a node; ``""`` if one would."""
     info, spec = node["status"]["nodeInfo"], node.get("spec") or {}
     if info["operatingSystem"] != "linux" or info["architecture"] not in MACHINES:
         probes = " and ".join(f"linux/{architecture}" for architecture in MACHINES)
@@ -119,7 +122,7 @@ def why_unfit(node: Mapping[str, Any]) -> str:
 
 
 def base_spec(client: Client, cluster: ClusterPlan) -> PodSpec:
-    """What every pod of the run is made of: the image given, or what the workload named by ``like`` runs with.
+    """The settings of every pod of the run: the given image, or the settings of the workload that ``like`` names.
 
     Raises
     ------
@@ -164,7 +167,7 @@ def pod_spec(
 
 
 def _dns_options(variant: Variant | None, kubelet_options: ResolverOptions) -> tuple[ResolverOptions | None, bool]:
-    """What a pod's dnsConfig says: only what the variant changes, or all of it where it replaces the nameserver."""
+    """Options for a pod's dnsConfig: only those that the variant changes, or all if it replaces the nameserver."""
     if variant is None:
         return None, False
     if variant.node_local or variant.nameservers or variant.search is not None:
@@ -173,7 +176,7 @@ def _dns_options(variant: Variant | None, kubelet_options: ResolverOptions) -> t
 
 
 def lifetime_s(plan: Plan) -> int:
-    """Seconds that a pod lives at most: twice the time of the whole plan's load, and a wide margin."""
+    """The longest life of a pod, s: twice the load of the whole plan, and a wide margin."""
     load_s = sum(load.warmup_s + load.duration_s for load in plan.loads) * plan.rounds
     n_turns = len(plan.variants) if plan.order == "in-turn" else 1
     return int(2 * load_s * n_turns) + LIFETIME_MARGIN_S

@@ -1,4 +1,4 @@
-"""What dnslab may do in a cluster: the rights it needs, as data, as manifests, and asked of the API server.
+"""The rights that dnslab needs in a cluster: as data, as manifests, and as questions to the API server.
 
 RULES is the only list of rights: dnslab uses no other. It never asks for ``nodes/proxy``: whoever has that right runs
 commands in every pod through the kubelet. Knows nothing of what is done with a right beyond its purpose in a few words.
@@ -29,7 +29,7 @@ Where = Literal["namespace", "kube-system", "cluster"]
 
 @dataclass(frozen=True)
 class Rule:
-    """One resource (``pods/exec``: with its subresource) and what is done with it.
+    """One resource, with its subresource if any (``pods/exec``), and the verbs that dnslab needs on it.
 
     ``where``: in the namespace of the pods, in kube-system, or in all of the cluster. ``feature``: the optional part
     that needs it; ``""`` is for every run.
@@ -44,7 +44,7 @@ class Rule:
 
     @property
     def title(self) -> str:
-        """Whose right it is."""
+        """The kind of right, and the optional part that needs it."""
         return f"right for {self.feature}" if self.feature else "right"
 
     @property
@@ -53,7 +53,7 @@ class Rule:
         return not self.feature
 
     def namespace(self, target: str) -> str:
-        """The namespace it is asked for when pods are in ``target``; ``""`` for all of the cluster."""
+        """The namespace in which the rule is needed if pods are in ``target``; ``""`` for all of the cluster."""
         return {"namespace": target, "kube-system": SYSTEM, "cluster": ""}[self.where]
 
 
@@ -102,7 +102,7 @@ RULES = (
 
 @dataclass(frozen=True)
 class Finding:
-    """The verbs of a rule that the API server does not allow; ``namespace`` ``""`` is everywhere."""
+    """The verbs of a rule that the API server does not allow. ``namespace`` ``""`` means all of the cluster."""
 
     rule: Rule
     namespace: str
@@ -120,7 +120,7 @@ class Finding:
 
 
 def check(client: Client, optional: bool = False) -> list[Finding]:
-    """Ask the API server for each verb of each rule, in the order of RULES; of the needed rules, or of all.
+    """Ask the API server about each verb of all rules, or only of the required ones, in the order of RULES.
 
     Raises
     ------
@@ -150,13 +150,13 @@ def _may(api: kubernetes.client.AuthorizationV1Api, rule: Rule, verb: str, names
 
 
 def server_version(client: Client) -> str:
-    """The API server's, as v1.35.4."""
+    """The version of the API server, such as v1.35.4."""
     with answered("read the server's version"):
         return str(kubernetes.client.VersionApi(client.api()).get_code(_request_timeout=TIMEOUT_S).git_version)
 
 
 def pod_security(client: Client) -> str:
-    """What the namespace asks of pods, in words.
+    """The pod security standard that the namespace enforces, in words.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def pod_security(client: Client) -> str:
 
 
 def quotas(client: Client) -> str:
-    """Quotas of the namespace with what is used of each, in words."""
+    """Quotas of the namespace, and how much of each is used, in words."""
     with answered("list quotas"):
         items = client.core().list_namespaced_resource_quota(client.namespace, _request_timeout=TIMEOUT_S).items
     words = []
@@ -191,7 +191,7 @@ def quotas(client: Client) -> str:
 
 
 def admitted(client: Client) -> str:
-    """Ask by a dry run, which makes nothing, whether the namespace lets a pod of ours in.
+    """Ask by a server-side dry run, which makes nothing, whether the namespace admits a pod of dnslab.
 
     Returns
     -------
@@ -214,7 +214,7 @@ def admitted(client: Client) -> str:
 
 
 def missing_yaml(client: Client, findings: Iterable[Finding]) -> str:
-    """Roles and bindings that grant the rules missing by ``findings`` to the user that ``client`` is.
+    """Roles and bindings that grant the missing rules in ``findings`` to the user of ``client``.
 
     Whoever may grant rights can apply the text as it stands. The names tell rules and user, so that applying one
     such text never takes back what another gave.
@@ -240,7 +240,7 @@ def _user(client: Client) -> str:
 
 
 def role_yaml(namespace: str) -> str:
-    """ServiceAccount ``dnslab`` in ``namespace``, with the Role and RoleBinding that a default run needs, there only.
+    """ServiceAccount ``dnslab`` with the Role and RoleBinding that a default run needs, all in ``namespace``.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def role_yaml(namespace: str) -> str:
 
 
 def cluster_role_yaml(namespace: str) -> str:
-    """Rights of the optional parts for the same ServiceAccount, each part with a comment that says its use.
+    """Rights of the optional parts for the same ServiceAccount. A comment says what each part is for.
 
     Raises
     ------

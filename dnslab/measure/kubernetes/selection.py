@@ -1,4 +1,4 @@
-"""Which existing pods and containers a reference names, as ``dnslab run --in`` takes it.
+"""Which existing pods and containers the value of ``dnslab run --in`` names.
 
 Only reads from the API server. Knows nothing of what is done in a container.
 """
@@ -16,7 +16,7 @@ from dnslab.measure.kubernetes.pods.condition import Pod, is_running, phase, why
 
 
 def find_containers(client: Client, reference: str, container: str | None) -> list[tuple[Pod, str]]:
-    """Running pods that ``reference`` names, each with the container to measure in.
+    """The running pods that ``reference`` names, each with the container to measure in.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def _selector(client: Client, reference: str) -> str:
 
 
 def label_selector(selector: Mapping[str, Any]) -> str:
-    """The selector of a workload's JSON as text.
+    """The pod selector of a workload's JSON, as text.
 
     >>> label_selector({"matchLabels": {"app": "x"}, "matchExpressions": [
     ...     {"key": "tier", "operator": "In", "values": ["a", "b"]}, {"key": "old", "operator": "DoesNotExist"}]})

@@ -1,4 +1,4 @@
-"""What surrounds the targets: nodes, the cluster's DNS servers, and what those servers have counted.
+"""What surrounds the targets: nodes, the cluster's DNS servers, and the counters of those servers.
 
 Only reads, and every part is optional: a part that was denied or is not there is listed, never guessed. Knows nothing
 of trials.
@@ -39,7 +39,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class DnsPod:
-    """A server whose metrics can be asked for through the API server."""
+    """A DNS server whose metrics can be read through the API server."""
 
     kind: Kind
     namespace: str
@@ -55,7 +55,7 @@ class Surroundings:
     dns_pods: tuple[DnsPod, ...] = ()
 
     def node_facts(self, node: str) -> dict[str, Any]:
-        """``zone`` of a node and ``coredns_on_node``, whether a ready CoreDNS pod shares it; None where unknown."""
+        """``zone`` of a node, and ``coredns_on_node``: whether a ready CoreDNS pod runs on it. None if not known."""
         nodes, pods = self.facts["nodes"] or [], self.facts["dns"]["pods"]
         zone = next((entry["zone"] for entry in nodes if entry["name"] == node), None)
         shared = any(pod["node"] == node and pod["ready"] for pod in pods) if pods else None
@@ -63,7 +63,7 @@ class Surroundings:
 
 
 def surroundings(client: Client) -> Surroundings:
-    """All of it that may be read.
+    """Nodes and DNS servers, as far as they may be read.
 
     ``facts["denied"]`` has a line for each part that could not be read; the part itself is None. Quantities are as
     Kubernetes writes them (``100m``).
@@ -107,7 +107,7 @@ def surroundings(client: Client) -> Surroundings:
 
 
 def _dns_pods(kind: Kind, pods: Sequence[Mapping[str, Any]]) -> list[DnsPod]:
-    """Those of ``pods`` that run."""
+    """The DNS servers among ``pods`` that run."""
     return [
         DnsPod(kind, SYSTEM, pod["metadata"]["name"], _metrics_port(pod, METRICS_PORTS[kind]))
         for pod in pods
@@ -116,7 +116,7 @@ def _dns_pods(kind: Kind, pods: Sequence[Mapping[str, Any]]) -> list[DnsPod]:
 
 
 def dns_counters(client: Client, pods: Sequence[DnsPod]) -> tuple[dict[str, int], tuple[str, ...]]:
-    """What the DNS servers have counted until now, and a line for each kind of which some could not be asked.
+    """Counters of the DNS servers until now, and a line for each kind of server of which some did not answer.
 
     ``coredns.POD.requests_udp`` and so on, see ``counters.coredns``; ``coredns.requests_udp`` sums over the pods and is
     there only when all of them answered. The same with ``node-local``.
@@ -137,7 +137,7 @@ def dns_counters(client: Client, pods: Sequence[DnsPod]) -> tuple[dict[str, int]
 
 
 def _metrics(client: Client, pods: Sequence[DnsPod]) -> tuple[dict[DnsPod, str], tuple[str, ...]]:
-    """The metrics of each pod that gives them, all asked at once."""
+    """The metrics of each pod that answers. All are asked at the same time."""
     if not pods:
         return {}, ()
     core = client.core()
@@ -185,7 +185,7 @@ def describe_node(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe_pod(pod: Mapping[str, Any], versions: Mapping[str, str | None]) -> dict[str, Any]:
-    """A DNS server's pod, from its JSON: its first container. ``versions`` are by pod, as the servers say them."""
+    """A DNS server's pod, from its JSON: its first container. ``versions`` are by pod, as the servers report them."""
     container = pod["spec"]["containers"][0]
     resources = container.get("resources") or {}
     statuses = pod["status"].get("containerStatuses") or []
@@ -250,7 +250,7 @@ def _server_version(client: Client) -> str:
 
 
 def _service(client: Client) -> dict[str, Any]:
-    """The Service that pods are told of: by its usual name, or the first of its label with an address."""
+    """The Service of the cluster's DNS: by its usual name, or the first with its label and an address."""
     usual = read(client, "Service", "kube-dns", SYSTEM)
     for service in [usual] if usual else list_objects(client, "Service", SYSTEM, DNS_SELECTOR):
         spec = service["spec"]
@@ -262,7 +262,7 @@ def _service(client: Client) -> dict[str, Any]:
 
 
 def _corefile(client: Client, pods: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Of the ConfigMap that the first CoreDNS pod mounts; of the usual one where no pod may be seen."""
+    """The Corefile in the ConfigMap that the first CoreDNS pod mounts, or in the usual one if no pod may be read."""
     volumes = pods[0]["spec"].get("volumes") or [] if pods else []
     mounted = [name for volume in volumes if (name := (volume.get("configMap") or {}).get("name"))]
     for name in mounted or ["coredns"]:

@@ -60,7 +60,7 @@ exec "$@"
 
 
 def known_targets() -> list[TargetInfo]:
-    """The targets that a lab on this machine would have: glibc, and musl where its loader and its probe are there."""
+    """The targets of a lab on this machine: glibc, and musl if its loader and its probe are installed."""
     targets = [TargetInfo("glibc", "glibc", glibc_version())] if sys.platform == "linux" else []
     if version := _musl_version():
         targets.append(TargetInfo("musl", "musl", version))
@@ -68,7 +68,7 @@ def known_targets() -> list[TargetInfo]:
 
 
 def _musl_version() -> str:
-    """The version that musl's loader prints, ``""`` where the loader or the probe for it is missing."""
+    """The version that musl's loader prints; ``""`` if the loader or its probe is missing."""
     loader = Path(f"/lib/ld-musl-{platform.machine()}.so.1")
     try:
         find_probe("musl")
@@ -79,7 +79,7 @@ def _musl_version() -> str:
 
 
 def expected(names: Sequence[str]) -> Mapping[str, Expected]:
-    """What ``names`` resolve to in the lab's zone; UsageError for a name of which no candidate is there."""
+    """What ``names`` resolve to in the lab's zone; UsageError for a name without any candidate in the zone."""
     resolved = {}
     for name in names:
         absolute = next((tried for tried in names_tried(name, BASELINE) if servers.has(tried)), None)
@@ -93,7 +93,7 @@ def expected(names: Sequence[str]) -> Mapping[str, Expected]:
 
 
 class LabBackend:
-    """A lab with one fault injected. NotAble where namespaces or tools are missing."""
+    """A lab with one fault injected. Raises NotAble if namespaces or tools are missing."""
 
     name = "lab"
     opens_ahead = False
@@ -146,15 +146,15 @@ class LabBackend:
         return BackendFacts.model_validate(facts)
 
     def targets(self) -> Sequence[TargetInfo]:
-        """glibc, and musl where this machine has it."""
+        """glibc, and musl if this machine has it."""
         return self._targets
 
     def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
-        """As ``expected`` of this module."""
+        """What ``names`` resolve to; see the function ``expected`` of this module."""
         return expected(names)
 
     def open(self, client: Client) -> LabTarget:
-        """Make a client behind a node of its own, both new.
+        """Make a new client behind a new node of its own.
 
         Raises
         ------
@@ -172,7 +172,7 @@ class LabBackend:
         return LabTarget(self, number, info, client.variant)
 
     def close(self) -> None:
-        """End everything inside. May be called twice."""
+        """End everything that runs in the lab. May be called twice."""
         self.inside.close()
 
 
@@ -235,7 +235,7 @@ class LabTarget:
         )
 
     def facts(self) -> TargetFacts:
-        """What the target is, as seen inside the client."""
+        """Facts read inside the client."""
         return TargetFacts(
             libc=self._info.libc,
             libc_version=self._info.libc_version,
@@ -281,7 +281,7 @@ class LabTarget:
         return numbers
 
     def ground_truth(self) -> Mapping[str, Any] | None:
-        """What the fault really did: packets dropped at this client's node, and at the servers since the lab began."""
+        """What the fault did: packets dropped at this client's node, and at the servers since the lab began."""
         if self._lab.fault.name == "none":
             return None
         run = self._lab.inside.run
@@ -299,7 +299,7 @@ class LabTarget:
         return truth
 
     def close(self) -> None:
-        """Remove both namespaces and what runs in them. May be called twice; does nothing after the lab has ended."""
+        """Remove both namespaces and end all in them. May be called twice; does nothing after the lab has ended."""
         if self._closed:
             return
         self._closed = True
@@ -341,7 +341,7 @@ def node_rules(fault: str) -> str:
 
 
 def shell(fault: FaultPlan, variant: Variant, target: str, command: Sequence[str]) -> int:
-    """Run a shell, or ``command``, in a fresh client of a fresh lab, and return its exit status.
+    """Run a shell, or ``command``, in a new client of a new lab, and return its exit status.
 
     Raises
     ------

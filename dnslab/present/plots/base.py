@@ -60,7 +60,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Remark:
-    """Stands where a figure would, and says why there is none."""
+    """A sentence in place of a figure that cannot be drawn, with the reason."""
 
     text: str
 
@@ -69,7 +69,7 @@ class Remark:
 
 
 def numbers(rows: Sequence[Mapping[str, str]], name: str) -> Table:
-    """A figure's own table: text by column."""
+    """The table under a figure: text by column."""
     return Table(pd.DataFrame(rows).fillna(""), f"numbers of the figure: {name}")
 
 
@@ -92,13 +92,13 @@ def to_png(figure: MatplotlibFigure) -> bytes:
 
 
 def label(variant: str, target: str, several: bool) -> str:
-    """What a curve or a line of a picture is called; with its target where there are ``several``."""
+    """The name of a curve or a line in a picture, with its target if there are ``several``."""
     return f"{variant} ({target})" if several else variant
 
 
 @cache
 def _glyphs() -> frozenset[int]:
-    """Code points that the fonts of a picture have."""
+    """The code points that the fonts used in pictures have."""
     from matplotlib import rcParams
     from matplotlib.font_manager import fontManager, get_font
 
@@ -148,7 +148,7 @@ def colours(variants: Iterable[str]) -> dict[str, Any]:
 
 
 def palette_of(summary: Summary, load: int) -> dict[str, Any]:
-    """Colours of what was measured under ``load``."""
+    """A colour for each variant that was measured under ``load``."""
     return colours(row.variant for row in summary.measured(load))
 
 
@@ -175,7 +175,7 @@ def curves(frame: pd.DataFrame, palette: Mapping[str, Any]) -> list[tuple[str, p
 
 
 def whole_decades(panels: Iterable[Axes], values: pd.Series[float]) -> None:
-    """Log axes from one power of ten to another, so that there are two ticks at least; as they are without a value."""
+    """Let log axes begin and end at powers of ten, so that they have two ticks at least. No change without values."""
     if values.empty:
         return
     low, high = math.floor(math.log10(max(values.min(), 0.01))), math.ceil(math.log10(max(values.max(), 0.01)))

@@ -1,4 +1,4 @@
-"""Names beside the curves they belong to: near the end, where nothing else is drawn."""
+"""Writes each curve's name beside it: near its end, where nothing else is drawn."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _legend(figure: MatplotlibFigure, curves: Sequence[Line2D]) -> None:
 
 
 def _dots(axes: Axes, curve: Line2D) -> _Dots:
-    """Where the curve is drawn, in dots from the axes' corner, none farther from the next than a cell."""
+    """Points on the drawn curve, in dots from the axes' corner, at most one cell apart."""
     corners = axes.transData.transform(np.column_stack([curve.get_xdata(), curve.get_ydata()]))
     corners = corners[np.isfinite(corners).all(axis=1)] - axes.get_window_extent().min
     return np.concatenate([corners[:1], *(_between(one, other) for one, other in pairwise(corners))])
@@ -104,7 +104,7 @@ def _union(parts: Sequence[_Cells], size: _Dots) -> _Cells:
 
 
 def _place(taken: _Cells, others: _Cells, dots: _Dots, needed: _Dots) -> tuple[_Dots, _Dots] | None:
-    """Corner of the best free rectangle and the way to it from the curve, in dots; None without a near one.
+    """Corner of the best free rectangle and its distance from the curve, in dots; None if none is near.
 
     For each of some dots along the curve, from its end on, the nearest rectangle is a candidate.
     """

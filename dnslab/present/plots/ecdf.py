@@ -66,7 +66,7 @@ def _whose(row: Row) -> str:
 
 
 def _quantiles(points: pd.DataFrame) -> dict[str, str]:
-    """A curve's line in the table: its quantiles."""
+    """The quantiles of a curve, as a line of the table."""
     first: Any = points.iloc[0]
     reached = {name: points["response_ms"][points["level"] == level] for name, level in NAMED_LEVELS.items()}
     return {

@@ -71,7 +71,7 @@ def effects_against_baseline(summary: Summary, load: int = 0) -> Figure | Remark
 
 
 def cost_of_remedies(costs: pd.DataFrame, summary: Summary, load: int = 0) -> Figure | Remark:
-    """What the median pays, and what is asked of the DNS servers.
+    """The cost of each remedy: how the median changes, and how many queries the DNS servers get.
 
     ``costs`` are what ``costs.costs`` gives for the same load.
     """
@@ -122,7 +122,7 @@ def _nothing_compared(summary: Summary, load: int) -> str:
 
 
 def _largest(rows: Sequence[Any], size: Any) -> list[Any]:
-    """The ``MAX_ROWS`` largest rows, in their old order."""
+    """The ``MAX_ROWS`` largest rows, in their original order."""
     kept = {id(row) for row in sorted(rows, key=size, reverse=True)[:MAX_ROWS]}
     return [row for row in rows if id(row) in kept]
 
@@ -132,7 +132,7 @@ def _left_out(n: int, which: str) -> str:
 
 
 def _height(names: Sequence[str]) -> float:
-    """Inches that these rows take, each with the room of the tallest."""
+    """The height of these rows, inches. Each gets the height of the tallest."""
     return len(names) * (0.06 + 0.21 * max(2, *(name.count("\n") + 1 for name in names)))
 
 

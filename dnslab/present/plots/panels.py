@@ -89,7 +89,7 @@ def stall_raster(marks: pd.DataFrame, summary: Summary, load: int = 0) -> Figure
 
 
 def latency_by_round(summary: Summary, load: int = 0) -> Figure | Remark:
-    """p50 and p99 of each round (log), and what a usual round of the run has, with its 95 % interval."""
+    """p50 and p99 of each round on a log axis, and their geometric mean over rounds with its 95 % interval."""
     frame = latencies(summary, load)
     if frame["round"].nunique() < 2:
         return Remark("There is one round only: nothing to follow from round to round.")
@@ -137,7 +137,7 @@ def latency_by_round(summary: Summary, load: int = 0) -> Figure | Remark:
 
 
 def _grid(names: Sequence[str], height: float) -> tuple[MatplotlibFigure, list[Axes]]:
-    """Panels two in a row with one scale, each under its name; up to three lie below each other."""
+    """Panels with one common scale, each below its name: two in a row, or up to three below each other."""
     n_columns = 1 if len(names) <= 3 else 2
     n_rows = -(-len(names) // n_columns)
     titles = [wrapped(name, TITLE_WIDTH * (3 - n_columns)) for name in names]

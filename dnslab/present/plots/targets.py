@@ -21,7 +21,7 @@ TITLE_WIDTH = 21
 
 
 def stalls_by_target(summary: Summary, load: int = 0) -> Figure | Remark:
-    """One panel for each target, the worst first: the share that stalled by configuration, of ``Summary.by_target``."""
+    """One panel for each target, the worst first: the share of lookups that stalled, by configuration."""
     frame = summary.by_target(load)
     targets = list(frame["target"].unique())
     if len(targets) < 2:
@@ -77,7 +77,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, variants: list[str], palette: Mapping
 
 
 def _worst(rows: pd.DataFrame) -> str:
-    """The highest shares among ``rows`` and whose they are."""
+    """The highest shares among ``rows``, and the configurations that have them."""
     parts = []
     for name, word in (("stalls_share", "stalled"), ("failed_share", "failed")):
         for row in rows.nlargest(1, name).to_dict("records"):

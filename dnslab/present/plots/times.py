@@ -67,7 +67,7 @@ def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> 
 
 
 def _lines(axes: Axes, frame: pd.DataFrame, palette: Mapping[str, Any]) -> list[Line2D]:
-    """Lines of ``share`` over ``at``; those that stay at 0 would hide each other, and are named above instead."""
+    """Draw ``share`` over ``at``. Lines that stay at 0 would hide each other: they are named above the axes instead."""
     drawn: list[Line2D] = []
     quiet = []
     for name, points, colour, style in curves(frame, palette):
@@ -86,7 +86,7 @@ def _lines(axes: Axes, frame: pd.DataFrame, palette: Mapping[str, Any]) -> list[
 
 
 def _by_span(frame: pd.DataFrame, what: str, told: Callable[[pd.DataFrame], str]) -> Table:
-    """The share ``bad`` of ``n`` by spans of ``at`` (whole numbers), ten of them at most, a column a curve."""
+    """The share ``bad`` of ``n`` in at most ten spans of ``at`` (whole numbers), with a column for each curve."""
     if frame.empty:
         return numbers([], what)
     several = frame["target"].nunique() > 1

@@ -1,4 +1,4 @@
-"""The API server: which cluster, whose rights, and every refusal as one line.
+"""The API server: which cluster, with which rights. Every refusal becomes one line.
 
 The only module that configures the official client. Knows nothing of pods, variants or probes.
 """
@@ -101,7 +101,7 @@ def _without_password(url: str) -> str:
 
 
 def _load(configuration: Any, context: str | None) -> tuple[str, str]:
-    """Fill ``configuration``; gives the context's name and its namespace."""
+    """Fill ``configuration``, and return the context's name and namespace."""
     in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
     if context is None and in_cluster and not Path("~/.kube/config").expanduser().exists():
         try:
@@ -125,7 +125,7 @@ def _load(configuration: Any, context: str | None) -> tuple[str, str]:
 
 
 class NoAnswer(NotAble):
-    """The API server did not answer: it, or the way to it, may be back in a moment."""
+    """The API server did not answer. A later try may succeed."""
 
 
 class Refused(NotAble):
@@ -137,7 +137,10 @@ class Refused(NotAble):
 
 
 def persistently(call: Callable[[], Answer], for_s: float = PERSIST_S) -> Answer:
-    """What ``call`` gives, tried again while the API server does not answer; for calls that may be made twice."""
+    """The result of ``call``, which is repeated while the API server does not answer.
+
+    Only for calls that may be made twice.
+    """
     deadline_s = time.monotonic() + for_s
     while True:
         try:

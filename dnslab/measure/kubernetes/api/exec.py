@@ -1,4 +1,4 @@
-"""One exec into a container as a byte stream: the Channel that a probe's conversation runs over; short commands.
+"""One exec into a container, as the byte stream to and from a probe or as a short command.
 
 Reads the WebSocket's frames itself: the official client's ``update`` and ``read_*`` copy everything they have seen
 for each frame (kubernetes 37.0: 100 MB take two minutes) and report a cut connection as an ordinary end. Knows
@@ -37,7 +37,7 @@ MAX_STDERR = 1 << 16
 
 
 class _WebSocket(websocket.WebSocket):  # type: ignore[misc]
-    """Connects in bounded time: the official client passes no timeout, and the kernel tries for two minutes."""
+    """Limits the time to connect. The official client passes no timeout, and the kernel tries for two minutes."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -46,7 +46,9 @@ class _WebSocket(websocket.WebSocket):  # type: ignore[misc]
 
 
 def _give_up_after(timeout_s: float) -> list[tuple[int, int, int]]:
-    """Socket options that end a connection whose packets are not acknowledged for so long; 0: the kernel's own time."""
+    """Socket options that end a connection whose packets are not acknowledged for this time; 0 keeps the kernel's
+    default.
+    """
     if not hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux has it
         return []
     return [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeout_s * 1000))]
@@ -57,7 +59,7 @@ ws_client.WebSocket = _WebSocket
 
 @dataclass(frozen=True)
 class ExecStatus:
-    """How a command ended: its exit code, or None and the runtime's words where it never ran."""
+    """How a command ended: its exit code, or None and the container runtime's message if it never ran."""
 
     exit_code: int | None
     message: str
@@ -125,7 +127,7 @@ class ExecChannel:
             raise ProbeFailed(f"the connection to pod {self.pod} broke: {error}") from error
 
     def close_stdin(self) -> bool:
-        """Send end of file to the command's stdin; False where the protocol (v4) cannot."""
+        """Send end of file to the command's stdin; False if the protocol (v4) has no message for it."""
         if self.protocol != "v5.channel.k8s.io":
             return False
         with self._io:
@@ -133,7 +135,7 @@ class ExecChannel:
         return True
 
     def read(self, timeout_s: float) -> bytes:
-        """Bytes of stdout, at least one; ``b""`` when the command has ended, and ``status`` says how.
+        """At least one byte of stdout; ``b""`` after the command has ended, when ``status`` says how.
 
         Raises
         ------
@@ -159,7 +161,7 @@ class ExecChannel:
         return data
 
     def _step(self, left_s: float) -> None:
-        """Wait for at most one frame; keep the connection alive while none comes."""
+        """Wait for at most one frame, and keep the connection alive while nothing comes."""
         now_s = time.monotonic()
         # by poll: select takes no descriptor above 1023, and each target has two: this one and its file's
         if not self._raw.pending() and not wait_for_read(self._raw, min(left_s, 1.0)):
@@ -189,14 +191,14 @@ class ExecChannel:
             self.status = _status(bytes(payload))
 
     def errors(self) -> str:
-        """What came on stderr, and the runtime's words where the command did not run or was ended."""
+        """The command's stderr, and the container runtime's message if the command did not run or was killed."""
         text = bytes(self._stderr).decode("utf-8", "replace").strip()
         if self.status and self.status.exit_code != 0:
             text = f"{text} ({self.status.message})" if text else self.status.message
         return " ".join(text.split())
 
     def close(self) -> None:
-        """Close the connection: the command reads end of file. May be called twice."""
+        """Close the connection, so that the command reads end of file. May be called twice."""
         if self._closed:
             return
         self._closed = True
@@ -207,7 +209,7 @@ class ExecChannel:
 
 
 def _status(payload: bytes) -> ExecStatus:
-    """The v1.Status that ends an exec: only a cause that is called ExitCode is one."""
+    """Parse the v1.Status that ends an exec. Only a cause called ExitCode holds an exit code."""
     try:
         status = json.loads(payload)
     except ValueError:
@@ -224,7 +226,7 @@ _RUNNING = threading.Semaphore(8)
 
 
 def run(client: Client, pod: str, container: str, argv: Sequence[str], timeout_s: float = 15.0) -> tuple[int, bytes]:
-    """Exit code and output of a short command in a container; code 127 where it is not there.
+    """Exit code and output of a short command in a container; 127 if the command does not exist there.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Objects of the API server as plain JSON: read, list, apply, delete. An object that is not there is None.
+"""Objects of the API server as plain JSON: read, list, apply, delete. An object that does not exist is None.
 
 Knows nothing of what the objects are for. Plain JSON because the official client's models take a core's second to read
 a hundred pods, and refuse fields they do not know when an object is made. Every function raises what ``answered`` does.
@@ -32,7 +32,7 @@ _SERVER_FIELDS = {"managedFields", "uid", "resourceVersion", "creationTimestamp"
 
 
 def read(client: Client, kind: str, name: str, namespace: str) -> Any:
-    """An object, None where there is none by that name."""
+    """An object; None if there is none of that name."""
     try:
         with answered(f"read {kind} {namespace}/{name}"):
             return _call(client, "read", kind, name, namespace)
@@ -43,7 +43,7 @@ def read(client: Client, kind: str, name: str, namespace: str) -> Any:
 
 
 def read_workload(client: Client, reference: str) -> Any:
-    """The workload that ``deploy/NAME`` or the like names in the client's namespace.
+    """The workload in the client's namespace that ``deploy/NAME``, ``sts/NAME`` or ``ds/NAME`` names.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def read_workload(client: Client, reference: str) -> Any:
 
 
 def list_objects(client: Client, kind: str, namespace: str | None, selector: str = "") -> list[dict[str, Any]]:
-    """Objects of a kind in a namespace (None: in all) by label selector."""
+    """Objects of a kind that a label selector matches, in one namespace or (None) in all."""
     api, name = _api(client, kind)
     with answered(f"list {kind}s in {namespace or 'all namespaces'}"):
         call = getattr(api, f"list_namespaced_{name}" if namespace else f"list_{name}_for_all_namespaces")
@@ -68,20 +68,22 @@ def list_objects(client: Client, kind: str, namespace: str | None, selector: str
 
 
 def list_nodes(client: Client, purpose: str = "") -> list[dict[str, Any]]:
-    """All nodes; ``purpose`` is what an error says they are for."""
+    """All nodes. An error says that they are needed for ``purpose``."""
     with answered(f"list nodes{purpose and f' ({purpose})'}"):
         answer = client.core().list_node(_preload_content=False, _request_timeout=TIMEOUT_S)
         return list(json.loads(answer.data)["items"])
 
 
 def list_machines(client: Client) -> list[tuple[str, str]]:
-    """Name and machine (as ``uname -m`` names it) of each node that there is a probe for."""
+    """Name and machine (as ``uname -m`` prints it) of each node for which there is a probe."""
     nodes = [(node["metadata"]["name"], node["status"]["nodeInfo"]["architecture"]) for node in list_nodes(client)]
     return [(name, MACHINES[architecture]) for name, architecture in nodes if architecture in MACHINES]
 
 
 def apply(client: Client, wanted: Mapping[str, Any], dry: bool = False) -> Any:
-    """Server-side apply: the object as it is, or with ``dry`` as it would be, afterwards."""
+    """Apply an object on the server and return it as it then is; with ``dry``, change nothing and return it as it would
+    be.
+    """
     kind, metadata = wanted["kind"], wanted["metadata"]
     options: dict[str, Any] = {"field_manager": FIELD_MANAGER, "force": True}
     options |= {"_content_type": "application/apply-patch+yaml", **({"dry_run": "All"} if dry else {})}
@@ -90,7 +92,7 @@ def apply(client: Client, wanted: Mapping[str, Any], dry: bool = False) -> Any:
 
 
 def create(client: Client, wanted: Mapping[str, Any], namespace: str) -> None:
-    """Make an object that is not there."""
+    """Create an object that does not exist yet."""
     kind, name = wanted["kind"], wanted["metadata"]["name"]
     api, method = _api(client, kind)
     with answered(f"make {kind} {namespace}/{name}"):
@@ -100,13 +102,13 @@ def create(client: Client, wanted: Mapping[str, Any], namespace: str) -> None:
 
 
 def delete(client: Client, kind: str, name: str, namespace: str) -> None:
-    """Delete an object, and what it owns first."""
+    """Delete an object after the objects that it owns."""
     with answered(f"delete {kind} {namespace}/{name}"):
         _call(client, "delete", kind, name, namespace, propagation_policy="Foreground")
 
 
 def delete_at_once(client: Client, kind: str, name: str) -> None:
-    """Delete an object of the client's namespace without grace; an object that has gone is no error."""
+    """Delete an object of the client's namespace without a grace period. It is no error if it does not exist."""
     try:
         with answered(f"remove {kind} {client.namespace}/{name}"):
             _call(client, "delete", kind, name, client.namespace, grace_period_seconds=0)
@@ -116,7 +118,7 @@ def delete_at_once(client: Client, kind: str, name: str) -> None:
 
 
 def is_ours(live: Mapping[str, Any] | None) -> bool:
-    """Whether the object is there and labelled as dnslab's."""
+    """Whether the object exists and has dnslab's label."""
     return live is not None and MANAGED_BY.items() <= (live["metadata"].get("labels") or {}).items()
 
 

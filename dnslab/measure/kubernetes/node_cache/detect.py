@@ -1,4 +1,4 @@
-"""The DNS a cluster has: kube-dns, and whether a node-local cache answers in front of it.
+"""The DNS of a cluster: its Service, and whether a node-local cache answers in front of it.
 
 Only reads. What may not be read is reported as unknown, never guessed.
 """
@@ -37,7 +37,7 @@ CLOUD_RESOLVERS = {"169.254.169.253", "169.254.169.254"}
 
 @dataclass(frozen=True)
 class Detection:
-    """Whether a node-local cache answers, with what was seen and what could not be seen.
+    """Whether a node-local cache answers, with the evidence and what could not be read.
 
     ``addresses`` are those it listens on, where known. ``owns_cluster_ip``: it answers in place of kube-dns too, so a
     pod that changes nothing is its client already; None where that is not known.
@@ -51,7 +51,7 @@ class Detection:
 
     @property
     def lines(self) -> list[str]:
-        """The state, then a line for each piece of evidence and for each thing that was not seen."""
+        """The state, then a line for each piece of evidence and for each thing that could not be read."""
         owned = {
             True: " and owns the cluster IP: the baseline is node-local already",
             False: ", not on the cluster IP",
@@ -63,7 +63,9 @@ class Detection:
 
 
 def find_dns(client: Client) -> ClusterDns:
-    """The cluster's DNS: ClusterIP, zone (from CoreDNS's Corefile), kube-proxy's mode, and what was denied of it."""
+    """The cluster's DNS: its ClusterIP, its zone (from CoreDNS's Corefile), kube-proxy's mode, and which of these could
+    not be read.
+    """
     facts: dict[str, Any] = {}
     denied = []
     for field, find in (("address", _cluster_ip), ("zone", _zone), ("proxy_mode", proxy_mode)):
@@ -77,7 +79,7 @@ def find_dns(client: Client) -> ClusterDns:
 
 
 def direct(where: ClusterPlan) -> CustomVariant:
-    """What asks CoreDNS past a node-local cache: the ClusterIP of the Service that the cache itself asks.
+    """The variant that asks CoreDNS and not a node-local cache: its nameserver is the Service that the cache asks.
 
     Raises
     ------
@@ -109,7 +111,7 @@ def _zone(client: Client) -> str:
 
 
 def proxy_mode(client: Client) -> str:
-    """kube-proxy's mode; ``""`` where its configuration is not in the usual ConfigMap, or names none that is known.
+    """kube-proxy's mode; ``""`` if its configuration is not in the usual ConfigMap or names no known mode.
 
     Raises
     ------
@@ -129,7 +131,7 @@ def proxy_mode(client: Client) -> str:
 
 
 def read_workload(client: Client, reference: str) -> Workload:
-    """What ``deploy/NAME`` (or ``sts/``, ``ds/``) says of its pods' DNS.
+    """The DNS settings in the pod template of ``deploy/NAME``, ``sts/NAME`` or ``ds/NAME``.
 
     Raises
     ------
@@ -144,7 +146,7 @@ def read_workload(client: Client, reference: str) -> Workload:
 
 
 def status(client: Client, node: str | None = None, resolv_conf: str = "", dns: ClusterDns | None = None) -> Detection:
-    """Whether a node-local cache answers pods of ``node`` (default: of any node), from what is configured.
+    """Whether a node-local cache answers pods of ``node`` (default: of any node), judged by the configuration.
 
     Parameters
     ----------
@@ -187,14 +189,14 @@ def status(client: Client, node: str | None = None, resolv_conf: str = "", dns: 
 
 
 def _owns_cluster_ip(owners: Sequence[bool | None], is_complete: bool) -> bool | None:
-    """Whether any cache does, by what is known of each; ``is_complete`` when no cache can have been missed."""
+    """Whether any cache owns the cluster IP. ``is_complete`` says that no cache can have been missed."""
     if True in owners:
         return True
     return False if owners and None not in owners and is_complete else None
 
 
 def seen(client: Client) -> tuple[ClusterDns, Detection]:
-    """The cluster's DNS and its node-local cache; ``node_local`` is the cache's address where there is a cache."""
+    """The cluster's DNS and its node-local cache. ``node_local`` is the cache's address if there is a cache."""
     dns = find_dns(client)
     cache = status(client, dns=dns)
     own = [address for address in cache.addresses if address != dns.address]
@@ -202,7 +204,7 @@ def seen(client: Client) -> tuple[ClusterDns, Detection]:
 
 
 def _by_resolv_conf(text: str) -> list[str]:
-    """Nameservers of a resolv.conf text that are addresses of the node."""
+    """Nameservers in a resolv.conf text that are addresses on the node itself."""
     return [address for address in parse(text).nameservers if _is_of_node(address)]
 
 
@@ -214,7 +216,7 @@ def _is_of_node(address: str) -> bool:
 
 
 def daemon_sets(client: Client) -> list[Any]:
-    """DaemonSets of node-local caches, in all namespaces."""
+    """DaemonSets of node-local caches in all namespaces."""
     return [daemon_set for daemon_set in list_objects(client, "DaemonSet", None) if _is_cache(daemon_set)]
 
 
@@ -235,7 +237,7 @@ def name_of(item: Mapping[str, Any]) -> str:
 
 
 def listens_on(client: Client, daemon_set: Mapping[str, Any]) -> list[str]:
-    """Addresses that a cache listens on: those of its -localip, else of the Corefile it mounts."""
+    """Addresses that a cache listens on: those of its ``-localip`` argument, else of the Corefile that it mounts."""
     pod = daemon_set["spec"]["template"]["spec"]
     words = [word for part in ("command", "args") for word in pod["containers"][0].get(part) or ()]
     match = re.search(r"(?:^| )--?localip[ =]([^\s]+)", " ".join(words))
@@ -251,14 +253,14 @@ def listens_on(client: Client, daemon_set: Mapping[str, Any]) -> list[str]:
 
 
 def bound_in(config: Mapping[str, Any]) -> list[str]:
-    """Addresses that the Corefile in a ConfigMap binds; none where it names interfaces, or is filled in later."""
+    """Addresses in the ``bind`` lines of a ConfigMap's Corefile. Empty if it binds interfaces, or placeholders."""
     lines = [line for text in (config.get("data") or {}).values() for line in re.findall(r"(?m)^\s*bind (.+)$", text)]
     words = dict.fromkeys(word for line in lines for word in line.split())
     return [word for word in words if is_address(word) and word not in ("0.0.0.0", "::")]
 
 
 def _ready(client: Client, daemon_set: Mapping[str, Any], node: str | None) -> tuple[int, int]:
-    """How many pods of a DaemonSet are ready, and how many there should be: on ``node``, or in all."""
+    """How many pods of a DaemonSet are ready and how many are wanted, on ``node`` or on all nodes."""
     if node is None:
         counts = daemon_set.get("status") or {}
         return counts.get("numberReady", 0), counts.get("desiredNumberScheduled", 0)

@@ -1,4 +1,4 @@
-"""Put a node-local cache into a cluster, and take it away without a trace.
+"""Install a node-local cache in a cluster, and remove it with all that it changed.
 
 Objects that are not labelled as dnslab's are never changed. What the cache is stands in ``manifest``, whether one is
 there in ``detect``.
@@ -60,7 +60,7 @@ EVERYWHERE: Mapping[str, Any] = {"tolerations": [{"operator": "Exists"}]}
 
 
 def default_image(client: Client) -> str:
-    """The newest node-cache known, from where the cluster has its CoreDNS image.
+    """The newest node-cache image that dnslab knows, from the registry of the cluster's CoreDNS image.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def default_image(client: Client) -> str:
 
 
 def render(client: Client, image: str | None = None, addresses: Sequence[str] = (NODE_LOCAL_ADDRESS,)) -> str:
-    """The manifest for this cluster. The cluster IP among ``addresses`` makes every pod a client.
+    """The manifest for this cluster. If ``addresses`` has the cluster IP, every pod uses the cache.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def render(client: Client, image: str | None = None, addresses: Sequence[str] = 
 
 
 def diff(client: Client, manifest: str) -> str:
-    """What applying ``manifest`` would change, as a unified diff; ``""`` when nothing would.
+    """What applying ``manifest`` would change, as a unified diff; ``""`` if nothing.
 
     Raises
     ------
@@ -116,7 +116,9 @@ def diff(client: Client, manifest: str) -> str:
 
 
 def install(client: Client, manifest: str) -> Iterator[str]:
-    """Apply ``manifest``, wait until it runs on every node, and ask through it from a pod on each; a line a step.
+    """Apply ``manifest``, wait until it runs on every node, and look up a name through it on each.
+
+    Gives a line for each step.
 
     Raises
     ------
@@ -135,7 +137,7 @@ def install(client: Client, manifest: str) -> Iterator[str]:
 
 
 def verify(client: Client, image: str, address: str, zone: str) -> Iterator[str]:
-    """Ask ``address`` for the API server's name from a pod on each node; a line a node.
+    """Look up the API server's name at ``address`` from a pod on each node. Gives a line for each node.
 
     Raises
     ------
@@ -175,7 +177,7 @@ def _starter(client: Client, pod: str, machine: str) -> Callable[[bytes], Channe
 
 
 def _wait_rolled_out(client: Client) -> int:
-    """Wait until the cache is ready on every node; gives their number."""
+    """Wait until the cache is ready on every node, and return the number of nodes."""
     deadline_s = time.monotonic() + ROLLOUT_TIMEOUT_S
     while time.monotonic() < deadline_s:
         daemon_set = read(client, "DaemonSet", "node-local-dns", SYSTEM) or {}
@@ -203,12 +205,12 @@ def manifest_names() -> list[tuple[str, str]]:
 
 
 def removable(client: Client) -> list[str]:
-    """What ``remove`` would delete: kind, namespace and name of each object that is dnslab's."""
+    """What ``remove`` would delete: kind, namespace and name of each object with dnslab's label."""
     return [f"{kind} {SYSTEM}/{name}" for kind, name in manifest_names() if is_ours(read(client, kind, name, SYSTEM))]
 
 
 def asking(client: Client) -> list[str]:
-    """Pods whose dnsConfig names an address of dnslab's cache: without it they have no DNS."""
+    """Pods whose dnsConfig names an address of dnslab's cache. They would have no DNS without it."""
     _, addresses = _installed(client)
     return [
         name_of(pod)
@@ -218,7 +220,7 @@ def asking(client: Client) -> list[str]:
 
 
 def remove(client: Client, image: str | None = None, addresses: Sequence[str] = ()) -> Iterator[str]:
-    """Delete dnslab's node-local cache, and on each node what it left there: interface and rules; a line a step.
+    """Delete dnslab's node-local cache, and its interface and rules on each node. Gives a line for each step.
 
     A node-cache that ends in order takes both away itself. One that was killed does not. So dnslab looks at each node,
     from a pod in its network namespace, with the tools of the cache's own image.
@@ -252,7 +254,7 @@ def remove(client: Client, image: str | None = None, addresses: Sequence[str] = 
 
 
 def _installed(client: Client) -> tuple[str | None, Sequence[str]]:
-    """Image and addresses of dnslab's cache, from its DaemonSet, or its ConfigMap where that has gone already."""
+    """Image and addresses of dnslab's cache, from its DaemonSet or, if that was deleted, from its ConfigMap."""
     daemon_set = read(client, "DaemonSet", "node-local-dns", SYSTEM)
     if daemon_set and is_ours(daemon_set):
         return image_of(daemon_set), listens_on(client, daemon_set)
@@ -274,7 +276,7 @@ def _wait_gone(client: Client) -> None:
 
 
 def _clean_nodes(client: Client, image: str, addresses: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
-    """Look at each node, and remove what is left; gives node, what was found there, whether it is clean now."""
+    """Remove what is left on each node. Gives the node, what was found there, and whether it is clean now."""
     system = dataclasses.replace(client, namespace=SYSTEM)
     pods = Pods(system, f"clean-{secrets.token_hex(3)}")
     machines = {f"dnslab-{pods.run_id}-{number}": entry for number, entry in enumerate(list_machines(client))}
@@ -295,7 +297,7 @@ def _clean_nodes(client: Client, image: str, addresses: Sequence[str]) -> Iterat
 
 
 def _cleaner(name: str, run_id: str, image: str, node: str, machine: str) -> dict[str, Any]:
-    """A pod in the node's network namespace that may change it. It only waits: what it does comes by exec."""
+    """A pod in the node's network namespace with the right to change it. It waits; all work is done through exec."""
     spec = PodSpec(image, node, machine, lifetime_s=600, host_network=True, placement=EVERYWHERE)
     pod = pod_manifest(name, run_id, spec)
     pod["spec"]["securityContext"] = {"runAsUser": 0, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -307,7 +309,7 @@ def _cleaner(name: str, run_id: str, image: str, node: str, machine: str) -> dic
 
 
 def _clean(execute: pod_facts.Run, machine: str, addresses: Sequence[str]) -> tuple[str, bool]:
-    """Remove interface and rules in the pod's network namespace; gives what was found, and whether it is clean now."""
+    """Remove interface and rules in the pod's network namespace. Gives what was found, and whether it is clean now."""
     program = f"{MOUNT}/probe-{machine}-static"
     before, tools = _left(execute, program, addresses)
     for command in before.values():
@@ -321,7 +323,7 @@ def _clean(execute: pod_facts.Run, machine: str, addresses: Sequence[str]) -> tu
 
 
 def _left(execute: pod_facts.Run, program: str, addresses: Sequence[str]) -> tuple[dict[str, list[str]], bool]:
-    """What is left, each with the command that removes it; and whether rules could be looked at."""
+    """What is left, each with the command that removes it, and whether the rules could be read."""
     left: dict[str, list[str]] = {}
     devices = pod_facts.show(execute, program, ["/proc/net/dev"])["/proc/net/dev"] or ""
     if re.search(rf"^\s*{INTERFACE}:", devices, re.MULTILINE):
@@ -337,7 +339,7 @@ def _left(execute: pod_facts.Run, program: str, addresses: Sequence[str]) -> tup
 
 
 def _words(line: str) -> list[str]:
-    """The words of a rule; none where its quotes do not close, which iptables-save never writes."""
+    """The words of a rule; empty if a quote is not closed, which iptables-save never writes."""
     try:
         return shlex.split(line)
     except ValueError:
@@ -345,7 +347,7 @@ def _words(line: str) -> list[str]:
 
 
 def iptables_rules(saved: str, addresses: Iterable[str]) -> list[list[str]]:
-    """Of an iptables-save text, the arguments that delete each rule a node-cache made for ``addresses``."""
+    """Arguments that delete each rule in an iptables-save text that a node-cache made for ``addresses``."""
     rules, table = [], ""
     networks = {f"{address}/32" for address in addresses}
     for line in saved.splitlines():

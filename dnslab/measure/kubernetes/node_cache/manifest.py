@@ -1,4 +1,4 @@
-"""The node-local cache's manifest as text: what is applied to kube-system.
+"""The node-local cache's manifest as text, to be applied to kube-system.
 
 Pure. It is the manifest that the Kubernetes project ships (cluster/addons/dns/nodelocaldns) with three differences: the
 image is a parameter, there is a readiness probe, and the cache listens on the cluster IP only where that is named.
@@ -22,7 +22,7 @@ IMAGE_ANNOTATION = "dnslab/image"
 
 
 def image_with_tag(image: str) -> str:
-    """``image``, with the newest tag known where it has neither tag nor digest."""
+    """``image``. If it has neither tag nor digest, with the newest tag that dnslab knows."""
     named = "@" in image or ":" in image.rpartition("/")[2]
     return image if named else f"{image}:{NODE_CACHE_TAG}"
 
@@ -71,7 +71,7 @@ def node_cache_manifest(image: str, addresses: Sequence[str], zone: str, upstrea
 
 
 def _server_block(zone: str, cache: str, upstream: str | None, more: str, addresses: Sequence[str]) -> str:
-    """One server of the Corefile. The ``__PILLAR__`` words are filled in by the program when it starts."""
+    """One server block of the Corefile. The node-cache program replaces the ``__PILLAR__`` words when it starts."""
     kept = "".join(f"\n        {part.strip()}" for part in cache.strip("{ }").split(";"))
     forward = f"forward . {upstream or '__PILLAR__CLUSTER__DNS__'}"
     lines = [

@@ -1,4 +1,4 @@
-"""The channel to a command in a pod: when it breaks, it says what became of the pod."""
+"""The channel to a command in a pod. If it breaks, its error says what happened to the pod."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KILLED = 137
 
 
 class PodChannel(ExecChannel):
-    """An exec whose errors end with what became of its pod, as ``state`` says it by the pod's name."""
+    """An exec whose errors end with what happened to its pod; ``state`` takes the pod's name and says it."""
 
     def __init__(
         self, client: Client, pod: str, container: str, argv: Sequence[str], state: Callable[[str], str]
@@ -22,7 +22,7 @@ class PodChannel(ExecChannel):
         super().__init__(client, pod, container, argv)
 
     def read(self, timeout_s: float) -> bytes:
-        """As ExecChannel's; StreamTruncated also says in which state the pod is."""
+        """As ``ExecChannel.read``. StreamTruncated also names the pod's state."""
         try:
             return super().read(timeout_s)
         except StreamTruncated as error:
@@ -30,7 +30,7 @@ class PodChannel(ExecChannel):
             raise StreamTruncated(f"{error}; {state}" if state else str(error)) from error
 
     def errors(self) -> str:
-        """As ExecChannel's; a command that was killed is followed by its pod's state."""
+        """As ``ExecChannel.errors``. After a command that was killed, the pod's state follows."""
         text = super().errors()
         if self.status is None:
             return text

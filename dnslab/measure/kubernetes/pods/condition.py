@@ -1,4 +1,4 @@
-"""What a pod's status says, in its own words: whether it runs, why it does not, why it never will.
+"""A pod's status in the kubelet's words: whether the pod runs, why it does not, why it never will.
 
 Pure: takes a pod as plain JSON. Knows nothing of who made the pod.
 """
@@ -59,7 +59,7 @@ def is_ready(pod: Pod) -> bool:
 
 
 def why_not_started(pod: Pod, waited_s: float) -> str:
-    """Why it makes no sense to wait for the pod after ``waited_s`` seconds; ``""`` while it does."""
+    """Why waiting for the pod any longer is useless after ``waited_s`` seconds; ``""`` if it may still start."""
     problem = why_hopeless(pod) or why_ended(pod)
     if problem:
         return problem
@@ -73,13 +73,13 @@ def why_not_started(pod: Pod, waited_s: float) -> str:
 
 
 def why_hopeless(pod: Pod) -> str:
-    """Why a container of the pod will not start, in the kubelet's words and one line; ``""`` where one still may."""
+    """Why a container of the pod will not start, as one line in the kubelet's words; ``""`` if all still may."""
     reasons = (hopeless_words(status["state"]) for status in pod["status"].get("containerStatuses") or [])
     return next(filter(None, reasons), "")
 
 
 def hopeless_words(state: Mapping[str, Any]) -> str:
-    """The kubelet's reason and message where a container in this state will not start; ``""`` where it still may."""
+    """The kubelet's reason and message if a container in this state will not start; ``""`` if it still may."""
     waiting = state.get("waiting") or {}
     if waiting.get("reason") not in HOPELESS:
         return ""
@@ -87,7 +87,7 @@ def hopeless_words(state: Mapping[str, Any]) -> str:
 
 
 def why_ended(pod: Pod) -> str:
-    """Why a pod no longer runs, in its own status's words; ``""`` while it does."""
+    """Why a pod no longer runs, in the words of its status; ``""`` if it runs."""
     name, status = pod["metadata"]["name"], pod["status"]
     for container in status.get("containerStatuses") or []:
         ended = container["state"].get("terminated") or {}
@@ -101,7 +101,7 @@ def why_ended(pod: Pod) -> str:
 
 
 def restarts(pod: Pod) -> dict[str, tuple[int, str]]:
-    """By container: how often it was restarted, and why the last time."""
+    """How often each container was restarted, and why it was the last time."""
     return {
         status["name"]: (
             status["restartCount"],
@@ -112,7 +112,7 @@ def restarts(pod: Pod) -> dict[str, tuple[int, str]]:
 
 
 def image_id(pod: Pod, container: str) -> str:
-    """The image that a container runs, with its digest, in the kubelet's words; ``""`` where it says none.
+    """The image with digest that a container runs, as the kubelet reports it; ``""`` if it reports none.
 
     By the container's name: a mesh may have put containers of its own before it.
     """

@@ -1,4 +1,4 @@
-"""An ephemeral container in someone's pod, for images without a shell: made, waited for, ended.
+"""An ephemeral container in an existing pod whose image has no shell: create it, wait for it, end it.
 
 It shares the pod's network and resolv.conf; its libc is its own image's. Kubernetes cannot remove one: it stays in the
 pod's list as ended, and ends by itself when nobody ends it.
@@ -23,7 +23,7 @@ END = "kill 1"
 
 
 def manifest(name: str, image: str, lifetime_s: int) -> dict[str, Any]:
-    """As it is patched in: clean under the restricted pod security standard.
+    """The container as it is patched into the pod. It meets the restricted pod security standard.
 
     Without ``targetContainerName``: nothing of the other container's processes is needed, and with a process
     namespace of its own the first process is one that may be ended.
@@ -45,7 +45,7 @@ def manifest(name: str, image: str, lifetime_s: int) -> dict[str, Any]:
 
 
 def may_be_ended(pod: Mapping[str, Any]) -> bool:
-    """Whether process 1, as the container sees it, is its own; where the pod shares one process namespace it is not."""
+    """Whether process 1 in the container is its own process. It is not if the pod shares one process namespace."""
     return not (pod["spec"].get("shareProcessNamespace") or pod["spec"].get("hostPID"))
 
 
@@ -87,6 +87,6 @@ def attach(client: Client, pod: str, image: str, lifetime_s: int) -> tuple[str, 
 
 
 def _state(pod: Mapping[str, Any], container: str) -> Mapping[str, Any]:
-    """The state of an ephemeral container; empty before the kubelet has taken it up."""
+    """The state of an ephemeral container; empty until the kubelet reports one."""
     statuses = pod["status"].get("ephemeralContainerStatuses") or []
     return next((status["state"] for status in statuses if status["name"] == container), {})

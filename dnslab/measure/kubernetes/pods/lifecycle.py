@@ -1,4 +1,4 @@
-"""Pods of our own from their making to their removal.
+"""Own pods, from creation to removal.
 
 Every object carries the run's id as a label. Knows nothing of trials, nor of what runs in a pod.
 """
@@ -38,7 +38,7 @@ class Pods:
         self._prepared = False
 
     def prepare(self) -> None:
-        """Make the ConfigMap with the probe.
+        """Create the ConfigMap that holds the probe.
 
         Raises
         ------
@@ -52,7 +52,7 @@ class Pods:
         self._prepared = True
 
     def create(self, name: str, spec: PodSpec) -> None:
-        """Post the pod; does not wait for it.
+        """Create the pod without waiting for it.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class Pods:
             self._listed.pop(name, None)
 
     def wait_ready(self, name: str, timeout_s: float = READY_TIMEOUT_S) -> dict[str, Any]:
-        """The pod once its container runs.
+        """Wait until the pod's container runs, and return the pod.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Pods:
             self._list()
 
     def _list(self) -> None:
-        """List all pods of the run once for everyone who waits.
+        """List all pods of the run, once for all threads that wait.
 
         One of those who wait does it: a thread of its own may still be asking when Python ends, which aborts the
         process.
@@ -128,7 +128,7 @@ class Pods:
         return {pod["metadata"]["name"]: pod for pod in pods}
 
     def state(self, name: str) -> str:
-        """What became of a pod, in a few words for an error; ``""`` when nothing is wrong with it."""
+        """What happened to a pod, in a few words for an error; ``""`` if nothing is wrong with it."""
         try:
             pod = self._of_the_run().get(name)
         except NotAble as error:
@@ -136,7 +136,7 @@ class Pods:
         return why_ended(pod) if pod else f"pod {name} was deleted"
 
     def remove(self, name: str) -> None:
-        """Delete a pod at once; a pod that has gone is no error."""
+        """Delete a pod without a grace period. A pod that no longer exists is no error."""
         delete_at_once(self.client, "Pod", name)
         self._forget(name)
 
@@ -156,7 +156,7 @@ class Pods:
             delete_at_once(self.client, "ConfigMap", configmap_name(self.run_id))
 
     def _warning(self, name: str) -> str:
-        """The last warning that was recorded of a pod; ``""`` where there is none, or events may not be read."""
+        """The last warning event of a pod; ``""`` if there is none or events may not be read."""
         with contextlib.suppress(NotAble), answered("list events"):
             answer = self.client.core().list_namespaced_event(
                 self.client.namespace,

@@ -1,4 +1,4 @@
-"""What dnslab posts for a pod of its own: the pod, clean under the restricted pod security standard, and its ConfigMap.
+"""The manifests of an own pod, which meets the restricted pod security standard, and of its ConfigMap.
 
 Pure. The probe is mounted executable from the ConfigMap: the image needs no shell, no writable file system, no root.
 Knows nothing of trials or of the API server.
@@ -21,7 +21,7 @@ CONTAINER = "probe"
 
 @dataclass(frozen=True)
 class PodSpec:
-    """What one own pod is made of. ``options`` None leaves the resolver configuration to the cluster."""
+    """The settings of one own pod. If ``options`` is None, the cluster decides its resolver configuration."""
 
     image: str
     node: str | None = None
@@ -36,7 +36,7 @@ class PodSpec:
 
 
 def pod_manifest(name: str, run_id: str, spec: PodSpec) -> dict[str, Any]:
-    """The pod as it is posted. ``activeDeadlineSeconds`` ends it by itself."""
+    """The manifest of an own pod, which ends by its ``activeDeadlineSeconds``."""
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": spec.lifetime_s,
@@ -70,7 +70,7 @@ def pod_manifest(name: str, run_id: str, spec: PodSpec) -> dict[str, Any]:
 
 
 def _container(spec: PodSpec) -> dict[str, Any]:
-    """Without a CPU limit: throttling would be measured as DNS latency."""
+    """The container's manifest. It has no CPU limit, since throttling would be measured as DNS latency."""
     usual = {"requests": {"cpu": "25m", "memory": "128Mi"}, "limits": {"memory": "128Mi"}}
     return {
         "name": CONTAINER,
@@ -113,7 +113,7 @@ def configmap_name(run_id: str) -> str:
 
 
 def configmap_manifest(run_id: str) -> dict[str, Any]:
-    """The ConfigMap with every probe that was built, 0.4 MB in all (a ConfigMap holds 1 MiB at most)."""
+    """The ConfigMap with all probes that were built: 0.4 MB together, where a ConfigMap holds at most 1 MiB."""
     programs = {path.name: base64.b64encode(path.read_bytes()).decode() for path in sorted(BIN.glob("probe-*"))}
     return {
         "apiVersion": "v1",

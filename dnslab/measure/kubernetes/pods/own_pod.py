@@ -1,4 +1,4 @@
-"""A target that is a pod of our own: fresh for each trial, its variant in its resolv.conf by dnsConfig."""
+"""A target that is an own pod: new for each trial, with the variant set by its dnsConfig."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dnslab.measure.protocol import Channel, TargetFacts
 
 
 class OwnPod:
-    """One running pod; ``close`` deletes it.
+    """One running own pod, which ``close`` deletes.
 
     ``extra`` goes to the facts as it is. ``counters_around`` gives the counters of what is beside the pod: its node,
     the DNS servers.
@@ -40,7 +40,7 @@ class OwnPod:
         self._closed = False
 
     def run(self, argv: Sequence[str]) -> tuple[int, bytes]:
-        """Exit code and output of a short command in it."""
+        """Exit code and output of a short command in the pod."""
         return run(self._pods.client, self.name, CONTAINER, argv)
 
     def facts(self) -> TargetFacts:
@@ -69,7 +69,7 @@ class OwnPod:
         return channel
 
     def counters(self) -> Mapping[str, int]:
-        """The pod's own, its node's CPU time, and those of what is around it."""
+        """Counters of the pod, of the DNS servers and of the node if they may be read, and the node's CPU time."""
         return {**pod_facts.pod_counters(self.run, self.program), **self._counters_around()}
 
     def ground_truth(self) -> Mapping[str, Any] | None:
@@ -77,7 +77,7 @@ class OwnPod:
         return None
 
     def close(self) -> None:
-        """Delete the pod; where the API server cannot be asked, its own deadline ends it. May be called twice."""
+        """Delete the pod. If the API server does not answer, the pod's own deadline ends it. May be called twice."""
         if self._closed:
             return
         self._closed = True

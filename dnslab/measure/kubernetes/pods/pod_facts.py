@@ -1,4 +1,4 @@
-"""What the probe in a container tells of it: libc, files, and what names resolve to from there.
+"""What the probe in a container reports: C library, files, and what names resolve to from there.
 
 Needs no shell and no tool of the image.
 """
@@ -32,7 +32,7 @@ Run = Callable[[Sequence[str]], tuple[int, bytes]]
 
 @dataclass(frozen=True)
 class LoadableProbe:
-    """The probe that a container can load, and the libc it measures there; ``kind`` is ``"static"`` where none is."""
+    """The probe that a container can load, and its C library; ``kind`` is ``"static"`` if it has none."""
 
     program: str
     kind: str
@@ -69,14 +69,14 @@ def choose_probe(run: Run, program: Callable[[str], str], machine: str) -> Loada
 
 
 def _musl_version(run: Run, machine: str) -> str:
-    """musl's loader says its version and fails, as it is given nothing to load."""
+    """The version that musl's loader prints when it is called without a program, which it reports as a failure."""
     _, output = run([f"/lib/ld-musl-{machine}.so.1"])
     match = re.search(rb"Version (\S+)", output)
     return match[1].decode() if match else ""
 
 
 def show(run: Run, program: str, paths: Sequence[str]) -> Mapping[str, str | None]:
-    """Texts of files in the container; None for a file that cannot be read there.
+    """Texts of files in the container; None for a file that cannot be read.
 
     Raises
     ------
@@ -105,14 +105,14 @@ def pod_counters(run: Run, program: str) -> dict[str, int]:
 
 
 def n_ports(text: str | None) -> int:
-    """Ephemeral ports of an ip_local_port_range text; Linux's default where it cannot be read."""
+    """The number of ephemeral ports in the text of ip_local_port_range; Linux's default if it cannot be read."""
     match = re.fullmatch(r"\s*([0-9]{1,5})\s+([0-9]{1,5})\s*", text or "")
     low, high = (int(match[1]), int(match[2])) if match else flows.PORT_RANGE
     return high - low + 1
 
 
 def resolve(start: Callable[[bytes], Channel], names: Sequence[str], resolv_conf: str) -> Mapping[str, Expected]:
-    """What each of ``names`` resolves to from inside, asked by the probe with each candidate as an absolute name.
+    """What each of ``names`` resolves to in the container. The probe looks up each candidate as an absolute name.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def resolve(start: Callable[[bytes], Channel], names: Sequence[str], resolv_conf
 
 
 def _look_up(start: Callable[[bytes], Channel], names: Sequence[str]) -> Mapping[str, tuple[int, int]]:
-    """Addresses per family by absolute name: each is looked up once, one after another."""
+    """Addresses per family of each absolute name. Names are looked up once each, one after another."""
     job = Job(
         entries=tuple(name.encode("ascii") for name in names),
         workers=1,
@@ -163,7 +163,7 @@ def _look_up(start: Callable[[bytes], Channel], names: Sequence[str]) -> Mapping
 
 
 def _answers(data: memoryview, names: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """``name`` and ``answers`` (low half A, high half AAAA) of each record; format.h, struct record."""
+    """``name`` and ``answers`` (low half A, high half AAAA) of each record; see struct record in format.h."""
     counts = {}
     for _, _, _, _, _, name, _, answers in struct.iter_unpack("<QQQIhHII", data):
         if name >= len(names):

@@ -1,4 +1,4 @@
-"""A pod's /etc/resolv.conf edited in place for one trial, and put back however the connection ends.
+"""Edits a pod's /etc/resolv.conf for one trial, and restores it however the connection ends.
 
 The edited text holds the original as comment lines: the file outlives a container that is killed, and whatever is
 saved beside it in the container does not. It is a bind mount: it can be rewritten, not replaced.
@@ -44,7 +44,7 @@ def edited(original: str, variant: Variant) -> str:
 
 
 def restored(text: str) -> str | None:
-    """The original out of an edited text; None when the text is not an edited one."""
+    """The original of an edited text; None if the text was not edited."""
     lines = text.split("\n")
     if MARKER not in lines:
         return None
@@ -53,7 +53,7 @@ def restored(text: str) -> str | None:
 
 
 def read(shell: Shell) -> str:
-    """The file as it is, by the shell alone: an image need not have ``cat``.
+    """The file's text, read by the shell alone since an image may lack ``cat``.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def refuse_edited(shell: Shell) -> str:
 
 
 def check_can_edit(shell: Shell) -> None:
-    """Check that the container may write the file.
+    """Check that the container can write the file.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def check_can_edit(shell: Shell) -> None:
 
 
 def begin(shell: Shell, original: str, variant: Variant) -> None:
-    """Put ``variant`` into the file, for as long as the session lasts or until ``end``.
+    """Write ``variant`` into the file, until ``end`` is called or the session ends.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def begin(shell: Shell, original: str, variant: Variant) -> None:
 
 
 def end(shell: Shell, original: str) -> None:
-    """Put ``original`` back.
+    """Restore ``original``.
 
     Raises
     ------

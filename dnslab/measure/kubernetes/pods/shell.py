@@ -1,4 +1,4 @@
-"""One shell that stays open in a container: commands in, answers out, and what it undoes when it ends.
+"""A shell that stays open in a container: runs commands, returns their output, and undoes changes when it ends.
 
 However the session ends, killed on our side included, the shell reads end of file and runs the commands given to
 ``Shell.on_leaving``. Needs of the image a POSIX shell and nothing else. Knows nothing of probes or variants.
@@ -25,17 +25,17 @@ _PRELUDE = "dnslab_leave() { :; }; trap dnslab_leave EXIT; trap 'exit 1' HUP TER
 
 
 def octal(data: bytes) -> str:
-    """``data`` as a format of printf, for a command that stands between single quotes."""
+    """``data`` as a printf format of octal digits, for use between single quotes."""
     return "".join(f"\\{byte:03o}" for byte in data)
 
 
 def word(text: str) -> str:
-    """One word of a shell command that has the value ``text``; the shell drops newlines at its end."""
+    """A word of a shell command whose value is ``text``. The shell drops newlines at its end."""
     return f"\"$(printf '{octal(text.encode())}')\""
 
 
 class Shell:
-    """A session of ``sh``. A thread of its own reads it, for a connection that nobody reads goes stale.
+    """A session of ``sh``. A thread reads it all the time, since a connection that is not read goes stale.
 
     Raises
     ------
@@ -88,7 +88,7 @@ class Shell:
                 return
 
     def ask(self, command: str, timeout_s: float = ANSWER_TIMEOUT_S) -> tuple[int, str]:
-        """Exit status and output of one command, which may be several lines and must not read stdin.
+        """Exit status and output of one command. It may have several lines and must not read stdin.
 
         Raises
         ------
@@ -101,7 +101,7 @@ class Shell:
             return int(code), output.decode("utf-8", "replace")
 
     def feed(self, command: str, data: bytes, timeout_s: float = ANSWER_TIMEOUT_S) -> int:
-        """Exit status of a command of one line that reads exactly ``data`` from stdin.
+        """Exit status of a one-line command that reads exactly ``data`` from stdin.
 
         The bytes are sent after the shell has read the command's line: a shell, and busybox's ``head``, read ahead.
 
@@ -129,21 +129,21 @@ class Shell:
             return match[1], match[2].decode()
 
     def on_leaving(self, steps: Mapping[str, str]) -> None:
-        """Commands the shell runs when the session ends, by a name under which a later call replaces one."""
+        """Set commands that the shell runs when the session ends. A later call with the same name replaces them."""
         self._on_leaving |= steps
         body = "; ".join(step for step in self._on_leaving.values() if step)
         self.ask(f"dnslab_leave() {{ {body or ':'}; }}")
 
     @property
     def alive(self) -> bool:
-        """Whether the session still answers."""
+        """Whether the session is still open."""
         try:
             return self.ask(":")[0] == 0
         except ProbeFailed:
             return False
 
     def close(self) -> None:
-        """End the session and wait for what it does on leaving. May be called twice."""
+        """End the session and wait until its last commands have run. May be called twice."""
         try:
             self._channel.write(b"exit 0\n")
             with self._received:

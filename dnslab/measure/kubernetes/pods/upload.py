@@ -1,4 +1,4 @@
-"""Bring the probe into a container that is there already: try directories, count the bytes, check the file.
+"""Uploads the probe into an existing container: tries directories, counts the bytes, checks the file.
 
 Needs a shell and ``chmod``, no ``tar`` and no right but exec. The shell session that brings the file removes it when it
 ends, whatever ends it. Knows nothing of trials.
@@ -39,7 +39,7 @@ _REMOVE = '{ [ -z "$F" ] || rm -f "$F" 2>/dev/null || printf "" >"$F"; } 2>/dev/
 
 
 class Upload:
-    """The probe for a container's libc and CPU, in that container until ``close``.
+    """The probe for a container's C library and CPU, which stays in the container until ``close``.
 
     ``leaving`` names further commands that the shell runs when its session ends.
 
@@ -73,7 +73,7 @@ class Upload:
         return self.path
 
     def _check(self) -> None:
-        """The probe states size and checksum of its own executable."""
+        """Check the file by the size and checksum that the probe reports of its own executable."""
         sent = find_probe(self.probe.kind, self._machine).read_bytes()
         header = read_header(ExecChannel(self.client, self.pod, self.container, [self.path]))
         if (header.executable_size, header.executable_crc) != (len(sent), zlib.crc32(sent)):
@@ -88,7 +88,7 @@ class Upload:
 
 
 def mounts(pod: Mapping[str, Any], container: str) -> list[str]:
-    """Where ``container`` has an emptyDir that it may write to."""
+    """Paths at which ``container`` has an emptyDir mounted for writing."""
     empty = {volume["name"] for volume in pod["spec"].get("volumes") or [] if "emptyDir" in volume}
     containers = {entry["name"]: entry for entry in pod["spec"]["containers"]}
     return [
@@ -99,12 +99,12 @@ def mounts(pod: Mapping[str, Any], container: str) -> list[str]:
 
 
 def candidates(own: Sequence[str]) -> str:
-    """Directories to try, as words of a shell; ``own`` first."""
+    """Directories to try, as shell words, ``own`` first."""
     return " ".join([*(word(path.rstrip("/") or "/") for path in own), *DIRECTORIES, '"${HOME:-/tmp}"', '"$PWD"'])
 
 
 def find_path(shell: Shell, own: Sequence[str]) -> str:
-    """Path for the file, in the first directory where a file can be written and run.
+    """The path for the file, in the first directory that allows writing and executing.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def find_path(shell: Shell, own: Sequence[str]) -> str:
 
 
 def send(shell: Shell, path: str, data: bytes) -> None:
-    """Write ``data`` to the file at ``path`` and make it executable: counted by ``head``, else by ``printf`` alone.
+    """Write ``data`` to ``path`` and make it executable, through ``head -c`` or, without it, through ``printf``.
 
     Raises
     ------
@@ -136,13 +136,16 @@ def send(shell: Shell, path: str, data: bytes) -> None:
 
 
 def send_counted(shell: Shell, path: str, data: bytes) -> None:
-    """As ``send``, by ``head -c``. The shell ends where that fails: it would take the bytes left for commands."""
+    """As ``send``, through ``head -c``.
+
+    If that fails the shell ends, since it would run the remaining bytes as commands.
+    """
     code = shell.feed(f"head -c {len(data)} >{word(path)} || exit 9; chmod 700 {word(path)}", data)
     _check_written(code, shell, path)
 
 
 def send_printed(shell: Shell, path: str, data: bytes) -> None:
-    """As ``send``, by the shell's own ``printf``, four times the bytes: where the image has little but a shell."""
+    """As ``send``, through the shell's own ``printf``, with four times the bytes. For images with only a shell."""
     file = word(path)
     parts = [data[start : start + PRINTF_BYTES] for start in range(0, len(data), PRINTF_BYTES)]
     lines = [f"printf '{octal(part)}' >>{file} || exit 9" for part in parts]
@@ -156,7 +159,7 @@ def _check_written(code: int, shell: Shell, path: str) -> None:
 
 
 def read_header(channel: Channel) -> records.Header:
-    """What the probe behind ``channel`` says of itself before any lookup; ends the probe.
+    """The header that the probe behind ``channel`` sends before any lookup. Ends the probe.
 
     Raises
     ------
@@ -190,14 +193,14 @@ def _machine(shell: Shell, client: Client, pod: Mapping[str, Any]) -> str:
 
 
 def leftovers(shell: Shell, own: Sequence[str]) -> list[str]:
-    """Probe files in the directories where one may have been left."""
+    """Probe files in the directories in which an earlier run may have left one."""
     each = f'for f in "$d"/{PREFIX}*; do [ -e "$f" ] && printf "%s\\n" "$f"; done'
     _, output = shell.ask(f"for d in {candidates(own)}; do {each}; done")
     return list(dict.fromkeys(output.splitlines()))
 
 
 def remove(shell: Shell, paths: Sequence[str]) -> None:
-    """Remove files left behind.
+    """Remove files that an earlier run left.
 
     Raises
     ------
