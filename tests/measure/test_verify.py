@@ -58,7 +58,9 @@ def test_race_stalls_are_exactly_the_dropped_packets(tmp_path: Path) -> None:
         if client.start.variant != "baseline":
             assert truth == 0
             continue
-        dropped, exposed = dropped + truth, exposed + client.end["exposed_counted"]  # type: ignore[index]
+        assert client.end is not None
+        assert client.end.exposed_counted is not None
+        dropped, exposed = dropped + truth, exposed + client.end.exposed_counted
         if client.target == "glibc":
             assert truth >= 20
             flagged = (raw["flags"] & records.FLAG_HALF_LOST) != 0
