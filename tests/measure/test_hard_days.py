@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pytest
 
-import dnslab
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.analyse.summary import summarise
 from dnslab.analyse.timeline import run_slices
@@ -27,9 +26,9 @@ from dnslab.explain.validity import Veto, find_vetoes
 from tests.cli.test_cli import DNSLAB, wait_for
 from tests.measure.test_lab import gone_within, leftovers
 from tests.nameserver import Nameserver, nameserver
+from tests.nobody import NOBODY, ROOT, as_nobody
 
 NAME = "--name=web.any.cluster.local."
-ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for mounts, users and limits of others")
 Done = subprocess.CompletedProcess[str]
 
 
@@ -369,30 +368,6 @@ def test_a_limit_of_file_sizes_ends_the_run(server: Nameserver, tmp_path: Path) 
     assert "out/trials/0001/here.dnsr cannot be written (File too large)" in error_line(done)
     assert "`dnslab run --resume out` goes on" in error_line(done)
     assert len(open_run(tmp_path / "out").lookups()) > 0
-
-
-#: as nobody, who may reach interpreter and source wherever they are; what is made in /srv is brought to $KEEP
-AS_NOBODY = """
-set -e
-mount -t tmpfs tmpfs /mnt && mkdir /mnt/root && mount --bind /root /mnt/root && mount -t tmpfs -o mode=755 tmpfs /root
-for place in $PLACES; do
-  case $place in /root/*) mkdir -p "$place"; mount --bind "/mnt$place" "$place";; esac
-done
-mount -t tmpfs -o mode=777 tmpfs /srv && cd /srv
-set +e
-HOME=/nonexistent "$@"
-status=$?
-cp -r /srv/. "$KEEP"
-exit $status
-"""
-NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]
-
-
-def as_nobody(argv: Sequence[str], tmp_path: Path, enter: Sequence[str] = NOBODY) -> Done:
-    source = Path(dnslab.__file__).parent.parent
-    places = dict.fromkeys(str(Path(place).resolve()) for place in (sys.base_prefix, sys.prefix, source))
-    script = ["unshare", "--mount", "sh", "-c", AS_NOBODY, "sh", *enter, *argv]
-    return call(script, tmp_path, KEEP=str(tmp_path), PLACES=" ".join(places))
 
 
 @ROOT

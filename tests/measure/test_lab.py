@@ -27,6 +27,7 @@ from dnslab.plan.variants import BUILT_IN, find
 from tests import PROJECT
 from tests.capture import Packet, captured
 from tests.measure.test_probe import JOB, talk_over
+from tests.nobody import ROOT, as_nobody
 
 pytestmark = pytest.mark.lab
 
@@ -290,7 +291,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         LabBackend(FaultPlan(name="none"))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+@ROOT
 def test_it_works_without_root(tmp_path: Path) -> None:
     """As another user in a user namespace of its own."""
     code = (
@@ -303,16 +304,5 @@ def test_it_works_without_root(tmp_path: Path) -> None:
         "        rows = look_up(lab.open(Client('x', 'glibc', find(variant), Load(), ())), max_lookups=20)\n"
         "        print(lab.describe().rootless, len(rows), set(rows['outcome'].tolist()))\n"
     )
-    project = PROJECT
-    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
-    if subprocess.run([*nobody, "test", "-r", __file__], check=False).returncode:
-        pytest.skip("this checkout cannot be read by another user")
-    done = subprocess.run(
-        [*nobody, sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        cwd=project,
-        env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(project)},
-        check=False,
-    )
+    done = as_nobody([sys.executable, "-c", code], tmp_path, PYTHONPATH=str(PROJECT))
     assert done.stdout.splitlines() == ["True 20 {0}"] * 3, done.stderr
