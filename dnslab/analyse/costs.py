@@ -49,8 +49,7 @@ def costs(run: Run, summary: Summary, load: int = 0) -> pd.DataFrame:
 def _sent(run: Run, client: ClientRecord) -> Mapping[str, float]:
     """Queries sent in one trial, by column, and its ``lookups``. A count that is not known is left out."""
     before, after = client.start.counters, client.counters_after
-    trailer = client.end.trailer if client.end else None
-    sent = {"lookups": float(trailer.n_records if trailer else 0)}
+    sent = {"lookups": float(client.end.trailer.n_records if client.end else 0)}
     for column, name in _counters(run, client.start.variant).items():
         if name in before and name in after:
             sent[column] = after[name] - before[name]

@@ -17,7 +17,8 @@ from dnslab.analyse.quantiles import LEVELS, quantiles
 from dnslab.plan.model import Load
 from dnslab.plan.resolvconf import parse, retry_step_s
 from dnslab.store import stream as records
-from dnslab.store.contents import ClientEnd
+from dnslab.store.client import Key
+from dnslab.store.contents import ClientEnd, ClientStart
 
 #: a lookup that starts later than this while a worker is idle is late by the generator's fault (a busy machine of two
 #: CPUs wakes a thread within 1 to 2 ms)
@@ -27,9 +28,6 @@ FIRST_LOOKUPS = 20
 #: how near a multiple of the resolver's step a stall ends there, as a share of the step: 0.25 s of glibc's 5 s. Asked
 #: again, lost packets ended up to 5 ms after one in the lab. Of stalls spread evenly 1 in 10 would end there.
 STEP_TOLERANCE = 0.05
-
-#: variant, target and load
-Key = tuple[str, str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +112,7 @@ class _Measured:
     """
 
     counts: ClientCounts
-    libc: str
-    n_candidates: int
-    stall_ms: float
-    deadline_ms: float
+    start: ClientStart
     responses_ms: npt.NDArray[np.float64]
     quantiles_ms: Mapping[str, float]
     service_ms: tuple[float, float, float]
@@ -172,8 +167,8 @@ class Cell:
         self.totals.add(counts)
         exposed = counts.exposed_counted
         self.exposed = None if exposed is None or self.exposed is None else self.exposed + exposed
-        self.n_candidates, self.stall_ms, self.step_s = client.n_candidates, client.stall_ms, client.step_s
-        self.deadline_ms = max(self.deadline_ms, client.deadline_ms)
+        self.n_candidates, self.stall_ms, self.step_s = client.start.n_candidates, client.start.stall_ms, client.step_s
+        self.deadline_ms = max(self.deadline_ms, client.start.deadline_s * 1e3)
         self.responses_ms.append(client.responses_ms)
         least, most, total = client.service_ms
         self.min_ms, self.max_ms, self.sum_ms = min(self.min_ms, least), max(self.max_ms, most), self.sum_ms + total
@@ -200,7 +195,7 @@ def gather(run: Run) -> tuple[dict[Key, Cell], list[ClientCounts]]:
     cells: dict[Key, Cell] = {}
     clients = []
     for client in run.each(functools.partial(_measure, run)):
-        cells.setdefault(client.counts.key, Cell(client.libc)).add(client)
+        cells.setdefault(client.counts.key, Cell(client.start.libc)).add(client)
         clients.append(client.counts)
     return cells, clients
 
@@ -209,15 +204,11 @@ def _measure(run: Run, lookups: Lookups) -> _Measured:
     """What is kept of the lookups of a client."""
     start, service = lookups.client.start, lookups.service_ms
     responses_ms = lookups.failed_slowest_ms
-    deadline_ms = start.deadline_s * 1e3
-    censored_ms = np.minimum(responses_ms, deadline_ms)
+    censored_ms = np.minimum(responses_ms, start.deadline_s * 1e3)
     step_s = _step_s(run, lookups)
     return _Measured(
         _counts(lookups, run.plan.limit_ms, run.plan.loads[start.load]),
-        start.libc,
-        start.n_candidates,
-        start.stall_ms,
-        deadline_ms,
+        start,
         responses_ms,
         dict(zip(LEVELS, quantiles(censored_ms, list(LEVELS.values())), strict=True)),
         (float(service.min(initial=math.inf)), float(service.max(initial=-math.inf)), float(service.sum())),
@@ -253,10 +244,10 @@ def _counts(lookups: Lookups, limit_ms: float, load: Load) -> ClientCounts:
         idle_share=(_delta(before, after, "machine.cpu.idle_ticks") or 0) / ticks if ticks else math.nan,
         rcvbuf_errors=_dropped_by_servers(before, after),
         time_wait=after.get("client.TCP.tw", 0),
-        blocked_ns=end.trailer.blocked_ns if end.trailer else 0,
-        abandoned=end.trailer.n_abandoned if end.trailer else 0,
+        blocked_ns=end.trailer.blocked_ns,
+        abandoned=end.trailer.n_abandoned,
         workers_lost=_workers_lost(lookups, load),
-        clock_error_ms=end.clock.error_ns / 1e6 if end.clock else 0.0,
+        clock_error_ms=end.clock.error_ns / 1e6,
         early_ms=early_ms,
         late_ms=late_ms,
         standstill_s=lookups.standstill_s,
@@ -282,10 +273,8 @@ def _workers_lost(lookups: Lookups, load: Load) -> int:
     if lookups.client.status == "stopped":  # the load was over when it was stopped
         return 0
     to_replace = int((end_ns < (load.warmup_s + load.duration_s) * 1e9).sum())
-    trailer = lookups.client.end.trailer if lookups.client.end else None
-    if trailer is None or trailer.n_replaced is None:
-        return 0
-    return max(0, to_replace - trailer.n_replaced)
+    n_replaced = lookups.client.end.trailer.n_replaced if lookups.client.end else None
+    return 0 if n_replaced is None else max(0, to_replace - n_replaced)
 
 
 def _settling(lookups: Lookups) -> tuple[float, float]:

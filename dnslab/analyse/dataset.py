@@ -175,7 +175,6 @@ class Run:
 
     def _frame(self, lookups: Lookups, categories: Mapping[str, pd.CategoricalDtype[str]]) -> pd.DataFrame:
         client, raw, n = lookups.client, lookups.raw, len(lookups.raw)
-        per_name = 2 if client.start.arrangement != "single" else 1
         codes, inverse = np.unique(raw["outcome"], return_inverse=True)
 
         def text(column: str, texts: Sequence[str], codes_of: npt.NDArray[Any]) -> pd.Categorical[Any]:
@@ -191,7 +190,7 @@ class Run:
                 "variant": text("variant", [client.start.variant], same),
                 "target": text("target", [client.target], same),
                 "libc": text("libc", [client.start.libc], same),
-                "name": text("name", client.start.names, raw["name"] // per_name),
+                "name": text("name", client.start.names, raw["name"] // client.start.entries_per_name),
                 "worker": raw["worker"],
                 "intended_s": lookups.intended_s,
                 "response_ms": lookups.response_ms,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dnslab.analyse.counts import Cell, Key
+from dnslab.analyse.counts import Cell
 from dnslab.analyse.dataset import Run
 from dnslab.plan import flows
+from dnslab.store.client import Key
 
 
 def exposed_modelled(run: Run, key: Key, cells: Mapping[Key, Cell]) -> float | None:

@@ -140,7 +140,7 @@ def _outcomes(client: ClientRecord, raw: npt.NDArray[Any]) -> npt.NDArray[np.int
     index, code, answers = raw["name"], raw["outcome"], raw["answers"]
     if len(expected) and client.start.engine == "wire":
         # A row is one question, and a name that is asked for both types is two places of the list.
-        entries = expected if client.start.arrangement == "single" else np.repeat(expected, 2, axis=0)
+        entries = np.repeat(expected, client.start.entries_per_name, axis=0)
         asks_aaaa = (raw["flags"] & records.FLAG_AAAA) != 0
         wants_a, wants_aaaa = entries[:, 0][index] & ~asks_aaaa, entries[:, 1][index] & asks_aaaa
     else:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dnslab.analyse.dataset import Run
+from dnslab.store.client import Key
 
 #: the levels of a summary, and what they are called there
 LEVELS = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999}
@@ -64,10 +65,9 @@ def sketches(run: Run) -> pd.DataFrame:
         p99.9999, and ``NAMED_LEVELS``; ``response_ms`` at that level; ``answered_share``. Levels that fall among
         failed lookups are left out, so a curve ends at the answered share.
     """
-    pooled: dict[tuple[str, str, int], list[npt.NDArray[np.float64]]] = {}
+    pooled: dict[Key, list[npt.NDArray[np.float64]]] = {}
     for lookups in run.decoded():
-        start = lookups.client.start
-        pooled.setdefault((start.variant, start.target, start.load), []).append(lookups.failed_slowest_ms)
+        pooled.setdefault(lookups.client.key, []).append(lookups.failed_slowest_ms)
     frames = []
     for (variant, target, load), parts in pooled.items():
         values = np.sort(np.concatenate(parts))

@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 
 from dnslab.analyse import intervals, power
-from dnslab.analyse.counts import Cell, ClientCounts, Key, RoundCounts, gather
+from dnslab.analyse.counts import Cell, ClientCounts, RoundCounts, gather
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.exposure import exposed_modelled
 from dnslab.analyse.intervals import Interval, Verdict, upper_bound_when_none
 from dnslab.analyse.quantiles import LEVELS, quantiles
 from dnslab.plan.model import Load
 from dnslab.plan.schedule import not_applicable, wanted
+from dnslab.store.client import Key
 
 SUMMARY_VERSION = 1
 #: counts whose share is compared
@@ -111,12 +112,16 @@ class Summary:
     run: str
     fault: str
     backend: str
-    closed_loops: frozenset[int]
     loads: tuple[Load, ...]
     rows: tuple[Row | NotApplicable, ...]
     clients: tuple[ClientCounts, ...]
     n_rounds: int
     limit_ms: float
+
+    @property
+    def closed_loops(self) -> frozenset[int]:
+        """Indexes of the loads that are closed loops."""
+        return frozenset(i for i, load in enumerate(self.loads) if load.loop == "closed")
 
     @property
     def load_labels(self) -> tuple[str, ...]:
@@ -215,7 +220,6 @@ def _jsonable(value: Any) -> Any:
 def summarise(run: Run) -> Summary:
     """Summarise ``run`` in one pass over its raw bytes."""
     cells, clients = gather(run)
-    closed = frozenset(i for i, load in enumerate(run.plan.loads) if load.loop == "closed")
     left_out, is_wanted = not_applicable(run.plan, run.targets), wanted(run.plan)
     rows: list[Row | NotApplicable] = []
     for load in range(len(run.plan.loads)):
@@ -225,7 +229,7 @@ def summarise(run: Run) -> Summary:
                 key = (variant, target.name, load)
                 if key in cells:
                     # A closed loop has no effects: once workers hang together, it counts workers, not faults.
-                    compared = load not in closed and variant != "baseline"
+                    compared = run.plan.loads[load].loop != "closed" and variant != "baseline"
                     effects = _effects(cells[key], baseline) if compared and baseline else {}
                     rows.append(_row(run, key, cells, effects))
                 elif (variant, target.name) in left_out and is_wanted(target.name, variant):
@@ -234,7 +238,6 @@ def summarise(run: Run) -> Summary:
         run.path.name,
         str(run.plan.fault),
         run.plan.backend,
-        closed,
         run.plan.loads,
         tuple(_judged(rows)),
         tuple(clients),
@@ -318,12 +321,12 @@ def _row(run: Run, key: Key, cells: Mapping[Key, Cell], effects: Mapping[str, In
         flagged_share=totals.flagged_stalls / stalls if stalls and cell.libc == "glibc" else None,
         stalls_upper=upper_bound_when_none(n) if n and not stalls else None,
         stalls_upper_rounds=upper_bound_when_none(len(rounds)) if rounds and not stalls else None,
-        spread=power.spread_of(_column(rounds, "stalls"), _column(rounds, "n")),
-        lookups_per_s=float(np.mean(_column(rounds, "lookups_per_s"))) if rounds else math.nan,
+        spread=power.spread_of(column(rounds, "stalls"), column(rounds, "n")),
+        lookups_per_s=float(np.mean(column(rounds, "lookups_per_s"))) if rounds else math.nan,
         intervals={
-            **{f"{name}_share": intervals.share(_column(rounds, name), _column(rounds, "n")) for name in SHARES},
+            **{f"{name}_share": intervals.share(column(rounds, name), column(rounds, "n")) for name in SHARES},
             "exposed_share": exposed_share,
-            "lookups_per_s": intervals.mean(_column(rounds, "lookups_per_s"), floor=0.0),
+            "lookups_per_s": intervals.mean(column(rounds, "lookups_per_s"), floor=0.0),
         },
         effects=effects,
         verdicts={},
@@ -344,7 +347,7 @@ def _steps(cell: Cell) -> dict[str, Any]:
 
 def _exposed_share(rounds: Sequence[RoundCounts]) -> Interval:
     """Stalls as a share of exposed lookups; NaN if none was exposed, or if more stalled than were exposed."""
-    stalls, exposed = _column(rounds, "exposed_stalls"), _column(rounds, "exposed")
+    stalls, exposed = column(rounds, "exposed_stalls"), column(rounds, "exposed")
     if None in exposed or sum(stalls) > sum(exposed):
         return Interval(math.nan, math.nan, math.nan)
     return intervals.share(stalls, exposed)
@@ -356,15 +359,15 @@ def _effects(cell: Cell, baseline: Cell) -> dict[str, Interval]:
     ours, theirs = ([side.rounds[number] for number in common] for side in (cell, baseline))
     effects = {}
     for name in SHARES:
-        columns = [_column(side, count) for side in (ours, theirs) for count in (name, "n")]
+        columns = [column(side, count) for side in (ours, theirs) for count in (name, "n")]
         effects[f"{name}_share"] = intervals.difference(*columns)
     deadline_ms = min(cell.deadline_ms, baseline.deadline_ms)
     for name in LEVELS:
-        pairs = zip(_column(ours, name), _column(theirs, name), strict=True)
+        pairs = zip(column(ours, name), column(theirs, name), strict=True)
         effects[name] = intervals.mean([min(one, deadline_ms) - min(other, deadline_ms) for one, other in pairs])
     return effects
 
 
-def _column(rounds: Sequence[RoundCounts], name: str) -> list[float]:
+def column(rounds: Sequence[RoundCounts], name: str) -> list[float]:
     """One value for each round."""
     return [getattr(numbers, name) for numbers in rounds]

@@ -15,7 +15,7 @@ import pandas as pd
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.lookups import FAILED, Lookups
 from dnslab.plan.model import Load
-from dnslab.store.client import ClientRecord
+from dnslab.store.client import ClientRecord, Key
 
 #: how many slices all rounds of a load make together: as many points as a line of this width still shows
 N_SLICES = 60
@@ -24,9 +24,6 @@ N_TIMES, N_LANES = 240, 50
 #: a stretch is told of when it is this many times as bad as the rest, and chance alone is less likely than this
 WORSE_TIMES = 3.0
 BY_CHANCE = 1e-6
-
-
-_Key = tuple[str, str, int]
 
 
 def stalls_per_second(run: Run) -> pd.DataFrame:
@@ -93,13 +90,13 @@ def stall_marks(run: Run) -> pd.DataFrame:
         the lookups that were due in it. ``width_s`` of a cell, and ``at_once``, the most stalls of one trial in as
         long, are the same for all of one configuration, target and load. Empty cells are left out.
     """
-    cells: dict[_Key, npt.NDArray[np.int64]] = {}
-    at_once: dict[_Key, int] = {}
+    cells: dict[Key, npt.NDArray[np.int64]] = {}
+    at_once: dict[Key, int] = {}
     for lookups in run.decoded():
         start = lookups.client.start
         if start.engine == "wire" or not len(lookups.raw):
             continue
-        key = (start.variant, lookups.client.target, start.load)
+        key = lookups.client.key
         load = run.plan.loads[start.load]
         times = ((lookups.intended_s - load.warmup_s) / load.duration_s * N_TIMES).clip(0, N_TIMES - 1).astype(np.int64)
         lanes = (lookups.raw["worker"].astype(np.int64) // _lane(load)).clip(max=N_LANES - 1)
@@ -112,7 +109,7 @@ def stall_marks(run: Run) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
 
 
-def _cells(key: _Key, counts: npt.NDArray[np.int64], load: Load) -> pd.DataFrame:
+def _cells(key: Key, counts: npt.NDArray[np.int64], load: Load) -> pd.DataFrame:
     """The cells of the raster that have a stall or a failure."""
     places = np.flatnonzero(counts.sum(axis=0))
     width_s, lane = load.duration_s / N_TIMES, _lane(load)

@@ -62,8 +62,7 @@ def follow(run: Run) -> Closeup:
 def _closeup(lookups: Lookups, row: int) -> Closeup:
     start, raw = lookups.client.start, lookups.raw[row]
     first = "" if lookups.stall[row] else "Nothing stalled in this run, so this is its slowest lookup: "
-    per_name = 2 if start.arrangement != "single" else 1
-    name = start.names[int(raw["name"]) // per_name]
+    name = start.names[int(raw["name"]) // start.entries_per_name]
     service_ms = float(lookups.service_ms[row])
     waited_ms = float(lookups.response_ms[row]) - service_ms
     sentences = [

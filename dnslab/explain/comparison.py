@@ -17,7 +17,7 @@ from dnslab.analyse import intervals
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import Interval, Verdict
 from dnslab.analyse.quantiles import LEVELS
-from dnslab.analyse.summary import SHARES, Row, Summary, judge, summarise
+from dnslab.analyse.summary import SHARES, Row, Summary, column, judge, summarise
 from dnslab.explain.tables import row_names, verdict_in_words
 from dnslab.explain.validity import find_vetoes
 from dnslab.text import Table, as_html, as_markdown, as_output, change, milliseconds, percent, visible
@@ -308,13 +308,11 @@ def _asked(run: Run, variant: str, load: int) -> dict[str, object]:
 def _effects(before: Row, after: Row) -> dict[str, Interval]:
     effects = {}
     for name in SHARES:
-        columns = [
-            [getattr(numbers, key) for numbers in row.by_round] for row in (after, before) for key in (name, "n")
-        ]
+        columns = [column(row.by_round, key) for row in (after, before) for key in (name, "n")]
         effects[f"{name}_share"] = intervals.unpaired_difference(*columns)
     deadline_ms = min(before.deadline_ms, after.deadline_ms)
     for name in LEVELS:
-        values = [[min(getattr(numbers, name), deadline_ms) for numbers in row.by_round] for row in (after, before)]
+        values = [[min(ms, deadline_ms) for ms in column(row.by_round, name)] for row in (after, before)]
         effects[name] = intervals.unpaired(*values)
     return effects
 

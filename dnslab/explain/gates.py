@@ -13,7 +13,7 @@ import pandas as pd
 from dnslab.analyse import intervals
 from dnslab.analyse.intervals import MIN_ROUNDS, Interval, upper_bound_when_none
 from dnslab.analyse.quantiles import LEVELS
-from dnslab.analyse.summary import SHARES, Row, Summary
+from dnslab.analyse.summary import SHARES, Row, Summary, column
 from dnslab.errors import UsageError
 from dnslab.explain.validity import Veto
 from dnslab.text import Table, as_markdown, milliseconds, percent, visible
@@ -168,7 +168,7 @@ def _decision(gate: Gate, row: Row, unusable: str) -> Decision:
 
 def _measured(measure: str, row: Row) -> Interval:
     if not measure.endswith("_share"):
-        return intervals.mean([getattr(numbers, f"{measure}_ms") for numbers in row.by_round], floor=0.0)
+        return intervals.mean(column(row.by_round, f"{measure}_ms"), floor=0.0)
     if row.n and not getattr(row, measure.removesuffix("_share")):
         return Interval(0.0, 0.0, upper_bound_when_none(row.n))
     return row.intervals[measure]

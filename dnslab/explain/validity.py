@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from dnslab.analyse import intervals
-from dnslab.analyse.counts import LATE_MS, ClientCounts, Key
+from dnslab.analyse.counts import LATE_MS, ClientCounts
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import MIN_ROUNDS
 from dnslab.analyse.summary import Row, Summary
 from dnslab.plan.flows import NEW_FLOWS_NEEDED
 from dnslab.plan.variants import DIRECT
+from dnslab.store.client import Key
 from dnslab.store.folder import resume_command
 
 #: share of lookups late with an idle worker from which on the schedule was not kept
@@ -136,10 +137,10 @@ def _exposure(run: Run, summary: Summary) -> Iterator[Veto]:
     counted: dict[Key, list[float]] = {}
     for client in run.clients():
         start, end = client.start, client.end
-        if end is None or end.exposed_counted is None or end.trailer is None or not end.trailer.n_records:
+        if end is None or end.exposed_counted is None or not end.trailer.n_records:
             continue
         if run.plan.variant(start.variant).sends_pairs:
-            shares = counted.setdefault((start.variant, start.target, start.load), [])
+            shares = counted.setdefault(client.key, [])
             shares.append(end.exposed_counted / end.trailer.n_records)
     for (variant, target, _), shares in counted.items():
         if min(shares) < EXPOSURE_KEPT * max(shares):

@@ -23,7 +23,7 @@ from dnslab.measure.probe.job import encode
 from dnslab.measure.progress import ClientProgress, OnProgress, Progress
 from dnslab.measure.protocol import Backend, Client, Expected, Target, TargetFacts
 from dnslab.measure.trial import describe, make_job
-from dnslab.plan.schedule import Trial, trials
+from dnslab.plan.schedule import Trial, in_groups, trials
 from dnslab.store.client import ClientWriter
 from dnslab.store.contents import ClientStart
 from dnslab.store.folder import RunFolder, resume_command
@@ -69,7 +69,7 @@ class RunInProgress:
         self._pace = Pace()
         self._failures: list[str] = []
         self._trials = trials(self.plan, backend.targets())
-        self._groups = _groups(self._missing())
+        self._groups = in_groups(self._missing())
         self._progress = Progress(self.n_trials, n_done=self.n_trials - sum(map(len, self._groups)))
 
     @property
@@ -393,13 +393,6 @@ class GroupRun:
 
 def _key(trial: Trial, target: str) -> str:
     return f"{trial.number:04d}-{target}"
-
-
-def _groups(missing: Sequence[Trial]) -> list[list[Trial]]:
-    groups: dict[int, list[Trial]] = {}
-    for trial in missing:
-        groups.setdefault(trial.group, []).append(trial)
-    return list(groups.values())
 
 
 def _results(opening: Sequence[Future[OpenClient]]) -> list[OpenClient]:

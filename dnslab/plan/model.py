@@ -46,6 +46,8 @@ DEFAULT_RATE_PER_S = 200.0
 MAX_VARIANTS = 1_000
 MAX_LOADS = 100
 MAX_TARGETS = 10_000
+#: an index of two bytes in a lookup's record (``name`` in the probe's format.h)
+MAX_NAMES = 65_535
 #: trials of a run, counted on each target: a thousand targets, six variants and nine rounds are 54,000
 MAX_CLIENTS = 200_000
 #: lookups a second that a plan may ask of one target; more than one machine sends
@@ -268,7 +270,7 @@ class Plan(_Model):
     variants: Annotated[tuple[Name, ...], Field(max_length=MAX_VARIANTS)] = variants.USUAL
     custom_variants: Annotated[dict[Name, CustomVariant], Field(max_length=MAX_VARIANTS)] = {}
     loads: Annotated[tuple[Load, ...], Field(min_length=1, max_length=MAX_LOADS)] = (Load(),)
-    names: Annotated[tuple[str, ...], Field(min_length=1, max_length=65_535)] = ("kubernetes.default",)
+    names: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_NAMES)] = ("kubernetes.default",)
     rounds: Annotated[int, Field(ge=1, le=1_000)] = 9
     schedule: Literal["side-by-side", "in-turn"] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1

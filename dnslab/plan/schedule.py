@@ -130,6 +130,14 @@ def _in_turn(plan: Plan, pairs: Sequence[_Pair]) -> list[tuple[int, int, _Pair]]
     return rows
 
 
+def in_groups(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """Trials that run at the same time, group by group."""
+    groups: dict[int, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(trial.group, []).append(trial)
+    return list(groups.values())
+
+
 @dataclass(frozen=True)
 class Forecast:
     """What a plan will do: its trials, how they are grouped, and the load on DNS.
@@ -151,11 +159,8 @@ class Forecast:
 def forecast(plan: Plan, targets: Sequence[TargetInfo]) -> Forecast:
     """Forecast what ``plan`` will do on ``targets``."""
     in_order = trials(plan, targets)
-    by_group: dict[int, list[Trial]] = {}
-    for trial in in_order:
-        by_group.setdefault(trial.group, []).append(trial)
     # Closed loops and paced loads never share a group: side by side it is of one load, in turn of one trial.
-    groups = [[(plan.loads[trial.load], len(trial.targets)) for trial in group] for group in by_group.values()]
+    groups = [[(plan.loads[trial.load], len(trial.targets)) for trial in group] for group in in_groups(in_order)]
     rates = [sum((load.rate_per_s or 0.0) * n for load, n in group) for group in groups]
     workers = [sum(load.workers * n for load, n in group if load.loop == "closed") for group in groups]
     lengths_s = [max(load.warmup_s + load.duration_s for load, _ in group) for group in groups]

@@ -23,11 +23,10 @@ from dnslab.errors import NotAble, ProbeFailed, RunExists, RunInvalid, StreamErr
 from dnslab.plan.yamltext import read_yaml
 from dnslab.present.report import render
 from dnslab.store import bundle as bundles, stream as records
-from dnslab.store.folder import SCRATCH_PREFIX, RunFolder
+from dnslab.store.folder import SCRATCH_PREFIX, RunFolder, target_of
 from dnslab.store.redaction import REDACTED, Redactor, StandIns
 
 _STARTED = re.compile(r"\d{8}T\d{6}Z(?=-)")
-_SUFFIXES = (".start.json", ".end.json", ".ground-truth.json", ".dnsr")
 _PICTURE = re.compile(r"data:image/\w+;base64,([A-Za-z0-9+/=]+)")
 #: what is shorter stands in bytes that are no text by chance
 _LEAST_IN_BYTES = 6
@@ -160,8 +159,8 @@ def _rewritten(folder: RunFolder, redactor: Redactor) -> Iterator[tuple[Path, by
 
 def _renamed(path: Path, redactor: Redactor) -> Path:
     """The path with a stand-in for the target, by which a trial's files are named."""
-    suffix = next((one for one in _SUFFIXES if path.name.endswith(one)), "")
-    return path.with_name(redactor.target(path.name.removesuffix(suffix)) + suffix) if suffix else path
+    target = target_of(path.name)
+    return path.with_name(redactor.target(target) + path.name.removeprefix(target)) if target else path
 
 
 def _nameless(stream: bytes) -> bytes:

@@ -11,6 +11,9 @@ from typing import IO, Any
 from dnslab.store.contents import ClientEnd, ClientStart
 from dnslab.store.writing import as_json, failures_are_named, write_once
 
+#: variant, target and load
+Key = tuple[str, str, int]
+
 
 class Stream:
     """The raw file of one client. Bytes are appended as they came; StorageFull if the disk is full."""
@@ -47,6 +50,11 @@ class ClientRecord:
     start: ClientStart
     end: ClientEnd | None
     stream: Path
+
+    @property
+    def key(self) -> Key:
+        """Variant, target and load."""
+        return self.start.variant, self.target, self.start.load
 
     @property
     def clocks_ns(self) -> list[tuple[int, int]]:

@@ -23,11 +23,9 @@ from pydantic import (
 
 from dnslab.errors import RunInvalid
 from dnslab.files import JSON_CONTAINERS, JSON_VALUES
+from dnslab.plan.model import MAX_NAMES, MAX_TARGETS
 
 RUN_VERSION = 1
-#: the plan's own limit
-MAX_NAMES = 65_535
-MAX_TARGETS = 10_000
 MAX_COUNTERS = 100_000
 
 Count = Annotated[int, Field(ge=0, le=2**64)]
@@ -112,6 +110,11 @@ class ClientStart(_Closed):
     started_elapsed_ns: Elapsed | None = None
     counters: Counters
 
+    @property
+    def entries_per_name(self) -> int:
+        """How many entries of the probe's list a name has: two where A and AAAA are queries of their own."""
+        return 1 if self.arrangement == "single" else 2
+
     @model_validator(mode="after")
     def _one_expectation_a_name(self) -> Self:
         if len(self.names) != len(self.expected):
@@ -140,8 +143,8 @@ class ClientEnd(_Closed):
 
     status: str
     error: str | None = None
-    trailer: Trailer | None = None
-    clock: Clock | None = None
+    trailer: Annotated[Trailer, OrNull] = Trailer()
+    clock: Annotated[Clock, OrNull] = Clock()
     counters: Annotated[Counters, OrNull] = {}
     exposed_counted: Count | None = None
     finished_realtime_ns: Annotated[int, Field(ge=0, lt=2**63)] | None = None

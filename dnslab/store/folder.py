@@ -59,10 +59,6 @@ def _escaped(character: str) -> str:
     return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))
 
 
-def _shown(value: object) -> str:
-    return repr([target.model_dump() for target in value] if isinstance(value, list) else value)
-
-
 class RunFolder:
     """An existing run folder. Make a new one with ``create``."""
 
@@ -171,7 +167,7 @@ class RunFolder:
         """
         paths = [Path(name) for name in _names(self.path) if name == "plan.yaml" or _ENVIRONMENT.fullmatch(name)]
         for trial in self._trials():
-            names = [name for name in _names(self.path / "trials" / trial) if _target(name)]
+            names = [name for name in _names(self.path / "trials" / trial) if target_of(name)]
             paths += [Path("trials", trial, name) for name in names]
         return sorted(paths)
 
@@ -194,15 +190,12 @@ class RunFolder:
 
     def add_environment(self, environment: Environment) -> None:
         """Note a resume in ``environment.N.json``; RunInvalid if kernel or C library differ from the first start."""
-        for key in ("kernel", "targets"):
-            was, now = (getattr(facts, key) for facts in (self.environment, environment))
-            if was != now:
-                raise RunInvalid(f"cannot resume: {key} was {_shown(was)}, is now {_shown(now)}")
-        number = len(self._environments()) + 1
-        write_once(
-            self.path / _environment_name(number),
-            _environment_text(environment),
-        )
+        environments = self._environments()
+        first, now = (facts.model_dump(include={"kernel", "targets"}) for facts in (environments[0], environment))
+        for key, was in first.items():
+            if was != now[key]:
+                raise RunInvalid(f"cannot resume: {key} was {was!r}, is now {now[key]!r}")
+        write_once(self.path / _environment_name(len(environments) + 1), _environment_text(environment))
 
     def writer(self, number: int, target: str) -> ClientWriter:
         """The writer for trial ``number`` on ``target``. If it was begun before, it becomes a new attempt."""
@@ -294,7 +287,7 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
-def _target(name: str) -> str:
+def target_of(name: str) -> str:
     """The target in the name of a trial's file; ``""`` if it is no such file."""
     suffix = next((suffix for suffix in _CLIENT_SUFFIXES if name.endswith(suffix)), None)
     return "" if suffix is None or name.startswith(".") else name.removesuffix(suffix)

@@ -28,7 +28,7 @@ ROW = Row(
 
 def summary_of(*rows: Row | NotApplicable, n_loads: int = 1) -> Summary:
     loads = tuple(Load(rate_per_s=100.0 * (i + 1)) for i in range(n_loads))
-    return Summary("run", "none", "lab", frozenset(), loads, rows, (), 9, 4900.0)
+    return Summary("run", "none", "lab", loads, rows, (), 9, 4900.0)
 
 
 @pytest.mark.parametrize(("share", "text"), [(0.0, "0"), (0.0172, "1.72 %"), (1.0, "100 %"), (math.nan, "")])
