@@ -10,6 +10,8 @@ import click
 from dnslab.errors import Interrupted, UsageError
 from dnslab.text import echo, echo_text
 
+_CONTEXT = click.option("--context", metavar="NAME", help="Context of the kubeconfig; default the current one.")
+
 
 @click.group()
 def manifests() -> None:
@@ -36,7 +38,7 @@ def rbac(namespace: str) -> None:
     metavar="deploy/NAME",
     help="Read this workload from the cluster and keep its settings. Without it no cluster is asked.",
 )
-@click.option("--context", metavar="NAME", help="Context of the kubeconfig; default the current one.")
+@_CONTEXT
 @click.option("--namespace", metavar="NAME", help="Namespace of the workload; default that of the context.")
 @click.option(
     "--libc", type=click.Choice(["glibc", "musl"]), help="C library of the workload: show only what holds for it."
@@ -67,7 +69,6 @@ def node_cache() -> None:
     """Look for a node-local DNS cache in a cluster, install one, or remove it."""
 
 
-_CONTEXT = click.option("--context", metavar="NAME", help="Context of the kubeconfig; default the current one.")
 _IMAGE = click.option(
     "--image", metavar="IMAGE", help="Image of the cache; default the newest, from the registry that CoreDNS came from."
 )

@@ -51,7 +51,7 @@ def _doctor_of_cluster(context: str | None, namespace: str | None) -> None:
     from dnslab.measure.kubernetes import rights as access
 
     client = connected(context, namespace)
-    rights = access.check(client, optional=True)
+    rights = access.check(client)
     ok = _print_checks(checks.cluster_checks(client, rights))
     missing = [one for one in rights if one.rule.needed and not one.ok]
     if missing:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 _CONNTRACK, _SNMP = "/proc/net/stat/nf_conntrack", "/proc/net/snmp"
+_SOCKSTAT, _STAT = "/proc/net/sockstat", "/proc/stat"
 _SYSCTLS = {
     "count": "/proc/sys/net/netfilter/nf_conntrack_count",
     "max": "/proc/sys/net/netfilter/nf_conntrack_max",
@@ -18,6 +19,8 @@ _SYSCTLS = {
 }
 #: what ``node`` reads; all are of the network namespace they are opened in, and readable by anyone there
 NODE_FILES = (_CONNTRACK, _SNMP, *_SYSCTLS.values())
+#: what ``client`` reads; the last is of the machine
+CLIENT_FILES = (_SNMP, _SOCKSTAT, _STAT)
 
 _REQUESTS = ("coredns_dns_requests_total", "coredns_dns_request_count_total")
 _RESPONSES = ("coredns_dns_responses_total", "coredns_dns_response_rcode_count_total")
@@ -120,6 +123,15 @@ def cpu(text: str) -> dict[str, int]:
         return {}
     ticks = [int(word) for word in words[1:9]]
     return {"total_ticks": sum(ticks), "idle_ticks": ticks[3] + ticks[4]}
+
+
+def client(texts: Mapping[str, str | None]) -> dict[str, int]:
+    """A client's own counters (``client.``) and its machine's CPU time (``machine.cpu.``) from ``CLIENT_FILES``.
+
+    Takes the texts by path. A file that could not be read is left out.
+    """
+    numbers = snmp(texts.get(_SNMP) or "") | sockstat(texts.get(_SOCKSTAT) or "")
+    return under("machine.cpu", cpu(texts.get(_STAT) or "")) | under("client", numbers)
 
 
 def node(texts: Mapping[str, str | None]) -> dict[str, int]:

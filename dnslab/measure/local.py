@@ -54,7 +54,7 @@ class LocalBackend:
             "name": self.name,
             "nameserver": f"{self._server[0]}:{self._server[1]}" if self._server else list(self._options.nameservers),
             "fresh_clients": False,
-            "n_ports": _n_ports(),
+            "n_ports": flows.count_ports(_text(flows.PORT_RANGE_FILE)),
             "udp_timeout_s": flows.UDP_TIMEOUT_S,
         }
         return BackendFacts.model_validate(facts)
@@ -103,15 +103,7 @@ class LocalTarget:
 
     def counters(self) -> Mapping[str, int]:
         """The counters of this machine, which other processes change too; empty if there is no /proc."""
-        numbers: dict[str, int] = {}
-        for prefix, path, read in (
-            ("machine.cpu", "/proc/stat", counters.cpu),
-            ("client", "/proc/net/snmp", counters.snmp),
-            ("client", "/proc/net/sockstat", counters.sockstat),
-        ):
-            if Path(path).exists():
-                numbers |= counters.under(prefix, read(Path(path).read_text(encoding="ascii")))
-        return numbers
+        return counters.client({path: _text(path) for path in counters.CLIENT_FILES})
 
     def ground_truth(self) -> Mapping[str, Any] | None:
         """No fault is injected here."""
@@ -123,12 +115,8 @@ class LocalTarget:
             channel.hang_up()
 
 
-def _n_ports() -> int:
-    path = Path("/proc/sys/net/ipv4/ip_local_port_range")
-    if not path.exists():
-        return flows.N_PORTS
-    low, high = path.read_text(encoding="ascii").split()
-    return int(high) - int(low) + 1
+def _text(path: str) -> str | None:
+    return Path(path).read_text(encoding="ascii") if Path(path).exists() else None
 
 
 def _expect(resolver: dns.resolver.Resolver, name: str, options: ResolverOptions) -> Expected:

@@ -7,6 +7,7 @@ the kernel keeps an entry, and which share of flows is new at a given rate. Know
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -16,9 +17,9 @@ from dnslab.plan.variants import Variant
 #: in the kernel's net/netfilter/nf_conntrack_proto_udp.c. A lookup is over before its flow counts as a stream.
 UDP_TIMEOUT_S = 30
 UDP_STREAM_TIMEOUT_S = 120
-#: Linux's own ip_local_port_range, first and last port (net/ipv4/af_inet.c, inet_init_net)
-PORT_RANGE = (32768, 60999)
-N_PORTS = PORT_RANGE[1] - PORT_RANGE[0] + 1
+PORT_RANGE_FILE = "/proc/sys/net/ipv4/ip_local_port_range"
+#: ports of Linux's own range, 32768 to 60999 (net/ipv4/af_inet.c, inet_init_net)
+N_PORTS = 60999 - 32768 + 1
 #: under this share of new flows a comparison of clients that are not fresh is void
 NEW_FLOWS_NEEDED = 0.95
 
@@ -37,6 +38,12 @@ def sockets_per_lookup(variant: Variant, n_candidates: int = 1) -> int:
     if "use-vc" in variant.options or variant.node_local:
         return 0
     return n_candidates * (2 if "single-request-reopen" in variant.options else 1)
+
+
+def count_ports(port_range: str | None) -> int:
+    """The number of ephemeral ports in the text of ``PORT_RANGE_FILE``; Linux's default if it cannot be read."""
+    match = re.fullmatch(r"\s*([0-9]{1,5})\s+([0-9]{1,5})\s*", port_range or "")
+    return int(match[2]) - int(match[1]) + 1 if match else N_PORTS
 
 
 def shared_sockets_per_s(sockets_per_s: Iterable[Sequence[float]], order: Literal["side-by-side", "in-turn"]) -> float:

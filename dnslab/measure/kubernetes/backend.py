@@ -28,7 +28,7 @@ from dnslab.measure.kubernetes.pods.manifest import CONTAINER
 from dnslab.measure.kubernetes.pods.own_pod import OwnPod
 from dnslab.measure.kubernetes.surroundings import dns_counters, surroundings
 from dnslab.measure.protocol import Expected, Target
-from dnslab.plan.flows import UDP_STREAM_TIMEOUT_S, UDP_TIMEOUT_S
+from dnslab.plan import flows
 from dnslab.plan.model import Plan
 from dnslab.plan.resolvconf import ResolverOptions, parse
 from dnslab.plan.schedule import TargetInfo
@@ -36,7 +36,7 @@ from dnslab.plan.variants import Variant
 from dnslab.store.contents import BackendFacts
 
 #: after this long conntrack has forgotten every flow of an address that no pod has any more
-ADDRESS_REST_S = float(UDP_STREAM_TIMEOUT_S)
+ADDRESS_REST_S = float(flows.UDP_STREAM_TIMEOUT_S)
 #: pods made for one trial until one has a rested address
 FRESH_TRIES = 3
 #: pods of one group read the DNS servers' counters within this of each other: one answer serves them all
@@ -56,7 +56,7 @@ class KubernetesBackend:
     opens_ahead = True
 
     def __init__(self, plan: Plan) -> None:
-        self._plan, self._cluster = plan, plan.cluster
+        self._cluster = plan.cluster
         self.client = connect(self._cluster.context, self._cluster.namespace)
         self.run_id = secrets.token_hex(4)
         self._pods = Pods(self.client, self.run_id)
@@ -82,9 +82,9 @@ class KubernetesBackend:
             if self._cluster.node_counters:
                 self._watch()
             scout = self._scouts[0]
-            texts = pod_facts.show(scout.run, scout.program, [pod_facts.RESOLV_CONF, pod_facts.PORT_RANGE])
+            texts = pod_facts.show(scout.run, scout.program, [pod_facts.RESOLV_CONF, flows.PORT_RANGE_FILE])
             self._resolv_conf = texts[pod_facts.RESOLV_CONF] or ""
-            self._n_ports = pod_facts.n_ports(texts[pod_facts.PORT_RANGE])
+            self._n_ports = flows.count_ports(texts[flows.PORT_RANGE_FILE])
             self._cache = status(self.client, resolv_conf=self._resolv_conf)
         except BaseException:
             with contextlib.suppress(NotAble):  # the error under way says more
@@ -125,7 +125,7 @@ class KubernetesBackend:
             "run_id": self.run_id,
             "fresh_clients": True,
             "n_ports": self._n_ports,
-            "udp_timeout_s": UDP_TIMEOUT_S,
+            "udp_timeout_s": flows.UDP_TIMEOUT_S,
             "surroundings": dict(self._surroundings.facts),
             "node_cache": vars(self._cache),
             "denied": [*self._surroundings.facts["denied"], *self._denied],

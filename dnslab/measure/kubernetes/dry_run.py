@@ -18,6 +18,7 @@ from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.placement import Place, base_spec, chosen_places, lifetime_s, pod_spec
 from dnslab.measure.kubernetes.pods import pod_facts, upload
 from dnslab.measure.kubernetes.pods.manifest import configmap_manifest, pod_manifest
+from dnslab.plan import flows
 from dnslab.plan.model import Plan
 from dnslab.plan.resolvconf import ResolverOptions
 from dnslab.plan.schedule import TargetInfo, Trial, trials
@@ -82,10 +83,10 @@ class Planned:
         for kind in ("glibc", "musl", "static"):
             yield f"{place.program(kind)} --version  (in the first pod of each image on each node, until one starts)"
         yield f"/lib/ld-musl-{place.machine}.so.1  (there, for musl's version)"
-        yield f"PROBE --show {pod_facts.RESOLV_CONF} {pod_facts.PORT_RANGE}  (in the very first pod)"
+        yield f"PROBE --show {pod_facts.RESOLV_CONF} {flows.PORT_RANGE_FILE}  (in the very first pod)"
         yield "PROBE  (there, with a job on stdin: each of the plan's names once)"
         yield f"PROBE --show {pod_facts.RESOLV_CONF} {pod_facts.KERNEL}  (in each trial's pod)"
-        yield f"PROBE --show {' '.join(pod_facts.POD_FILES)}  (there, before and after)"
+        yield f"PROBE --show {' '.join(counters.CLIENT_FILES)}  (there, before and after)"
         yield "PROBE  (there, with the trial's job on stdin)"
         if self._plan.cluster.node_counters:
             yield f"PROBE --show {' '.join(counters.NODE_FILES)}  (in each node's pod, before and after each trial)"
@@ -102,7 +103,7 @@ class PlannedInExisting:
 
     def __init__(self, plan: Plan) -> None:
         self.client = connect(plan.cluster.context, plan.cluster.namespace)
-        self._plan, self._targets = plan, existing.known_targets(plan)
+        self._plan, self._targets = plan, existing.known_targets(self.client, plan)
 
     def targets(self) -> Sequence[TargetInfo]:
         """Targets by the pods' names. Their C library is not known before the probe runs in them."""
@@ -122,10 +123,10 @@ class PlannedInExisting:
         yield f"sh  (in each pod, for the whole run: writes {upload.PREFIX}* in one of {paths}{edits}, removes it)"
         yield "PROBE --version  (there; the one for glibc, for musl, the static one, until one starts)"
         yield "PROBE  (there, without a job: its checksum)"
-        yield f"PROBE --show {pod_facts.PORT_RANGE}  (in the first pod)"
+        yield f"PROBE --show {flows.PORT_RANGE_FILE}  (in the first pod)"
         yield "PROBE  (there, with a job on stdin: each of the plan's names once)"
         yield f"PROBE --show {pod_facts.RESOLV_CONF} {pod_facts.KERNEL}  (for each trial)"
-        yield f"PROBE --show {' '.join(pod_facts.POD_FILES)}  (before and after each)"
+        yield f"PROBE --show {' '.join(counters.CLIENT_FILES)}  (before and after each)"
         yield "PROBE  (with the trial's job on stdin)"
 
 

@@ -189,13 +189,13 @@ class ExistingPods:
                 futures = [pool.submit(self._prepare, pod, container, plan) for pod, container in chosen]
             for future in futures:
                 future.result()
+            self._containers = dict(sorted(self._containers.items()))
+            self._first_container = next(iter(self._containers.values()))
+            self._cache = status(self.client, resolv_conf=self._first_container.original)
+            self._n_ports = flows.count_ports(self._first_container.show(flows.PORT_RANGE_FILE)[flows.PORT_RANGE_FILE])
         except BaseException:
             self.close()
             raise
-        self._containers = dict(sorted(self._containers.items()))
-        self._first_container = next(iter(self._containers.values()))
-        self._cache = status(self.client, resolv_conf=self._first_container.original)
-        self._n_ports = pod_facts.n_ports(self._first_container.show(pod_facts.PORT_RANGE)[pod_facts.PORT_RANGE])
 
     def _prepare(self, pod: Pod, container: str, plan: Plan) -> None:
         prepared = PreparedContainer(self.client, pod, container, plan)
@@ -295,10 +295,9 @@ def _sockets_per_s(plan: Plan) -> float:
     return flows.shared_sockets_per_s(rates, plan.order)
 
 
-def known_targets(plan: Plan) -> list[TargetInfo]:
+def known_targets(client: Client, plan: Plan) -> list[TargetInfo]:
     """The pods by name. Their C library is not known before the probe runs in them; a recent glibc is assumed."""
     cluster = plan.cluster
-    client = connect(cluster.context, cluster.namespace)
     chosen = find_containers(client, cluster.existing or "", cluster.container)
     means: Means = "file" if cluster.edit_resolv_conf else "_res"
     return [TargetInfo(pod["metadata"]["name"], "glibc", means=means) for pod, _ in chosen]

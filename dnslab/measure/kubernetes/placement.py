@@ -13,7 +13,7 @@ from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes.api.client import Client
 from dnslab.measure.kubernetes.api.names import MACHINES
 from dnslab.measure.kubernetes.api.objects import list_nodes, read_workload
-from dnslab.measure.kubernetes.pods.manifest import MOUNT, PodSpec
+from dnslab.measure.kubernetes.pods.manifest import PodSpec, probe_path
 from dnslab.plan.model import DEFAULT_IMAGE, ClusterPlan, Plan
 from dnslab.plan.resolvconf import ResolverOptions
 from dnslab.plan.variants import Variant
@@ -40,7 +40,7 @@ class Place:
 
     def program(self, kind: str) -> str:
         """The path in a pod of dnslab of the probe for this ``kind`` of C library."""
-        return f"{MOUNT}/probe-{self.machine}-{kind}"
+        return probe_path(self.machine, kind)
 
 
 def chosen_places(client: Client, cluster: ClusterPlan, base: PodSpec) -> list[Place]:

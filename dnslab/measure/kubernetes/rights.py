@@ -119,8 +119,8 @@ class Finding:
         return f"{self.rule.resource} ({', '.join(self.rule.verbs)}) {where}, to {self.rule.purpose}{lacks}"
 
 
-def check(client: Client, optional: bool = False) -> list[Finding]:
-    """Ask the API server about each verb of all rules, or only of the required ones, in the order of RULES.
+def check(client: Client) -> list[Finding]:
+    """Ask the API server about each verb of all rules, in the order of RULES.
 
     Raises
     ------
@@ -130,10 +130,9 @@ def check(client: Client, optional: bool = False) -> list[Finding]:
     api = kubernetes.client.AuthorizationV1Api(client.api())
     findings = []
     for rule in RULES:
-        if rule.needed or optional:
-            namespace = rule.namespace(client.namespace)
-            missing = tuple(verb for verb in rule.verbs if not _may(api, rule, verb, namespace))
-            findings.append(Finding(rule, namespace, missing))
+        namespace = rule.namespace(client.namespace)
+        missing = tuple(verb for verb in rule.verbs if not _may(api, rule, verb, namespace))
+        findings.append(Finding(rule, namespace, missing))
     return findings
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes.api.client import Client
 from dnslab.measure.kubernetes.api.objects import WORKLOADS, list_objects, read, read_workload
-from dnslab.measure.kubernetes.pods.condition import Pod, is_running, phase, why_hopeless
+from dnslab.measure.kubernetes.pods.condition import Pod, container_status, is_running, phase, why_hopeless
 
 
 def find_containers(client: Client, reference: str, container: str | None) -> list[tuple[Pod, str]]:
@@ -110,8 +110,8 @@ def _container(pod: Pod, wanted: str | None) -> str:
     if wanted and wanted not in containers:
         raise UsageError(f"pod {name} has no container {wanted!r}: there are {', '.join(containers)}")
     chosen = wanted or containers[0]
-    for status in pod["status"].get("containerStatuses") or []:
-        if status["name"] == chosen and "running" not in status["state"]:
-            state: Mapping[str, Any] = next(iter(status["state"].values()), {})
-            raise NotAble(f"container {chosen} of pod {name} does not run: {state.get('reason', 'no reason given')}")
+    status = container_status(pod, chosen)
+    if status and "running" not in status["state"]:
+        state: Mapping[str, Any] = next(iter(status["state"].values()), {})
+        raise NotAble(f"container {chosen} of pod {name} does not run: {state.get('reason', 'no reason given')}")
     return chosen

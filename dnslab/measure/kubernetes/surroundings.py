@@ -19,11 +19,10 @@ from dnslab.errors import NotAble
 from dnslab.measure import counters
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered
 from dnslab.measure.kubernetes.api.objects import list_nodes, list_objects, read
-from dnslab.measure.kubernetes.node_cache.detect import LABELS, SYSTEM, UPSTREAM, proxy_mode
-from dnslab.measure.kubernetes.pods.condition import is_ready
+from dnslab.measure.kubernetes.node_cache.detect import DNS_SELECTOR, LABELS, SYSTEM, dns_services, proxy_mode
+from dnslab.measure.kubernetes.pods.condition import container_status, is_ready
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
-DNS_SELECTOR = "k8s-app=kube-dns"
 CACHE_SELECTOR = f"k8s-app in ({','.join(sorted(LABELS))})"
 #: where the usual manifests serve metrics, for a pod that names no port ``metrics``
 METRICS_PORTS = {"coredns": 9153, "node-local": 9253}
@@ -188,8 +187,7 @@ def describe_pod(pod: Mapping[str, Any], versions: Mapping[str, str | None]) -> 
     """A DNS server's pod, from its JSON: its first container. ``versions`` are by pod, as the servers report them."""
     container = pod["spec"]["containers"][0]
     resources = container.get("resources") or {}
-    statuses = pod["status"].get("containerStatuses") or []
-    status: Mapping[str, Any] = next((entry for entry in statuses if entry["name"] == container["name"]), {})
+    status = container_status(pod, container["name"])
     return {
         "name": pod["metadata"]["name"],
         "node": pod["spec"].get("nodeName"),
@@ -251,11 +249,10 @@ def _server_version(client: Client) -> str:
 
 def _service(client: Client) -> dict[str, Any]:
     """The Service of the cluster's DNS: by its usual name, or the first with its label and an address."""
-    usual = read(client, "Service", "kube-dns", SYSTEM)
-    for service in [usual] if usual else list_objects(client, "Service", SYSTEM, DNS_SELECTOR):
+    for service in dns_services(client):
         spec = service["spec"]
         addresses = spec.get("clusterIPs") or [spec.get("clusterIP")]
-        if addresses[0] not in (None, "None") and service["metadata"]["name"] != UPSTREAM:
+        if addresses[0] not in (None, "None"):
             ports = [{"port": port["port"], "protocol": port.get("protocol", "TCP")} for port in spec["ports"]]
             return {"name": service["metadata"]["name"], "cluster_ips": addresses, "ports": ports}
     raise NotAble(f"no Service of the cluster's DNS in {SYSTEM}: none named kube-dns or labelled {DNS_SELECTOR}")

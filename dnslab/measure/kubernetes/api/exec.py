@@ -78,13 +78,12 @@ class ExecChannel:
     """
 
     def __init__(self, client: Client, pod: str, container: str, argv: Sequence[str]) -> None:
-        self.pod, self.argv = pod, list(argv)
+        self.pod = pod
         self._io = threading.Lock()
         self._stdout = b""
         self._stderr = bytearray()
         self._closed = False
         self.status: ExecStatus | None = None
-        self.n_bytes = 0
         try:
             with answered(f"exec in pod {pod}"):
                 connection: Any = stream(
@@ -92,7 +91,7 @@ class ExecChannel:
                     pod,
                     client.namespace,
                     container=container,
-                    command=self.argv,
+                    command=list(argv),
                     stdin=True,
                     stdout=True,
                     stderr=True,
@@ -125,14 +124,6 @@ class ExecChannel:
                     self._socket.send_binary(bytes([STDIN]) + view[offset : offset + MAX_WRITE])
         except (websocket.WebSocketException, OSError) as error:
             raise ProbeFailed(f"the connection to pod {self.pod} broke: {error}") from error
-
-    def close_stdin(self) -> bool:
-        """Send end of file to the command's stdin; False if the protocol (v4) has no message for it."""
-        if self.protocol != "v5.channel.k8s.io":
-            return False
-        with self._io:
-            self._socket.send_binary(bytes([255, STDIN]))
-        return True
 
     def read(self, timeout_s: float) -> bytes:
         """At least one byte of stdout; ``b""`` after the command has ended, when ``status`` says how.
@@ -183,7 +174,6 @@ class ExecChannel:
     def _take(self, channel: int, payload: memoryview) -> None:
         if channel == STDOUT:
             self._stdout = bytes(payload)
-            self.n_bytes += len(payload)
         elif channel == STDERR:
             self._stderr += payload
             del self._stderr[:-MAX_STDERR]

@@ -93,12 +93,9 @@ def apply(client: Client, wanted: Mapping[str, Any], dry: bool = False) -> Any:
 
 def create(client: Client, wanted: Mapping[str, Any], namespace: str) -> None:
     """Create an object that does not exist yet."""
-    kind, name = wanted["kind"], wanted["metadata"]["name"]
-    api, method = _api(client, kind)
-    with answered(f"make {kind} {namespace}/{name}"):
-        getattr(api, f"create_namespaced_{method}")(
-            namespace, dict(wanted), _preload_content=False, _request_timeout=TIMEOUT_S
-        )
+    kind = wanted["kind"]
+    with answered(f"make {kind} {namespace}/{wanted['metadata']['name']}"):
+        _call(client, "create", kind, namespace, dict(wanted))
 
 
 def delete(client: Client, kind: str, name: str, namespace: str) -> None:
@@ -136,8 +133,8 @@ def _api(client: Client, kind: str) -> tuple[Any, str]:
     return (client.core(), _CORE[kind]) if kind in _CORE else (client.apps(), _APPS[kind])
 
 
-def _call(client: Client, verb: str, kind: str, name: str, namespace: str, *body: Any, **options: Any) -> Any:
+def _call(client: Client, verb: str, kind: str, *arguments: Any, **options: Any) -> Any:
     """Read to its end, or the connection stays open."""
     api, method = _api(client, kind)
     call = getattr(api, f"{verb}_namespaced_{method}")
-    return json.loads(call(name, namespace, *body, _preload_content=False, _request_timeout=TIMEOUT_S, **options).data)
+    return json.loads(call(*arguments, _preload_content=False, _request_timeout=TIMEOUT_S, **options).data)

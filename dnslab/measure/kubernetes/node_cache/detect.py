@@ -25,6 +25,7 @@ from dnslab.plan.resolvconf import is_address, parse
 from dnslab.plan.variants import DIRECT
 
 SYSTEM = "kube-system"
+DNS_SELECTOR = "k8s-app=kube-dns"
 #: selects CoreDNS's pods as kube-dns does, at an address that no cache listens on
 UPSTREAM = "kube-dns-upstream"
 #: of kube-proxy on Linux (KubeProxyConfiguration, v1alpha1)
@@ -62,15 +63,16 @@ class Detection:
         return [head, *(f"  {line}" for line in self.evidence), *(f"  not seen: {line}" for line in self.unknown)]
 
 
-def find_dns(client: Client) -> ClusterDns:
+def find_dns(client: Client, fields: Sequence[str] = ("address", "zone", "proxy_mode")) -> ClusterDns:
     """The cluster's DNS: its ClusterIP, its zone (from CoreDNS's Corefile), kube-proxy's mode, and which of these could
     not be read.
     """
     facts: dict[str, Any] = {}
     denied = []
-    for field, find in (("address", _cluster_ip), ("zone", _zone), ("proxy_mode", proxy_mode)):
+    find = {"address": _cluster_ip, "zone": _zone, "proxy_mode": proxy_mode}
+    for field in fields:
         try:
-            value = find(client)
+            value = find[field](client)
         except NotAble as error:
             denied.append(str(error))
         else:
@@ -97,10 +99,15 @@ def direct(where: ClusterPlan) -> CustomVariant:
     return CustomVariant(summary=f"nameserver {UPSTREAM}", nameservers=(address,))
 
 
+def dns_services(client: Client) -> list[dict[str, Any]]:
+    """Services of the cluster's DNS: the one of the usual name, else those with its label."""
+    usual = read(client, "Service", "kube-dns", SYSTEM)
+    services = [usual] if usual else list_objects(client, "Service", SYSTEM, DNS_SELECTOR)
+    return [service for service in services if service["metadata"]["name"] != UPSTREAM]
+
+
 def _cluster_ip(client: Client) -> str:
-    service = read(client, "Service", "kube-dns", SYSTEM)
-    services = [service] if service else list_objects(client, "Service", SYSTEM, "k8s-app=kube-dns")
-    addresses = (each["spec"].get("clusterIP") for each in services if each["metadata"]["name"] != UPSTREAM)
+    addresses = (service["spec"].get("clusterIP") for service in dns_services(client))
     return next((address for address in addresses if address and is_address(address)), "")
 
 
@@ -155,7 +162,7 @@ def status(client: Client, node: str | None = None, resolv_conf: str = "", dns: 
     dns
         The cluster's DNS, where it is known already.
     """
-    dns = dns or find_dns(client)
+    dns = dns or find_dns(client, ["address"])
     addresses = _by_resolv_conf(resolv_conf)
     evidence = [f"resolv.conf names {', '.join(addresses)}: an address of the node"] if addresses else []
     unknown: list[str] = []

@@ -44,7 +44,7 @@ from dnslab.measure.kubernetes.node_cache.manifest import IMAGE_ANNOTATION, imag
 from dnslab.measure.kubernetes.pods import pod_facts
 from dnslab.measure.kubernetes.pods.condition import why_hopeless
 from dnslab.measure.kubernetes.pods.lifecycle import Pods
-from dnslab.measure.kubernetes.pods.manifest import CONTAINER, MOUNT, PodSpec, pod_manifest
+from dnslab.measure.kubernetes.pods.manifest import CONTAINER, PodSpec, pod_manifest, probe_path
 from dnslab.measure.protocol import Channel
 from dnslab.plan.resolvconf import ResolverOptions
 from dnslab.plan.variants import NODE_LOCAL_ADDRESS
@@ -169,7 +169,7 @@ def verify(client: Client, image: str, address: str, zone: str) -> Iterator[str]
 
 def _starter(client: Client, pod: str, machine: str) -> Callable[[bytes], Channel]:
     def start(job: bytes) -> Channel:
-        channel = ExecChannel(client, pod, CONTAINER, [f"{MOUNT}/probe-{machine}-static"])
+        channel = ExecChannel(client, pod, CONTAINER, [probe_path(machine)])
         channel.write(job)
         return channel
 
@@ -310,11 +310,10 @@ def _cleaner(name: str, run_id: str, image: str, node: str, machine: str) -> dic
 
 def _clean(execute: pod_facts.Run, machine: str, addresses: Sequence[str]) -> tuple[str, bool]:
     """Remove interface and rules in the pod's network namespace. Gives what was found, and whether it is clean now."""
-    program = f"{MOUNT}/probe-{machine}-static"
-    before, tools = _left(execute, program, addresses)
+    before, tools = _left(execute, probe_path(machine), addresses)
     for command in before.values():
         execute(command)
-    after, _ = _left(execute, program, addresses)
+    after, _ = _left(execute, probe_path(machine), addresses)
     if after:
         return f"left: {', '.join(after)}", False
     if not tools:

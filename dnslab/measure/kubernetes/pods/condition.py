@@ -116,6 +116,11 @@ def image_id(pod: Pod, container: str) -> str:
 
     By the container's name: a mesh may have put containers of its own before it.
     """
+    return str(container_status(pod, container).get("imageID") or "")
+
+
+def container_status(pod: Pod, container: str) -> Mapping[str, Any]:
+    """The status of a container, ephemeral ones included; empty until the kubelet reports one."""
     status = pod["status"]
     statuses = [*(status.get("containerStatuses") or []), *(status.get("ephemeralContainerStatuses") or [])]
-    return next((str(status.get("imageID") or "") for status in statuses if status["name"] == container), "")
+    return next((entry for entry in statuses if entry["name"] == container), {})

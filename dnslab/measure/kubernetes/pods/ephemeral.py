@@ -14,7 +14,7 @@ from typing import Any
 from dnslab.errors import NotAble
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered
 from dnslab.measure.kubernetes.api.objects import read
-from dnslab.measure.kubernetes.pods.condition import hopeless_words, image_id, one_line
+from dnslab.measure.kubernetes.pods.condition import container_status, hopeless_words, image_id, one_line
 from dnslab.measure.kubernetes.pods.lifecycle import READY_TIMEOUT_S
 
 NAME_PREFIX = "dnslab-"
@@ -74,7 +74,7 @@ def attach(client: Client, pod: str, image: str, lifetime_s: int) -> tuple[str, 
         live = read(client, "Pod", pod, client.namespace)
         if live is None:
             raise NotAble(f"pod {pod} was deleted before its ephemeral container ({image}) ran")
-        state = _state(live, name)
+        state = container_status(live, name).get("state") or {}
         if "running" in state:
             return name, image_id(live, name)
         ended = state.get("terminated") or {}
@@ -84,9 +84,3 @@ def attach(client: Client, pod: str, image: str, lifetime_s: int) -> tuple[str, 
             raise NotAble(f"the ephemeral container ({image}) in pod {pod} does not start: {problem}")
         time.sleep(0.3)
     raise NotAble(f"the ephemeral container ({image}) in pod {pod} does not run after {READY_TIMEOUT_S:g} s")
-
-
-def _state(pod: Mapping[str, Any], container: str) -> Mapping[str, Any]:
-    """The state of an ephemeral container; empty until the kubelet reports one."""
-    statuses = pod["status"].get("ephemeralContainerStatuses") or []
-    return next((status["state"] for status in statuses if status["name"] == container), {})

@@ -16,7 +16,7 @@ from typing import Any
 from dnslab.errors import NotAble
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, NoAnswer, Refused, answered, persistently
 from dnslab.measure.kubernetes.api.names import RUN_LABEL
-from dnslab.measure.kubernetes.api.objects import delete_at_once, list_objects
+from dnslab.measure.kubernetes.api.objects import delete_at_once, list_objects, read
 from dnslab.measure.kubernetes.pods.condition import all_containers_run, one_line, why_ended, why_not_started
 from dnslab.measure.kubernetes.pods.manifest import PodSpec, configmap_manifest, configmap_name, pod_manifest
 
@@ -114,7 +114,8 @@ class Pods:
         pods: dict[str, dict[str, Any]] = {}
         try:
             time.sleep(0.3)
-            pods = self._of_the_run()
+            listed = list_objects(self.client, "Pod", self.client.namespace, f"{RUN_LABEL}={self.run_id}")
+            pods = {pod["metadata"]["name"]: pod for pod in listed}
         except NotAble:
             pass
         finally:
@@ -123,14 +124,10 @@ class Pods:
                 self._is_listing = False
                 self._lock.notify_all()
 
-    def _of_the_run(self) -> dict[str, dict[str, Any]]:
-        pods = list_objects(self.client, "Pod", self.client.namespace, f"{RUN_LABEL}={self.run_id}")
-        return {pod["metadata"]["name"]: pod for pod in pods}
-
     def state(self, name: str) -> str:
         """What happened to a pod, in a few words for an error; ``""`` if nothing is wrong with it."""
         try:
-            pod = self._of_the_run().get(name)
+            pod = read(self.client, "Pod", name, self.client.namespace)
         except NotAble as error:
             return str(error)
         return why_ended(pod) if pod else f"pod {name} was deleted"

@@ -69,6 +69,11 @@ def pod_manifest(name: str, run_id: str, spec: PodSpec) -> dict[str, Any]:
     }
 
 
+def probe_path(machine: str, kind: str = "static") -> str:
+    """The path in an own pod of the probe for a ``machine`` and a ``kind`` of C library."""
+    return f"{MOUNT}/probe-{machine}-{kind}"
+
+
 def _container(spec: PodSpec) -> dict[str, Any]:
     """The container's manifest. It has no CPU limit, since throttling would be measured as DNS latency."""
     usual = {"requests": {"cpu": "25m", "memory": "128Mi"}, "limits": {"memory": "128Mi"}}
@@ -76,7 +81,7 @@ def _container(spec: PodSpec) -> dict[str, Any]:
         "name": CONTAINER,
         "image": spec.image,
         "imagePullPolicy": "IfNotPresent",
-        "command": [f"{MOUNT}/probe-{spec.machine}-static", "--wait"],
+        "command": [probe_path(spec.machine), "--wait"],
         "resources": dict(spec.resources) or usual,
         "securityContext": {
             "allowPrivilegeEscalation": False,

@@ -15,16 +15,12 @@ from dnslab.errors import NotAble, ProbeFailed, StreamForeign, UsageError
 from dnslab.measure import counters
 from dnslab.measure.probe.job import Job, encode
 from dnslab.measure.protocol import Channel, Expected
-from dnslab.plan import flows
 from dnslab.plan.resolvconf import Libc, names_tried, parse
 from dnslab.store import stream as records
 
 READY_TIMEOUT_S = 15.0
 RESOLV_CONF = "/etc/resolv.conf"
-PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 KERNEL = "/proc/sys/kernel/osrelease"
-SNMP, SOCKSTAT, STAT = "/proc/net/snmp", "/proc/net/sockstat", "/proc/stat"
-POD_FILES = (SNMP, SOCKSTAT, STAT)
 
 #: runs a command line in the container: exit code (127: not there) and output
 Run = Callable[[Sequence[str]], tuple[int, bytes]]
@@ -91,24 +87,7 @@ def show(run: Run, program: str, paths: Sequence[str]) -> Mapping[str, str | Non
 
 def pod_counters(run: Run, program: str) -> dict[str, int]:
     """The pod's own UDP, TCP and socket counters (``client.``), and its node's CPU time (``machine.cpu.``)."""
-    texts = show(run, program, POD_FILES)
-    numbers: dict[str, int] = {}
-    for prefix, path, read in (
-        ("machine.cpu", STAT, counters.cpu),
-        ("client", SNMP, counters.snmp),
-        ("client", SOCKSTAT, counters.sockstat),
-    ):
-        text = texts.get(path)
-        if text:
-            numbers |= counters.under(prefix, read(text))
-    return numbers
-
-
-def n_ports(text: str | None) -> int:
-    """The number of ephemeral ports in the text of ip_local_port_range; Linux's default if it cannot be read."""
-    match = re.fullmatch(r"\s*([0-9]{1,5})\s+([0-9]{1,5})\s*", text or "")
-    low, high = (int(match[1]), int(match[2])) if match else flows.PORT_RANGE
-    return high - low + 1
+    return counters.client(show(run, program, counters.CLIENT_FILES))
 
 
 def resolve(start: Callable[[bytes], Channel], names: Sequence[str], resolv_conf: str) -> Mapping[str, Expected]:
