@@ -122,3 +122,4 @@ lock:  ## renew the hashed requirements
 
 clean:  ## all that make made; results stay
 	rm -rf $(VENV) $(CACHE) .*_cache dnslab/measure/probe/bin/probe-* $(PROBE) build dist
+	find dnslab -name __pycache__ -prune -exec rm -rf {} +

@@ -50,7 +50,10 @@ class BeforeAfterParameters(_Parameters):
     @field_validator("runs")
     @classmethod
     def _two_or_more(cls, runs: list[str]) -> list[str]:
-        check_runs(runs)
+        try:
+            check_runs(runs)
+        except UsageError as error:
+            raise ValueError(str(error)) from error  # pydantic adds the parameter's name to a ValueError only
         return runs
 
 

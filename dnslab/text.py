@@ -10,7 +10,9 @@ from __future__ import annotations
 import html
 import math
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -90,6 +92,11 @@ def as_csv_cell(text: str) -> str:
     return _FORMULA.sub(r"\1'", visible(text))
 
 
+def terminal_width() -> int | None:
+    """Columns of the terminal that is stdout; None if stdout is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def echo(line: object = "", err: bool = False) -> None:
     """Print one line on stdout, or on stderr."""
     _print(visible(str(line)), err)
@@ -151,6 +158,16 @@ def without_noise(value: float) -> float:
 
 def _signed(value: float) -> str:
     return f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.3g}"
+
+
+def item(line: str, width: int | None) -> str:
+    """``visible`` text as an item of a list on a terminal of ``width`` columns, and of 100 at most."""
+    return textwrap.fill(visible(line), min(width or 100, 100), initial_indent="- ", subsequent_indent="  ")
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """``"a, b and 3 more"``; all names if there are at most ``most``."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def listed(names: Sequence[str]) -> str:

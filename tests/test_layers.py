@@ -26,7 +26,7 @@ RULES = {
     "imports": (*BELOW, "analyse"),
     "explain": (*BELOW, "plan", "store", "analyse"),
     "present": (*BELOW, "plan", "store", "analyse", "explain"),
-    "experiment": (*BELOW, "plan", "store", "measure", "analyse", "explain"),
+    "experiment": (*BELOW, "plan", "store", "measure", "analyse"),
     "notebook": (*BELOW, "plan", "experiment"),
     "cli": (*BELOW, "plan", "store", "measure", "analyse", "explain", "present", "imports", "experiment"),
     "__main__": ("cli",),
@@ -46,6 +46,7 @@ def _name(path: Path) -> str:
 
 
 def _imported(node: ast.AST, modules: Container[str]) -> Iterator[str]:
+    assert not getattr(node, "level", 0), "a relative import"
     if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "dnslab":
         module = (node.module or "").removeprefix("dnslab").removeprefix(".")
         for alias in node.names:
@@ -74,13 +75,15 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 
 def test_backends_know_only_the_protocol() -> None:
-    common = {"protocol", "process", "counters", "probe"}
+    common, backends = {"protocol", "process", "counters", "probe"}, set()
     for module, imported in graph().items():
         part, _, rest = module.partition(".")
         own = rest.partition(".")[0]
         if part == "measure" and own in ("lab", "local", "kubernetes"):
             used = {other.split(".")[1] for other in imported if other.startswith("measure.")}
             assert used <= common | {own}, module
+            backends.add(own)
+    assert backends == {"lab", "local", "kubernetes"}
 
 
 def run_python(code: str) -> str:

@@ -83,7 +83,8 @@ def test_papermill_lists_every_parameter(name: str) -> None:
         ("matrix", {"sweep": "colour"}, "parameter sweep: Input should be 'rate', 'workers', 'duration' or 'target'"),
         ("matrix", {"values": "20,many"}, "rate_per_s"),
         ("matrix", {"values": ""}, "loads"),
-        ("before_after", {"runs": ["one"]}, "name two runs or more"),
+        ("before_after", {"runs": ["one"]}, "parameter runs: name two runs or more"),
+        ("before_after", {"runs": [20250101, 20250102]}, "parameter runs.0: Input should be a valid string"),
     ],
 )
 def test_parameters_are_checked(model: str, values: dict[str, Any], says: str) -> None:
@@ -91,6 +92,22 @@ def test_parameters_are_checked(model: str, values: dict[str, Any], says: str) -
         MODELS[model].check(**values)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_each_notebook_checks_its_parameters(name: str) -> None:
+    model = MODELS[name]
+    cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    [check] = [call for call in calls if ast.unparse(call.func) == f"dnslab.{model.__name__}.check"]
+    assert sorted(ast.unparse(each.value) for each in check.keywords) == sorted(model.model_fields)
+
+
+def test_runs_that_cannot_be_compared_are_refused() -> None:
+    for runs in ([20250101, 20250102], ["one"]):
+        with pytest.raises(UsageError):
+            obtain_runs(runs)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,7 @@ def _workers_lost(lookups: Lookups, load: Load) -> int:
     )
     if lookups.client.status == "stopped":  # the load was over when it was stopped
         return 0
-    to_replace = int((end_ns < (load.warmup_s + load.duration_s) * 1e9).sum())
+    to_replace = int((end_ns < load.total_s * 1e9).sum())
     n_replaced = lookups.client.end.trailer.n_replaced if lookups.client.end else None
     return 0 if n_replaced is None else max(0, to_replace - n_replaced)
 

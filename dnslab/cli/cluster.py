@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dnslab.errors import Interrupted, UsageError
-from dnslab.text import echo, echo_text
+from dnslab.text import echo, echo_text, first_of
 
 _CONTEXT = click.option("--context", metavar="NAME", help="Context of the kubeconfig; default the current one.")
 
@@ -142,8 +142,7 @@ def remove(context: str | None, image: str | None, address: str | None, yes: boo
         echo(f"  {one}")
     asking = node_cache_install.asking(client)
     if asking:
-        more = f" and {len(asking) - 5} more" if len(asking) > 5 else ""
-        echo(f"pods whose dnsConfig names it, and which will have no DNS: {', '.join(asking[:5])}{more}")
+        echo(f"pods whose dnsConfig names it, and which will have no DNS: {first_of(asking, 5)}")
     _confirm(yes, "delete them")
     for line in node_cache_install.remove(client, image, _addresses(address) if address else ()):
         echo(line)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dnslab.errors import NotAble, RunInvalid, UsageError
-from dnslab.text import echo, echo_text
+from dnslab.errors import RunInvalid, UsageError
+from dnslab.text import echo, echo_text, terminal_width
 
 
 @click.command()
@@ -58,7 +56,7 @@ def compare_(before: str, after: Sequence[str], form: str) -> int:
     from dnslab.explain.comparison import compare
 
     comparison = compare(open_run(before), *(open_run(path) for path in after))
-    echo_text(comparison.to_markdown() if form == "markdown" else comparison.to_text(_width()))
+    echo_text(comparison.to_markdown() if form == "markdown" else comparison.to_text(terminal_width()))
     return 0 if len(comparison.changes.frame) else RunInvalid.status
 
 
@@ -90,12 +88,8 @@ def gate(run_folder: str, asked: Sequence[str], variant: str, form: str) -> int:
     opened = open_run(run_folder)
     summed = summarise(opened)
     gated = gates.decide(summed, find_vetoes(opened, summed), wanted, variant)
-    echo_text(gated.to_markdown() if form == "markdown" else gated.to_text(_width()))
+    echo_text(gated.to_markdown() if form == "markdown" else gated.to_text(terminal_width()))
     return gated.status
-
-
-def _width() -> int | None:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 @click.command(name="import")
@@ -131,7 +125,7 @@ def import_(kind: str, files: Sequence[str], form: str, columns: str | None, **h
     elif form == "csv":
         echo_text(csv_text(imported.to_frame()))
     else:
-        echo_text(imported.to_text(_width()))
+        echo_text(imported.to_text(terminal_width()))
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -180,7 +174,9 @@ def report_(run_folder: str, out: Path | None, redact: bool) -> None:
 
     opened = open_run(run_folder)  # what a bundle is unpacked to lasts as long as this
     if redact:
-        echo(f"report: {_share().page(opened.path, out)}, redacted: read it before you share it")
+        from dnslab.present import share
+
+        echo(f"report: {share.page(opened.path, out)}, redacted: read it before you share it")
     elif Path(run_folder).is_file():
         write_report(opened.path, out or Path(f"{opened.path.name}.html"), parquet=False)
     else:
@@ -199,28 +195,18 @@ def bundle(run_folder: str, out: Path | None, redact: bool) -> None:
     RUN_FOLDER is a path, or `latest`.
     """
     from dnslab.analyse.dataset import open_run
+    from dnslab.present import share
 
     opened = open_run(run_folder)
-    made = _share().bundle(opened.path, out, redact)
+    made = share.bundle(opened.path, out, redact)
     echo(f"bundle: {made}" + (", redacted: look at its report before you share it" if redact else ""))
-
-
-def _share() -> Any:
-    try:
-        from dnslab.present import share
-    except ModuleNotFoundError as error:
-        raise NotAble(f"{error.name} is missing: `pip install 'dnslab[notebooks]'`") from error
-    return share
 
 
 def write_report(path: Path, out: Path | None, parquet: bool = True) -> None:
     """Render a run, print where, and beside it (not of a bundle) every lookup as parquet."""
-    try:
-        from dnslab.present.report import render
-    except ModuleNotFoundError as error:
-        raise NotAble(f"{error.name} is missing: `pip install 'dnslab[notebooks]'`") from error
     from dnslab.analyse.dataset import open_run
     from dnslab.present.exports import keep_parquet
+    from dnslab.present.report import render
 
     page = render(path, out)
     if not parquet:

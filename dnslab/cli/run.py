@@ -305,10 +305,11 @@ def _print_in_cluster(plan: Any, in_cluster: Any, trials: Sequence[Any]) -> None
     """Objects and commands, as comments: what is printed stays a plan."""
     from dnslab.measure import health
     from dnslab.measure.kubernetes.dry_run import as_yaml
+    from dnslab.plan.schedule import count_clients
 
     echo("# libc: not known before the probe runs there; variants that it ignores will be left out")
     objects = in_cluster.objects(health.control_trial(plan, in_cluster.targets()))
-    n_later = sum(len(trial.targets) for trial in trials if trial.round > 1) if objects else 0
+    n_later = count_clients(trial for trial in trials if trial.round > 1) if objects else 0
     echo(f"# objects: {len(objects)} up to the end of the first round, {len(objects) + n_later} in all")
     for one in objects:
         echo_text("# ---\n" + "".join(f"# {line}\n" for line in as_yaml(one).splitlines()))

@@ -96,7 +96,10 @@ def obtain_runs(runs: Sequence[str] = ()) -> list[Run]:
 
 
 def check_runs(runs: Sequence[str]) -> None:
-    """Check that ``runs`` can be compared: none, or two or more; UsageError otherwise."""
+    """Check that ``runs`` are paths and can be compared: none, or two or more; UsageError otherwise."""
+    for run in runs:
+        if not isinstance(run, str | Path):
+            raise UsageError(f"expected run folders or bundles, saw {run!r}")
     if len(runs) == 1:
         raise UsageError("name two runs or more, or none for the two newest")
 

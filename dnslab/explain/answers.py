@@ -23,26 +23,23 @@ def baselines(summary: Summary) -> list[Row]:
     return [row for row in measured(summary) if row.variant == "baseline"]
 
 
-def leading_target(summary: Summary) -> str | None:
-    """The target that the answer is about: the one where baseline is worst.
+def leading_baseline(summary: Summary) -> Row | None:
+    """Baseline on the target that the answer is about: the one where baseline is worst.
 
     A target with glibc is preferred, because every configuration applies to it.
     """
-    rows = baselines(summary)
-    if not rows:
-        return next((row.target for row in measured(summary)), None)
 
     def badness(row: Row) -> tuple[bool, bool, float]:
         bad = row.stalls_share + row.failed_share
         return bool(bad), row.libc == "glibc", bad
 
-    return max(rows, key=badness).target
+    return max(baselines(summary), key=badness, default=None)
 
 
-def leading_baseline(summary: Summary) -> Row | None:
-    """Baseline on the target that the answer is about."""
-    target = leading_target(summary)
-    return next((row for row in baselines(summary) if row.target == target), None)
+def leading_target(summary: Summary) -> str | None:
+    """The target that the answer is about."""
+    baseline = leading_baseline(summary)
+    return baseline.target if baseline else next((row.target for row in measured(summary)), None)
 
 
 def leading_others(summary: Summary) -> list[Row]:

@@ -7,7 +7,6 @@ other known differences are listed beside them, or forbid the comparison.
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,8 +18,8 @@ from dnslab.analyse.intervals import Interval, Verdict
 from dnslab.analyse.quantiles import LEVELS
 from dnslab.analyse.summary import SHARES, Row, Summary, column, judge, summarise
 from dnslab.explain.tables import row_names, verdict_in_words
-from dnslab.explain.validity import find_vetoes
-from dnslab.text import Table, as_html, as_markdown, as_output, change, milliseconds, percent, visible
+from dnslab.explain.validity import find_vetoes, voids
+from dnslab.text import Table, as_html, as_markdown, as_output, change, first_of, item, milliseconds, percent, visible
 
 #: values of a list that are shown
 MOST = 5
@@ -109,11 +108,10 @@ class Comparison:
 
     def to_text(self, width: int | None = None) -> str:
         """For a terminal of ``width`` columns."""
-        hung = textwrap.TextWrapper(min(width or 100, 100), initial_indent="- ", subsequent_indent="  ")
         parts = ["\n".join(map(visible, self._headings))]
         for heading, lines in self._lists:
             if lines:
-                parts.append("\n".join([f"{heading}:", *(hung.fill(visible(line)) for line in lines)]))
+                parts.append("\n".join([f"{heading}:", *(item(line, width) for line in lines)]))
         parts.append(self.changes.to_text(width) if len(self.changes.frame) else "Nothing was compared.")
         return "\n\n".join(parts)
 
@@ -199,8 +197,8 @@ class _Side:
     @classmethod
     def of(cls, label: str, run: Run) -> _Side:
         summary = summarise(run)
-        void = next((veto for veto in find_vetoes(run, summary) if veto.severity == "void"), None)
-        return cls(label, run, summary, f"{void.name} ({void.seen})" if void else None)
+        void = next(iter(voids(find_vetoes(run, summary))), None)
+        return cls(label, run, summary, void.reason if void else None)
 
     @property
     def no_conclusion(self) -> str:
@@ -211,9 +209,6 @@ class _Side:
     def targets(self) -> dict[str, str]:
         """The libc of each target."""
         return {row.target: row.libc for row in self.summary.rows}
-
-    def row(self, variant: str, target: str, load: int) -> Row | None:
-        return self.summary.row(variant, target, load)
 
 
 def match_targets(
@@ -246,6 +241,7 @@ def _lonely(before: _Side, after: _Side, lonely: tuple[Sequence[str], Sequence[s
 def _pairs(before: _Side, after: _Side, targets: Mapping[str, str]) -> tuple[list[ComparedRow], list[str]]:
     """Pairs of rows that both runs measured, and a line for each row that only one measured."""
     measured = [(side, row) for side in (before, after) for row in side.summary.measured()]
+    row_of = {(side is before, row.variant, row.target, row.load): row for side, row in measured}
     earlier = {later: name for name, later in targets.items()}
     rows: list[ComparedRow] = []
     missing: list[str] = []
@@ -256,8 +252,8 @@ def _pairs(before: _Side, after: _Side, targets: Mapping[str, str]) -> tuple[lis
         if target is None or target not in targets or key in done:
             continue
         done.add(key)
-        earlier_row = before.row(row.variant, target, row.load)
-        later_row = after.row(row.variant, targets[target], row.load)
+        earlier_row = row_of.get((True, row.variant, target, row.load))
+        later_row = row_of.get((False, row.variant, targets[target], row.load))
         if earlier_row is None or later_row is None:
             missing.append(f"{row.variant} on {target}, load {side.summary.load_labels[row.load]}: {side.label}")
         else:
@@ -386,7 +382,6 @@ def _both(ours: object, theirs: object, before: _Side, after: _Side) -> str:
 def _text(value: object) -> str:
     if value is None:
         return "not known"
-    if isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value):
-        more = f" and {len(value) - MOST} more" if len(value) > MOST else ""
-        return ", ".join(str(item) for item in value[:MOST]) + more
+    if isinstance(value, list) and all(isinstance(each, (str, int, float)) for each in value):
+        return first_of([str(each) for each in value], MOST)
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

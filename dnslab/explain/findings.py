@@ -16,10 +16,10 @@ from dnslab.analyse.counts import STEP_TOLERANCE
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.answers import answers, baselines, how_it_fared, leading_baseline, leading_others
 from dnslab.explain.causes import MIN_STALLS, Kind, cause_of
-from dnslab.explain.validity import Veto
+from dnslab.explain.validity import VOID, Veto, voids
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.resolvconf import timeout_of_stall_s
-from dnslab.text import as_html, as_output, listed, percent
+from dnslab.text import as_html, as_output, first_of, listed, percent
 
 #: how often what a run "would have shown" shows
 POWER = 0.9
@@ -30,7 +30,6 @@ MOST_TARGETS = 6
 FEW_EVENTS = 10
 #: steps of the resolver named one by one
 MOST_STEPS = 3
-VOID = "No conclusion: this run cannot be relied on."
 
 
 class Sentences(tuple[str, ...]):
@@ -54,7 +53,7 @@ class Findings:
     @property
     def void(self) -> bool:
         """Whether a veto empties the headline."""
-        return any(veto.severity == "void" for veto in self.vetoes)
+        return bool(voids(self.vetoes))
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data for JSON, described in docs/summary.md."""
@@ -78,10 +77,10 @@ class Findings:
 
 def conclude(summary: Summary, vetoes: Sequence[Veto]) -> Findings:
     """Findings of ``summary``; a veto of severity ``void`` empties the headline."""
-    void = [veto for veto in vetoes if veto.severity == "void"]
+    void = voids(vetoes)
     limits = Sentences(_limits(summary))
     if void:
-        reasons = "; ".join(dict.fromkeys(f"{veto.name} ({veto.seen})" for veto in void[:3]))
+        reasons = "; ".join(dict.fromkeys(veto.reason for veto in void[:3]))
         return Findings(f"{VOID} {reasons}.", {}, Sentences(), limits, tuple(vetoes))
     headline = " ".join(filter(None, [_of_baseline(summary), _of_others(summary)]))
     return Findings(headline, _answers(summary, vetoes), Sentences(_evidence(summary)), limits, tuple(vetoes))
@@ -170,11 +169,11 @@ def _answers(summary: Summary, vetoes: Sequence[Veto]) -> dict[str, str]:
 def _evidence(summary: Summary) -> list[str]:
     lines = [*_by_target(summary), *_of_exposed(summary), *_at_steps(summary)]
     lines += [f"{row.variant} on {row.target}: not applicable, {row.reason}." for row in summary.not_applicable]
+    musl = [row for row in summary.measured() if row.libc == "musl" and row.variant == "baseline" and row.stalls]
     lines += [
         f"musl asks again after {timeout_of_stall_s(row.stall_ms):.3g} s, so its stalls are that long: "
-        f"{percent(row.stalls_share)} of lookups."
-        for row in summary.measured()
-        if row.libc == "musl" and row.variant == "baseline" and row.stalls
+        f"{percent(row.stalls_share)} of lookups{f' on {row.target}' if len(musl) > 1 else ''}."
+        for row in musl[:MOST_TARGETS]
     ]
     return lines
 
@@ -229,13 +228,11 @@ def _by_target(summary: Summary) -> list[str]:
     if not bad:
         return [f"On none of {len(rows)} targets did baseline stall or fail."]
     worst = [
-        f"{row.target} {percent(row.stalls_share)}" + (f" ({row.failed:,} failed)" if row.failed else "")
-        for row in bad[:MOST_TARGETS]
+        f"{row.target} {percent(row.stalls_share)}" + (f" ({row.failed:,} failed)" if row.failed else "") for row in bad
     ]
-    more = f" and {len(bad) - MOST_TARGETS} more" if len(bad) > MOST_TARGETS else ""
     n_clean = len(rows) - len(bad)
     rest = f"; on the other {n_clean} none" if n_clean else ""
-    return [f"Baseline stalled on {len(bad)} of {len(rows)} targets: {', '.join(worst)}{more}{rest}."]
+    return [f"Baseline stalled on {len(bad)} of {len(rows)} targets: {first_of(worst, MOST_TARGETS)}{rest}."]
 
 
 def _detectable(summary: Summary) -> list[str]:
@@ -259,11 +256,10 @@ def _few_events(summary: Summary) -> list[str]:
     few = [row for row in paced if row.spread > 1 and 0 < row.stalls < FEW_EVENTS * row.spread]
     if not few:
         return []
-    names = [f"{row.variant} on {row.target} ({row.stalls:,})" for row in few[:MOST_TARGETS]]
-    more = f" and {len(few) - MOST_TARGETS} more" if len(few) > MOST_TARGETS else ""
+    names = [f"{row.variant} on {row.target} ({row.stalls:,})" for row in few]
     return [
-        f"Stalls of {', '.join(names)}{more} came unevenly over the rounds and are worth fewer than {FEW_EVENTS} "
-        "independent ones: such an interval may end too low."
+        f"Stalls of {first_of(names, MOST_TARGETS)} came unevenly over the rounds and are worth fewer than "
+        f"{FEW_EVENTS} independent ones: such an interval may end too low."
     ]
 
 

@@ -15,7 +15,7 @@ from dnslab.analyse.intervals import MIN_ROUNDS, Interval, upper_bound_when_none
 from dnslab.analyse.quantiles import LEVELS
 from dnslab.analyse.summary import SHARES, Row, Summary, column
 from dnslab.errors import UsageError
-from dnslab.explain.validity import Veto
+from dnslab.explain.validity import VOID, Veto, voids
 from dnslab.text import Table, as_markdown, milliseconds, percent, visible
 
 MEASURES = (*(f"{name}_share" for name in SHARES), *(name.removesuffix("_ms") for name in LEVELS))
@@ -111,7 +111,7 @@ class Gated:
 
     @property
     def _headings(self) -> list[str]:
-        return [f"No conclusion: this run cannot be relied on. {self.void}."] if self.void else []
+        return [f"{VOID} {self.void}."] if self.void else []
 
     def to_text(self, width: int | None = None) -> str:
         """For a terminal of ``width`` columns."""
@@ -145,14 +145,14 @@ def decide(
     if not rows:
         names = ", ".join(dict.fromkeys(row.variant for row in summary.measured()))
         raise UsageError(f"{summary.run} has no lookups of {variant}: there are {names or 'none at all'}")
-    void = [veto for veto in vetoes if veto.severity == "void"]
+    void = voids(vetoes)
     unusable = f"run void, {void[0].name}" if void else ""
     decisions = []
     for gate in gates:
         for row in rows:
             closed = "a closed loop shows throughput and maximum only" if row.load in summary.closed_loops else ""
             decisions.append(_decision(gate, row, unusable or closed))
-    return Gated(tuple(decisions), summary.load_labels, "; ".join(f"{veto.name} ({veto.seen})" for veto in void))
+    return Gated(tuple(decisions), summary.load_labels, "; ".join(veto.reason for veto in void))
 
 
 def _decision(gate: Gate, row: Row, unusable: str) -> Decision:

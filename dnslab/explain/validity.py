@@ -18,6 +18,7 @@ from dnslab.plan.variants import DIRECT
 from dnslab.store.client import Key
 from dnslab.store.folder import resume_command
 
+VOID = "No conclusion: this run cannot be relied on."
 #: share of lookups late with an idle worker from which on the schedule was not kept
 LATE_SHARE = 0.01
 #: share of lookups that found every worker busy from which on the load was not the one planned
@@ -51,6 +52,16 @@ class Veto:
     severity: Literal["void", "note"]
     seen: str
     advice: str
+
+    @property
+    def reason(self) -> str:
+        """The name with what was seen."""
+        return f"{self.name} ({self.seen})"
+
+
+def voids(vetoes: Sequence[Veto]) -> list[Veto]:
+    """Those of ``vetoes`` that make a run void."""
+    return [veto for veto in vetoes if veto.severity == "void"]
 
 
 def find_vetoes(run: Run, summary: Summary) -> list[Veto]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,7 +19,7 @@ from dnslab.analyse import intervals
 from dnslab.analyse.intervals import MIN_ROUNDS, Interval, Verdict, upper_bound_when_none, wilson
 from dnslab.analyse.quantiles import quantiles
 from dnslab.analyse.summary import judge
-from dnslab.text import Table, milliseconds, percent, visible
+from dnslab.text import Table, item, milliseconds, percent, visible
 
 VERSION = 1
 MEASURES = ("over_limit", "failed")
@@ -175,8 +174,7 @@ class ImportedSummary:
             how = "paired by round, t" if self.imported.paired else "of the rounds' mean shares, Welch's"
             head = f"Against {visible(self.base)} (95 % intervals: {how}; in words after Holm's correction for all):"
             parts.append("\n".join([head, *(f"  {visible(line)}" for line in self.comparisons)]))
-        hung = textwrap.TextWrapper(min(width or 100, 100), initial_indent="- ", subsequent_indent="  ")
-        parts.append("\n".join(["What this data cannot show:", *(hung.fill(visible(note)) for note in self.notes)]))
+        parts.append("\n".join(["What this data cannot show:", *(item(note, width) for note in self.notes)]))
         return "\n\n".join(parts)
 
     def to_frame(self) -> pd.DataFrame:

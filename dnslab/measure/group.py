@@ -23,8 +23,8 @@ from dnslab.measure.probe.job import encode
 from dnslab.measure.progress import ClientProgress, OnProgress, Progress
 from dnslab.measure.protocol import Backend, Client, Expected, Target, TargetFacts
 from dnslab.measure.trial import describe, make_job
-from dnslab.plan.schedule import Trial, in_groups, trials
-from dnslab.store.client import ClientWriter
+from dnslab.plan.schedule import Trial, count_clients, in_groups, trials
+from dnslab.store.client import ClientRecord, ClientWriter
 from dnslab.store.contents import ClientStart
 from dnslab.store.folder import RunFolder, resume_command
 from dnslab.store.stream import Heartbeat, Trailer
@@ -63,13 +63,14 @@ class RunInProgress:
         self.folder, self.plan, self.backend, self.expected = folder, folder.plan, backend, expected
         control = health.control_trial(self.plan, backend.targets()).variant
         self.watch = health.Watch(control, health_before, self.plan.limits.abort_margin)
-        self.clock = RunClock(folder.last_clients())
+        measured = folder.last_clients()
+        self.clock = RunClock(measured)
         self.clock_exchanges = threading.Semaphore(CLOCKS_AT_ONCE)
         self._on_progress = on_progress or (lambda progress: None)
         self._pace = Pace()
         self._failures: list[str] = []
         self._trials = trials(self.plan, backend.targets())
-        self._groups = in_groups(self._missing())
+        self._groups = in_groups(self._missing(measured))
         self._progress = Progress(self.n_trials, n_done=self.n_trials - sum(map(len, self._groups)))
 
     @property
@@ -117,12 +118,11 @@ class RunInProgress:
 
     def load_s(self, group: Sequence[Trial]) -> float:
         """How long the longest load of a group takes, warm-up included."""
-        loads = [self.plan.loads[trial.load] for trial in group]
-        return max(load.warmup_s + load.duration_s for load in loads)
+        return max(self.plan.loads[trial.load].total_s for trial in group)
 
     def _measure_groups(self) -> None:
         groups, loads_s = self._groups, [self.load_s(group) for group in self._groups]
-        n_clients = max((sum(len(trial.targets) for trial in group) for group in groups), default=0)
+        n_clients = max(map(count_clients, groups), default=0)
         # Room for a group that is measured and the next one, whose targets are opened meanwhile.
         with ThreadPoolExecutor(max_workers=max(1, 2 * n_clients), thread_name_prefix="client") as pool:
             following: GroupRun | None = None
@@ -143,10 +143,8 @@ class RunInProgress:
         self._failures += current.failures
         self._progress.count_done(current.trials, current.progress)
 
-    def _missing(self) -> list[Trial]:
-        complete = {
-            (client.number, client.target) for client in self.folder.last_clients() if client.status == "complete"
-        }
+    def _missing(self, measured: Sequence[ClientRecord]) -> list[Trial]:
+        complete = {(client.number, client.target) for client in measured if client.status == "complete"}
         # Side by side, a round is only worth something whole: its trials share the same minute.
         incomplete = {t.group for t in self._trials if any((t.number, name) not in complete for name in t.targets)}
         return [trial for trial in self._trials if trial.group in incomplete]
@@ -160,7 +158,7 @@ class RunInProgress:
     @property
     def _n_whole(self) -> str:
         try:
-            n_missing = len(self._missing())
+            n_missing = len(self._missing(self.folder.last_clients()))
         except (DnslabError, OSError):  # the folder has gone, or was changed
             n_missing = self.n_trials
         return f"{self.n_trials - n_missing} of {self.n_trials} trials"
@@ -195,7 +193,7 @@ class GroupRun:
         self._run, self._pool = run, pool
         self._opening: list[Future[OpenClient]] = []
         self._clients: list[OpenClient] = []
-        n_clients = sum(len(trial.targets) for trial in group)
+        n_clients = count_clients(group)
         self._ready, self._start = StartInstant(n_clients), StartInstant(n_clients)
         self._stopping = threading.Event()
         self._stopped_by = "the user"
@@ -230,7 +228,7 @@ class GroupRun:
             A client could not be opened, or its files could not be written.
         """
         self.open()
-        self._clients = _results(self._opening)
+        self._clients = [future.result() for future in self._opening]
         measuring = self._submit_all()
         while not all(future.done() for future in measuring):
             try:
@@ -249,7 +247,8 @@ class GroupRun:
     def close(self) -> None:
         """Close all clients that were opened. May be called twice."""
         self._stopping.set()
-        targets = [client.target for client in _opened(self._opening)]
+        wait(self._opening)
+        targets = [future.result().target for future in self._opening if not future.exception()]
         try:
             closing = [self._pool.submit(target.close) for target in targets]
         except RuntimeError:  # no more threads can be had
@@ -393,14 +392,3 @@ class GroupRun:
 
 def _key(trial: Trial, target: str) -> str:
     return f"{trial.number:04d}-{target}"
-
-
-def _results(opening: Sequence[Future[OpenClient]]) -> list[OpenClient]:
-    """All opened clients. Raises the first error if one could not be opened."""
-    wait(opening)
-    return [future.result() for future in opening]
-
-
-def _opened(opening: Sequence[Future[OpenClient]]) -> list[OpenClient]:
-    wait(opening)
-    return [future.result() for future in opening if not future.exception()]

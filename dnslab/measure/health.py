@@ -59,9 +59,9 @@ class Tally:
         return self.n_failed / self.n if self.n else 0.0
 
 
-def tally(heartbeats: Sequence[records.Heartbeat | None]) -> Tally:
+def tally(heartbeats: Sequence[records.Heartbeat]) -> Tally:
     """Add up the last heartbeats of probes that measure the same variant."""
-    return sum((Tally(beat.n_done, beat.n_failed) for beat in heartbeats if beat), Tally())
+    return sum((Tally(beat.n_done, beat.n_failed) for beat in heartbeats), Tally())
 
 
 def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Tally:

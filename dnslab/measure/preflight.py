@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from dnslab.errors import NotAble, RunExists, UsageError
 from dnslab.measure.backends import BACKENDS
 from dnslab.plan import limits
 from dnslab.plan.model import Plan
-from dnslab.plan.schedule import TargetInfo, trials
+from dnslab.plan.schedule import TargetInfo, count_clients, in_groups, trials
 
 #: what a report imports, here or in its kernel; all of the extra "notebooks"
 REPORT_NEEDS = (
@@ -65,10 +64,7 @@ def allow_open_files(plan: Plan, targets: Sequence[TargetInfo]) -> None:
     """
     import resource
 
-    n_clients = Counter({trial.group: 0 for trial in trials(plan, targets)})
-    for trial in trials(plan, targets):
-        n_clients[trial.group] += len(trial.targets)
-    needed = OWN_FILES + FILES_PER_CLIENT * max(n_clients.values(), default=0)
+    needed = OWN_FILES + FILES_PER_CLIENT * max(map(count_clients, in_groups(trials(plan, targets))), default=0)
     kind = BACKENDS[plan.backend]
     if kind.probes_are_children:
         needed = max(needed, OWN_FILES + max(load.workers for load in plan.loads))

@@ -109,7 +109,7 @@ def make_job(plan: Plan, trial: Trial, facts: TargetFacts, start: ClientStart) -
         warmup_s=load.warmup_s,
         duration_s=load.duration_s,
         deadline_s=deadline_s,
-        hard_deadline_s=load.warmup_s + load.duration_s + deadline_s + HARD_DEADLINE_MARGIN_S,
+        hard_deadline_s=load.total_s + deadline_s + HARD_DEADLINE_MARGIN_S,
         limit_ms=plan.limit_ms,
         stall_ms=start.stall_ms,
         seed=_seed(plan.seed, trial.number, start.target),

@@ -122,6 +122,11 @@ class Load(_Model):
         return {**data, "rate_per_s": DEFAULT_RATE_PER_S if data.get("rate_per_s") is None else data["rate_per_s"]}
 
     @property
+    def total_s(self) -> float:
+        """How long the load takes, warm-up included."""
+        return self.warmup_s + self.duration_s
+
+    @property
     def label(self) -> str:
         """A few words: ``"200/s (poisson)"``, ``"closed loop, 50 workers"``."""
         if self.loop == "closed":

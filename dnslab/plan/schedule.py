@@ -6,7 +6,7 @@ Pure. The same plan with the same seed gives the same trials each time. Knows no
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dnslab.errors import InvalidPlan
@@ -138,6 +138,11 @@ def in_groups(trials: Sequence[Trial]) -> list[list[Trial]]:
     return list(groups.values())
 
 
+def count_clients(trials: Iterable[Trial]) -> int:
+    """The number of clients: each trial has one on each of its targets."""
+    return sum(len(trial.targets) for trial in trials)
+
+
 @dataclass(frozen=True)
 class Forecast:
     """What a plan will do: its trials, how they are grouped, and the load on DNS.
@@ -163,7 +168,7 @@ def forecast(plan: Plan, targets: Sequence[TargetInfo]) -> Forecast:
     groups = [[(plan.loads[trial.load], len(trial.targets)) for trial in group] for group in in_groups(in_order)]
     rates = [sum((load.rate_per_s or 0.0) * n for load, n in group) for group in groups]
     workers = [sum(load.workers * n for load, n in group if load.loop == "closed") for group in groups]
-    lengths_s = [max(load.warmup_s + load.duration_s for load, _ in group) for group in groups]
+    lengths_s = [max(load.total_s for load, _ in group) for group in groups]
     return Forecast(
         tuple(in_order),
         len(groups),

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import textwrap
 
 from dnslab.analyse.summary import Summary
 from dnslab.explain.findings import Findings
 from dnslab.explain.tables import against_baseline, by_configuration
-from dnslab.text import echo_text, visible
+from dnslab.text import echo_text, item, terminal_width, visible
 
 
 def print_summary(summary: Summary, findings: Findings) -> None:
     """Print the answer, the reasons to distrust it, and the tables on stdout, no wider than the terminal."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = terminal_width()
     echo_text(textwrap.fill(visible(findings.headline), min(width or 100, 100)))
     for veto in findings.vetoes:
-        text = f"{veto.name}: {veto.seen}. {veto.advice[0].upper()}{veto.advice[1:]}."
-        echo_text(textwrap.fill(visible(text), min(width or 100, 100), initial_indent="- ", subsequent_indent="  "))
+        echo_text(item(f"{veto.name}: {veto.seen}. {veto.advice[0].upper()}{veto.advice[1:]}.", width))
     echo_text(f"\n{by_configuration(summary).to_text(width)}")
     changes = against_baseline(summary)
     if len(changes.frame):

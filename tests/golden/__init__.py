@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 RUNS, EXPECTED = HERE / "runs", HERE / "expected"
 MEASURED = ("lab", "local", "cluster", "void")
 
+PICTURE = re.compile(r"(?<=base64,)[A-Za-z0-9+/=]+")
 #: what the C library's exp() and log() give in the last digits differs between processors
 DIGITS = re.compile(r"-?\d+\.\d{10,}(?:e[-+]?\d+)?")
 
@@ -49,6 +50,7 @@ def said_of(run: str) -> dict[str, str]:
         "summary.txt": said("summary", run),
         "gate.txt": said("gate", run),
         "page.html": shown(RUNS / run),
+        "figures.html": drawn(RUNS / run),
         "frames.txt": hashed(RUNS / run),
     }
 
@@ -70,6 +72,25 @@ def shown(path: Path) -> str:
     tables: list[Any] = [findings, dnslab.by_configuration(summary), dnslab.against_baseline(summary), findings.limits]
     tables += [dnslab.follow(run), dnslab.headlines([run, run])]
     return "\n".join([*(table._repr_html_() for table in tables), dnslab.measured_on(run), run._repr_html_()]) + "\n"
+
+
+def drawn(path: Path) -> str:
+    """The words and numbers of each figure, without its picture."""
+    run = dnslab.open_run(path)
+    summary = dnslab.summarise(run)
+    figures: list[Any] = [
+        dnslab.effects_against_baseline(summary),
+        dnslab.cost_of_remedies(dnslab.costs(run, summary), summary),
+        dnslab.ecdf(dnslab.sketches(run), summary),
+        dnslab.latency_by_round(summary),
+        dnslab.stalls_over_time(dnslab.stalls_per_second(run), summary),
+        dnslab.stall_raster(dnslab.stall_marks(run), summary),
+        dnslab.over_the_run(dnslab.run_slices(run)),
+        dnslab.stalls_by_target(summary),
+        dnslab.sweep(summary),
+        dnslab.side_by_side([run, run]),
+    ]
+    return "".join(f"{PICTURE.sub('', figure._repr_html_())}\n" for figure in figures)
 
 
 def hashed(path: Path) -> str:

@@ -177,6 +177,6 @@ def _dns_options(variant: Variant | None, kubelet_options: ResolverOptions) -> t
 
 def lifetime_s(plan: Plan) -> int:
     """The longest life of a pod, s: twice the load of the whole plan, and a wide margin."""
-    load_s = sum(load.warmup_s + load.duration_s for load in plan.loads) * plan.rounds
+    load_s = sum(load.total_s for load in plan.loads) * plan.rounds
     n_turns = len(plan.variants) if plan.order == "in-turn" else 1
     return int(2 * load_s * n_turns) + LIFETIME_MARGIN_S

@@ -261,15 +261,14 @@ class LabTarget:
     def counters(self) -> Mapping[str, int]:
         """Counters of client, node, both servers (shared by all that runs at the same time), and the machine's CPUs."""
         run = self._lab.inside.run
-        numbers = counters.under("machine.cpu", counters.cpu(Path("/proc/stat").read_text(encoding="ascii")))
-        client = run("cat /proc/net/snmp; echo; cat /proc/net/sockstat", self.client).split("\n\n")
-        numbers |= counters.under("client", counters.snmp(client[0]) | counters.sockstat(client[1]))
-        node = run(
+        stat = Path("/proc/stat").read_text(encoding="ascii")
+        snmp, sockstat = run("cat /proc/net/snmp; echo; cat /proc/net/sockstat", self.client).split("\n\n")
+        numbers = counters.client({"/proc/net/snmp": snmp, "/proc/net/sockstat": sockstat, "/proc/stat": stat})
+        snmp, conntrack, listed = run(
             "cat /proc/net/snmp; echo; cat /proc/net/stat/nf_conntrack; echo; nft -j list counters", self.node
         ).split("\n\n")
-        numbers |= counters.under("node", counters.snmp(node[0]))
-        numbers |= counters.under("node.conntrack", counters.conntrack(node[1]))
-        rules = counters.nft(node[2])
+        numbers |= counters.node({"/proc/net/snmp": snmp, "/proc/net/stat/nf_conntrack": conntrack})
+        rules = counters.nft(listed)
         rules.pop("dropped", None)  # what a fault did is ground truth, not a measurement
         numbers["node.exposed"] = rules.pop("exposed")
         numbers |= counters.under("node.nft", rules)

@@ -34,7 +34,9 @@ static struct run run;
 static uint32_t sequence;
 static uint32_t records_crc;
 static uint64_t n_records;
-static struct totals totals;
+static struct { /* kept by the writer from the records it carries */
+	uint64_t n_done, n_failed, n_over_limit, n_stalls;
+} totals;
 
 /* Clock requests that wait for the writer. The reader of commands waits while the queue is full. */
 static struct {

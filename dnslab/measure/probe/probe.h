@@ -24,10 +24,6 @@ struct ring {
 	uint32_t size; /* a power of two */
 };
 
-struct totals { /* kept by the writer from the records it carries */
-	uint64_t n_done, n_failed, n_over_limit, n_stalls;
-};
-
 struct run {
 	struct job job;
 	const char **entries; /* libc: NUL-terminated names. wire: queries */

@@ -34,8 +34,6 @@ MAX_PANELS = 12
 #: characters above one of two panels in a row
 TITLE_WIDTH = 24
 
-_Panel = tuple[tuple[str, str], pd.DataFrame]
-
 
 def stall_raster(marks: pd.DataFrame, summary: Summary, load: int = 0) -> Figure | Remark:
     """Time of the trial against worker, with a mark where a lookup stalled and another where one failed.
@@ -50,13 +48,13 @@ def stall_raster(marks: pd.DataFrame, summary: Summary, load: int = 0) -> Figure
     panels = [((str(key[0]), str(key[1])), own) for key, own in frame.groupby(["variant", "target"], sort=False)]
     panels.sort(key=lambda panel: -_n_bad(panel[1]))
     shown, several = panels[:MAX_PANELS], frame["target"].nunique() > 1
-    names = [_name(key, several) for key, _ in shown]
+    names = [label(*key, several) for key, _ in shown]
     figure, grid = _grid(names, 2.1)
     palette = palette_of(summary, load)
     length = summary.loads[load]
     for axes, (key, own) in zip(grid, shown, strict=True):
         _marks(axes, own, palette[key[0]])
-        axes.set_xlim(length.warmup_s, length.warmup_s + length.duration_s)
+        axes.set_xlim(length.warmup_s, length.total_s)
         axes.set_ylim(-0.5, length.workers - 0.5)
     figure.supxlabel("second of the trial", fontsize="medium")
     figure.supylabel("worker", fontsize="medium")
@@ -76,8 +74,8 @@ def stall_raster(marks: pd.DataFrame, summary: Summary, load: int = 0) -> Figure
         "once, a level line that one worker did badly. On a schedule workers take turns, which makes slanting bands. "
         "Dots closer than the picture's grid are one. It does not show how many lookups a worker did."
     )
-    quiet = [_name((row.variant, row.target), several) for row in summary.measured(load)]
-    quiet = [name for name in quiet if name not in [_name(key, several) for key, _ in panels]]
+    marked = [label(*key, several) for key, _ in panels]
+    quiet = [name for row in summary.measured(load) if (name := label(row.variant, row.target, several)) not in marked]
     caption += f" Without a mark: {', '.join(quiet)}." if quiet else ""
     caption += f" {len(panels) - len(shown)} more with marks are not drawn." if len(panels) > len(shown) else ""
     lines = "; ".join(
@@ -97,7 +95,7 @@ def latency_by_round(summary: Summary, load: int = 0) -> Figure | Remark:
     slowest = sorted(panels, key=lambda panel: -float(panel[1]["p99_ms"].max()))[:MAX_PANELS]
     shown = [panel for panel in panels if any(panel[0] == key for key, _ in slowest)]
     several = frame["target"].nunique() > 1
-    names = [_name(key, several) for key, _ in shown]
+    names = [label(*key, several) for key, _ in shown]
     figure, grid = _grid(names, 1.9)
     palette = palette_of(summary, load)
     told = []
@@ -150,10 +148,6 @@ def _grid(names: Sequence[str], height: float) -> tuple[MatplotlibFigure, list[A
         axes.remove()
         grid[len(names) - 2].tick_params(labelbottom=True)
     return figure, list(grid[: len(names)])
-
-
-def _name(key: tuple[str, str], several: bool) -> str:
-    return label(*key, several)
 
 
 def _n_bad(cells: pd.DataFrame) -> int:
