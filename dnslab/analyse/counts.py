@@ -76,7 +76,7 @@ class ClientCounts:
     clock_error_ms: float
     early_ms: float
     late_ms: float
-    standstill_s: float
+    paused_s: float
     warmth: Warmth
     exposed_counted: int | None
 
@@ -250,7 +250,7 @@ def _counts(lookups: Lookups, limit_ms: float, load: Load) -> ClientCounts:
         clock_error_ms=end.clock.error_ns / 1e6,
         early_ms=early_ms,
         late_ms=late_ms,
-        standstill_s=lookups.standstill_s,
+        paused_s=lookups.paused_s,
         warmth=_warmth(lookups),
         exposed_counted=end.exposed_counted,
     )

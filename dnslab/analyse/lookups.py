@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dnslab.analyse.standstill import standstill_s
+from dnslab.analyse.pauses import paused_s
 from dnslab.errors import ProbeFailed, RunInvalid, StreamError, StreamForeign, StreamTruncated, StreamVersion
 from dnslab.files import open_regular
 from dnslab.store import stream as records
@@ -52,8 +52,8 @@ def error_name(code: int) -> str:
 class Lookups:
     """Columns of one client, as arrays of equal length without the warm-up; see ``Run.lookups``.
 
-    ``warmup`` are the raw records of the warm-up, because counters on the path include it. ``standstill_s`` is how long
-    the probe was stopped (``standstill``).
+    ``warmup`` are the raw records of the warm-up, because counters on the path include it. ``paused_s`` is how long
+    the probe was stopped (``pauses``).
     """
 
     client: ClientRecord
@@ -63,7 +63,7 @@ class Lookups:
     outcome: npt.NDArray[np.int8]
     raw: npt.NDArray[Any]
     warmup: npt.NDArray[Any]
-    standstill_s: float = 0.0
+    paused_s: float = 0.0
 
     @property
     def n_bytes(self) -> int:
@@ -164,7 +164,7 @@ def decode(client: ClientRecord) -> Lookups:
     raw, beats_ns, problem = _read_stream(client.stream)
     if problem and (client.status == "complete" or isinstance(problem, StreamVersion)):
         raise problem
-    standstill = standstill_s(beats_ns, raw)
+    paused = paused_s(beats_ns, raw)
     warmup, raw = _split(raw)
     intended_s, response_ms, service_ms = raw["intended_ns"] / 1e9, *(_elapsed_ms(raw, at) for at in _SINCE)
     try:
@@ -174,7 +174,7 @@ def decode(client: ClientRecord) -> Lookups:
             f"{client.stream}: a lookup is of a name that the trial's start.json does not have"
         ) from None
     _check_times(client, intended_s, response_ms, service_ms)
-    return Lookups(client, intended_s, response_ms, service_ms, outcome, raw, warmup, standstill)
+    return Lookups(client, intended_s, response_ms, service_ms, outcome, raw, warmup, paused)
 
 
 def _check_times(

@@ -18,7 +18,7 @@ from dnslab.explain.answers import answers, baselines, how_it_fared, leading_bas
 from dnslab.explain.causes import MIN_STALLS, Kind, cause_of
 from dnslab.explain.validity import VOID, Veto, voids
 from dnslab.plan.backends import IN_CLUSTER
-from dnslab.plan.resolvconf import timeout_of_stall_s
+from dnslab.plan.stalls import timeout_of_stall_s
 from dnslab.text import as_html, as_output, first_of, listed, percent
 
 #: how often what a run "would have shown" shows

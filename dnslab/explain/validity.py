@@ -115,10 +115,10 @@ def _worst_first(summary: Summary, count: str) -> list[tuple[Row, float]]:
 
 
 def _stood_still(summary: Summary) -> Iterator[Veto]:
-    for client in sorted(summary.clients, key=lambda client: -client.standstill_s):
-        if client.standstill_s:
+    for client in sorted(summary.clients, key=lambda client: -client.paused_s):
+        if client.paused_s:
             who = f"{client.variant} on {client.target}, round {client.round}"
-            seen = f"{who}: the probe was stopped for {client.standstill_s:.1f} s, or its machine was"
+            seen = f"{who}: the probe was stopped for {client.paused_s:.1f} s, or its machine was"
             advice = "what was in flight took that long without DNS being at fault: measure again"
             yield Veto("probe stood still", "void", seen, advice)
 

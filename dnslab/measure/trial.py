@@ -21,9 +21,9 @@ from dnslab.plan.resolvconf import (
     lookup_failure_s,
     names_tried,
     parse,
-    stall_ms,
 )
 from dnslab.plan.schedule import Trial
+from dnslab.plan.stalls import stall_ms
 from dnslab.store.contents import ClientExtra, ClientStart
 
 #: by how much the probe's deadline exceeds the resolver's longest wait: a shorter deadline would cut stalls

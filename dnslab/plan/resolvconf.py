@@ -44,9 +44,6 @@ GLIBC_LIMITS = {"timeout": 30, "attempts": 5, "ndots": 15}
 MUSL_LIMITS = {"timeout": 60, "attempts": 10, "ndots": 15}
 DNS_PORT = 53
 MAX_NAMESERVERS = 3
-#: share of its first attempt timeout from which on a lookup counts as a stall: clocks and timers may err, nothing else
-#: takes so long
-STALL_SHARE = 0.9
 MAX_NAME_BYTES = 253
 MAX_LABEL_BYTES = 63
 
@@ -248,16 +245,6 @@ def retry_step_s(options: ResolverOptions, libc: Libc = "glibc") -> float | None
     """
     uneven = libc == "glibc" and len(options.nameservers) > 2
     return None if uneven else attempt_timeout_s(options, libc)
-
-
-def stall_ms(timeout_s: float) -> float:
-    """The service time, ms, from which on a lookup is a stall where the first attempt timeout is ``timeout_s``."""
-    return STALL_SHARE * timeout_s * 1e3
-
-
-def timeout_of_stall_s(stall_ms: float) -> float:
-    """The first attempt timeout, s, of a resolver whose lookups stall from ``stall_ms`` on."""
-    return stall_ms / (STALL_SHARE * 1e3)
 
 
 def lookup_failure_s(options: ResolverOptions, n_candidates: int = 1, libc: Libc = "glibc") -> float:

@@ -1,4 +1,4 @@
-"""How long a probe stood still during its trial: stopped by SIGSTOP or a debugger, or on a paused machine.
+"""How long a probe was paused during its trial: stopped by SIGSTOP or a debugger, or on a paused machine.
 
 A stopped probe receives no answer, so a lookup in flight takes as long as the stop and looks like a stall of DNS. Pure.
 """
@@ -18,7 +18,7 @@ GAP_NS = 1_500_000_000
 LEAST_NS = 1_000_000_000
 
 
-def standstill_s(heartbeats_ns: Sequence[int], raw: npt.NDArray[Any]) -> float:
+def paused_s(heartbeats_ns: Sequence[int], raw: npt.NDArray[Any]) -> float:
     """The longest time, s, in which a probe gave no sign of life; 0 if it is less than one second.
 
     A sign of life is a heartbeat, or a lookup that begins or ends. Heartbeats alone are not enough: they also stay away
