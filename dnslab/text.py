@@ -48,7 +48,7 @@ def visible(text: str) -> str:
     >>> visible("caf\\u00e9 \\x1b[31m\\nIs it happening? No")
     'caf\u00e9 \\\\x1b[31m\\\\nIs it happening? No'
     """
-    return _UNSEEN.sub(lambda found: as_escapes(found[0]), text)
+    return _UNSEEN.sub(lambda matched: as_escapes(matched[0]), text)
 
 
 def as_escapes(text: str) -> str:

@@ -52,12 +52,12 @@ def mean(values: Numbers, floor: float = -math.inf) -> Interval:
     return Interval(estimate, max(floor, estimate - half), estimate + half, _t_test(estimate, error, len(given) - 1))
 
 
-def slope(places: Numbers, values: Numbers) -> Interval:
-    """Slope of ``values`` over ``places`` by least squares, with its two-sided t interval.
+def slope(positions: Numbers, values: Numbers) -> Interval:
+    """Slope of ``values`` over ``positions`` by least squares, with its two-sided t interval.
 
     With fewer than three values, bounds and p are NaN. Values on a straight line have p = 0.
     """
-    x, y = np.asarray(places, dtype=float), np.asarray(values, dtype=float)
+    x, y = np.asarray(positions, dtype=float), np.asarray(values, dtype=float)
     estimate, spread, residuals = _line(x, y)
     if len(x) < MIN_ROUNDS:
         return Interval(estimate, math.nan, math.nan)
@@ -111,9 +111,9 @@ def difference(counts: Numbers, totals: Numbers, base_counts: Numbers, base_tota
     if len(k) < MIN_ROUNDS:
         return Interval(estimate, math.nan, math.nan)
     variance, freedom = _scatter(_residuals(k, n) - _residuals(base_k, base_n))
-    own, base_own = _scatter(_residuals(k, n))[0], _scatter(_residuals(base_k, base_n))[0]
-    thirds = _third_moment(k, n, own) - _third_moment(base_k, base_n, base_own)
-    shift = _SKEW * thirds / (own + base_own) if own + base_own else 0.0
+    scatter, base_scatter = _scatter(_residuals(k, n))[0], _scatter(_residuals(base_k, base_n))[0]
+    thirds = _third_moment(k, n, scatter) - _third_moment(base_k, base_n, base_scatter)
+    shift = _SKEW * thirds / (scatter + base_scatter) if scatter + base_scatter else 0.0
     sums = float(k.sum()), float(n.sum()), float(base_k.sum()), float(base_n.sum())
     return _wider_of_two(estimate, math.sqrt(variance), freedom, sums, shift)
 

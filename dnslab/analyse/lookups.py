@@ -182,7 +182,8 @@ def _check_times(
 ) -> None:
     """Raise StreamForeign if a time is longer than any trial lasts: a chart would need a point for each second."""
     latest_s = max(
-        intended_s.max(initial=0.0), *(max(one.max(initial=0.0), -one.min(initial=0.0)) / 1e3 for one in elapsed_ms)
+        intended_s.max(initial=0.0),
+        *(max(times_ms.max(initial=0.0), -times_ms.min(initial=0.0)) / 1e3 for times_ms in elapsed_ms),
     )
     if latest_s > LONGEST_S:
         raise StreamForeign(f"{client.stream}: a time of {latest_s:,.0f} s in it is longer than any trial lasts")

@@ -364,7 +364,9 @@ def _effects(cell: Cell, baseline: Cell) -> dict[str, Interval]:
     deadline_ms = min(cell.deadline_ms, baseline.deadline_ms)
     for name in LEVELS:
         pairs = zip(column(ours, name), column(theirs, name), strict=True)
-        effects[name] = intervals.mean([min(one, deadline_ms) - min(other, deadline_ms) for one, other in pairs])
+        effects[name] = intervals.mean(
+            [min(ours_ms, deadline_ms) - min(base_ms, deadline_ms) for ours_ms, base_ms in pairs]
+        )
     return effects
 
 

@@ -111,13 +111,13 @@ def stall_marks(run: Run) -> pd.DataFrame:
 
 def _cells(key: Key, counts: npt.NDArray[np.int64], load: Load) -> pd.DataFrame:
     """The cells of the raster that have a stall or a failure."""
-    places = np.flatnonzero(counts.sum(axis=0))
+    cells = np.flatnonzero(counts.sum(axis=0))
     width_s, lane = load.duration_s / N_TIMES, _lane(load)
     columns = {
-        "at_s": load.warmup_s + (places // N_LANES + 0.5) * width_s,
-        "worker": (places % N_LANES) * lane + (lane - 1) / 2,
-        "stalls": counts[0, places],
-        "failed": counts[1, places],
+        "at_s": load.warmup_s + (cells // N_LANES + 0.5) * width_s,
+        "worker": (cells % N_LANES) * lane + (lane - 1) / 2,
+        "stalls": counts[0, cells],
+        "failed": counts[1, cells],
     }
     return pd.DataFrame(columns).assign(variant=key[0], target=key[1], load=key[2], width_s=width_s)
 
@@ -137,10 +137,10 @@ def _group_starts(clients: Sequence[ClientRecord]) -> dict[tuple[int, int], int]
 
     Runs of earlier versions have only the wall clock for it, which may have been set meanwhile.
     """
-    own = all(client.start.started_elapsed_ns is not None for client in clients)
+    run_clock = all(client.start.started_elapsed_ns is not None for client in clients)
     starts: dict[tuple[int, int], int] = {}
     for client in clients:
-        started_ns = (client.start.started_elapsed_ns or 0) if own else client.start.started_realtime_ns
+        started_ns = (client.start.started_elapsed_ns or 0) if run_clock else client.start.started_realtime_ns
         starts[_group(client)] = max(starts.get(_group(client), 0), started_ns)
     return starts
 
@@ -148,11 +148,11 @@ def _group_starts(clients: Sequence[ClientRecord]) -> dict[tuple[int, int], int]
 def _slices(lookups: Lookups, warmup_s: float, width_s: float, n_slices: int, began_s: float) -> pd.DataFrame:
     bad = lookups.stall | (lookups.outcome == FAILED)
     # The end belongs to the last slice: a closed loop may begin a lookup right on it.
-    places = ((lookups.intended_s - warmup_s) / width_s).clip(0, n_slices - 1).astype(np.int64)
-    counts = np.bincount(places, minlength=n_slices)
+    slices = ((lookups.intended_s - warmup_s) / width_s).clip(0, n_slices - 1).astype(np.int64)
+    counts = np.bincount(slices, minlength=n_slices)
     frame = pd.DataFrame({"start_s": began_s + np.arange(n_slices) * width_s, "n": counts})
     frame["end_s"] = frame["start_s"] + width_s
-    frame["bad"] = np.bincount(places, weights=bad, minlength=n_slices).astype(np.int64)
+    frame["bad"] = np.bincount(slices, weights=bad, minlength=n_slices).astype(np.int64)
     return frame[frame["n"] > 0]
 
 
@@ -190,13 +190,13 @@ def spells(pooled_slices: pd.DataFrame) -> list[Spell]:
     from scipy.special import pdtrc
 
     worse = []
-    for variant, own in pooled_slices.groupby("variant", sort=False, observed=True):
-        share = own["bad"] / own["n"]
+    for variant, slices in pooled_slices.groupby("variant", sort=False, observed=True):
+        share = slices["bad"] / slices["n"]
         high = (share > 0) & (share >= share.max() / 2)
         stretches = (high != high.shift()).cumsum()
-        for _, stretch in own[high].groupby(stretches[high]):
+        for _, stretch in slices[high].groupby(stretches[high]):
             n, bad = int(stretch["n"].sum()), int(stretch["bad"].sum())
-            rest_n, rest_bad = int(own["n"].sum()) - n, int(own["bad"].sum()) - bad
+            rest_n, rest_bad = int(slices["n"].sum()) - n, int(slices["bad"].sum()) - bad
             usual = rest_bad / rest_n if rest_n else bad / n
             # One more bad lookup than was seen: from none it does not follow that there can be none.
             chance = float(pdtrc(bad - 1, n * (rest_bad + 1) / (rest_n + 1)))

@@ -53,7 +53,7 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except (Exception, KeyboardInterrupt) as error:
-        message, status = _told(error)
+        message, status = _line_and_status(error)
         if debug:
             echo_text(traceback.format_exc(), err=True)
         with contextlib.suppress(OSError):  # the terminal may have gone
@@ -80,7 +80,7 @@ def _terminated(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _told(error: BaseException) -> tuple[str, int]:
+def _line_and_status(error: BaseException) -> tuple[str, int]:
     """An error as one line, and the exit status it ends with."""
     match error:
         case Interrupted():

@@ -57,10 +57,10 @@ def fix(variant_name: str, reference: str | None, context: str | None, namespace
     from dnslab.measure.kubernetes.node_cache import detect as caches
 
     client = connect(context, namespace)
-    dns, cache = caches.seen(client)
+    dns, cache = caches.dns_and_cache(client)
     echo_text(str(remedy(variant, caches.read_workload(client, reference), dns, libc)))
     head, *evidence = cache.lines
-    for line in (*(f"- {one}" for one in dns.denied), *([f"- {head}", *evidence] if variant.node_local else [])):
+    for line in (*(f"- {denied}" for denied in dns.denied), *([f"- {head}", *evidence] if variant.node_local else [])):
         echo(line)
 
 
@@ -87,9 +87,9 @@ def status(context: str | None) -> None:
     from dnslab.measure.kubernetes.node_cache import detect as caches
 
     client = connected(context)
-    dns, cache = caches.seen(client)
+    dns, cache = caches.dns_and_cache(client)
     echo(f"kube-dns: {dns.address}, zone {dns.zone}, kube-proxy mode {dns.proxy_mode}")
-    for line in (*cache.lines, *(f"  not seen: {one}" for one in dns.denied)):
+    for line in (*cache.lines, *(f"  not seen: {denied}" for denied in dns.denied)):
         echo(line)
 
 
@@ -138,8 +138,8 @@ def remove(context: str | None, image: str | None, address: str | None, yes: boo
         echo("no node-local cache of dnslab's is there")
         return
     echo("will be deleted, and looked for on each node:")
-    for one in there:
-        echo(f"  {one}")
+    for leftover in there:
+        echo(f"  {leftover}")
     asking = node_cache_install.asking(client)
     if asking:
         echo(f"pods whose dnsConfig names it, and which will have no DNS: {first_of(asking, 5)}")
@@ -171,8 +171,8 @@ def clean(run_id: str | None, existing: str | None, container: str | None, yes: 
     if not left and not inside:
         echo("nothing to remove")
         return
-    for one in (*left, *inside):
-        echo(f"  {f'run {one.run}: ' if isinstance(one, leftovers.Left) else ''}{one}")
+    for leftover in (*left, *inside):
+        echo(f"  {f'run {leftover.run}: ' if isinstance(leftover, leftovers.Left) else ''}{leftover}")
     for young in leftovers.may_go_on(left):
         echo(f"run {young} may be going on: it has young pods that run")
     _confirm(yes, "remove this")

@@ -53,7 +53,7 @@ def _doctor_of_cluster(context: str | None, namespace: str | None) -> None:
     client = connected(context, namespace)
     rights = access.check(client)
     ok = _print_checks(checks.cluster_checks(client, rights))
-    missing = [one for one in rights if one.rule.needed and not one.ok]
+    missing = [finding for finding in rights if finding.rule.needed and not finding.ok]
     if missing:
         echo_text("# What is missing; whoever may applies it with `kubectl apply -f`.\n---")
         echo_text(access.missing_yaml(client, missing))

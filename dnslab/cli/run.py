@@ -197,14 +197,14 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
         load["loop"] = asked["loop"]
     elif asked["workers"] is not None and plan_file is None:
         load |= {"loop": "closed", "rate_per_s": None}
-    data["loads"] = [{**one, **load} for one in data["loads"]]
+    data["loads"] = [{**load_data, **load} for load_data in data["loads"]]
     try:
         return completed(plans.Plan.model_validate(data).check())
     except ValidationError as error:
         errors = error.errors()
         # A load that does not hold is missing from the plan's loads then: that follows, and tells nothing more.
-        own = [one for one in errors if one["loc"] != ("loads",)] or errors
-        raise InvalidPlan("; ".join(_spoken(one, asked) for one in own)) from error
+        of_user = [detail for detail in errors if detail["loc"] != ("loads",)] or errors
+        raise InvalidPlan("; ".join(_spoken(detail, asked) for detail in of_user)) from error
 
 
 _IN_CLUSTER = {
@@ -293,8 +293,8 @@ def _print_dry_run(plan: Any, out: Path | None) -> None:
     peak, workers = expected.peak_lookups_per_s, expected.peak_workers
     rate = f"at most {peak:g} lookups/s in all" if peak else f"as fast as {workers} workers go"
     echo(f"# load: {expected.n_groups} groups one after another, {expected.load_s:.0f} s at least, {rate}")
-    place = "cluster" if in_cluster else plan.backend
-    echo(f"# makes: {out or 'results/<UTC time>-' + plan.name}, and in the {place} what it removes again")
+    made_in = "cluster" if in_cluster else plan.backend
+    echo(f"# makes: {out or 'results/<UTC time>-' + plan.name}, and in the {made_in} what it removes again")
     for line in _announced(plan):
         echo(f"# {line}")
     if in_cluster:
@@ -311,8 +311,8 @@ def _print_in_cluster(plan: Any, in_cluster: Any, trials: Sequence[Any]) -> None
     objects = in_cluster.objects(health.control_trial(plan, in_cluster.targets()))
     n_later = count_clients(trial for trial in trials if trial.round > 1) if objects else 0
     echo(f"# objects: {len(objects)} up to the end of the first round, {len(objects) + n_later} in all")
-    for one in objects:
-        echo_text("# ---\n" + "".join(f"# {line}\n" for line in as_yaml(one).splitlines()))
+    for manifest in objects:
+        echo_text("# ---\n" + "".join(f"# {line}\n" for line in as_yaml(manifest).splitlines()))
     echo("# commands, each an exec:")
     for line in in_cluster.commands():
         echo(f"#   {line}")

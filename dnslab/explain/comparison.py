@@ -125,8 +125,8 @@ class Comparison:
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
-        said = "".join(f"<p class='headline'>{as_html(line)}</p>" for line in self.void)
-        return as_output(said + self.changes._repr_html_())
+        html = "".join(f"<p class='headline'>{as_html(line)}</p>" for line in self.void)
+        return as_output(html + self.changes._repr_html_())
 
 
 def between_runs(rows: Sequence[ComparedRow], load_labels: Sequence[str], several: bool) -> Table:
@@ -273,15 +273,15 @@ def _compared(before: _Side, after: _Side, before_row: Row, after_row: Row) -> C
     )
 
 
-def _refusals(before: _Side, after: _Side, one: Row, other: Row) -> Iterator[str]:
+def _refusals(before: _Side, after: _Side, earlier: Row, later: Row) -> Iterator[str]:
     """Reasons why the two rows cannot be compared."""
     for side in (before, after):
         if side.void:
             yield f"the run {side.label} cannot be relied on, {side.void}"
-    if one.load in before.summary.closed_loops | after.summary.closed_loops:
+    if earlier.load in before.summary.closed_loops | after.summary.closed_loops:
         yield "a closed loop shows throughput and maximum only"
-    first, second = (_asked(side.run, one.variant, one.load) for side in (before, after))
-    ours, theirs = {**first, "libc": one.libc}, {**second, "libc": other.libc}
+    first, second = (_asked(side.run, earlier.variant, earlier.load) for side in (before, after))
+    ours, theirs = {**first, "libc": earlier.libc}, {**second, "libc": later.libc}
     for what, value in ours.items():
         if value != theirs[what]:
             yield f"{what} differs: {_both(value, theirs[what], before, after)}"
@@ -292,12 +292,12 @@ def _asked(run: Run, variant: str, load: int) -> dict[str, object]:
 
     ``workers`` may differ, because in an open loop they only limit how many lookups are in flight.
     """
-    own = run.plan.custom_variants.get(variant)
+    custom = run.plan.custom_variants.get(variant)
     asked = run.plan.loads[load].model_dump(exclude={"duration_s", "warmup_s", "workers"})
     return {
         **{f"{name} of the load": value for name, value in asked.items()},
         "list of names": list(run.plan.names),
-        f"what {variant} means": own.model_dump(exclude={"summary"}) if own else "built in",
+        f"what {variant} means": custom.model_dump(exclude={"summary"}) if custom else "built in",
     }
 
 
@@ -319,7 +319,7 @@ def _differences(before: _Side, after: _Side, rows: Sequence[ComparedRow]) -> It
     for what in first:
         if first[what] != second[what]:
             yield f"{what}: {_both(first[what], second[what], before, after)}"
-    versions = [{one.name: one.libc_version for one in side.run.targets} for side in (before, after)]
+    versions = [{target.name: target.libc_version for target in side.run.targets} for side in (before, after)]
     for target, later in dict.fromkeys((row.target, row.target_after) for row in rows):
         if target != later:
             yield f"target matched by its libc: {_both(target, later, before, after)}"

@@ -65,8 +65,8 @@ class _Header:
         missing = sorted(set(columns) - set(names))
         if missing:
             raise UsageError(f"{path} line 1: no column {missing[0]!r}, there are {', '.join(names)[:1_000]}")
-        places = tuple(sorted({names.index(name) for name in columns})) if columns else None
-        return cls(line.rstrip(b"\r\n") + b"\n", len(names), places)
+        indexes = tuple(sorted({names.index(name) for name in columns})) if columns else None
+        return cls(line.rstrip(b"\r\n") + b"\n", len(names), indexes)
 
     def check(self, path: Path, number: int, line: bytes) -> None:
         """Raise UsageError if a row has more cells than the header, or does not end in its line."""
@@ -117,8 +117,8 @@ def read_numbers(path: Path, column: str, cells: pd.Series, may_lack: npt.NDArra
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(float)
     bad = ~((numbers >= 0) & (numbers <= _LARGEST)) & ~((cells == "").to_numpy() & may_lack)
     if bad.any():
-        place = int(np.argmax(bad))
+        first = int(np.argmax(bad))
         raise UsageError(
-            f"{path} line {cells.index[place]}: {column} should be a number, is {cells.iloc[place][:80]!r}"
+            f"{path} line {cells.index[first]}: {column} should be a number, is {cells.iloc[first][:80]!r}"
         )
     return numbers

@@ -39,28 +39,30 @@ _CODE, _SECONDS = re.compile(r"[A-Z]{1,20}\d{0,5}"), re.compile(r"\d{1,9}\.\d{1,
 
 def read_dnsperf(files: Sequence[File], limit_ms: float) -> Imported:
     """Outputs of dnsperf: each query if it ran with ``-v``, else the statistics at the end."""
-    seen: Counter[str] = Counter()
-    rounds = in_order(files, lambda path: _dnsperf(path, limit_ms, seen))
+    codes_seen: Counter[str] = Counter()
+    rounds = in_order(files, lambda path: _dnsperf(path, limit_ms, codes_seen))
     notes = [
         "Queries of one question each, from few sockets: not an application's lookup, which asks A and AAAA, walks the "
         "search list, retries, and opens a new flow; so the race, which needs one, hardly shows.",
         f"dnsperf sends no more once `-q` queries are out. {CLOSED}",
         SERVICE,
     ]
-    if seen["lost"]:
-        notes.append(f"{seen['lost']:,} queries timed out. {FAILURES}")
-    if seen["interrupted"]:
-        notes.append(f"{seen['interrupted']:,} queries were out when dnsperf was interrupted, and are not counted.")
-    if seen["NXDOMAIN"]:
+    if codes_seen["lost"]:
+        notes.append(f"{codes_seen['lost']:,} queries timed out. {FAILURES}")
+    if codes_seen["interrupted"]:
         notes.append(
-            f"{seen['NXDOMAIN']:,} answers were NXDOMAIN, and count as answers: what was expected is not told."
+            f"{codes_seen['interrupted']:,} queries were out when dnsperf was interrupted, and are not counted."
         )
-    if any(one.latencies_ms is None for one in rounds):
+    if codes_seen["NXDOMAIN"]:
+        notes.append(
+            f"{codes_seen['NXDOMAIN']:,} answers were NXDOMAIN, and count as answers: what was expected is not told."
+        )
+    if any(round_.latencies_ms is None for round_ in rounds):
         notes.append("Without `-v` dnsperf keeps counts only: no quantiles, and over the limit only if none can be.")
     return Imported("queries", rounds, limit_ms, tuple(notes))
 
 
-def _dnsperf(path: Path, limit_ms: float, seen: Counter[str]) -> Iterator[dict[str, Any]]:
+def _dnsperf(path: Path, limit_ms: float, codes_seen: Counter[str]) -> Iterator[dict[str, Any]]:
     starts = itertools.count(1)
     n_before = 0
 
@@ -74,7 +76,7 @@ def _dnsperf(path: Path, limit_ms: float, seen: Counter[str]) -> Iterator[dict[s
     for number, lines in itertools.groupby(numbered_lines(path), output):
         if number:
             counted, codes = _dnsperf_output(path, lines, limit_ms)
-            seen.update(codes)
+            codes_seen.update(codes)
             yield counted
 
 

@@ -67,7 +67,7 @@ def read_lookups(files: Sequence[File], columns: Mapping[str, str], limit_ms: fl
     notes = ["Whether a row is a lookup or a single query, and who resolved it, the file does not tell.", SERVICE]
     if "outcome" not in columns:
         notes.append("No column says the outcome: all rows count as answered.")
-    elif any(one.n_timed < one.n for one in rounds):
+    elif any(round_.n_timed < round_.n for round_ in rounds):
         notes.append(FAILURES)
     if paired:
         notes.append("Rounds are paired, which holds if the variants of a round were measured together.")
@@ -83,14 +83,14 @@ def _csv_rounds(
     durations_ms, failed, times_s, variants, rounds = (np.concatenate(column) for column in zip(*parts, strict=True))
     del parts
     _check_unit(path, durations_ms[~failed])
-    groups, found = pd.factorize(variants.astype(np.int64) * (int(rounds.max()) + 1) + rounds)
-    check_number(path, len(found), len(known["variant"]))
+    groups, kinds = pd.factorize(variants.astype(np.int64) * (int(rounds.max()) + 1) + rounds)
+    check_number(path, len(kinds), len(known["variant"]))
     names = list(known["variant"]) or [variant]
-    for places in np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1]):
-        span_s = float(np.ptp(times_s[places])) if len(times_s) else 0.0
-        per_s = len(places) / span_s if span_s else math.nan
-        counted = measured_round(durations_ms[places], failed[places], limit_ms, per_s)
-        yield names[variants[places[0]]], int(rounds[places[0]]) + 1, counted
+    for members in np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1]):
+        span_s = float(np.ptp(times_s[members])) if len(times_s) else 0.0
+        per_s = len(members) / span_s if span_s else math.nan
+        counted = measured_round(durations_ms[members], failed[members], limit_ms, per_s)
+        yield names[variants[members[0]]], int(rounds[members[0]]) + 1, counted
 
 
 def _csv_rows(
@@ -99,20 +99,20 @@ def _csv_rows(
     """For some rows: durations, failures, times, and the indexes of variant and round in ``known``."""
     mapped = {name: frame[column] for name, column in columns.items()}
     times_s = read_numbers(path, columns["time_s"], mapped["time_s"]) if "time_s" in mapped else np.empty(0)
-    places = [np.zeros(len(frame), np.int32), np.zeros(len(frame), np.int32)]
+    indexes = [np.zeros(len(frame), np.int32), np.zeros(len(frame), np.int32)]
     for i, name in enumerate(("variant", "round")):
         if name in mapped:
             codes, texts = pd.factorize(mapped[name])
-            of_text = [known[name].setdefault(str(one), len(known[name])) for one in texts]
-            places[i] = np.asarray(of_text, np.int32)[codes]
+            of_text = [known[name].setdefault(str(text), len(known[name])) for text in texts]
+            indexes[i] = np.asarray(of_text, np.int32)[codes]
     check_number(path, len(known["round"]), len(known["variant"]))
-    return (*_durations(path, mapped, factor), times_s, *places)
+    return (*_durations(path, mapped, factor), times_s, *indexes)
 
 
 def _same_rounds(rounds: Sequence[Round]) -> bool:
     numbers: dict[str, set[int]] = {}
-    for one in rounds:
-        numbers.setdefault(one.variant, set()).add(one.round)
+    for round_ in rounds:
+        numbers.setdefault(round_.variant, set()).add(round_.round)
     return len({frozenset(of_variant) for of_variant in numbers.values()}) == 1
 
 
@@ -127,10 +127,10 @@ def _durations(
         failed = words.isin(_FAILED).to_numpy()
         unknown = ~(failed | words.isin(_OK).to_numpy())
         if unknown.any():
-            place = int(np.argmax(unknown))
-            saw = mapped["outcome"].iloc[place][:80]
+            first = int(np.argmax(unknown))
+            saw = mapped["outcome"].iloc[first][:80]
             raise UsageError(
-                f"{path} line {cells.index[place]}: outcome {saw!r} is none of {', '.join((*_OK, *_FAILED))}"
+                f"{path} line {cells.index[first]}: outcome {saw!r} is none of {', '.join((*_OK, *_FAILED))}"
             )
     durations_ms = read_numbers(path, str(cells.name), cells, failed) * factor
     return np.where(np.isnan(durations_ms), np.inf, durations_ms), failed

@@ -77,7 +77,7 @@ class Imported:
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each variant and round, with all but the single latencies."""
-        return pd.DataFrame([vars(one) for one in self.rounds]).drop(columns="latencies_ms")
+        return pd.DataFrame([vars(round_) for round_ in self.rounds]).drop(columns="latencies_ms")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,8 +231,8 @@ def summarise_imported(imported: Imported) -> ImportedSummary:
     number of variants (Holm).
     """
     by_variant: dict[str, list[Round]] = {}
-    for one in imported.rounds:
-        by_variant.setdefault(one.variant, []).append(one)
+    for round_ in imported.rounds:
+        by_variant.setdefault(round_.variant, []).append(round_)
     base = "baseline" if "baseline" in by_variant else next(iter(by_variant))
     rows = []
     for variant, rounds in by_variant.items():
@@ -244,10 +244,10 @@ def summarise_imported(imported: Imported) -> ImportedSummary:
 
 
 def _row(variant: str, rounds: Sequence[Round], effects: Mapping[str, Interval]) -> ImportedRow:
-    n = [one.n for one in rounds]
-    over_limit, failed = _counts(rounds, "over_limit"), [one.failed for one in rounds]
-    n_timed = sum(one.n_timed for one in rounds)
-    timed_ms = sum(one.avg_ms * one.n_timed for one in rounds if one.n_timed)
+    n = [round_.n for round_ in rounds]
+    over_limit, failed = _counts(rounds, "over_limit"), [round_.failed for round_ in rounds]
+    n_timed = sum(round_.n_timed for round_ in rounds)
+    timed_ms = sum(round_.avg_ms * round_.n_timed for round_ in rounds if round_.n_timed)
     p50_ms, p99_ms = quantiles(_latencies(rounds), list(LEVELS.values()))
     return ImportedRow(
         variant=variant,
@@ -257,12 +257,12 @@ def _row(variant: str, rounds: Sequence[Round], effects: Mapping[str, Interval])
         failed=sum(failed),
         over_limit_upper=None if over_limit is None else _upper(over_limit, n),
         failed_upper=_upper(failed, n),
-        min_ms=float(np.min([one.min_ms for one in rounds])),
+        min_ms=float(np.min([round_.min_ms for round_ in rounds])),
         avg_ms=timed_ms / n_timed if n_timed else math.nan,
-        max_ms=float(np.max([one.max_ms for one in rounds])),
+        max_ms=float(np.max([round_.max_ms for round_ in rounds])),
         p50_ms=p50_ms,
         p99_ms=p99_ms,
-        per_s=float(np.mean([one.per_s for one in rounds])),
+        per_s=float(np.mean([round_.per_s for round_ in rounds])),
         shares={"over_limit": None if over_limit is None else _share(over_limit, n), "failed": _share(failed, n)},
         effects=effects,
     )
@@ -275,13 +275,13 @@ def _upper(counts: Sequence[int], n: Sequence[int]) -> float | None:
 
 def _counts(rounds: Sequence[Round], measure: str) -> list[int] | None:
     """One count for each round; None if a round does not have it."""
-    counts = [getattr(one, measure) for one in rounds]
+    counts = [getattr(round_, measure) for round_ in rounds]
     return None if None in counts else counts
 
 
 def _latencies(rounds: Sequence[Round]) -> npt.NDArray[np.float64]:
     """Latencies of all rounds, ms; empty if a round kept counts only."""
-    kept = [one.latencies_ms for one in rounds if one.latencies_ms is not None]
+    kept = [round_.latencies_ms for round_ in rounds if round_.latencies_ms is not None]
     return np.concatenate(kept) if len(kept) == len(rounds) else np.empty(0)
 
 
@@ -295,9 +295,11 @@ def _effects(rounds: Sequence[Round], base: Sequence[Round], paired: bool) -> di
     """Differences of shares, by the count's name. A count that one side does not have is left out."""
     compared = intervals.difference if paired else intervals.unpaired_difference
     effects: dict[str, Interval] = {}
-    ordered, base = (sorted(side, key=lambda one: one.round) for side in (rounds, base))
+    ordered, base = (sorted(side, key=lambda round_: round_.round) for side in (rounds, base))
     for measure in MEASURES:
         counts, base_counts = _counts(ordered, measure), _counts(base, measure)
         if counts is not None and base_counts is not None:
-            effects[measure] = compared(counts, [one.n for one in ordered], base_counts, [one.n for one in base])
+            effects[measure] = compared(
+                counts, [round_.n for round_ in ordered], base_counts, [round_.n for round_ in base]
+            )
     return effects

@@ -59,9 +59,9 @@ def cluster_checks(client: Client, rights: Sequence[Finding]) -> Iterator[Check]
     from dnslab.measure.kubernetes import rights as access
 
     checks = [
-        _look("server", access.server_version, client),
-        _look("namespace", access.pod_security, client),
-        _look("quota", access.quotas, client),
+        _optional("server", access.server_version, client),
+        _optional("namespace", access.pod_security, client),
+        _optional("quota", access.quotas, client),
         *(Check(right.rule.title, right.ok, str(right), right.rule.needed) for right in rights),
     ]
     yield from checks
@@ -72,12 +72,12 @@ def cluster_checks(client: Client, rights: Sequence[Finding]) -> Iterator[Check]
             yield Check("own pod", False, str(error))
 
 
-def _look(what: str, look: Callable[[Client], str], client: Client) -> Check:
+def _optional(what: str, ask: Callable[[Client], str], client: Client) -> Check:
     """Read something that is not needed to measure: a refusal is a failed optional check, a mistake a failed required
     one.
     """
     try:
-        return Check(what, True, look(client))
+        return Check(what, True, ask(client))
     except UsageError as error:
         return Check(what, False, str(error))
     except NotAble as error:

@@ -330,8 +330,8 @@ class Plan(_Model):
 
     def variant(self, name: str) -> Variant:
         """The variant called ``name``, the plan's own first."""
-        own = self.custom_variants.get(name)
-        return variants.find(name, self.custom_variants) if own is None else own.variant(name)
+        custom = self.custom_variants.get(name)
+        return variants.find(name, self.custom_variants) if custom is None else custom.variant(name)
 
     def _repr_html_(self) -> str:
         return f"<pre>{as_html_lines(self.to_yaml())}</pre>"

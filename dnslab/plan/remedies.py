@@ -102,7 +102,9 @@ class Remedy:
             lines += ["", f"== {form.title}", form.text.rstrip("\n")]
             lines += ["-- apply", *form.apply, "-- undo", *form.undo]
             lines += [f"- {caveat}" for caveat in form.caveats]
-        return "\n".join([*lines, *(["", "== Mind"] if self.caveats else []), *(f"- {one}" for one in self.caveats)])
+        return "\n".join(
+            [*lines, *(["", "== Mind"] if self.caveats else []), *(f"- {caveat}" for caveat in self.caveats)]
+        )
 
 
 def remedy(
@@ -151,10 +153,10 @@ def pod_dns(variant: Variant, workload: Workload, dns: ClusterDns) -> dict[str, 
     which brings nothing of its own.
     """
     had = workload.dns_config or {}
-    own = workload.dns_policy == "None"
+    no_policy = workload.dns_policy == "None"
     replaced = variant.node_local or bool(variant.nameservers) or variant.search is not None
     options = {option["name"]: option.get("value") for option in had.get("options") or ()}
-    if replaced and not own:
+    if replaced and not no_policy:
         options = {"ndots": CLUSTER_NDOTS, **options}
     options |= _options(variant)
     listed = [{"name": name, **({"value": value} if value else {})} for name, value in options.items()]
@@ -162,11 +164,11 @@ def pod_dns(variant: Variant, workload: Workload, dns: ClusterDns) -> dict[str, 
         return {"dnsConfig": {"options": listed}}
     nameservers = [dns.node_local] if variant.node_local else list(variant.nameservers)
     kept = list(had.get("searches") or ())
-    first = [] if own else [f"{workload.namespace}.svc.{dns.zone}", f"svc.{dns.zone}", dns.zone]
+    first = [] if no_policy else [f"{workload.namespace}.svc.{dns.zone}", f"svc.{dns.zone}", dns.zone]
     return {
         "dnsPolicy": "None",
         "dnsConfig": {
-            "nameservers": nameservers or (list(had["nameservers"]) if own else [dns.address]),
+            "nameservers": nameservers or (list(had["nameservers"]) if no_policy else [dns.address]),
             "searches": first + kept if variant.search is None else list(variant.search),
             "options": listed,
         },
@@ -271,9 +273,9 @@ def _yaml(pod_spec: Mapping[str, Any]) -> str:
 
 
 def _patch(workload: Workload, pod_spec: Mapping[str, Any]) -> str:
-    place = [*(["--context", workload.context] if workload.context else []), "-n", workload.namespace]
+    where = [*(["--context", workload.context] if workload.context else []), "-n", workload.namespace]
     patch = json.dumps(_template(pod_spec), separators=(",", ":"))
-    return shlex.join(["kubectl", *place, "patch", workload.reference, "--type", "strategic", "-p", patch])
+    return shlex.join(["kubectl", *where, "patch", workload.reference, "--type", "strategic", "-p", patch])
 
 
 def _caveats(variant: Variant, workload: Workload, libc: Libc | None, useless: bool) -> Iterator[str]:

@@ -43,7 +43,7 @@ class Trial:
 
 def wanted(plan: Plan) -> Callable[[str, str], bool]:
     """Return a function that says whether the plan wants a variant on a target. A plan without targets wants all."""
-    chosen = {one.name: None if one.variants is None else frozenset(one.variants) for one in plan.targets}
+    chosen = {target.name: None if target.variants is None else frozenset(target.variants) for target in plan.targets}
 
     def is_wanted(target: str, variant: str) -> bool:
         only = chosen.get(target)

@@ -45,13 +45,13 @@ class _Loader(yaml.composer.Composer, _Parser):  # type: ignore[misc]
         node = super().compose_mapping_node(anchor)
         if len(node.value) > PLAN_KEYS:
             raise _Refused(f"more than {PLAN_KEYS:,} keys side by side", node)
-        seen: dict[object, int] = {}
+        lines: dict[object, int] = {}
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
-                if key.value in seen or key.value == "<<":
-                    there = f"is there twice, first in line {seen[key.value]}" if key.value in seen else "is not read"
+                if key.value in lines or key.value == "<<":
+                    there = f"is there twice, first in line {lines[key.value]}" if key.value in lines else "is not read"
                     raise _Refused(f"the key {key.value[:60]!r} {there}", key)
-                seen[key.value] = key.start_mark.line + 1
+                lines[key.value] = key.start_mark.line + 1
         return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:

@@ -127,10 +127,10 @@ def _write_parquet(run: Run, file: IO[bytes]) -> int:
 
 def _raw_checksums(run: Run) -> dict[str, dict[str, int | str]]:
     """Size and SHA-256 of the raw bytes of each trial, by their place in the run's folder."""
-    found: dict[str, dict[str, int | str]] = {}
+    checksums: dict[str, dict[str, int | str]] = {}
     for client in run.clients():
         with contextlib.suppress(FileNotFoundError), open_regular(client.stream) as raw:
             size = os.fstat(raw.fileno()).st_size
             digest = hashlib.file_digest(raw, "sha256").hexdigest()  # type: ignore[arg-type]
-            found[client.stream.relative_to(run.path).as_posix()] = {"bytes": size, "sha256": digest}
-    return found
+            checksums[client.stream.relative_to(run.path).as_posix()] = {"bytes": size, "sha256": digest}
+    return checksums

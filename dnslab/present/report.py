@@ -147,8 +147,8 @@ def _problem(command: list[str], environment: Mapping[str, str]) -> str:
     ]
     if any("DeadKernelError" in line for line in lines):
         return f"{KILLED} (its kernel died)"
-    said = lines[-1] if lines else (done.stderr.strip() or "papermill said nothing").splitlines()[-1]
-    return re.sub(r"\x1b\[[0-9;]*m", "", said)
+    message = lines[-1] if lines else (done.stderr.strip() or "papermill said nothing").splitlines()[-1]
+    return re.sub(r"\x1b\[[0-9;]*m", "", message)
 
 
 def _export(executed: Path, title: str, problem: str) -> str:

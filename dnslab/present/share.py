@@ -78,12 +78,12 @@ def page(run_folder: Path | str, out: Path | None = None) -> Path:
         ``out`` cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as scratch:
-        place = Path(scratch).resolve()
-        copy, stand_ins = _redact(RunFolder(Path(run_folder)), place)
+        scratch_path = Path(scratch).resolve()
+        copy, stand_ins = _redact(RunFolder(Path(run_folder)), scratch_path)
         target = out or Path(f"{copy.name}.html")
         # The executed notebook names the interpreter's and the notebook's own places: it stays behind.
-        text = render(copy, place / "report.html").read_text(encoding="utf-8").replace(f"{place}/", "")
-        pictures = [base64.b64decode(one) for one in _PICTURE.findall(text)]
+        text = render(copy, scratch_path / "report.html").read_text(encoding="utf-8").replace(f"{scratch_path}/", "")
+        pictures = [base64.b64decode(picture) for picture in _PICTURE.findall(text)]
         _sweep(stand_ins, target, html.unescape(_PICTURE.sub("", text)), *pictures)
     try:
         with files.whole(target, replace=True) as temporary:
@@ -111,14 +111,14 @@ def bundle(run_folder: Path | str, out: Path | None = None, redact: bool = False
 
 
 def _redact(folder: RunFolder, to: Path) -> tuple[Path, StandIns]:
-    place = folder.path.resolve()
-    started = _STARTED.match(place.name)
+    folder_path = folder.path.resolve()
+    started = _STARTED.match(folder_path.name)
     copy = to / (f"{started[0]}-{REDACTED}" if started else REDACTED)
     if copy.exists():
         raise RunExists(f"{copy} is there already")
     redactor = Redactor(folder.environment.backend.places or ())
-    redactor.stand_ins.note("path", str(place.parent))
-    redactor.stand_ins.note("run", _STARTED.sub("", place.name).lstrip("-"))
+    redactor.stand_ins.note("path", str(folder_path.parent))
+    redactor.stand_ins.note("run", _STARTED.sub("", folder_path.name).lstrip("-"))
     _go_through(folder, redactor)
     redactor.texts = True
     _go_through(folder, redactor)

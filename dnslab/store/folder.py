@@ -182,7 +182,7 @@ class RunFolder:
         return self._environments()[0]
 
     def _environments(self) -> list[Environment]:
-        numbers = [int(found[1] or 1) for name in _names(self.path) if (found := _ENVIRONMENT.fullmatch(name))]
+        numbers = [int(matched[1] or 1) for name in _names(self.path) if (matched := _ENVIRONMENT.fullmatch(name))]
         if not numbers:
             raise RunInvalid(f"{self.path} has no environment.json: it was not written by dnslab, or was changed")
         paths = [self.path / _environment_name(number) for number in sorted(numbers)]

@@ -124,7 +124,7 @@ class StandIns:
         self.given_out = True
         for kind in _KINDS:
             originals = sorted(key for key, noted in self._kinds.items() if noted == kind)
-            fresh = (one for one in _made_up(kind, len(originals)) if one not in self._kinds)
+            fresh = (stand_in for stand_in in _made_up(kind, len(originals)) if stand_in not in self._kinds)
             self._given.update(zip(originals, fresh, strict=False))
         for key, stand_in in self._given.items():
             stripped = re.sub(r"^[\W_]+|[\W_]+$", "", key)
@@ -132,7 +132,7 @@ class StandIns:
             if len(stripped) > 2 and not _is_count(stripped) and stripped not in own_words():
                 self._sought[stripped] = stand_in
                 self._sought[visible(stripped)] = stand_in  # as a page has it
-        self._lengths = sorted({len(_ALNUM.findall(one)) for one in self._sought}, reverse=True)
+        self._lengths = sorted({len(_ALNUM.findall(original)) for original in self._sought}, reverse=True)
 
     def found_in(self, text: str) -> Iterator[tuple[int, int, str]]:
         """Originals in ``text`` as whole words: start, end, stand-in. Of two that overlap, the longer."""
@@ -171,8 +171,8 @@ def _is_address(word: str) -> bool:
 
 def _separator(word: str) -> str | None:
     """The separator of a word that names several things, such as ``/``; for a range of addresses also the hyphen."""
-    found = next((one for one in ("://", "/", "@", "#", ":") if one in word), None)
-    return found or ("-" if any(map(_is_address, word.split("-"))) else None)
+    separator = next((one for one in ("://", "/", "@", "#", ":") if one in word), None)
+    return separator or ("-" if any(map(_is_address, word.split("-"))) else None)
 
 
 def _made_up(kind: Kind, n: int) -> Iterator[str]:
@@ -205,9 +205,9 @@ class Redactor:
     def data(self, value: Any, key: str, parent: str = "") -> Any:
         """Redact plain data that stands under ``key``. Numbers stay."""
         if isinstance(value, dict):
-            return {self._key(name, key): self.data(one, name, key) for name, one in value.items()}
+            return {self._key(name, key): self.data(item, name, key) for name, item in value.items()}
         if isinstance(value, list):
-            return [self.data(one, key, parent) for one in value]
+            return [self.data(item, key, parent) for item in value]
         if isinstance(value, str) and value:
             return self._string(value, _HOLDS.get(f"{parent}.{key}", _HOLDS.get(key, "text")))
         return value
@@ -231,12 +231,12 @@ class Redactor:
             return REDACTED
         if kind == "image":
             self._note_repository(value)
-        own: Mapping[str, Callable[[str], str]] = {
+        by_kind: Mapping[str, Callable[[str], str]] = {
             "text": self.text, "domain": self.domain, "reference": self._reference, "target": self.target,
             "variant": self.variant, "resolv_conf": self._resolv_conf,
         }  # fmt: skip
-        if kind in own:
-            return own[kind](value)
+        if kind in by_kind:
+            return by_kind[kind](value)
         return value if _is_count(value) else self.stand_ins.of(kind, value)  # type: ignore[arg-type]
 
     def variant(self, name: str) -> str:
@@ -246,13 +246,13 @@ class Redactor:
     def target(self, name: str) -> str:
         """A target's name: a pod's, or as own pods have it, ``[IMAGE@]NODE[.NUMBER]``."""
         place = self._places.get(name)
-        own = place is not None and "image" in place.model_fields_set
-        stem, number = re.fullmatch(r"(.+?)(\.\d+)?", name).groups("") if own else (name, "")  # type: ignore[union-attr]
+        is_own_pod = place is not None and "image" in place.model_fields_set
+        stem, number = re.fullmatch(r"(.+?)(\.\d+)?", name).groups("") if is_own_pod else (name, "")  # type: ignore[union-attr]
         node = place.node if place else None
         if number and node and (name == node or name.endswith(f"@{node}")):
             stem, number = name, ""
         image, at, rest = stem.rpartition("@")
-        if own and rest == node:
+        if is_own_pod and rest == node:
             return (self.stand_ins.of("image", image) if at else "") + at + self.stand_ins.of("node", rest) + number
         return self.stand_ins.of("target", stem) + number
 
@@ -308,11 +308,11 @@ class Redactor:
 
     def _reversed(self, name: str) -> str | None:
         """The stand-in if ``name`` is the name of a reverse lookup, else None."""
-        found = _REVERSED.fullmatch(name)
-        if not found:
+        matched = _REVERSED.fullmatch(name)
+        if not matched:
             return None
-        labels = (found[1] or found[2]).rstrip(".").split(".")[::-1]
-        address = ".".join(labels) if found[1] else bytes.fromhex("".join(labels)).hex(":", 2)
+        labels = (matched[1] or matched[2]).rstrip(".").split(".")[::-1]
+        address = ".".join(labels) if matched[1] else bytes.fromhex("".join(labels)).hex(":", 2)
         stand_in = self._address(address) if _is_address(address) else None  # a byte over 255
         if stand_in is None:
             return None

@@ -175,9 +175,9 @@ def test_both_ends_closed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.ENOSPC, errno.EMFILE, errno.EIO])
 def test_what_the_system_refuses_is_no_defect(number: int) -> None:
-    message, status = cli._told(OSError(number, os.strerror(number), "some/where"))
+    message, status = cli._line_and_status(OSError(number, os.strerror(number), "some/where"))
     assert (message, status) == (f"error: some/where: {os.strerror(number).lower()}", 3)
-    assert cli._told(OSError(errno.EPIPE, "broken pipe"))[1] == 5
+    assert cli._line_and_status(OSError(errno.EPIPE, "broken pipe"))[1] == 5
 
 
 def test_the_limits_are_those_of_the_documentation() -> None:

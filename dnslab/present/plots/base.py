@@ -102,17 +102,17 @@ def _glyphs() -> frozenset[int]:
     from matplotlib import rcParams
     from matplotlib.font_manager import fontManager, get_font
 
-    found: set[int] = set()
+    code_points: set[int] = set()
     for family in rcParams["font.sans-serif"]:
         with contextlib.suppress(ValueError):  # not installed
-            found.update(get_font(fontManager.findfont(family, fallback_to_default=False)).get_charmap())
-    return frozenset(found)
+            code_points.update(get_font(fontManager.findfont(family, fallback_to_default=False)).get_charmap())
+    return frozenset(code_points)
 
 
 def drawable(name: str) -> str:
     """A name for a picture: visible, with escapes for characters that no installed font has."""
     glyphs = _glyphs()
-    return "".join(one if ord(one) in glyphs else as_escapes(one) for one in visible(name))
+    return "".join(character if ord(character) in glyphs else as_escapes(character) for character in visible(name))
 
 
 def wrapped(name: str, width: int) -> str:
@@ -185,12 +185,12 @@ def whole_decades(panels: Iterable[Axes], values: pd.Series[float]) -> None:
         plain_numbers(axes.yaxis, lambda value: f"{value:,g}")
 
 
-def plain_numbers(axis: Axis, told: Callable[[float], str]) -> None:
+def plain_numbers(axis: Axis, to_text: Callable[[float], str]) -> None:
     """Write the ticks of a log axis as plain text.
 
     By default ticks within a decade are formulas, which are switched off.
     """
     from matplotlib.ticker import LogFormatter
 
-    axis.set_major_formatter(lambda value, _: told(value))
+    axis.set_major_formatter(lambda value, _: to_text(value))
     axis.set_minor_formatter(LogFormatter())

@@ -45,24 +45,24 @@ def name_curves(figure: MatplotlibFigure, axes: Axes, curves: Sequence[Line2D]) 
     for i in sorted(range(len(curves)), key=lambda i: -drawn[i][-1, 0]):
         text = wrapped(str(curves[i].get_label()), WIDTH)
         needed = _size(axes, text)
-        found = _place(taken, _union([own for j, own in enumerate(cells) if j != i], size), drawn[i], needed)
-        if found is None:
+        place = _place(taken, _union([other for j, other in enumerate(cells) if j != i], size), drawn[i], needed)
+        if place is None:
             _legend(figure, curves)
             return
-        corner, way = found
+        corner, way = place
         taken |= _cells(size, corner[None], (corner + needed)[None]) | _cells(size, way, way)
         placed.append((curves[i], text, corner / size, way / size))
     for curve, text, corner, way in placed:
         axes.plot(way[:, 0], way[:, 1], color=curve.get_color(), linewidth=1.2, transform=axes.transAxes)
-        look: dict[str, Any] = {"transform": axes.transAxes, "fontsize": "small", "linespacing": 1.0, "va": "bottom"}
-        axes.text(corner[0], corner[1], text, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5}, **look)
+        style: dict[str, Any] = {"transform": axes.transAxes, "fontsize": "small", "linespacing": 1.0, "va": "bottom"}
+        axes.text(corner[0], corner[1], text, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5}, **style)
 
 
 def _legend(figure: MatplotlibFigure, curves: Sequence[Line2D]) -> None:
     """Put a legend below the axes without making them lower."""
     names = [wrapped(str(curve.get_label()), 2 * WIDTH) for curve in curves]
-    look: dict[str, Any] = {"ncols": 1, "fontsize": "small", "frameon": False, "labelspacing": 0.3}
-    figure.legend(list(curves), names, loc="outside lower center", **look)
+    style: dict[str, Any] = {"ncols": 1, "fontsize": "small", "frameon": False, "labelspacing": 0.3}
+    figure.legend(list(curves), names, loc="outside lower center", **style)
     figure.set_figheight(figure.get_figheight() + 0.25 * sum(name.count("\n") + 1 for name in names))
 
 
@@ -70,13 +70,13 @@ def _dots(axes: Axes, curve: Line2D) -> _Dots:
     """Points on the drawn curve, in dots from the axes' corner, at most one cell apart."""
     corners = axes.transData.transform(np.column_stack([curve.get_xdata(), curve.get_ydata()]))
     corners = corners[np.isfinite(corners).all(axis=1)] - axes.get_window_extent().min
-    return np.concatenate([corners[:1], *(_between(one, other) for one, other in pairwise(corners))])
+    return np.concatenate([corners[:1], *(_between(start, end) for start, end in pairwise(corners))])
 
 
-def _between(one: _Dots, other: _Dots) -> _Dots:
-    n = max(1, int(np.ceil(np.hypot(*(other - one)) / CELL)))
-    found: _Dots = one + (other - one) * (np.arange(1, n + 1) / n)[:, None]
-    return found
+def _between(start: _Dots, end: _Dots) -> _Dots:
+    n = max(1, int(np.ceil(np.hypot(*(end - start)) / CELL)))
+    points: _Dots = start + (end - start) * (np.arange(1, n + 1) / n)[:, None]
+    return points
 
 
 def _size(axes: Axes, text: str) -> _Dots:
@@ -99,11 +99,11 @@ def _cells(size: _Dots, low: _Dots, high: _Dots) -> _Cells:
 
 def _union(parts: Sequence[_Cells], size: _Dots) -> _Cells:
     none = _cells(size, np.empty((0, 2)), np.empty((0, 2)))
-    found: _Cells = np.any([none, *parts], axis=0)
-    return found
+    cells: _Cells = np.any([none, *parts], axis=0)
+    return cells
 
 
-def _place(taken: _Cells, others: _Cells, dots: _Dots, needed: _Dots) -> tuple[_Dots, _Dots] | None:
+def _place(taken: _Cells, other_cells: _Cells, dots: _Dots, needed: _Dots) -> tuple[_Dots, _Dots] | None:
     """Corner of the best free rectangle and its distance from the curve, in dots; None if none is near.
 
     For each of some dots along the curve, from its end on, the nearest rectangle is a candidate.
@@ -121,7 +121,9 @@ def _place(taken: _Cells, others: _Cells, dots: _Dots, needed: _Dots) -> tuple[_
         best = int(away.argmin())
         if away[best] <= FARTHEST * CELL * taken.shape[1]:
             way = np.vstack([anchor, _between(anchor, near[best])])
-            touches = others[tuple((way[:, ::-1] // CELL).astype(int).clip(0, np.array(others.shape) - 1).T)].any()
+            touches = other_cells[
+                tuple((way[:, ::-1] // CELL).astype(int).clip(0, np.array(other_cells.shape) - 1).T)
+            ].any()
             cost = float(away[best] + ALONG * np.hypot(*(anchor - dots[-1])) + TOUCHING * touches)
             candidates.append((cost, corners[best], way))
-    return min(candidates, key=lambda one: one[0])[1:] if candidates else None
+    return min(candidates, key=lambda candidate: candidate[0])[1:] if candidates else None

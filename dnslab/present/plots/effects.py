@@ -44,10 +44,10 @@ def effects_against_baseline(summary: Summary, load: int = 0) -> Figure | Remark
         _forest(axes, [(_scaled(row.effects[key], factor), palette[row.variant]) for row in rows])
         _rows(axes, names)
         axes.set_title(heading, loc="left", fontsize="medium")
-        for place, row in enumerate(rows):
+        for y, row in enumerate(rows):
             word = wrapped(row.verdicts[key].word, 13)
-            axes.annotate(word, (1.03, place), xycoords=("axes fraction", "data"), **SMALL)
-    told = [
+            axes.annotate(word, (1.03, y), xycoords=("axes fraction", "data"), **SMALL)
+    table = [
         {
             "configuration": row.variant,
             "target": row.target,
@@ -66,8 +66,8 @@ def effects_against_baseline(summary: Summary, load: int = 0) -> Figure | Remark
         "difference matters to an application."
     )
     caption += _left_out(len(compared) - len(rows), "the largest changes of the share at or over 1 s are shown")
-    alt = "Differences from baseline. " + "; ".join(_told(row, several) for row in rows) + "."
-    return Figure(to_png(figure), alt, caption, numbers(told, "differences from baseline"))
+    alt = "Differences from baseline. " + "; ".join(_in_words(row, several) for row in rows) + "."
+    return Figure(to_png(figure), alt, caption, numbers(table, "differences from baseline"))
 
 
 def cost_of_remedies(costs: pd.DataFrame, summary: Summary, load: int = 0) -> Figure | Remark:
@@ -90,7 +90,7 @@ def cost_of_remedies(costs: pd.DataFrame, summary: Summary, load: int = 0) -> Fi
     _asked(right, shown, palette)
     _rows(left, names)
     right.tick_params(labelleft=False)
-    told = [
+    table = [
         {
             "configuration": row["variant"],
             "target": row["target"],
@@ -112,7 +112,7 @@ def cost_of_remedies(costs: pd.DataFrame, summary: Summary, load: int = 0) -> Fi
         for name, row in zip((label(row["variant"], row["target"], several) for row in shown), shown, strict=True)
     ]
     alt = f"Cost of each configuration. {'; '.join(parts)}"
-    return Figure(to_png(figure), f"{alt}.", caption, numbers(told, "cost of each configuration"))
+    return Figure(to_png(figure), f"{alt}.", caption, numbers(table, "cost of each configuration"))
 
 
 def _nothing_compared(summary: Summary, load: int) -> str:
@@ -166,18 +166,16 @@ def _asked(axes: Axes, rows: Sequence[Mapping[Any, Any]], palette: Mapping[str, 
     from matplotlib.ticker import MaxNLocator
 
     highest = 0.0
-    for place, row in enumerate(rows):
+    for y, row in enumerate(rows):
         rightmost = 0.0
         for name, mark in (("udp_queries", "o"), ("tcp_connections", "s"), ("cache_misses", "D")):
             if row[name] > 0:
                 rightmost = max(rightmost, row[name])
-                axes.plot(
-                    [row[name]], [place], mark, color=palette[row["variant"]], markersize=9, zorder=3, clip_on=False
-                )
+                axes.plot([row[name]], [y], mark, color=palette[row["variant"]], markersize=9, zorder=3, clip_on=False)
         highest = max(highest, rightmost)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         text = wrapped(_queries(row), 14)
-        axes.annotate(text, (rightmost, place), (10, 0), textcoords="offset points", bbox=box, **SMALL)
+        axes.annotate(text, (rightmost, y), (10, 0), textcoords="offset points", bbox=box, **SMALL)
     axes.set_xlim(0, 3.0 * highest or 1)
     axes.xaxis.set_major_locator(MaxNLocator(3, prune="upper"))
     axes.set_xlabel("asked of the servers,\na lookup")
@@ -202,7 +200,7 @@ def _paid_by(row: Mapping[Any, Any]) -> Interval:
     return Interval(row["p50_ms"], row["low"], row["high"])
 
 
-def _told(row: Row, several: bool) -> str:
+def _in_words(row: Row, several: bool) -> str:
     parts = [
         f"{heading.split(',')[0]} {change(row.effects[key], factor)} {unit}, {row.verdicts[key].word}"
         for heading, key, factor, unit in MEASURES

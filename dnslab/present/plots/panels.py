@@ -45,28 +45,28 @@ def stall_raster(marks: pd.DataFrame, summary: Summary, load: int = 0) -> Figure
     frame = marks[marks["load"] == load]
     if frame.empty:
         return Remark("Nothing stalled or failed: there is no raster of stalls.")
-    panels = [((str(key[0]), str(key[1])), own) for key, own in frame.groupby(["variant", "target"], sort=False)]
+    panels = [((str(key[0]), str(key[1])), rows) for key, rows in frame.groupby(["variant", "target"], sort=False)]
     panels.sort(key=lambda panel: -_n_bad(panel[1]))
     shown, several = panels[:MAX_PANELS], frame["target"].nunique() > 1
     names = [label(*key, several) for key, _ in shown]
     figure, grid = _grid(names, 2.1)
     palette = palette_of(summary, load)
     length = summary.loads[load]
-    for axes, (key, own) in zip(grid, shown, strict=True):
-        _marks(axes, own, palette[key[0]])
+    for axes, (key, rows) in zip(grid, shown, strict=True):
+        _marks(axes, rows, palette[key[0]])
         axes.set_xlim(length.warmup_s, length.total_s)
         axes.set_ylim(-0.5, length.workers - 0.5)
     figure.supxlabel("second of the trial", fontsize="medium")
     figure.supylabel("worker", fontsize="medium")
-    told = [
+    table = [
         {
             "configuration": key[0],
             "target": key[1],
-            "stalls": f"{own['stalls'].sum():,}",
-            "failed": f"{own['failed'].sum():,}",
-            "most stalls at once": f"{own['at_once'].iloc[0]} in {own['width_s'].iloc[0] * 1e3:.3g} ms",
+            "stalls": f"{rows['stalls'].sum():,}",
+            "failed": f"{rows['failed'].sum():,}",
+            "most stalls at once": f"{rows['at_once'].iloc[0]} in {rows['width_s'].iloc[0] * 1e3:.3g} ms",
         }
-        for key, own in shown
+        for key, rows in shown
     ]
     caption = (
         "How to read it: a dot is where a lookup was due that stalled, a cross one that failed, all rounds together. "
@@ -80,10 +80,10 @@ def stall_raster(marks: pd.DataFrame, summary: Summary, load: int = 0) -> Figure
     caption += f" {len(panels) - len(shown)} more with marks are not drawn." if len(panels) > len(shown) else ""
     lines = "; ".join(
         f"{name}: {line['stalls']} stalls, {line['failed']} failed, at most {line['most stalls at once']} of one trial"
-        for name, line in zip(names, told, strict=True)
+        for name, line in zip(names, table, strict=True)
     )
     alt = f"Where lookups stalled, by time of the trial and worker. {lines}."
-    return Figure(to_png(figure), alt, caption, numbers(told, "stalls by configuration"))
+    return Figure(to_png(figure), alt, caption, numbers(table, "stalls by configuration"))
 
 
 def latency_by_round(summary: Summary, load: int = 0) -> Figure | Remark:
@@ -91,29 +91,29 @@ def latency_by_round(summary: Summary, load: int = 0) -> Figure | Remark:
     frame = latencies(summary, load)
     if frame["round"].nunique() < 2:
         return Remark("There is one round only: nothing to follow from round to round.")
-    panels = [((str(key[0]), str(key[1])), own) for key, own in frame.groupby(["variant", "target"], sort=False)]
+    panels = [((str(key[0]), str(key[1])), rows) for key, rows in frame.groupby(["variant", "target"], sort=False)]
     slowest = sorted(panels, key=lambda panel: -float(panel[1]["p99_ms"].max()))[:MAX_PANELS]
     shown = [panel for panel in panels if any(panel[0] == key for key, _ in slowest)]
     several = frame["target"].nunique() > 1
     names = [label(*key, several) for key, _ in shown]
     figure, grid = _grid(names, 1.9)
     palette = palette_of(summary, load)
-    told = []
-    for axes, (key, own) in zip(grid, shown, strict=True):
-        found = {name: usual(own[name]) for name in ("p50_ms", "p99_ms")}
-        _by_round(axes, own, found, palette[key[0]])
-        worst = own.nlargest(1, "p99_ms").iloc[0]
-        told.append(
+    table = []
+    for axes, (key, rows) in zip(grid, shown, strict=True):
+        typical = {name: usual(rows[name]) for name in ("p50_ms", "p99_ms")}
+        _by_round(axes, rows, typical, palette[key[0]])
+        worst = rows.nlargest(1, "p99_ms").iloc[0]
+        table.append(
             {
                 "configuration": key[0],
                 "target": key[1],
-                "p50 of a usual round, ms (95 %)": _usual(found["p50_ms"]),
-                "p99 of a usual round, ms (95 %)": _usual(found["p99_ms"]),
+                "p50 of a usual round, ms (95 %)": _usual(typical["p50_ms"]),
+                "p99 of a usual round, ms (95 %)": _usual(typical["p99_ms"]),
                 "highest p99, ms": milliseconds(worst["p99_ms"]),
                 "in round": f"{worst['round']:.0f}",
             }
         )
-    whole_decades(grid, pd.concat([own[name] for _, own in shown for name in ("p50_ms", "p99_ms")]))
+    whole_decades(grid, pd.concat([rows[name] for _, rows in shown for name in ("p50_ms", "p99_ms")]))
     widest = max(range(len(shown)), key=lambda i: _gap(shown[i][1]))
     _name_lines(grid[widest], shown[widest][1])
     figure.supxlabel("round", fontsize="medium")
@@ -129,9 +129,9 @@ def latency_by_round(summary: Summary, load: int = 0) -> Figure | Remark:
     lines = "; ".join(
         f"{name}: p50 {line['p50 of a usual round, ms (95 %)']} ms, p99 {line['p99 of a usual round, ms (95 %)']} ms, "
         f"highest {line['highest p99, ms']} ms in round {line['in round']}"
-        for name, line in zip(names, told, strict=True)
+        for name, line in zip(names, table, strict=True)
     )
-    return Figure(to_png(figure), f"Latency round by round. {lines}.", caption, numbers(told, "latency by round"))
+    return Figure(to_png(figure), f"Latency round by round. {lines}.", caption, numbers(table, "latency by round"))
 
 
 def _grid(names: Sequence[str], height: float) -> tuple[MatplotlibFigure, list[Axes]]:
@@ -165,32 +165,32 @@ def _marks(axes: Axes, cells: pd.DataFrame, colour: Any) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
-def _by_round(axes: Axes, own: pd.DataFrame, found: dict[str, Interval], colour: Any) -> None:
+def _by_round(axes: Axes, rows: pd.DataFrame, typical: dict[str, Interval], colour: Any) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    for name, look in (("p50_ms", {"marker": "o", "linestyle": "-"}), ("p99_ms", {"marker": "s", "linestyle": "--"})):
-        if math.isfinite(found[name].low):
-            axes.axhspan(found[name].low, found[name].high, color=colour, alpha=0.22, linewidth=0)
-        axes.plot(own["round"], own[name], color=colour, **{**DOTTED, **look})
+    for name, style in (("p50_ms", {"marker": "o", "linestyle": "-"}), ("p99_ms", {"marker": "s", "linestyle": "--"})):
+        if math.isfinite(typical[name].low):
+            axes.axhspan(typical[name].low, typical[name].high, color=colour, alpha=0.22, linewidth=0)
+        axes.plot(rows["round"], rows[name], color=colour, **{**DOTTED, **style})
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
-def _name_lines(axes: Axes, own: pd.DataFrame) -> None:
+def _name_lines(axes: Axes, rows: pd.DataFrame) -> None:
     """Names at the lines' first points: between the lines where there is room."""
-    first = own.iloc[0]
-    inward = 1 if _gap(own) > 30 else -1
+    first = rows.iloc[0]
+    inward = 1 if _gap(rows) > 30 else -1
     for name, up in (("p50", inward), ("p99", -inward)):
-        look: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "bottom" if up > 0 else "top"}
+        style: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "bottom" if up > 0 else "top"}
         axes.annotate(
-            name, (first["round"], max(first[f"{name}_ms"], LEAST_MS)), (-5, 6 * up), fontsize="small", **look
+            name, (first["round"], max(first[f"{name}_ms"], LEAST_MS)), (-5, 6 * up), fontsize="small", **style
         )
 
 
-def _gap(own: pd.DataFrame) -> float:
-    first = own.iloc[0]
+def _gap(rows: pd.DataFrame) -> float:
+    first = rows.iloc[0]
     return float(first["p99_ms"] / max(first["p50_ms"], LEAST_MS))
 
 
-def _usual(found: Interval) -> str:
-    bounds = f" ({milliseconds(found.low)} to {milliseconds(found.high)})" if math.isfinite(found.low) else ""
-    return milliseconds(found.estimate) + bounds
+def _usual(typical: Interval) -> str:
+    bounds = f" ({milliseconds(typical.low)} to {milliseconds(typical.high)})" if math.isfinite(typical.low) else ""
+    return milliseconds(typical.estimate) + bounds

@@ -53,7 +53,7 @@ def sweep(summary: Summary) -> Figure | Remark:
     figure.supxlabel(found.name, fontsize="medium")
     if found.name != "target" and frame["target"].nunique() > 1:
         figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
-    told = "; ".join(f"{variant}: {_swept_told(frame[frame['variant'] == variant], found)}" for variant in variants)
+    sentences = "; ".join(f"{variant}: {_in_words(frame[frame['variant'] == variant], found)}" for variant in variants)
     caption = (
         f"How to read it: one row for each configuration, all on one scale, against {found.name}. Left the share that "
         "stalled, with its 95 % interval over rounds (without a stall the exact bound), and as a cross the share that "
@@ -63,7 +63,7 @@ def sweep(summary: Summary) -> Figure | Remark:
     )
     if summary.closed_loops:
         caption += " In a closed loop a worker in a stall asks nothing, so its shares count workers rather than faults."
-    alt = f"Share of lookups that stalled and p99 against {found.name}. {told}."
+    alt = f"Share of lookups that stalled and p99 against {found.name}. {sentences}."
     table = numbers([_line(row, found.name) for row in frame.to_dict("records")], f"against {found.name}")
     return Figure(to_png(figure), alt, caption, table)
 
@@ -83,47 +83,47 @@ def _line(row: Mapping[Any, Any], swept_name: str) -> dict[str, str]:
 
 def _swept_panels(left: Axes, right: Axes, rows: pd.DataFrame, colour: Any, joined: bool) -> None:
     for i, (target, points) in enumerate(rows.groupby("target", sort=False)):
-        look = {**DOTTED, "color": colour, "linestyle": STYLES[i % len(STYLES)] if joined else "none"}
+        style = {**DOTTED, "color": colour, "linestyle": STYLES[i % len(STYLES)] if joined else "none"}
         share = points["stalls_share"] * 100
         left.vlines(points["value"], points["low"] * 100, points["high"] * 100, color=colour, linewidth=2, alpha=0.6)
-        left.plot(points["value"], share, label=wrapped(str(target), LEGEND_WIDTH), clip_on=False, zorder=3, **look)
+        left.plot(points["value"], share, label=wrapped(str(target), LEGEND_WIDTH), clip_on=False, zorder=3, **style)
         failed = points[points["failed_share"] > 0]
         left.plot(failed["value"], failed["failed_share"] * 100, "x", color=colour, markersize=9, markeredgewidth=2.5)
         right.plot(
             points["value"],
             points["p99_ms"].where(points["p99_ms"] < math.inf),
             label=wrapped(str(target), LEGEND_WIDTH),
-            **look,
+            **style,
         )
     left.set_ylabel("stalled, %", fontsize="small")
     right.set_ylabel("p99, ms", fontsize="small")
 
 
-def _upright(found: Sweep) -> bool:
+def _upright(sweep: Sweep) -> bool:
     """Whether the names of the values fit beside each other."""
-    return found.scale or found.frame["value"].nunique() <= 4
+    return sweep.scale or sweep.frame["value"].nunique() <= 4
 
 
-def _swept_axes(bottom: Iterable[Axes], found: Sweep) -> None:
+def _swept_axes(bottom: Iterable[Axes], sweep: Sweep) -> None:
     """Put a tick at each value. Use a log axis if low values would otherwise run together."""
-    ticks = found.frame.drop_duplicates("value")
+    ticks = sweep.frame.drop_duplicates("value")
     low, high = ticks["value"].min(), ticks["value"].max()
     for axes in bottom:
-        if found.scale and high >= 8 * low > 0:
+        if sweep.scale and high >= 8 * low > 0:
             axes.set_xscale("log")
-        if _upright(found):
+        if _upright(sweep):
             names = [textwrap.fill(drawable(name), 12, max_lines=MAX_LINES, placeholder="…") for name in ticks["label"]]
             axes.set_xticks(ticks["value"], names)
         else:
             names = [wrapped(name, 24).replace("\n", "") for name in ticks["label"]]
             axes.set_xticks(ticks["value"], names, rotation=90, fontsize="small")
         axes.minorticks_off()
-        if not found.scale:
+        if not sweep.scale:
             axes.set_xlim(low - 0.5, high + 0.5)
 
 
-def _swept_told(rows: pd.DataFrame, found: Sweep) -> str:
-    several = found.name != "target" and rows["target"].nunique() > 1
+def _in_words(rows: pd.DataFrame, sweep: Sweep) -> str:
+    several = sweep.name != "target" and rows["target"].nunique() > 1
     parts = []
     for row in rows.to_dict("records"):
         where = f"{row['label']} on {row['target']}" if several else row["label"]

@@ -26,7 +26,7 @@ def stalls_by_target(summary: Summary, load: int = 0) -> Figure | Remark:
     targets = list(frame["target"].unique())
     if len(targets) < 2:
         return Remark("All of it was measured on one target: there is nothing to set side by side.")
-    shown, others = targets[:MAX_PANELS], frame[frame["target"].isin(targets[MAX_PANELS:])]
+    shown, not_drawn = targets[:MAX_PANELS], frame[frame["target"].isin(targets[MAX_PANELS:])]
     variants = list(dict.fromkeys(frame["variant"]))
     palette = colours(variants)
     n_rows = -(-len(shown) // 2)
@@ -39,16 +39,16 @@ def stalls_by_target(summary: Summary, load: int = 0) -> Figure | Remark:
     for axes in panels[len(shown) :]:
         axes.remove()
     figure.supxlabel("lookups that stalled, %; a cross: that failed", fontsize="medium")
-    told = "; ".join(f"{target}: {_worst(frame[frame['target'] == target])}" for target in shown)
+    sentences = "; ".join(f"{target}: {_worst(frame[frame['target'] == target])}" for target in shown)
     caption = (
         "How to read it: one panel for each target, the worst first, all on one scale. A point is the share that "
         "stalled, with its 95 % interval over rounds (without a stall the exact bound); a cross is the share that "
         "failed; a row without either was not measured. What only one panel shows is that target's own, not the "
         "configuration's."
     )
-    if len(others):
-        caption += f" {len(targets) - MAX_PANELS} more targets are not drawn; the worst: {_worst(others)}."
-    alt = f"Share of lookups that stalled, target by target, the worst first. {told}."
+    if len(not_drawn):
+        caption += f" {len(targets) - MAX_PANELS} more targets are not drawn; the worst: {_worst(not_drawn)}."
+    alt = f"Share of lookups that stalled, target by target, the worst first. {sentences}."
     drawn = frame[frame["target"].isin(shown)].to_dict("records")
     return Figure(to_png(figure), alt, caption, numbers([_line(row) for row in drawn], "share that stalled by target"))
 
@@ -66,11 +66,11 @@ def _line(row: Mapping[Any, Any]) -> dict[str, str]:
 
 def _panel(axes: Axes, rows: pd.DataFrame, variants: list[str], palette: Mapping[str, Any]) -> None:
     for row in rows.to_dict("records"):
-        place, share, colour = variants.index(row["variant"]), row["stalls_share"] * 100, palette[row["variant"]]
-        axes.plot([row["low"] * 100, row["high"] * 100], [place, place], color=colour, linewidth=3)
-        axes.plot([share], [place], "o", color=colour, markersize=8, clip_on=False, zorder=3)
+        y, share, colour = variants.index(row["variant"]), row["stalls_share"] * 100, palette[row["variant"]]
+        axes.plot([row["low"] * 100, row["high"] * 100], [y, y], color=colour, linewidth=3)
+        axes.plot([share], [y], "o", color=colour, markersize=8, clip_on=False, zorder=3)
         if row["failed_share"] > 0:
-            axes.plot([row["failed_share"] * 100], [place], "x", color=colour, markersize=9, markeredgewidth=2.5)
+            axes.plot([row["failed_share"] * 100], [y], "x", color=colour, markersize=9, markeredgewidth=2.5)
     axes.set_yticks(range(len(variants)), [wrapped(name, 22) for name in variants], linespacing=1.0)
     axes.set_ylim(len(variants) - 0.5, -0.5)
     axes.tick_params(labelbottom=True)

@@ -85,7 +85,7 @@ def _lines(axes: Axes, frame: pd.DataFrame, palette: Mapping[str, Any]) -> list[
     return drawn
 
 
-def _by_span(frame: pd.DataFrame, what: str, told: Callable[[pd.DataFrame], str]) -> Table:
+def _by_span(frame: pd.DataFrame, what: str, to_text: Callable[[pd.DataFrame], str]) -> Table:
     """The share ``bad`` of ``n`` in at most ten spans of ``at`` (whole numbers), with a column for each curve."""
     if frame.empty:
         return numbers([], what)
@@ -95,9 +95,9 @@ def _by_span(frame: pd.DataFrame, what: str, told: Callable[[pd.DataFrame], str]
     width = -(-(int(frame["at"].max()) + 1 - int(frame["at"].min())) // N_SPANS)
     rows = []
     for _, span in frame.groupby((frame["at"] - frame["at"].min()) // width):
-        row = {what: told(span), **dict.fromkeys(labels, "")}
-        for (variant, target), own in span.groupby(keys, observed=True):
-            share = percent(own["bad"].sum() / own["n"].sum()) if own["n"].sum() else ""
+        row = {what: to_text(span), **dict.fromkeys(labels, "")}
+        for (variant, target), part in span.groupby(keys, observed=True):
+            share = percent(part["bad"].sum() / part["n"].sum()) if part["n"].sum() else ""
             row[label(str(variant), str(target), several)] = share
         rows.append(row)
     return numbers(rows, f"share of lookups by {what}")

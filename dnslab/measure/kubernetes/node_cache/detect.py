@@ -202,12 +202,12 @@ def _owns_cluster_ip(owners: Sequence[bool | None], is_complete: bool) -> bool |
     return False if owners and None not in owners and is_complete else None
 
 
-def seen(client: Client) -> tuple[ClusterDns, Detection]:
+def dns_and_cache(client: Client) -> tuple[ClusterDns, Detection]:
     """The cluster's DNS and its node-local cache. ``node_local`` is the cache's address if there is a cache."""
     dns = find_dns(client)
     cache = status(client, dns=dns)
-    own = [address for address in cache.addresses if address != dns.address]
-    return (replace(dns, node_local=own[0]) if own else dns), cache
+    addresses = [address for address in cache.addresses if address != dns.address]
+    return (replace(dns, node_local=addresses[0]) if addresses else dns), cache
 
 
 def _by_resolv_conf(text: str) -> list[str]:

@@ -98,12 +98,12 @@ def mounts(pod: Mapping[str, Any], container: str) -> list[str]:
     ]
 
 
-def candidates(own: Sequence[str]) -> str:
-    """Directories to try, as shell words, ``own`` first."""
-    return " ".join([*(word(path.rstrip("/") or "/") for path in own), *DIRECTORIES, '"${HOME:-/tmp}"', '"$PWD"'])
+def candidates(first: Sequence[str]) -> str:
+    """Directories to try, as shell words, ``first`` before the others."""
+    return " ".join([*(word(path.rstrip("/") or "/") for path in first), *DIRECTORIES, '"${HOME:-/tmp}"', '"$PWD"'])
 
 
-def find_path(shell: Shell, own: Sequence[str]) -> str:
+def find_path(shell: Shell, first: Sequence[str]) -> str:
     """The path for the file, in the first directory that allows writing and executing.
 
     Raises
@@ -112,9 +112,9 @@ def find_path(shell: Shell, own: Sequence[str]) -> str:
         There is no such directory.
     """
     name = PREFIX + secrets.token_hex(4)
-    _, path = shell.ask(_FIND.format(directories=candidates(own), name=name, remove=_REMOVE))
+    _, path = shell.ask(_FIND.format(directories=candidates(first), name=name, remove=_REMOVE))
     if not path.strip():
-        tried = ", ".join([*own, *DIRECTORIES])
+        tried = ", ".join([*first, *DIRECTORIES])
         raise NotAble(
             f"container {shell.container} of pod {shell.pod} has no place to run the probe from: {tried}, $HOME and "
             "the working directory are read-only or noexec (or the image has no chmod): mount an emptyDir, or "
@@ -192,10 +192,10 @@ def _machine(shell: Shell, client: Client, pod: Mapping[str, Any]) -> str:
     return machine
 
 
-def leftovers(shell: Shell, own: Sequence[str]) -> list[str]:
+def leftovers(shell: Shell, first: Sequence[str]) -> list[str]:
     """Probe files in the directories in which an earlier run may have left one."""
     each = f'for f in "$d"/{PREFIX}*; do [ -e "$f" ] && printf "%s\\n" "$f"; done'
-    _, output = shell.ask(f"for d in {candidates(own)}; do {each}; done")
+    _, output = shell.ask(f"for d in {candidates(first)}; do {each}; done")
     return list(dict.fromkeys(output.splitlines()))
 
 
