@@ -77,7 +77,7 @@ def open_regular(path: Path) -> IO[bytes]:
     Raises
     ------
     RunInvalid
-        It is no regular file.
+        It is not a regular file.
     OSError
     """
     check_regular(path, os.lstat(path).st_mode)
@@ -86,7 +86,7 @@ def open_regular(path: Path) -> IO[bytes]:
         opened = os.open(path, os.O_RDONLY | _SAFELY | getattr(os, "O_BINARY", 0))
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
-            raise RunInvalid(f"{path} is no regular file: a run folder holds regular files only") from error
+            raise RunInvalid(f"{path} is not a regular file: a run folder holds regular files only") from error
         raise
     file = os.fdopen(opened, "rb")
     try:
@@ -98,7 +98,7 @@ def open_regular(path: Path) -> IO[bytes]:
 
 
 def read_regular(path: Path, limit: int) -> bytes:
-    """All bytes of a file of a run. Raises RunInvalid if it is no regular file or has more than ``limit`` bytes."""
+    """All bytes of a file of a run. Raises RunInvalid if it is not a regular file or has more than ``limit`` bytes."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         data = file.read(min(size, limit) + 1)
@@ -142,7 +142,7 @@ def text(data: bytes, path: Path, refused: type[DnslabError] = UsageError) -> st
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise refused(f"{path} is no UTF-8 text (byte {error.start + 1:,} cannot be read): save it as UTF-8") from None
+        raise refused(f"{path} is not UTF-8 text (byte {error.start + 1:,} cannot be read): save it as UTF-8") from None
 
 
 class named:  # noqa: N801

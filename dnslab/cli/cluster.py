@@ -135,9 +135,9 @@ def remove(context: str | None, image: str | None, address: str | None, yes: boo
     client = connected(context)
     there = node_cache_install.removable(client)
     if not there and not image:
-        echo("no node-local cache of dnslab's is there")
+        echo("there is no node-local cache of dnslab's")
         return
-    echo("will be deleted, and looked for on each node:")
+    echo("will be deleted; on each node dnslab looks for what is left:")
     for leftover in there:
         echo(f"  {leftover}")
     asking = node_cache_install.asking(client)
@@ -174,7 +174,7 @@ def clean(run_id: str | None, existing: str | None, container: str | None, yes: 
     for leftover in (*left, *inside):
         echo(f"  {f'run {leftover.run}: ' if isinstance(leftover, leftovers.Left) else ''}{leftover}")
     for young in leftovers.may_go_on(left):
-        echo(f"run {young} may be going on: it has young pods that run")
+        echo(f"run {young} may still be running: its pods are only minutes old")
     _confirm(yes, "remove this")
     leftovers.remove(client, left)
     leftovers.remove_inside(client, inside)
@@ -200,7 +200,7 @@ def _confirm(yes: bool, doing: str) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError(f"nothing was changed: without a terminal, to {doing} takes --yes")
+        raise UsageError(f"nothing was changed: to {doing} without a terminal, add --yes")
     try:
         agreed = click.confirm(f"{doing}?")
     except click.Abort:  # Ctrl-C or end of file leaves the cursor behind the question

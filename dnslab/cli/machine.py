@@ -43,7 +43,7 @@ def doctor(backend: str, context: str | None, namespace: str | None) -> None:
     if context or namespace:
         raise UsageError(f"--{'context' if context else 'namespace'} is for --backend kubernetes")
     if not _print_checks(checks.checks()):
-        raise NotAble("this machine is not able to run the lab: see MISSING above")
+        raise NotAble("this machine cannot run the lab: see MISSING above")
 
 
 def _doctor_of_cluster(context: str | None, namespace: str | None) -> None:
@@ -58,7 +58,7 @@ def _doctor_of_cluster(context: str | None, namespace: str | None) -> None:
         echo_text("# What is missing; whoever may applies it with `kubectl apply -f`.\n---")
         echo_text(access.missing_yaml(client, missing))
     if not ok:
-        raise NotAble(f"not able to measure in namespace {client.namespace}: see MISSING above")
+        raise NotAble(f"cannot measure in namespace {client.namespace}: see MISSING above")
 
 
 def _print_checks(checks: Iterable[Any]) -> bool:

@@ -152,7 +152,7 @@ def export(run_folder: str, form: Any, out: Path) -> None:
     opened = open_run(run_folder)
     echo(f"export: {write(opened, out, form):,} lookups in {out}")
     for problem in opened.problems:
-        echo(f"not whole: {problem}", err=True)
+        echo(f"incomplete: {problem}", err=True)
 
 
 @click.command(name="report")

@@ -117,7 +117,7 @@ def run(
         preflight.check_report()
     if resume is not None:
         if plan_file or out or dry_run or any(given(value) for value in asked.values()):
-            raise UsageError("--resume goes on with the plan in its folder: give no other option with it")
+            raise UsageError("--resume continues the plan in its folder: give no other options with it")
         _name_cluster(RunFolder(resume).plan)
         with shown() as on_progress:
             path = runner.resume(resume, on_progress)

@@ -55,7 +55,7 @@ def follow(run: Run) -> Closeup:
             if slowest is None or lookups.service_ms[row] > slowest[0]:
                 slowest = (float(lookups.service_ms[row]), lookups, row)
     if slowest is None:
-        raise RunInvalid(f"{run.path} holds no lookup to follow: nothing was measured")
+        raise RunInvalid(f"{run.path} has no lookups to follow: nothing was measured")
     return _closeup(*slowest[1:])
 
 

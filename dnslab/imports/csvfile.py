@@ -86,7 +86,7 @@ def _cells(path: Path, header: _Header, lines: Sequence[bytes], first: int) -> p
     except pd.errors.EmptyDataError:
         raise UsageError(f"{path} is empty") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is no UTF-8 text (line {first} or later): save it as UTF-8") from None
+        raise UsageError(f"{path} is not UTF-8 text (line {first} or later): save it as UTF-8") from None
     except pd.errors.ParserError as error:
         raise UsageError(f"{path}: {str(error).split('C error: ')[-1].strip()}") from None
     frame = frame.fillna("")

@@ -101,7 +101,7 @@ def _dnsperf_output(
             if match:  # the first: statistics of connections come after those of queries
                 closing.setdefault(name, match[1])
     if not {"completed", "lost"} <= set(closing):
-        raise UsageError(f"{path} line {number}: dnsperf's statistics do not follow: is the file cut short?")
+        raise UsageError(f"{path} line {number}: dnsperf's statistics are missing: is the file cut short?")
     completed, lost, interrupted = (int(closing.get(name, 0)) for name in ("completed", "lost", "interrupted"))
     per_s = float(closing.get("per_s", "nan"))
     n = completed + lost
@@ -111,7 +111,7 @@ def _dnsperf_output(
         answered = counts.total() - counts["lost"] - counts["interrupted"]
         if (answered, counts["lost"], counts["interrupted"]) != (completed, lost, interrupted):
             raise UsageError(
-                f"{path}: its lines tell of {answered} answers, {counts['lost']} timeouts, {counts['interrupted']} "
+                f"{path}: its lines show {answered} answers, {counts['lost']} timeouts, {counts['interrupted']} "
                 f"interrupted, its statistics of {completed}, {lost}, {interrupted}: lines are missing"
             )
         return measured_round(np.asarray(durations_ms), np.asarray(failed), limit_ms, per_s), counts
@@ -120,7 +120,7 @@ def _dnsperf_output(
     )
     times_s = re.findall(r"\d{1,9}\.\d{1,9}", closing.get("times", ""))
     if codes.total() != completed or len(times_s) < 3:
-        raise UsageError(f"{path} line {number}: dnsperf's statistics are not whole: is the file cut short?")
+        raise UsageError(f"{path} line {number}: dnsperf's statistics are incomplete: is the file cut short?")
     average, least, most = (float(value) * 1e3 for value in times_s[:3])
     times = {"min_ms": least, "avg_ms": average, "max_ms": most, "n_timed": completed} if completed else {}
     counted = {

@@ -57,7 +57,7 @@ def read_lookups(files: Sequence[File], columns: Mapping[str, str], limit_ms: fl
     last: Counter[str] = Counter()
     for given, path in files:
         if given and "variant" in columns:
-            raise UsageError(f"{path}: a column says the variant, so {given}= cannot")
+            raise UsageError(f"{path}: a column gives the variant, so {given}= cannot be used")
         before = Counter(last)
         for variant, number, counted in _csv_rounds(given or path.stem, path, columns, limit_ms, UNITS_MS[unit]):
             rounds.append(Round(variant, before[variant] + number, **counted))
@@ -130,7 +130,7 @@ def _durations(
             first = int(np.argmax(unknown))
             saw = mapped["outcome"].iloc[first][:80]
             raise UsageError(
-                f"{path} line {cells.index[first]}: outcome {saw!r} is none of {', '.join((*_OK, *_FAILED))}"
+                f"{path} line {cells.index[first]}: outcome {saw!r} is not one of {', '.join((*_OK, *_FAILED))}"
             )
     durations_ms = read_numbers(path, str(cells.name), cells, failed) * factor
     return np.where(np.isnan(durations_ms), np.inf, durations_ms), failed
@@ -140,6 +140,6 @@ def _check_unit(path: Path, answered: npt.NDArray[np.float64]) -> None:
     """Raise UsageError if durations of answered lookups, ms, look as if they had another unit."""
     if len(answered) and not (np.median(answered) >= _QUICKEST_MS and answered.max() <= _LONGEST_MS):
         raise UsageError(
-            f"{path}: a median of {np.median(answered):g} ms and a maximum of {answered.max():g} ms: no lookups. "
-            "Say the column's unit with --unit"
+            f"{path}: a median of {np.median(answered):g} ms and a maximum of {answered.max():g} ms is not what "
+            "lookups take: give the column's unit with --unit"
         )

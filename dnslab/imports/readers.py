@@ -50,7 +50,7 @@ def load(
     if kind != "csv" and (columns or unit):
         raise UsageError(f"--columns and --unit are for csv: {kind} has a form of its own")
     if limit_ms is None and kind in ("stress-client", "counts"):
-        raise UsageError(f"{kind} holds counts over a limit, and not which: give it with -l (ms)")
+        raise UsageError(f"{kind} counts lookups over a limit and does not say which limit: give it with -l (ms)")
     if limit_ms is not None and not 0 < limit_ms < math.inf:
         raise UsageError(f"-l: should be over 0, is {limit_ms:g}")
     limit = DEFAULT_LIMIT_MS if limit_ms is None else limit_ms

@@ -49,7 +49,7 @@ def in_order(files: Sequence[File], outputs: Callable[[Path], Iterator[dict[str,
             rounds.append(Round(variant, numbers[variant], **counted))
             check_number(path, len(rounds), len(numbers))
         if len(rounds) == before:
-            raise UsageError(f"{path} holds no output of that kind, or is empty")
+            raise UsageError(f"{path} has no output of that kind, or is empty")
     return tuple(rounds)
 
 

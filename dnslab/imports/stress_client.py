@@ -50,7 +50,7 @@ def read_stress_client(files: Sequence[File], limit_ms: float) -> Imported:
             start, pattern = _STRESS_LINES[len(matches)]
             match = pattern.match(line)
             if not match:
-                raise UsageError(f"{path} line {number}: expected a whole line `{start}: ...`, saw {line[:80]!r}")
+                raise UsageError(f"{path} line {number}: expected a complete line `{start}: ...`, saw {line[:80]!r}")
             matches.append(match.groups())
             if len(matches) == len(_STRESS_LINES):
                 n, failed, least, most, average, over = (int(value) for values in matches for value in values)

@@ -137,7 +137,7 @@ class Conversation:
             if not data:
                 reason = self._channel.errors()
                 if self._decoder.header is None:
-                    raise ProbeFailed(f"the probe ended before it was ready: {reason or 'it said nothing'}")
+                    raise ProbeFailed(f"the probe ended before it was ready: {reason or 'it printed no error'}")
                 raise StreamTruncated(
                     f"the probe ended without its trailer, after {self.n_records} records"
                     + (f": {reason}" if reason else "")

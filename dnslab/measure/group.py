@@ -96,17 +96,17 @@ class RunInProgress:
             n_done = f"{self._progress.n_done} of {self.n_trials} trials"
             raise Interrupted(f"interrupted after {n_done}, {self._how_to_go_on}") from None
         except DnsGotWorse as worse:
-            raise RunInvalid(f"{worse}: aborted with {self._n_whole} whole, {self._how_to_go_on}") from None
+            raise RunInvalid(f"{worse}: aborted with {self._n_whole} complete, {self._how_to_go_on}") from None
         except DnslabError as error:
             kind = type(error) if isinstance(error, RunInvalid) else RunInvalid
-            raise kind(f"{error}: {self._n_whole} are whole, {self._how_to_go_on}") from error
+            raise kind(f"{error}: {self._n_whole} are complete, {self._how_to_go_on}") from error
         except (OSError, MemoryError, RuntimeError) as error:
             if not (refused := refusal(error)):
                 raise
-            raise NotAble(f"{refused}: {self._n_whole} are whole, {self._how_to_go_on}") from error
+            raise NotAble(f"{refused}: {self._n_whole} are complete, {self._how_to_go_on}") from error
         if self._failures:
             raise RunInvalid(
-                f"{len(self._failures)} of {self.n_trials} trials are not whole ({self._failures[0]}): "
+                f"{len(self._failures)} of {self.n_trials} trials are incomplete ({self._failures[0]}): "
                 f"{resume_command(self.folder.path)} measures them again"
             )
 
@@ -152,8 +152,8 @@ class RunInProgress:
     @property
     def _how_to_go_on(self) -> str:
         if not self.folder.path.exists():
-            return "and the run folder has gone"
-        return f"all kept: {resume_command(self.folder.path)} goes on"
+            return "and the run folder was removed"
+        return f"all kept: {resume_command(self.folder.path)} continues the run"
 
     @property
     def _n_whole(self) -> str:

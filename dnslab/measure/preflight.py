@@ -94,7 +94,7 @@ def check_new_folder(path: Path) -> None:
     """
     try:
         if os.path.lexists(path):
-            raise RunExists(f"{path} is there already: give another --out, or go on with --resume")
+            raise RunExists(f"{path} already exists: give another --out, or continue with --resume")
         (path.absolute() / LONGEST_INSIDE).exists()  # the kernel says here that a path or a name is too long
         parent = next(folder for folder in path.absolute().parents if folder.exists())
     except OSError as error:

@@ -51,14 +51,14 @@ class ProcessChannel:
             while view:  # an unbuffered pipe takes what fits
                 view = view[self._stdin.write(view) or 0 :]
         except (BrokenPipeError, ValueError) as error:
-            raise ProbeFailed(f"the probe has gone: {self.errors() or 'it said nothing'}") from error
+            raise ProbeFailed(f"the probe ended: {self.errors() or 'it printed no error'}") from error
 
     def read(self, timeout_s: float) -> bytes:
         """At least one byte from the probe; ``b""`` at the end; TimeoutError if nothing comes."""
         waiting = select.poll()  # unlike select, for descriptors over 1,023 too
         waiting.register(self._stdout, select.POLLIN)
         if not waiting.poll(timeout_s * 1e3):
-            raise TimeoutError(f"nothing came from the probe for {timeout_s:g} s")
+            raise TimeoutError(f"the probe sent nothing for {timeout_s:g} s")
         return os.read(self._stdout.fileno(), 1 << 18)
 
     def errors(self) -> str:

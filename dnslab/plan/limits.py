@@ -33,17 +33,17 @@ def check_load(plan: Plan, targets: Sequence[TargetInfo]) -> None:
     where = f"over {len(targets)} target{'s' if len(targets) != 1 else ''} and {len(plan.variants)} variants"
     if peak and peak > limits.max_rate_per_s:
         raise UsageError(
-            f"the plan means up to {peak:,.0f} lookups/s at the same time {where}, {limits.max_rate_per_s:,.0f} are "
+            f"the plan makes up to {peak:,.0f} lookups/s at the same time {where}, {limits.max_rate_per_s:,.0f} are "
             f"allowed in a cluster: lower --rate, or give --max-rate {math.ceil(peak)}"
         )
     if workers > limits.max_workers:
         raise UsageError(
-            f"the plan means up to {workers:,} closed-loop workers at the same time {where}, {limits.max_workers:,} "
+            f"the plan makes up to {workers:,} closed-loop workers at the same time {where}, {limits.max_workers:,} "
             f"are allowed in a cluster: lower -c, or give --max-workers {workers}"
         )
     if n_lookups > limits.max_lookups:
         raise UsageError(
-            f"the plan means up to {n_lookups:,} lookups in all {where}, {limits.max_lookups:,} are allowed in a "
+            f"the plan makes up to {n_lookups:,} lookups in all {where}, {limits.max_lookups:,} are allowed in a "
             f"cluster: lower --rate, -d or --rounds, or give --max-total {n_lookups}"
         )
 

@@ -154,7 +154,7 @@ class CustomVariant(_Model):
     def _options_are_known(cls, options: tuple[str, ...]) -> tuple[str, ...]:
         for option in options:
             if apply_option(ResolverOptions(), option) == ResolverOptions():
-                raise ValueError(f"{option!r} is no resolv.conf option")
+                raise ValueError(f"{option!r} is not a resolv.conf option")
         return options
 
     def variant(self, name: str) -> Variant:
@@ -301,9 +301,9 @@ class Plan(_Model):
     @model_validator(mode="after")
     def _holds(self) -> Self:
         if len(set(self.variants)) != len(self.variants) or not self.variants:
-            raise ValueError("variants are to be named once each, at least one")
+            raise ValueError("expected at least one variant, and each only once")
         if len({target.name for target in self.targets}) != len(self.targets):
-            raise ValueError("targets are to be named once each")
+            raise ValueError("expected each target only once")
         if self.n_trials > MAX_CLIENTS:
             raise ValueError(
                 f"variants, loads and rounds make {self.n_trials:,} trials: expected at most {MAX_CLIENTS:,}"
@@ -383,7 +383,7 @@ def load(text: str | bytes, source: str = "plan") -> Plan:
         raise InvalidPlan(f"{source}: expected keys and values, as `dnslab run --dry-run` prints them")
     version = data.get("version", PLAN_VERSION)
     if version != PLAN_VERSION:
-        raise InvalidPlan(f"{source}: a plan of version {version}, this dnslab reads {PLAN_VERSION}")
+        raise InvalidPlan(f"{source}: the plan has format version {version}, this dnslab reads version {PLAN_VERSION}")
     try:
         return Plan.model_validate(data).check()
     except ValidationError as error:

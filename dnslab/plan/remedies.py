@@ -127,7 +127,7 @@ def remedy(
         The variant is the baseline: there is nothing to hand over.
     """
     if variant.name == "baseline":
-        raise UsageError("baseline changes nothing: name the variant to hand over, see `dnslab variants`")
+        raise UsageError("baseline changes nothing: name the variant to apply, see `dnslab variants`")
     workload, dns = workload or Workload(), dns or ClusterDns()
     reason = not_applicable(variant, libc, version) if libc else None
     if reason:

@@ -39,7 +39,7 @@ def export(run: Run, path: Path, form: Form = "csv") -> int:
     Raises
     ------
     UsageError
-        ``path`` is there already, or its folder is not: nothing is overwritten.
+        ``path`` already exists, or its folder is not: nothing is overwritten.
     """
     try:
         with path.open("xb") as file:
@@ -49,7 +49,7 @@ def export(run: Run, path: Path, form: Form = "csv") -> int:
                 path.unlink()
                 raise
     except FileExistsError:
-        raise UsageError(f"{path} is there already, and nothing is overwritten: name another file") from None
+        raise UsageError(f"{path} already exists, and dnslab does not overwrite files: name another file") from None
     except FileNotFoundError:
         raise UsageError(f"{path.parent} is not a folder: make it, or name another file") from None
 

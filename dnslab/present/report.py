@@ -90,7 +90,7 @@ def render(run: Path | str, out: Path | None = None) -> Path:
     if problem.startswith(KILLED):
         raise NotAble(f"{problem}: free some memory; {target} shows how far it came")
     if problem:
-        raise NotebookFailed(f"the notebook failed ({problem}); {target} shows where")
+        raise NotebookFailed(f"the notebook failed ({problem}): see {target} for where")
     return target
 
 
@@ -147,7 +147,7 @@ def _problem(command: list[str], environment: Mapping[str, str]) -> str:
     ]
     if any("DeadKernelError" in line for line in lines):
         return f"{KILLED} (its kernel died)"
-    message = lines[-1] if lines else (done.stderr.strip() or "papermill said nothing").splitlines()[-1]
+    message = lines[-1] if lines else (done.stderr.strip() or "papermill printed no error").splitlines()[-1]
     return re.sub(r"\x1b\[[0-9;]*m", "", message)
 
 

@@ -62,7 +62,7 @@ def redacted(run_folder: Path | str, to: Path | str) -> Path:
     NotRedacted
         An original was found in what was written.
     RunExists
-        A copy is there already.
+        A copy already exists.
     """
     return _redact(RunFolder(Path(run_folder)), Path(to))[0]
 
@@ -115,7 +115,7 @@ def _redact(folder: RunFolder, to: Path) -> tuple[Path, StandIns]:
     started = _STARTED.match(folder_path.name)
     copy = to / (f"{started[0]}-{REDACTED}" if started else REDACTED)
     if copy.exists():
-        raise RunExists(f"{copy} is there already")
+        raise RunExists(f"{copy} already exists")
     redactor = Redactor(folder.environment.backend.places or ())
     redactor.stand_ins.note("path", str(folder_path.parent))
     redactor.stand_ins.note("run", _STARTED.sub("", folder_path.name).lstrip("-"))
@@ -214,6 +214,6 @@ def _sweep(stand_ins: StandIns, path: Path, *contents: str | bytes) -> None:
             for start, end, stand_in in stand_ins.found_in(text):
                 if end - start >= least:
                     raise NotRedacted(
-                        f"{path.name} would still hold {text[start:end]!r} ({stand_in}): nothing was written; "
+                        f"{path.name} would still contain {text[start:end]!r} ({stand_in}): nothing was written; "
                         "please report this, and do not share the run"
                     )

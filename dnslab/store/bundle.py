@@ -49,7 +49,7 @@ def pack(folder: RunFolder, out: Path, name: str | None = None) -> Path:
         The place cannot be written to.
     """
     if out.exists():
-        raise RunExists(f"{out} is there already: name another place with --out")
+        raise RunExists(f"{out} already exists: name another place with --out")
     # A folder may be called what no archive can be opened with.
     root = re.sub(r"[/\\:\0-\x1f]|^\.+", "_", name or folder.path.resolve().name)
     try:
@@ -62,7 +62,7 @@ def pack(folder: RunFolder, out: Path, name: str | None = None) -> Path:
                     with archive.open(member, "w") as target:
                         shutil.copyfileobj(source, target, 1 << 20)
     except FileExistsError as error:
-        raise RunExists(f"{out} is there already: name another place with --out") from error
+        raise RunExists(f"{out} already exists: name another place with --out") from error
     except OSError as error:
         raise NotAble(f"{out} cannot be written ({error.strerror}): name another place with --out") from error
     return out
@@ -76,7 +76,7 @@ def open_bundle(path: Path) -> RunFolder:
     RunNotFound
         It is no zip file.
     RunInvalid
-        It is damaged, holds what is no file of a run, or unpacks to over ``MAX_BYTES``.
+        It is damaged, holds what is not a file of a run, or unpacks to over ``MAX_BYTES``.
     NotAble
         There is no room to unpack it.
     """
@@ -92,7 +92,7 @@ def open_bundle(path: Path) -> RunFolder:
 
 def _unpack(path: Path, into: Path) -> Path:
     if not zipfile.is_zipfile(path):
-        raise RunNotFound(f"{path} is neither a run folder nor a whole bundle of one ({SUFFIX})")
+        raise RunNotFound(f"{path} is neither a run folder nor a complete bundle of one ({SUFFIX})")
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -111,11 +111,11 @@ def _unpack(path: Path, into: Path) -> Path:
 
 
 def _checked(path: Path, members: Sequence[zipfile.ZipInfo]) -> str:
-    """The one folder that all ``members`` are in; RunInvalid if a member is no file of a run."""
+    """The one folder that all ``members`` are in; RunInvalid if a member is not a file of a run."""
     for member in members:
         kind = stat.S_IFMT(member.external_attr >> 16)
         if not _MEMBER.fullmatch(member.filename) or kind not in (0, stat.S_IFREG):
-            raise RunInvalid(f"the bundle {path} is refused: {member.filename[:200]!r} is no file of a run")
+            raise RunInvalid(f"the bundle {path} is refused: {member.filename[:200]!r} is not a file of a run")
         if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise RunInvalid(f"the bundle {path} is refused: {member.filename!r} is encrypted or packed another way")
     names = [member.filename for member in members]

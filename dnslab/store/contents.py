@@ -284,7 +284,7 @@ def read_environment(data: bytes, path: Path) -> Environment:
     content = read_object(data, path)
     version = content.get("version", RUN_VERSION)
     if version != RUN_VERSION:
-        raise RunInvalid(f"{path}: a run of version {_short(version)}, this dnslab reads {RUN_VERSION}")
+        raise RunInvalid(f"{path}: its format version is {_short(version)}, this dnslab reads {RUN_VERSION}")
     return _validated(Environment, content, path)
 
 

@@ -104,7 +104,7 @@ class RunFolder:
         with failures_are_named(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists():
-                raise RunExists(f"{path} is there already: give another --out, or go on with {resume_command(path)}")
+                raise RunExists(f"{path} already exists: give another --out, or continue with {resume_command(path)}")
             temporary.mkdir()
             try:
                 write_once(temporary / "plan.yaml", written)
@@ -115,7 +115,7 @@ class RunFolder:
                 (temporary / "trials").mkdir()
                 temporary.rename(path)
             except OSError as error:
-                raise RunExists(f"{path} is there already") if path.exists() else error from error
+                raise RunExists(f"{path} already exists") if path.exists() else error from error
             finally:
                 for leftover in ("plan.yaml", "environment.json"):
                     (temporary / leftover).unlink(missing_ok=True)
@@ -150,7 +150,7 @@ class RunFolder:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RunExists(f"another dnslab measures into {self.path}: wait until it has ended") from None
+                raise RunExists(f"another dnslab process is writing to {self.path}: wait until it has ended") from None
             except OSError:
                 pass  # some network file systems know no locks
             yield
@@ -247,9 +247,9 @@ class RunFolder:
         """The content of a start.json, checked to be of this trial and target and to fit the plan."""
         start = contents.read_model(ClientStart, files.read_regular(path, files.START_BYTES), path)
         if (start.trial, start.target) != (number, target):
-            raise RunInvalid(f"{path} is that of trial {start.trial} on another target, or of another trial")
+            raise RunInvalid(f"{path} belongs to another trial or target (trial {start.trial})")
         if start.variant not in self.plan.variants or start.load >= len(self.plan.loads):
-            raise RunInvalid(f"{path}: its variant or its load is none of the plan's: it was changed, or is damaged")
+            raise RunInvalid(f"{path}: its variant or its load is not in the plan: the file was changed or is damaged")
         return start
 
     def _end(self, path: Path) -> ClientEnd:

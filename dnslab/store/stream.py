@@ -157,7 +157,7 @@ def _decode_header(payload: memoryview) -> Header:
 def _decode(kind: bytes, payload: memoryview) -> Message:
     if kind == b"RECS":
         if len(payload) % RECORD_SIZE:
-            raise StreamForeign(f"a block of {len(payload)} bytes does not hold whole records of {RECORD_SIZE}")
+            raise StreamForeign(f"a block of {len(payload)} bytes, where records have {RECORD_SIZE}")
         return Records(payload)
     if kind == b"FAIL":
         raise ProbeFailed(f"the probe refused its job: {bytes(payload).decode('utf-8', 'replace')}")

@@ -36,7 +36,7 @@ def write_once(path: Path, text: str) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         except FileExistsError as error:
-            raise RunExists(f"{path} is there already: nothing is overwritten") from error
+            raise RunExists(f"{path} already exists, and dnslab does not overwrite files") from error
 
 
 def as_json(data: Mapping[str, Any]) -> str:

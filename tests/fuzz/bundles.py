@@ -121,4 +121,4 @@ def _check_inside(run: Path, scratch: Path) -> None:
     if [run] != list(holder.iterdir()):
         raise Defect("a bundle is unpacked beside its run")
     if any(one.is_symlink() or not (one.is_file() or one.is_dir()) for one in holder.rglob("*")):
-        raise Defect("a bundle makes what is no regular file")
+        raise Defect("a bundle makes what is not a regular file")

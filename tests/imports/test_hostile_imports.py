@@ -34,9 +34,9 @@ def tables() -> Iterator[tuple[str, dict[str, str], bytes, str]]:
     yield "a field over many lines", LATENCY_AND_VARIANT, folded, "line 3: a cell in quotes should end in its line"
     long = b"ms\n" + b"1" * 60_000 + b"\n"
     yield "a long number", LATENCY, long, "line 2: ms should be a number, is '1{80}'$"
-    yield "binary", LATENCY, bytes(range(256)), "no UTF-8 text|line 1: no column"
-    yield "Latin-1", LATENCY_AND_VARIANT, "ms,v\n1,ä\n".encode("latin-1"), "no UTF-8 text"
-    yield "UTF-16", LATENCY, "ms\n1\n".encode("utf-16"), "no UTF-8 text"
+    yield "binary", LATENCY, bytes(range(256)), "not UTF-8 text|line 1: no column"
+    yield "Latin-1", LATENCY_AND_VARIANT, "ms,v\n1,ä\n".encode("latin-1"), "not UTF-8 text"
+    yield "UTF-16", LATENCY, "ms\n1\n".encode("utf-16"), "not UTF-8 text"
     yield "NUL", LATENCY, b"ms\n\0\n", "line 2: ms should be a number|header and no rows"
 
 

@@ -114,12 +114,12 @@ def test_one_round_has_bounds_of_independence_and_no_difference(tmp_path: Path) 
 
 GOOD = stress_output(100, 1, 2, 5_000, 60)
 BAD_STRESS = [
-    ("", "holds no output of that kind, or is empty"),
-    ("hello\n", "holds no output of that kind"),
-    (GOOD.replace("error count\uff1a1", "error count\uff1amany"), "line 3: expected a whole line `error count: ...`"),
-    (GOOD.replace("error count\uff1a1\n", ""), "line 3: expected a whole line `error count: ...`"),
+    ("", "has no output of that kind, or is empty"),
+    ("hello\n", "has no output of that kind"),
+    (GOOD.replace("error count\uff1a1", "error count\uff1amany"), "line 3: expected a complete line `error count"),
+    (GOOD.replace("error count\uff1a1\n", ""), "line 3: expected a complete line `error count: ...`"),
     (GOOD + GOOD[: GOOD.index("error")], "ends before the line `error count`"),
-    (GOOD.replace("5000ms", "5000us"), "line 4: expected a whole line `request time: ...`"),
+    (GOOD.replace("5000ms", "5000us"), "line 4: expected a complete line `request time: ...`"),
     (GOOD.replace("timeout(2n)", "timeout(200n)"), "line 4: 1 failed and 200 over the limit of 100 do not add up"),
     (GOOD.replace("max(5000ms)", "max(70ms)"), "line 4: 2 over the limit, the slowest 70 ms: the limit was not 4900"),
     (GOOD.replace("timeout(2n)", "timeout(0n)"), "line 4: 0 over the limit, the slowest 5000 ms"),
@@ -224,12 +224,12 @@ def test_dnsperf_without_its_queries_has_counts_only(tmp_path: Path) -> None:
 
 
 BAD_DNSPERF = [
-    ("", "holds no output of that kind, or is empty"),
+    ("", "has no output of that kind, or is empty"),
     (DNSPERF.replace("0.000200", "quick"), "line 7: expected `> RCODE name type seconds`"),
     (DNSPERF.replace("> NXDOMAIN web.default AAAA 0.000200", "> NXDOM"), "line 7: expected `> RCODE"),
     (DNSPERF.replace("> T web.default AAAA\n", ""), "lines tell of 4 answers, 0 timeouts, 1 interrupted"),
-    (DNSPERF[: DNSPERF.index("Statistics")], "line 13: dnsperf's statistics do not follow: is the file cut short?"),
-    (COUNTS_ONLY[: COUNTS_ONLY.index("  Average Lat")], "statistics are not whole"),
+    (DNSPERF[: DNSPERF.index("Statistics")], "line 13: dnsperf's statistics are missing: is the file cut short?"),
+    (COUNTS_ONLY[: COUNTS_ONLY.index("  Average Lat")], "statistics are incomplete"),
     (
         COUNTS_ONLY.replace("completed:    4", "completed:    0").replace("lost:         1", "lost:         0"),
         "nothing to count",
@@ -318,7 +318,7 @@ def test_export_keeps_every_column_and_overwrites_nothing(tmp_path: Path) -> Non
     assert list(read) == list(run.lookups())
     assert read["response_ms"].sum() == pytest.approx(run.lookups()["response_ms"].sum())
     before = (tmp_path / "all.csv").read_bytes()
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="already exists"):
         export(run, tmp_path / "all.csv")
     assert (tmp_path / "all.csv").read_bytes() == before
     with pytest.raises(UsageError, match="is not a folder"):
@@ -401,7 +401,7 @@ def test_what_cannot_be_asked(tmp_path: Path) -> None:
         load("csv", [("a", files[0][1])], columns={"latency_ms": "x", "variant": "v"})
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     for kind in ("dnsperf", "counts"):
-        with pytest.raises(UsageError, match="no UTF-8 text"):
+        with pytest.raises(UsageError, match="not UTF-8 text"):
             load(kind, [(None, tmp_path / "bytes")], 1_000)
 
 

@@ -204,7 +204,7 @@ def test_dnslab_stopped_right_before_the_start_instant(server: Nameserver, tmp_p
     done = ended(process)
     assert done.returncode == 4
     line = error_line(done)
-    assert line.startswith("error: 1 of 1 trials are not whole (baseline, round 1: the probe was started ")
+    assert line.startswith("error: 1 of 1 trials are incomplete (baseline, round 1: the probe was started ")
     assert line.endswith(
         "s late: dnslab was stopped, or is too slow here): `dnslab run --resume out` measures them again"
     )
@@ -221,7 +221,7 @@ def test_ended_by_a_signal(number: signal.Signals, server: Nameserver, tmp_path:
     process.send_signal(number)
     done = ended(process, 5)
     assert done.returncode == 130
-    assert error_line(done) == "interrupted after 0 of 1 trials, all kept: `dnslab run --resume out` goes on"
+    assert error_line(done) == "interrupted after 0 of 1 trials, all kept: `dnslab run --resume out` continues the run"
     run = open_run(tmp_path / "out")
     assert [client.status for client in run.clients()] == ["stopped"]
     assert len(run.lookups()) > 10
@@ -287,7 +287,7 @@ def test_a_killed_probe_is_one_trial(server: Nameserver, marker: str, tmp_path: 
         os.kill(pid, signal.SIGKILL)
     done = ended(process)
     assert done.returncode == 4
-    assert "1 of 1 trials are not whole (baseline, round 1: the probe ended without its trailer" in error_line(done)
+    assert "1 of 1 trials are incomplete (baseline, round 1: the probe ended without its trailer" in error_line(done)
 
 
 # --- two at once
@@ -328,7 +328,7 @@ def test_a_run_folder_that_is_removed(server: Nameserver, tmp_path: Path) -> Non
     done = ended(process)
     assert done.returncode == 4
     assert "out/trials/0001 cannot be written (No such file or directory)" in error_line(done)
-    assert "the run folder has gone" in error_line(done)
+    assert "the run folder was removed" in error_line(done)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -366,7 +366,7 @@ def test_a_limit_of_file_sizes_ends_the_run(server: Nameserver, tmp_path: Path) 
     done = under("ulimit -f 32", local(server, "-d", "3", "--rate", "200"), tmp_path)
     assert done.returncode == 4
     assert "out/trials/0001/here.dnsr cannot be written (File too large)" in error_line(done)
-    assert "`dnslab run --resume out` goes on" in error_line(done)
+    assert "`dnslab run --resume out` continues the run" in error_line(done)
     assert len(open_run(tmp_path / "out").lookups()) > 0
 
 
@@ -413,7 +413,7 @@ def test_a_user_without_rights_and_user_namespaces(tmp_path: Path) -> None:
     done = as_nobody([*DNSLAB, "doctor"], tmp_path, NO_USER_NAMESPACES)
     assert done.returncode == 3
     assert "MISSING  lab: no permission for namespaces" in done.stdout
-    assert error_line(done) == "error: this machine is not able to run the lab: see MISSING above"
+    assert error_line(done) == "error: this machine cannot run the lab: see MISSING above"
 
 
 LITTLE_MEMORY = ["prlimit", f"--as={300 << 20}"]
@@ -601,7 +601,7 @@ def test_the_command_that_goes_on_can_be_pasted(server: Nameserver, tmp_path: Pa
     time.sleep(0.6)
     process.terminate()
     line = error_line(ended(process))
-    command = line.split(": `", 1)[1].removesuffix("` goes on")
+    command = line.split(": `", 1)[1].removesuffix("` continues the run")
     advice = call([*DNSLAB, "summary", ODD], tmp_path).stdout
     assert "".join(command.split()) in "".join(advice.split())
     (tmp_path / "dnslab").write_text('#!/bin/sh\nexec "$PYTHON" -c "from dnslab.cli import main; main()" "$@"\n')

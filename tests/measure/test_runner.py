@@ -68,7 +68,7 @@ def measuring(progress: Progress) -> bool:
 
 def test_a_probe_that_dies_ends_its_trial_only(plan: Plan, tmp_path: Path) -> None:
     on_progress, _ = once(lambda: os.kill(probes()[0], signal.SIGKILL), measuring)
-    with pytest.raises(RunInvalid, match=r"1 of 4 trials are not whole .*--resume"):
+    with pytest.raises(RunInvalid, match=r"1 of 4 trials are incomplete .*--resume"):
         runner.run(plan, tmp_path / "run", on_progress=on_progress)
     run = open_run(tmp_path / "run")
     assert sorted(client.status for client in run.clients()) == ["complete"] * 3 + ["failed"]

@@ -111,7 +111,7 @@ class PreparedContainer:
 
 
 class ExistingPod:
-    """A prepared container for one trial. With an edited resolv.conf, ``on_close`` puts the original back."""
+    """A prepared container for one trial. With an edited resolv.conf, ``on_close`` restores the original."""
 
     def __init__(
         self, container: PreparedContainer, debug_image: str | None, on_close: Callable[[], None] | None

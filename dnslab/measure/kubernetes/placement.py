@@ -56,7 +56,7 @@ def chosen_places(client: Client, cluster: ClusterPlan, base: PodSpec) -> list[P
     images = cluster.images or (base.image,)
     names = [image.rpartition("/")[2].partition("@")[0].partition(":")[0] for image in images]
     if len(set(names)) != len(names):
-        raise UsageError(f"images are told apart by their last word, and these share one: {', '.join(images)}")
+        raise UsageError(f"images are told apart by their last word, and these have the same one: {', '.join(images)}")
     nodes = _chosen_nodes(client, cluster.nodes)
     numbers = range(1, cluster.pods_per_node + 1) if cluster.pods_per_node > 1 else (0,)
     return [
@@ -93,7 +93,7 @@ def _chosen_nodes(client: Client, wanted: str) -> Sequence[tuple[str | None, str
         if wanted not in unfit:
             raise UsageError(f"no node {wanted!r}: ready for pods are {ready}")
         if unfit[wanted]:
-            raise NotAble(f"node {wanted} takes no pod of ours: {unfit[wanted]}; ready are {ready}")
+            raise NotAble(f"node {wanted} takes no pods of dnslab's: {unfit[wanted]}; ready are {ready}")
         return [(wanted, machines[wanted])]
     n_wanted = int(wanted) if wanted.isdigit() else len(machines)
     if len(machines) < n_wanted:

@@ -99,7 +99,7 @@ class Namespaces:
             check=False,
         )
         if done.returncode:
-            lines = (done.stderr.strip() or "it said nothing").splitlines()
+            lines = (done.stderr.strip() or "it printed no error").splitlines()
             message = next((line for line in lines if "rror" in line), lines[0])
             raise NotAble(f"the lab's set-up failed: {message}")
         return done.stdout

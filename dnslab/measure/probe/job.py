@@ -85,7 +85,7 @@ def encode(job: Job) -> bytes:
     UsageError
         A value that no probe would take.
     InvalidName
-        An entry of engine libc that is no domain name.
+        An entry of engine libc that is not a domain name.
     """
     if job.workers < 1:
         raise UsageError(f"expected at least one worker, saw {job.workers}")
@@ -100,7 +100,7 @@ def encode(job: Job) -> bytes:
     body = b"".join(struct.pack("<H", len(entry)) + entry for entry in job.entries)
     size = JOB.size + len(body)
     if size > JOB_SIZE_MAX:
-        raise UsageError(f"the names make a job of {size} bytes, {JOB_SIZE_MAX} are allowed")
+        raise UsageError(f"the names make a job of {size} bytes, more than the {JOB_SIZE_MAX} allowed")
     head = JOB.pack(
         b"DNSJ",
         FORMAT_VERSION,
@@ -148,7 +148,7 @@ def decode(data: bytes) -> Job:
     (seed, deadline, hard_deadline, limit, stall, heartbeat_ms, max_replaced, max_lookups, patch, bits) = fields[13:23]
     (ndots, timeout_s, attempts, arrangement, transport, family, port, _, address) = fields[23:]
     if version != FORMAT_VERSION or size != len(data) or zlib.crc32(data[_CHECKED_FROM:]) != crc:
-        raise UsageError("expected a whole job of this format version")
+        raise UsageError("expected a complete job of this format version")
     entries, position = [], JOB.size
     for _ in range(n_entries):
         (length,) = struct.unpack_from("<H", data, position)
@@ -195,19 +195,19 @@ def wire_query(name: str, rdtype: str) -> bytes:
     Raises
     ------
     InvalidName
-        ``name`` is no domain name.
+        ``name`` is not a domain name.
     """
     try:
         return dns.message.make_query(name, rdtype, use_edns=False, id=0).to_wire()
     except dns.exception.DNSException as error:
-        raise InvalidName(f"{name!r} is no domain name: {error}") from error
+        raise InvalidName(f"{name!r} is not a domain name: {error}") from error
 
 
 def _check(entry: bytes) -> None:
     try:
         dns.name.from_text(entry.decode("ascii"))
     except (dns.exception.DNSException, UnicodeDecodeError) as error:
-        raise InvalidName(f"{entry.decode('utf-8', 'replace')!r} is no domain name: {error}") from error
+        raise InvalidName(f"{entry.decode('utf-8', 'replace')!r} is not a domain name: {error}") from error
 
 
 def _patch_fields(patch: ResolverPatch | None) -> tuple[int, int, int, int, int]:

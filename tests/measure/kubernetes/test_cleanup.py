@@ -37,7 +37,7 @@ def test_what_a_killed_run_left_goes_and_a_foreign_pod_stays(namespace: str, tmp
     done = dnslab("clean", *here, cwd=tmp_path)
     assert done.returncode == 2
     assert "nothing was changed" in done.stderr
-    assert f"run {run_id} may be going on" in done.stdout
+    assert f"run {run_id} may still be running" in done.stdout
     assert len(clean.find(connect(namespace=namespace))) == len(left)
     done = dnslab("clean", *here, f"--run={run_id}", "--yes", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

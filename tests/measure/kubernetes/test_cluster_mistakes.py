@@ -138,7 +138,7 @@ IN_OTHERS: dict[str, tuple[list[str], int, str]] = {
     "no shell": (
         ["--in=pod/shell-less"],
         3,
-        "container app of pod shell-less starts no shell.*--ephemeral-container IMAGE",
+        "container app of pod shell-less has no shell.*--ephemeral-container IMAGE",
     ),
     "nothing writable": (["--in=pod/sealed"], 3, "no place to run the probe from: /tmp, .*read-only or noexec"),
     "noexec": (["--in=pod/noexec"], 3, "no place to run the probe from: /scratch, .*read-only or noexec"),

@@ -275,7 +275,7 @@ def test_places(namespace: str) -> None:
 @on_cluster
 def test_without_a_shell_an_ephemeral_container_measures(namespace: str, tmp_path: Path) -> None:
     make_pod(namespace, "web", "distroless")
-    with pytest.raises(NotAble, match=r"starts no shell.*--ephemeral-container IMAGE"):
+    with pytest.raises(NotAble, match=r"has no shell.*--ephemeral-container IMAGE"):
         open_backend(a_plan(namespace, {"existing": "pod/web"}))
     run = measured(
         tmp_path, namespace, {"existing": "pod/web", "debug_image": "dnslab.test/musl:1"}, variants=("baseline",)

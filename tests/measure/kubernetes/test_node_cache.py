@@ -203,7 +203,7 @@ def test_install_status_remove(client: Client, namespace: str) -> None:
     assert traces() == []
     assert status(client).state == "absent"
     assert ours(client) == []
-    assert "no node-local cache of dnslab's is there" in dnslab("remove", "--yes").stdout
+    assert "there is no node-local cache of dnslab's" in dnslab("remove", "--yes").stdout
 
 
 @pytest.mark.cluster
@@ -292,7 +292,7 @@ def test_a_cache_of_others_is_told_and_left_alone(client: Client, namespace: str
     assert detection.evidence[0].startswith(f"DaemonSet {namespace}/nodelocaldns")
     refused = dnslab("install", "--image", IMAGE, "--yes")
     assert refused.returncode == 2
-    assert f"a node-local cache is there already, DaemonSet {namespace}/nodelocaldns" in refused.stderr
+    assert f"there already is a node-local cache, DaemonSet {namespace}/nodelocaldns" in refused.stderr
 
 
 @pytest.mark.cluster

@@ -141,7 +141,7 @@ class ExecChannel:
                 return b""
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
-                raise TimeoutError(f"nothing came from pod {self.pod} for {timeout_s:g} s")
+                raise TimeoutError(f"pod {self.pod} sent nothing for {timeout_s:g} s")
             try:
                 self._step(left_s)
             except (websocket.WebSocketException, OSError, ValueError) as error:

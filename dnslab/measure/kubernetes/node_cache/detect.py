@@ -132,7 +132,7 @@ def proxy_mode(client: Client) -> str:
     try:
         settings = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise NotAble("cannot read kube-proxy's mode: its ConfigMap does not hold YAML") from error
+        raise NotAble("cannot read kube-proxy's mode: its ConfigMap is not YAML") from error
     mode = (settings.get("mode") or "iptables") if isinstance(settings, dict) else ""
     return mode if mode in PROXY_MODES else ""
 
@@ -147,7 +147,7 @@ def read_workload(client: Client, reference: str) -> Workload:
     """
     kind, _, name = reference.partition("/")
     if kind.lower() not in objects.WORKLOADS or not name:
-        raise UsageError(f"expected deploy/NAME, sts/NAME or ds/NAME, saw {reference!r}: only their pods are made anew")
+        raise UsageError(f"expected deploy/NAME, sts/NAME or ds/NAME, saw {reference!r}: only their pods are replaced")
     workload = objects.read_workload(client, reference)
     return Workload.of(reference, client.namespace, client.context, workload["spec"]["template"])
 

@@ -72,7 +72,7 @@ def default_image(client: Client) -> str:
     registry, separator, _ = image.partition("/coredns/coredns:")
     if not separator:
         raise UsageError(
-            f"CoreDNS's image ({image or 'none'}) does not tell where a node-cache is to be had: give --image"
+            f"CoreDNS's image ({image or 'none'}) does not say where to get a node-cache image: give --image"
         )
     return image_with_tag(f"{registry}/dns/k8s-dns-node-cache")
 
@@ -104,14 +104,14 @@ def diff(client: Client, manifest: str) -> str:
         kind, name = wanted["kind"], wanted["metadata"]["name"]
         live = read(client, kind, name, SYSTEM)
         if live and not is_ours(live):
-            raise UsageError(f"{kind} {SYSTEM}/{name} is there already and not dnslab's: it is left as it is")
+            raise UsageError(f"{kind} {SYSTEM}/{name} already exists and is not dnslab's: nothing was changed")
         after = apply(client, wanted, dry=True) if live else wanted
         title = f"{kind} {SYSTEM}/{name}"
         before_lines = as_yaml(live).splitlines() if live else []
         lines += difflib.unified_diff(before_lines, as_yaml(after).splitlines(), title, title, lineterm="", n=2)
     others = [name_of(daemon_set) for daemon_set in daemon_sets(client) if not is_ours(daemon_set)]
     if others:
-        raise UsageError(f"a node-local cache is there already, DaemonSet {others[0]}: see `dnslab node-cache status`")
+        raise UsageError(f"there already is a node-local cache, DaemonSet {others[0]}: see `dnslab node-cache status`")
     return "\n".join(lines)
 
 
@@ -191,7 +191,7 @@ def _wait_rolled_out(client: Client) -> int:
             problem = why_hopeless(pod)
             if problem:
                 where = f"on {pod['spec'].get('nodeName')}"
-                raise NotAble(f"the cache does not start {where}: {problem}; `dnslab node-cache remove` takes it away")
+                raise NotAble(f"the cache does not start {where}: {problem}; `dnslab node-cache remove` removes it")
         time.sleep(0.5)
     raise NotAble(
         f"the cache is not ready on every node after {ROLLOUT_TIMEOUT_S:g} s: see `kubectl -n {SYSTEM} get pods`"
@@ -270,7 +270,7 @@ def _wait_gone(client: Client) -> None:
         if time.monotonic() > deadline_s:
             name = pods[0]["metadata"]["name"]
             raise NotAble(
-                f"pod {name} is not gone after {PODS_GONE_TIMEOUT_S:g} s: run `dnslab node-cache remove` again"
+                f"pod {name} still exists after {PODS_GONE_TIMEOUT_S:g} s: run `dnslab node-cache remove` again"
             )
         time.sleep(0.3)
 

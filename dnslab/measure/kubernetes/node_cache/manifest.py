@@ -45,7 +45,7 @@ def node_cache_manifest(image: str, addresses: Sequence[str], zone: str, upstrea
     Raises
     ------
     UsageError
-        Addresses that pods of a node could not ask, or a zone that is no domain name.
+        Addresses that pods of a node could not ask, or a zone that is not a domain name.
     """
     # All that is put into the text is checked first: some of it was read from the cluster.
     for address in (*addresses, *([upstream] if upstream else [])):

@@ -61,7 +61,7 @@ def choose_probe(run: Run, program: Callable[[str], str], machine: str) -> Loada
             version = _musl_version(run, machine) if kind == "musl" else match[2].decode()
             return LoadableProbe(program(kind), kind, "glibc" if kind == "glibc" else "musl", version)
     words = " ".join(output.decode("utf-8", "replace").split())
-    raise NotAble(f"no probe starts in the container, not even the static one: {words or 'it said nothing'}")
+    raise NotAble(f"no probe starts in the container, not even the static one: {words or 'it printed no error'}")
 
 
 def _musl_version(run: Run, machine: str) -> str:
@@ -126,7 +126,7 @@ def _look_up(start: Callable[[bytes], Channel], names: Sequence[str]) -> Mapping
         while decoder.trailer is None:
             data = channel.read(READY_TIMEOUT_S + job.deadline_s)
             if not data:
-                raise ProbeFailed(f"the probe ended before its answers: {channel.errors() or 'it said nothing'}")
+                raise ProbeFailed(f"the probe ended before its answers: {channel.errors() or 'it printed no error'}")
             for message in decoder.feed(data):
                 if isinstance(message, records.Header):
                     channel.write(records.command("PING"))

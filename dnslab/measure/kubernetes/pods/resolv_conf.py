@@ -78,8 +78,8 @@ def refuse_edited(shell: Shell) -> str:
     text = read(shell)
     if restored(text) is not None:
         raise NotAble(
-            f"{RESOLV_CONF} of pod {shell.pod} is still edited, by a run that was killed or one that goes on: "
-            f"`dnslab clean --in {shlex.quote(f'pod/{shell.pod}')}` puts the original back"
+            f"{RESOLV_CONF} of pod {shell.pod} is still edited by a run that was killed or is still running: "
+            f"`dnslab clean --in {shlex.quote(f'pod/{shell.pod}')}` restores the original"
         )
     return text
 
@@ -109,9 +109,9 @@ def begin(shell: Shell, original: str, variant: Variant) -> None:
         The file is no longer the ``original``, so someone else edits it, or its bytes could not be put back.
     """
     if "\N{REPLACEMENT CHARACTER}" in original:
-        raise NotAble(f"{RESOLV_CONF} of pod {shell.pod} is not UTF-8, so it could not be put back: nothing was edited")
+        raise NotAble(f"{RESOLV_CONF} of pod {shell.pod} is not UTF-8, so it could not be restored: nothing was edited")
     if refuse_edited(shell) != original:
-        raise NotAble(f"{RESOLV_CONF} of pod {shell.pod} is not what it was when the run began: nothing was edited")
+        raise NotAble(f"{RESOLV_CONF} of pod {shell.pod} has changed since the run began: nothing was edited")
     shell.on_leaving({"resolv.conf": _writing(original)})
     _write(shell, edited(original, variant))
 
@@ -133,7 +133,7 @@ def _write(shell: Shell, text: str) -> None:
     if code:
         raise ProbeFailed(f"cannot write {RESOLV_CONF} in pod {shell.pod}: {' '.join(output.split())}")
     if parse(read(shell)) != parse(text):
-        raise ProbeFailed(f"{RESOLV_CONF} in pod {shell.pod} does not hold what was written to it")
+        raise ProbeFailed(f"{RESOLV_CONF} in pod {shell.pod} does not contain what was written to it")
 
 
 def _writing(text: str) -> str:

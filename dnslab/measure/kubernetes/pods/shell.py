@@ -64,9 +64,9 @@ class Shell:
             if status and status.exit_code in (None, 126, 127):
                 message = " ".join(status.message.split())
                 raise NotAble(
-                    f"container {container} of pod {pod} starts no shell, by which the probe is brought in: where the "
-                    "image has none, --ephemeral-container IMAGE measures the pod's network through a container "
-                    f"beside it (an image with a shell); the runtime says: {message}"
+                    f"container {container} of pod {pod} has no shell, and dnslab needs one to copy its probe in: "
+                    "--ephemeral-container IMAGE measures the pod's network from a container beside it (IMAGE is one "
+                    f"with a shell); the runtime says: {message}"
                 ) from error
             raise
 
@@ -122,7 +122,7 @@ class Shell:
         with self._received:
             while not (match := self._answer.match(self._text)):
                 if self._ended:
-                    raise ProbeFailed(f"the shell in pod {self.pod} ended: {self._problem or 'it said nothing'}")
+                    raise ProbeFailed(f"the shell in pod {self.pod} ended: {self._problem or 'it printed no error'}")
                 if not self._received.wait(max(0.0, deadline_s - time.monotonic())):
                     raise ProbeFailed(f"the shell in pod {self.pod} did not answer within {timeout_s:g} s")
             self._text = self._text[match.end() :]

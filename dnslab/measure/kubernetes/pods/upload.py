@@ -79,7 +79,7 @@ class Upload:
         if (header.executable_size, header.executable_crc) != (len(sent), zlib.crc32(sent)):
             raise StreamForeign(
                 f"the probe arrived in pod {self.pod} as {header.executable_size} bytes with checksum "
-                f"{header.executable_crc:08x}, sent were {len(sent)} with {zlib.crc32(sent):08x}: try again"
+                f"{header.executable_crc:08x}, dnslab sent {len(sent)} with {zlib.crc32(sent):08x}: try again"
             )
 
     def close(self) -> None:
@@ -173,7 +173,7 @@ def read_header(channel: Channel) -> records.Header:
         while decoder.header is None:
             data = channel.read(pod_facts.READY_TIMEOUT_S)
             if not data:
-                raise ProbeFailed(f"the probe ended before it was ready: {channel.errors() or 'it said nothing'}")
+                raise ProbeFailed(f"the probe ended before it was ready: {channel.errors() or 'it printed no error'}")
             for _ in decoder.feed(data):
                 pass
     return decoder.header
