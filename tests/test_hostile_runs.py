@@ -25,7 +25,8 @@ from dnslab.errors import InvalidPlan, RunInvalid, StreamForeign
 from dnslab.explain.findings import conclude
 from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
-from dnslab.plan.model import Plan, load
+from dnslab.plan.model import Plan
+from dnslab.plan.planfile import load
 from dnslab.plan.schedule import TargetInfo, trials
 from dnslab.present import share
 from dnslab.store import bundle as bundles

@@ -14,7 +14,8 @@ from dnslab.errors import InvalidPlan, UsageError
 from dnslab.experiment.compare import SAMPLE
 from dnslab.measure.lab.backend import BASELINE, LabBackend
 from dnslab.measure.protocol import Client
-from dnslab.plan.model import FaultPlan, Load, Plan, load
+from dnslab.plan.model import FaultPlan, Load, Plan
+from dnslab.plan.planfile import load
 from dnslab.plan.resolvconf import is_address, render
 from dnslab.plan.variants import Variant
 from tests.cli.test_cli import dnslab

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -163,13 +163,14 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     from pydantic import ValidationError
 
     from dnslab.measure.backends import completed
-    from dnslab.plan import model as plans
+    from dnslab.plan import planfile
+    from dnslab.plan.model import Plan
 
     for option in run.params:
         value = asked.get(option.name or "")
         if value == "" or (isinstance(value, tuple) and "" in value):
             raise UsageError(f"{option.opts[0]} was given an empty text")
-    base = plans.load(files.read_given(plan_file, files.PLAN_BYTES), str(plan_file)) if plan_file else plans.Plan()
+    base = planfile.load(files.read_given(plan_file, files.PLAN_BYTES), str(plan_file)) if plan_file else Plan()
     data = base.model_dump()
     direct = ("backend", "nameserver", "rounds", "seed", "schedule", "limit_ms", "fault")
     data.update({key: asked[key] for key in direct if asked[key] is not None})
@@ -190,21 +191,27 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     names = [*asked["names"], *(_names_in(asked["names_file"]) if asked["names_file"] else ())]
     if names:
         data["names"] = names
-    load = {key: asked[key] for key in ("workers", "mode", "duration_s") if asked[key] is not None}
-    if asked["rate"] is not None:
-        load |= {"rate_per_s": asked["rate"], "loop": asked["loop"] or "poisson"}
-    elif asked["loop"]:
-        load["loop"] = asked["loop"]
-    elif asked["workers"] is not None and plan_file is None:
-        load |= {"loop": "closed", "rate_per_s": None}
+    load = _load(asked, of_a_file=plan_file is not None)
     data["loads"] = [{**load_data, **load} for load_data in data["loads"]]
     try:
-        return completed(plans.Plan.model_validate(data).check())
+        return completed(Plan.model_validate(data).check())
     except ValidationError as error:
         errors = error.errors()
         # A load that does not hold is missing from the plan's loads then: that follows, and tells nothing more.
         of_user = [detail for detail in errors if detail["loc"] != ("loads",)] or errors
         raise InvalidPlan("; ".join(_spoken(detail, asked) for detail in of_user)) from error
+
+
+def _load(asked: Mapping[str, Any], of_a_file: bool) -> dict[str, Any]:
+    """What the options change in each load of the plan."""
+    load = {key: asked[key] for key in ("workers", "mode", "duration_s") if asked[key] is not None}
+    if asked["rate"] is not None:
+        load |= {"rate_per_s": asked["rate"], "loop": asked["loop"] or "poisson"}
+    elif asked["loop"]:
+        load["loop"] = asked["loop"]
+    elif asked["workers"] is not None and not of_a_file:
+        load |= {"loop": "closed", "rate_per_s": None}
+    return load
 
 
 _IN_CLUSTER = {

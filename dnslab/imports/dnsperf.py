@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +103,7 @@ def _dnsperf_output(
     if not {"completed", "lost"} <= set(closing):
         raise UsageError(f"{path} line {number}: dnsperf's statistics are missing: is the file cut short?")
     completed, lost, interrupted = (int(closing.get(name, 0)) for name in ("completed", "lost", "interrupted"))
-    per_s = float(closing.get("per_s", "nan"))
-    n = completed + lost
-    if not n:
+    if not completed + lost:
         raise UsageError(f"{path} line {number}: no query was answered or lost up to here: nothing to count")
     if counts:
         answered = counts.total() - counts["lost"] - counts["interrupted"]
@@ -114,7 +112,16 @@ def _dnsperf_output(
                 f"{path}: its lines show {answered} answers, {counts['lost']} timeouts, {counts['interrupted']} "
                 f"interrupted, its statistics of {completed}, {lost}, {interrupted}: lines are missing"
             )
+        per_s = float(closing.get("per_s", "nan"))
         return measured_round(np.asarray(durations_ms), np.asarray(failed), limit_ms, per_s), counts
+    return _from_statistics(path, number, closing, limit_ms)
+
+
+def _from_statistics(
+    path: Path, number: int, closing: Mapping[str, str], limit_ms: float
+) -> tuple[dict[str, Any], Counter[str]]:
+    """The same of an output without a line for each query, which ends at line ``number``."""
+    completed, lost = int(closing["completed"]), int(closing["lost"])
     codes = Counter(
         {code: int(count) for code, count in re.findall(r"([A-Z]+\d*) (\d{1,15})\b", closing.get("codes", ""))}
     )
@@ -124,13 +131,13 @@ def _dnsperf_output(
     average, least, most = (float(value) * 1e3 for value in times_s[:3])
     times = {"min_ms": least, "avg_ms": average, "max_ms": most, "n_timed": completed} if completed else {}
     counted = {
-        "n": n,
-        "failed": n - sum(codes[code] for code in _ANSWERS),
+        "n": completed + lost,
+        "failed": completed + lost - sum(codes[code] for code in _ANSWERS),
         "over_limit": lost if most < limit_ms else None,
         **times,
-        "per_s": per_s,
+        "per_s": float(closing.get("per_s", "nan")),
     }
-    return counted, codes + Counter(lost=lost, interrupted=interrupted)
+    return counted, codes + Counter(lost=lost, interrupted=int(closing.get("interrupted", 0)))
 
 
 def _dnsperf_query(where: str, line: str) -> tuple[str, float]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -18,12 +17,10 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from dnslab import files
 from dnslab.errors import InvalidPlan, UsageError
 from dnslab.plan import variants
 from dnslab.plan.backends import IN_CLUSTER, BackendName
@@ -36,7 +33,6 @@ from dnslab.plan.resolvconf import (
     parse_endpoint,
 )
 from dnslab.plan.variants import Variant
-from dnslab.plan.yamltext import read_yaml
 from dnslab.text import as_html_lines
 
 PLAN_VERSION = 1
@@ -325,7 +321,7 @@ class Plan(_Model):
         for target in self.targets:
             for name in target.variants or ():
                 if name not in known:
-                    raise InvalidPlan(f"target {target.name!r} names the variant {name!r}, the plan's variants do not")
+                    raise InvalidPlan(f"target {target.name!r} has the variant {name!r}, which the plan does not")
         return self
 
     def variant(self, name: str) -> Variant:
@@ -354,7 +350,7 @@ class Plan(_Model):
         return "in-turn" if any(load.loop == "closed" for load in self.loads) else "side-by-side"
 
     def to_yaml(self) -> str:
-        """YAML text that ``load`` reads back to an equal plan."""
+        """YAML text that ``planfile.load`` reads back to an equal plan."""
         data = self.model_dump(mode="json", exclude_none=True)
         if not self.in_cluster:  # what says nothing elsewhere is left out, unless somebody wrote it
             usual = Limits().model_dump()
@@ -366,43 +362,3 @@ class Plan(_Model):
                 del data["cluster"]
         data["fault"] = str(self.fault)
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-
-
-def load(text: str | bytes, source: str = "plan") -> Plan:
-    """A plan from YAML text.
-
-    Raises
-    ------
-    InvalidPlan
-        With the line of the offending key.
-    """
-    if isinstance(text, bytes):
-        text = files.text(text, Path(source), InvalidPlan)
-    node, data = read_yaml(text, source)
-    if not isinstance(data, dict):
-        raise InvalidPlan(f"{source}: expected keys and values, as `dnslab run --dry-run` prints them")
-    version = data.get("version", PLAN_VERSION)
-    if version != PLAN_VERSION:
-        raise InvalidPlan(f"{source}: the plan has format version {version}, this dnslab reads version {PLAN_VERSION}")
-    try:
-        return Plan.model_validate(data).check()
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(part if str(part).isprintable() else ascii(part) for part in map(str, first["loc"]))
-        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-        raise InvalidPlan(f"{source} line {_line(node, first['loc'])}: {key or 'plan'}: {reason}") from error
-
-
-def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
-    """The line, counted from 1, of the deepest part of ``location`` that is in the text."""
-    line = 1 if node is None else node.start_mark.line + 1
-    for part in location:
-        if isinstance(node, yaml.MappingNode):
-            pairs = [(key, value) for key, value in node.value if key.value == str(part)]
-            if not pairs:
-                break
-            line, node = pairs[0][0].start_mark.line + 1, pairs[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line

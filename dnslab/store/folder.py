@@ -31,7 +31,8 @@ from typing import Any
 
 from dnslab import files
 from dnslab.errors import InvalidPlan, RunExists, RunInvalid, RunNotFound
-from dnslab.plan import model as plans
+from dnslab.plan import planfile
+from dnslab.plan.model import Plan
 from dnslab.store import contents
 from dnslab.store.client import ClientRecord, ClientWriter
 from dnslab.store.contents import RUN_VERSION, ClientEnd, ClientStart, Environment
@@ -72,19 +73,19 @@ class RunFolder:
         """Whether the folder is removed when this process ends, as that of an unpacked bundle is."""
         return self.path.parent.name.startswith(SCRATCH_PREFIX)
 
-    def _read_plan(self) -> plans.Plan:
+    def _read_plan(self) -> Plan:
         path = self.path / "plan.yaml"
         try:
             data = files.read_regular(path, files.PLAN_BYTES)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise RunNotFound(f"{self.path} is not a run folder: it has no plan.yaml") from error
         try:
-            return plans.load(data, str(path))
+            return planfile.load(data, str(path))
         except InvalidPlan as error:
             raise RunInvalid(str(error)) from error
 
     @classmethod
-    def create(cls, path: Path, plan: plans.Plan, environment: Environment) -> RunFolder:
+    def create(cls, path: Path, plan: Plan, environment: Environment) -> RunFolder:
         """A new run folder at ``path``.
 
         It appears whole: plan and environment are in it from the first instant on.
@@ -125,7 +126,7 @@ class RunFolder:
         return cls(path)
 
     @classmethod
-    def create_in(cls, results: Path, plan: plans.Plan, environment: Environment) -> RunFolder:
+    def create_in(cls, results: Path, plan: Plan, environment: Environment) -> RunFolder:
         """A new run folder in ``results``, named by the current second, or by a later one that no other run has.
 
         So two runs that begin together get a folder each, and the latest run is the last by name.

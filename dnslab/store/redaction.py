@@ -171,7 +171,7 @@ def _is_address(word: str) -> bool:
 
 def _separator(word: str) -> str | None:
     """The separator of a word that names several things, such as ``/``; for a range of addresses also the hyphen."""
-    separator = next((one for one in ("://", "/", "@", "#", ":") if one in word), None)
+    separator = next((mark for mark in ("://", "/", "@", "#", ":") if mark in word), None)
     return separator or ("-" if any(map(_is_address, word.split("-"))) else None)
 
 

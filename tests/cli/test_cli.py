@@ -157,8 +157,12 @@ def test_damaged_raw_bytes_are_one_line_and_status_4(tmp_path: Path, damage: Any
 @pytest.mark.parametrize(
     ("file", "change", "says"),
     [
-        ("plan.yaml", ("version: 1", "version: 2"), "plan.yaml: a plan of version 2, this dnslab reads 1"),
-        ("environment.json", ('"version": 1', '"version": 2'), "environment.json: a run of version 2, this dnslab"),
+        ("plan.yaml", ("version: 1", "version: 2"), "plan.yaml: the plan has format version 2, this dnslab reads"),
+        (
+            "environment.json",
+            ('"version": 1', '"version": 2'),
+            "environment.json: its format version is 2, this dnslab",
+        ),
     ],
 )
 def test_a_run_of_a_newer_dnslab_is_one_line(tmp_path: Path, file: str, change: tuple[str, str], says: str) -> None:

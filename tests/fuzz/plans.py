@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from dnslab.plan import model as plans, schedule
+from dnslab.plan import planfile, schedule
 from dnslab.store.folder import RunFolder
 from tests.fuzz import mutate
 from tests.fuzz.harness import Defect, reading
@@ -110,7 +110,7 @@ def case(rng: random.Random, folder: Path, counts: Counter[str]) -> None:
         described = schedule.forecast(plan, TARGETS)
         assert described.trials == tuple(schedule.trials(plan, TARGETS))
         again = plan.to_yaml()
-        if plans.load(again) != plan:
+        if planfile.load(again) != plan:
             (folder / "again.yaml").write_text(again, encoding="utf-8", errors="surrogateescape")
             raise Defect("a plan that is not read back as it was written")
         again.encode()

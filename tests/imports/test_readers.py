@@ -227,7 +227,7 @@ BAD_DNSPERF = [
     ("", "has no output of that kind, or is empty"),
     (DNSPERF.replace("0.000200", "quick"), "line 7: expected `> RCODE name type seconds`"),
     (DNSPERF.replace("> NXDOMAIN web.default AAAA 0.000200", "> NXDOM"), "line 7: expected `> RCODE"),
-    (DNSPERF.replace("> T web.default AAAA\n", ""), "lines tell of 4 answers, 0 timeouts, 1 interrupted"),
+    (DNSPERF.replace("> T web.default AAAA\n", ""), "lines show 4 answers, 0 timeouts, 1 interrupted"),
     (DNSPERF[: DNSPERF.index("Statistics")], "line 13: dnsperf's statistics are missing: is the file cut short?"),
     (COUNTS_ONLY[: COUNTS_ONLY.index("  Average Lat")], "statistics are incomplete"),
     (
@@ -371,10 +371,10 @@ BAD_CSV = [
     (CSV.replace("2.5,ok", "quick,ok"), COLUMNS, "s", "line 6: took should be a number, is 'quick'"),
     (CSV.replace("2.5,ok", "-2.5,ok"), COLUMNS, "s", "line 6: took should be a number, is '-2.5'"),
     (CSV.replace("2.5,ok", ",ok"), COLUMNS, "s", "line 6: took should be a number, is ''"),
-    (CSV.replace("2.5,ok", "2.5,fine"), COLUMNS, "s", "line 6: outcome 'fine' is none of answered,"),
+    (CSV.replace("2.5,ok", "2.5,fine"), COLUMNS, "s", "line 6: outcome 'fine' is not one of answered,"),
     (CSV, COLUMNS, "minutes", "--unit: should be one of s, ms, us, ns, is 'minutes'"),
-    (CSV, COLUMNS, "ms", "a median of 0.0004 ms and a maximum of 2.5 ms: no lookups"),
-    ("took\n250000\n5004000000\n", {"latency_ms": "took"}, "us", "a maximum of 5.004e+06 ms: no lookups"),
+    (CSV, COLUMNS, "ms", "a median of 0.0004 ms and a maximum of 2.5 ms is not what lookups take"),
+    ("took\n250000\n5004000000\n", {"latency_ms": "took"}, "us", "a maximum of 5.004e+06 ms is not what"),
 ]
 
 
@@ -387,7 +387,7 @@ def test_broken_csv(text: str, columns: dict[str, str], unit: str, says: str, tm
 
 def test_what_cannot_be_asked(tmp_path: Path) -> None:
     files = write(tmp_path, x=GOOD)
-    with pytest.raises(UsageError, match="which: give it with -l"):
+    with pytest.raises(UsageError, match="which limit: give it with -l"):
         load("stress-client", files)
     with pytest.raises(UsageError, match="should be over 0, is -1"):
         load("stress-client", files, -1)
@@ -397,7 +397,7 @@ def test_what_cannot_be_asked(tmp_path: Path) -> None:
         load("ping", files)
     with pytest.raises(UsageError, match="no such file"):
         load("dnsperf", [(None, tmp_path / "nowhere")])
-    with pytest.raises(UsageError, match="a column says the variant"):
+    with pytest.raises(UsageError, match="a column gives the variant"):
         load("csv", [("a", files[0][1])], columns={"latency_ms": "x", "variant": "v"})
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     for kind in ("dnsperf", "counts"):

@@ -314,7 +314,7 @@ def test_a_run_that_goes_on_is_not_resumed(server: Nameserver, tmp_path: Path) -
     before = sorted(tmp_path.rglob("*"))
     done = call([*DNSLAB, "run", "--resume", "out"], tmp_path)
     assert done.returncode == 2
-    assert error_line(done) == "error: another dnslab measures into out: wait until it has ended"
+    assert error_line(done) == "error: another dnslab process is writing to out: wait until it has ended"
     assert sorted(tmp_path.rglob("*")) == before
     process.terminate()
     assert ended(process).returncode == 130

@@ -150,7 +150,7 @@ def test_a_nameserver_that_dies_in_the_middle_aborts_and_resume_goes_on(tmp_path
     with nameserver(sick) as server:
         with pytest.raises(RunInvalid, match=r"^DNS got worse: \d\d % \(.* 0 % \(0 of \d\d\) before the run") as caught:
             runner.run(plan(server, 8.0), path, on_progress=when_measuring(sick.dead, []))
-        assert "aborted with 0 of 1 trials whole, all kept: `dnslab run --resume" in str(caught.value)
+        assert "aborted with 0 of 1 trials complete, all kept: `dnslab run --resume" in str(caught.value)
         assert "\n" not in str(caught.value)
         run = open_run(path)
         (client,) = run.clients()
@@ -167,7 +167,7 @@ def test_a_nameserver_that_dies_in_the_middle_aborts_and_resume_goes_on(tmp_path
 @pytest.mark.probe
 def test_what_a_short_trial_shows_ends_the_run_before_the_next(tmp_path: Path) -> None:
     sick, path = Sick(), tmp_path / "run"
-    says = r"failed in the .*aborted with 1 of 3 trials whole"
+    says = r"failed in the .*aborted with 1 of 3 trials complete"
     with nameserver(sick) as server, pytest.raises(RunInvalid, match=says):
         runner.run(plan(server, 2.0, rounds=3), path, on_progress=when_measuring(sick.dead, []))
     assert [client.status for client in open_run(path).clients()] == ["complete"]

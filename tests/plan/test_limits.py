@@ -8,7 +8,8 @@ import pytest
 
 from dnslab.errors import UsageError
 from dnslab.plan.limits import check_load, check_names, cluster_zone
-from dnslab.plan.model import Limits, Load, Plan, load
+from dnslab.plan.model import Limits, Load, Plan
+from dnslab.plan.planfile import load
 from dnslab.plan.schedule import TargetInfo
 
 RESOLV_CONF = "search web.svc.corp.test svc.corp.test corp.test\nnameserver 10.96.0.10\noptions ndots:5\n"

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from dnslab.errors import DnslabError, InvalidName, InvalidPlan, UnknownVariant, UsageError
-from dnslab.plan.model import FaultPlan, Load, Plan, TargetPlan, load
+from dnslab.plan.model import FaultPlan, Load, Plan, TargetPlan
+from dnslab.plan.planfile import load
 from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import BUILT_IN
 
@@ -37,7 +38,7 @@ def test_yaml_is_read_back(plan: Plan) -> None:
         ("rounds: 3\nfolder: x\n", "line 2: folder: unknown key"),
         ("name: a\nloads:\n- workers: 5\n  rats: 3\n", "line 4: loads.0.rats: unknown key"),
         ("loads:\n- workers: 0\n", "line 2: loads.0.workers"),
-        ("variants: [baseline, baseline]\n", "named once"),
+        ("variants: [baseline, baseline]\n", "each only once"),
         ("rounds: [\n", "not YAML"),
         ("- a\n", "expected keys and values"),
         ("version: 7\n", "version 7"),

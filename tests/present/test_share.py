@@ -262,7 +262,7 @@ def test_a_name_behind_an_escape_is_found(run: Path, tmp_path: Path) -> None:
     start = json.loads(path.read_text())
     start["counters"]["x.\x1bpayments-eu.y"] = 1  # no version writes such a one
     path.write_text(json.dumps(start))
-    with pytest.raises(share.NotRedacted, match="would still hold 'payments-eu'"):
+    with pytest.raises(share.NotRedacted, match="would still contain 'payments-eu'"):
         share.redacted(run, tmp_path)
 
 
@@ -270,7 +270,7 @@ def test_what_would_still_hold_an_original_is_not_handed_out(run: Path, tmp_path
     environment = json.loads((run / "environment.json").read_text())
     environment["backend"]["later"] = {"payments-eu": 1}  # a key that names something: no version writes such a one
     (run / "environment.json").write_text(json.dumps(environment))
-    with pytest.raises(share.NotRedacted, match=r"environment\.json would still hold 'payments-eu' \(namespace-1\)"):
+    with pytest.raises(share.NotRedacted, match=r"environment\.json would still contain 'payments-eu' \(namespace-1\)"):
         share.bundle(run, tmp_path / "out.zip", redact=True)
     with pytest.raises(share.NotRedacted):
         share.redacted(run, tmp_path / "copies")
@@ -398,6 +398,6 @@ def test_a_damaged_bundle_is_one_clear_line(tmp_path: Path) -> None:
         assert "\n" not in str(said.value)
         assert "broken.zip" in str(said.value)
     broken.write_bytes(b"PK nothing")
-    with pytest.raises(RunNotFound, match="neither a run folder nor a whole bundle"):
+    with pytest.raises(RunNotFound, match="neither a run folder nor a complete bundle"):
         open_run(broken)
     shutil.rmtree(tmp_path)

@@ -97,7 +97,7 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
     """Of a resume's environment, too."""
     folder = make(tmp_path / "run")
     (tmp_path / "run" / "environment.2.json").write_text('{"version": 2}')
-    with pytest.raises(RunInvalid, match=r"environment\.2\.json: a run of version 2, this dnslab reads 1"):
+    with pytest.raises(RunInvalid, match=r"environment\.2\.json: its format version is 2, this dnslab reads 1"):
         _ = folder.environment
 
 

@@ -34,8 +34,8 @@ def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
         failed = 1 - float(points["answered_share"].iloc[0])
         rest = (1 - points["level"]).clip(lower=floor)
         name = f"{label}, {percent(failed)} failed" if failed > 0 else label
-        look = {"color": colour, "linestyle": style, "linewidth": 2.2, "label": name}
-        drawn += axes.plot(points["response_ms"].clip(lower=0.01), rest, **look)
+        line_style = {"color": colour, "linestyle": style, "linewidth": 2.2, "label": name}
+        drawn += axes.plot(points["response_ms"].clip(lower=0.01), rest, **line_style)
         if failed > 0:
             last = float(points["response_ms"].iloc[-1])
             axes.plot([last], [max(failed, floor)], marker="x", color=colour, markersize=10, markeredgewidth=2.5)

@@ -36,26 +36,26 @@ TITLE_WIDTH, LEGEND_WIDTH = 60, 30
 
 def sweep(summary: Summary) -> Figure | Remark:
     """A row of two panels for each configuration: the share that stalled and p99, against what the run sweeps."""
-    found = swept(summary)
-    if found is None:
+    sweep = swept(summary)
+    if sweep is None:
         return Remark("This run has one load and one target: nothing was swept.")
-    frame = found.frame
+    frame = sweep.frame
     variants = list(dict.fromkeys(row.variant for row in summary.measured() if row.variant in set(frame["variant"])))
     palette = colours(variants)
-    figure = new_figure(1.9 * len(variants) + (1.3 if _upright(found) else 4))
+    figure = new_figure(1.9 * len(variants) + (1.3 if _upright(sweep) else 4))
     panels = figure.subplots(len(variants), 2, sharex=True, sharey="col", squeeze=False)
     for (left, right), variant in zip(panels, variants, strict=True):
-        _swept_panels(left, right, frame[frame["variant"] == variant], palette[variant], joined=found.scale)
+        _swept_panels(left, right, frame[frame["variant"] == variant], palette[variant], joined=sweep.scale)
         left.set_title(wrapped(variant, TITLE_WIDTH), fontsize="small", loc="left")
-    _swept_axes(panels[-1], found)
+    _swept_axes(panels[-1], sweep)
     panels[0, 0].set_ylim(bottom=0)  # of all; only now, as it ends the scaling to what is drawn
     whole_decades(panels[:, 1], frame["p99_ms"][frame["p99_ms"] < math.inf])
-    figure.supxlabel(found.name, fontsize="medium")
-    if found.name != "target" and frame["target"].nunique() > 1:
+    figure.supxlabel(sweep.name, fontsize="medium")
+    if sweep.name != "target" and frame["target"].nunique() > 1:
         figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
-    sentences = "; ".join(f"{variant}: {_in_words(frame[frame['variant'] == variant], found)}" for variant in variants)
+    sentences = "; ".join(f"{variant}: {_in_words(frame[frame['variant'] == variant], sweep)}" for variant in variants)
     caption = (
-        f"How to read it: one row for each configuration, all on one scale, against {found.name}. Left the share that "
+        f"How to read it: one row for each configuration, all on one scale, against {sweep.name}. Left the share that "
         "stalled, with its 95 % interval over rounds (without a stall the exact bound), and as a cross the share that "
         "failed; right p99 of response time (log), without a point where it falls among failed lookups. A row that "
         "stays level does not depend on what was swept. It does not compare configurations: the table against "
@@ -63,8 +63,8 @@ def sweep(summary: Summary) -> Figure | Remark:
     )
     if summary.closed_loops:
         caption += " In a closed loop a worker in a stall asks nothing, so its shares count workers rather than faults."
-    alt = f"Share of lookups that stalled and p99 against {found.name}. {sentences}."
-    table = numbers([_line(row, found.name) for row in frame.to_dict("records")], f"against {found.name}")
+    alt = f"Share of lookups that stalled and p99 against {sweep.name}. {sentences}."
+    table = numbers([_line(row, sweep.name) for row in frame.to_dict("records")], f"against {sweep.name}")
     return Figure(to_png(figure), alt, caption, table)
 
 

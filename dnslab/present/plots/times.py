@@ -72,8 +72,8 @@ def _lines(axes: Axes, frame: pd.DataFrame, palette: Mapping[str, Any]) -> list[
     quiet = []
     for name, points, colour, style in curves(frame, palette):
         if points["share"].max() > 0:
-            look = {**DOTTED, "color": colour, "linestyle": style, "label": name}
-            drawn += axes.plot(points["at"], points["share"] * 100, **look)
+            line_style = {**DOTTED, "color": colour, "linestyle": style, "label": name}
+            drawn += axes.plot(points["at"], points["share"] * 100, **line_style)
         else:
             quiet.append(name)
     if len(frame):

@@ -78,7 +78,7 @@ def test_targets_are_named_by_what_tells_them_apart(client: Client) -> None:
         ({"nodes": "3"}, UsageError, r"--nodes 3: 2 nodes are ready for pods \(n1, n2\)"),
         ({"nodes": "none"}, UsageError, "no node 'none': ready for pods are n1, n2"),
         ({"nodes": "cordoned"}, NotAble, "node cordoned takes no pods of dnslab's: it is cordoned; ready are n1, n2"),
-        ({"images": ("a.test/x:1", "b.test/x:2")}, UsageError, "these share one: a.test/x:1, b.test/x:2"),
+        ({"images": ("a.test/x:1", "b.test/x:2")}, UsageError, "these have the same one: a.test/x:1, b.test/x:2"),
     ],
 )
 def test_refused(cluster: dict[str, Any], error: type[Exception], says: str, client: Client) -> None:

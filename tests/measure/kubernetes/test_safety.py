@@ -17,7 +17,7 @@ from dnslab.measure import health, runner
 from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.api.exec import ExecChannel
 from dnslab.measure.kubernetes.dry_run import RUN_ID, Planned
-from dnslab.plan import model as plan
+from dnslab.plan import planfile
 from dnslab.plan.model import ClusterPlan, Limits, Load, Plan
 from tests.cli.test_cli import dnslab
 
@@ -113,7 +113,7 @@ def test_a_dry_run_needs_no_right_to_make_and_makes_nothing(namespace: str, tmp_
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("# cluster: context ")
     assert f"namespace {namespace}" in done.stdout.splitlines()[0]
-    assert plan.load(done.stdout).cluster.namespace == namespace
+    assert planfile.load(done.stdout).cluster.namespace == namespace
     comments = "\n".join(line.removeprefix("#").removeprefix(" ") for line in done.stdout.splitlines())
     documents = [yaml.safe_load(text) for text in comments.partition("commands")[0].split("\n---\n")[1:]]
     # The ConfigMap, a first look, the one asked before the first trial, and two variants.
