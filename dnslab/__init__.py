@@ -33,15 +33,15 @@ if TYPE_CHECKING:
         MatrixParameters as MatrixParameters,
     )
     from dnslab.plan.model import Plan as Plan
-    from dnslab.present.plots.ecdf import ecdf as ecdf
-    from dnslab.present.plots.effects import (
+    from dnslab.present.pictures.ecdf import ecdf as ecdf
+    from dnslab.present.pictures.effects import (
         cost_of_remedies as cost_of_remedies,
         effects_against_baseline as effects_against_baseline,
     )
-    from dnslab.present.plots.panels import latency_by_round as latency_by_round, stall_raster as stall_raster
-    from dnslab.present.plots.sweep import sweep as sweep
-    from dnslab.present.plots.targets import stalls_by_target as stalls_by_target
-    from dnslab.present.plots.times import over_the_run as over_the_run, stalls_over_time as stalls_over_time
+    from dnslab.present.pictures.panels import latency_by_round as latency_by_round, stall_raster as stall_raster
+    from dnslab.present.pictures.sweep import sweep as sweep
+    from dnslab.present.pictures.targets import stalls_by_target as stalls_by_target
+    from dnslab.present.pictures.times import over_the_run as over_the_run, stalls_over_time as stalls_over_time
     from dnslab.present.report import measured_on as measured_on, render as render
 
 #: where each name is
@@ -55,31 +55,31 @@ _HOME = {
     "Plan": "plan.model",
     "compare": "explain.comparison",
     "conclude": "explain.findings",
-    "cost_of_remedies": "present.plots.effects",
+    "cost_of_remedies": "present.pictures.effects",
     "costs": "analyse.costs",
-    "ecdf": "present.plots.ecdf",
-    "effects_against_baseline": "present.plots.effects",
+    "ecdf": "present.pictures.ecdf",
+    "effects_against_baseline": "present.pictures.effects",
     "find_vetoes": "explain.validity",
     "follow": "explain.closeup",
     "headlines": "explain.overview",
-    "latency_by_round": "present.plots.panels",
+    "latency_by_round": "present.pictures.panels",
     "measured_on": "present.report",
     "obtain_run": "experiment.compare",
     "obtain_runs": "experiment.compare",
     "open_run": "analyse.dataset",
-    "over_the_run": "present.plots.times",
+    "over_the_run": "present.pictures.times",
     "render": "present.report",
     "run": "experiment.compare",
     "run_slices": "analyse.timeline",
     "side_by_side": "explain.overview",
     "sketches": "analyse.quantiles",
     "stall_marks": "analyse.timeline",
-    "stall_raster": "present.plots.panels",
-    "stalls_by_target": "present.plots.targets",
-    "stalls_over_time": "present.plots.times",
+    "stall_raster": "present.pictures.panels",
+    "stalls_by_target": "present.pictures.targets",
+    "stalls_over_time": "present.pictures.times",
     "stalls_per_second": "analyse.timeline",
     "summarise": "analyse.summary",
-    "sweep": "present.plots.sweep",
+    "sweep": "present.pictures.sweep",
 }
 __all__ = list(_HOME)
 

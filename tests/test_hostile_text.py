@@ -34,7 +34,7 @@ from dnslab.measure.display import _table, line
 from dnslab.measure.progress import ClientProgress, Progress
 from dnslab.plan.schedule import Trial
 from dnslab.present.exports import csv_text, export
-from dnslab.present.plots.base import drawable, new_figure, plain_numbers, to_png
+from dnslab.present.pictures.base import drawable, new_figure, plain_numbers, to_png
 from dnslab.present.report import measured_on, render
 from dnslab.present.terminal import print_summary
 from tests.hostile import HOSTILE, acting, hostile_run, opened_with_hostile_names, tame_run, unseen

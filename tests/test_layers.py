@@ -98,7 +98,7 @@ def test_measuring_needs_no_pandas() -> None:
 
 
 def test_reading_needs_no_backend() -> None:
-    code = "import sys, dnslab.present.report, dnslab.present.plots.ecdf, dnslab.explain.findings; "
+    code = "import sys, dnslab.present.report, dnslab.present.pictures.ecdf, dnslab.explain.findings; "
     code += "print([m for m in sys.modules if 'dnslab.measure' in m])"
     assert run_python(code) == "[]\n"
 

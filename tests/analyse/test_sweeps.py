@@ -11,8 +11,8 @@ from dnslab.analyse.dataset import Run, open_run
 from dnslab.analyse.summary import summarise
 from dnslab.analyse.sweeps import swept
 from dnslab.plan.model import Load, Plan
-from dnslab.present.plots.base import Figure, Remark
-from dnslab.present.plots.sweep import sweep
+from dnslab.present.pictures.base import Figure, Remark
+from dnslab.present.pictures.sweep import sweep
 from tests.runs import rows, write_run
 
 

@@ -27,10 +27,10 @@ from dnslab.experiment import compare
 from dnslab.plan.model import FaultPlan, Load, Plan
 from dnslab.plan.schedule import TargetInfo
 from dnslab.present import report
-from dnslab.present.plots.base import Figure, Remark
-from dnslab.present.plots.ecdf import ecdf
-from dnslab.present.plots.targets import stalls_by_target
-from dnslab.present.plots.times import over_the_run, stalls_over_time
+from dnslab.present.pictures.base import Figure, Remark
+from dnslab.present.pictures.ecdf import ecdf
+from dnslab.present.pictures.targets import stalls_by_target
+from dnslab.present.pictures.times import over_the_run, stalls_over_time
 from dnslab.store.folder import results_folder
 from dnslab.text import milliseconds, percent
 from tests import PROJECT

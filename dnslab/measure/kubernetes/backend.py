@@ -20,13 +20,14 @@ from dnslab.errors import DnslabError, NotAble
 from dnslab.measure import counters, protocol
 from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.api.exec import run
+from dnslab.measure.kubernetes.counters import dns_counters
 from dnslab.measure.kubernetes.node_cache.detect import status
 from dnslab.measure.kubernetes.placement import Place, base_spec, chosen_places, lifetime_s, pod_spec
 from dnslab.measure.kubernetes.pods import pod_facts
 from dnslab.measure.kubernetes.pods.lifecycle import AGAIN_TIMEOUT_S, BESIDE_TIMEOUT_S, Pods
 from dnslab.measure.kubernetes.pods.manifest import CONTAINER
 from dnslab.measure.kubernetes.pods.own_pod import OwnPod
-from dnslab.measure.kubernetes.surroundings import dns_counters, surroundings
+from dnslab.measure.kubernetes.surroundings import surroundings
 from dnslab.measure.protocol import Expected, Target
 from dnslab.plan import flows
 from dnslab.plan.model import Plan

@@ -1,4 +1,4 @@
-"""What surrounds the targets: nodes, the cluster's DNS servers, and the counters of those servers.
+"""What surrounds the targets: nodes, the cluster's DNS servers.
 
 Only reads, and every part is optional: a part that was denied or is not there is listed, never guessed. Knows nothing
 of trials.
@@ -7,18 +7,16 @@ of trials.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import kubernetes
 
 from dnslab.errors import NotAble
-from dnslab.measure import counters
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered
 from dnslab.measure.kubernetes.api.objects import list_nodes, list_objects, read
+from dnslab.measure.kubernetes.counters import DnsPod, Kind, coredns_version, metrics
 from dnslab.measure.kubernetes.node_cache.detect import DNS_SELECTOR, LABELS, SYSTEM, dns_services, proxy_mode
 from dnslab.measure.kubernetes.pods.condition import container_status, is_ready
 
@@ -26,29 +24,15 @@ ZONE_LABEL = "topology.kubernetes.io/zone"
 CACHE_SELECTOR = f"k8s-app in ({','.join(sorted(LABELS))})"
 #: where the usual manifests serve metrics, for a pod that names no port ``metrics``
 METRICS_PORTS = {"coredns": 9153, "node-local": 9253}
-#: a server too busy to answer is not waited for: the next trial is due
-METRICS_TIMEOUT_S = (4.0, 5.0)
-METRICS_AT_ONCE = 8
 #: plugins whose settings decide what a lookup costs
 SETTINGS = {"autopath", "cache", "forward", "kubernetes"}
 
-Kind = Literal["coredns", "node-local"]
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class DnsPod:
-    """A DNS server whose metrics can be read through the API server."""
-
-    kind: Kind
-    namespace: str
-    name: str
-    port: int
-
-
-@dataclass(frozen=True)
 class Surroundings:
-    """``facts`` is plain data for environment.json; ``dns_pods`` are what ``dns_counters`` takes."""
+    """``facts`` is plain data for environment.json; ``dns_pods`` are what ``counters.dns_counters`` takes."""
 
     facts: Mapping[str, Any]
     dns_pods: tuple[DnsPod, ...] = ()
@@ -79,8 +63,8 @@ def surroundings(client: Client) -> Surroundings:
     pods = optional(lambda: list_objects(client, "Pod", SYSTEM, DNS_SELECTOR))
     caches = optional(lambda: list_objects(client, "Pod", SYSTEM, CACHE_SELECTOR))
     dns_pods = (*_dns_pods("coredns", pods or []), *_dns_pods("node-local", caches or []))
-    texts, unanswered = _metrics(client, dns_pods)
-    versions = {pod.name: counters.coredns_version(text) for pod, text in texts.items()}
+    texts, unanswered = metrics(client, dns_pods)
+    versions = {pod.name: coredns_version(text) for pod, text in texts.items()}
     corefile = optional(lambda: _corefile(client, pods or []))
     deployments = optional(lambda: list_objects(client, "Deployment", SYSTEM, DNS_SELECTOR))
     facts = {
@@ -112,60 +96,6 @@ def _dns_pods(kind: Kind, pods: Sequence[Mapping[str, Any]]) -> list[DnsPod]:
         for pod in pods
         if pod["status"].get("phase") == "Running"
     ]
-
-
-def dns_counters(client: Client, pods: Sequence[DnsPod]) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Counters of the DNS servers until now, and a line for each kind of server of which some did not answer.
-
-    ``coredns.POD.requests_udp`` and so on, see ``counters.coredns``; ``coredns.requests_udp`` sums over the pods and is
-    there only when all of them answered. The same with ``node-local``.
-    """
-    texts, denied = _metrics(client, pods)
-    numbers: dict[str, int] = {}
-    for kind in dict.fromkeys(pod.kind for pod in pods):
-        by_pod = {pod.name: counters.coredns(text) for pod, text in texts.items() if pod.kind == kind}
-        for name, of_pod in by_pod.items():
-            numbers |= counters.under(f"{kind}.{name}", of_pod)
-        if len(by_pod) == sum(pod.kind == kind for pod in pods):
-            total: Counter[str] = Counter()
-            for of_pod in by_pod.values():
-                total.update(of_pod)
-            del total["started_s"]
-            numbers |= counters.under(kind, total)
-    return numbers, denied
-
-
-def _metrics(client: Client, pods: Sequence[DnsPod]) -> tuple[dict[DnsPod, str], tuple[str, ...]]:
-    """The metrics of each pod that answers. All are asked at the same time."""
-    if not pods:
-        return {}, ()
-    core = client.core()
-
-    def ask(pod: DnsPod) -> str | NotAble:
-        try:
-            with answered(f"read metrics of pod {pod.name}"):
-                # Undecoded: the official client otherwise tries to read a text as JSON first.
-                answer = core.connect_get_namespaced_pod_proxy_with_path(
-                    f"{pod.name}:{pod.port}",
-                    pod.namespace,
-                    "metrics",
-                    _preload_content=False,
-                    _request_timeout=METRICS_TIMEOUT_S,
-                )
-                return str(answer.data, "utf-8", "replace")
-        except NotAble as error:
-            return error
-
-    with ThreadPoolExecutor(METRICS_AT_ONCE) as threads:
-        answers = dict(zip(pods, threads.map(ask, pods), strict=True))
-    texts = {pod: answer for pod, answer in answers.items() if isinstance(answer, str)}
-    denied = []
-    for kind in dict.fromkeys(pod.kind for pod in pods):
-        errors = [answer for pod, answer in answers.items() if pod.kind == kind and isinstance(answer, NotAble)]
-        if errors:
-            n_pods = sum(pod.kind == kind for pod in pods)
-            denied.append(f"{kind} metrics: {len(errors)} of {n_pods} pods gave none: {errors[0]}")
-    return texts, tuple(denied)
 
 
 def describe_node(node: Mapping[str, Any]) -> dict[str, Any]:

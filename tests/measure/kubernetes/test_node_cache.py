@@ -26,7 +26,7 @@ from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
 from dnslab.measure.progress import Progress
 from dnslab.plan import model as plan
-from dnslab.present.plots.times import over_the_run
+from dnslab.present.pictures.times import over_the_run
 from dnslab.store.contents import NodeCache
 
 pytest.importorskip("kubernetes")

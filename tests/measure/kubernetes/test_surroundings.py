@@ -18,15 +18,14 @@ import kubernetes
 
 from dnslab.measure import counters
 from dnslab.measure.kubernetes.api.client import Client, connect
+from dnslab.measure.kubernetes.counters import DnsPod, dns_counters
 from dnslab.measure.kubernetes.pods.condition import image_id
 from dnslab.measure.kubernetes.pods.manifest import PodSpec
 from dnslab.measure.kubernetes.pods.pod_facts import show
 from dnslab.measure.kubernetes.surroundings import (
-    DnsPod,
     Surroundings,
     describe_node,
     describe_pod,
-    dns_counters,
     parse_corefile,
     surroundings,
     zone,

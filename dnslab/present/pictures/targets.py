@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dnslab.analyse.summary import Summary
-from dnslab.present.plots.base import Figure, Remark, colours, new_figure, numbers, to_png, wrapped
+from dnslab.present.pictures.base import Figure, Remark, colours, new_figure, numbers, to_png, wrapped
 from dnslab.text import percent
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dnslab.analyse.summary import Summary
 from dnslab.analyse.sweeps import Sweep, swept
-from dnslab.present.plots.base import (
+from dnslab.present.pictures.base import (
     DOTTED,
     MAX_LINES,
     STYLES,

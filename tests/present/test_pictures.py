@@ -18,13 +18,13 @@ from dnslab.analyse.summary import summarise
 from dnslab.analyse.timeline import N_LANES, N_TIMES, run_slices, stall_marks, stalls_per_second
 from dnslab.plan.model import Load, Plan
 from dnslab.plan.schedule import TargetInfo
-from dnslab.present.plots.base import MAX_CURVES, Figure, Remark, new_figure, wrapped
-from dnslab.present.plots.curve_labels import CELL, name_curves
-from dnslab.present.plots.ecdf import ecdf
-from dnslab.present.plots.effects import cost_of_remedies, effects_against_baseline
-from dnslab.present.plots.panels import latency_by_round, stall_raster
-from dnslab.present.plots.targets import stalls_by_target
-from dnslab.present.plots.times import over_the_run, stalls_over_time
+from dnslab.present.pictures.base import MAX_CURVES, Figure, Remark, new_figure, wrapped
+from dnslab.present.pictures.curve_labels import CELL, name_curves
+from dnslab.present.pictures.ecdf import ecdf
+from dnslab.present.pictures.effects import cost_of_remedies, effects_against_baseline
+from dnslab.present.pictures.panels import latency_by_round, stall_raster
+from dnslab.present.pictures.targets import stalls_by_target
+from dnslab.present.pictures.times import over_the_run, stalls_over_time
 from dnslab.text import milliseconds, percent
 from tests.runs import GLIBC, MUSL, rows, write_run
 

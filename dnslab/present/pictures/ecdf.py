@@ -9,8 +9,8 @@ import pandas as pd
 
 from dnslab.analyse.quantiles import NAMED_LEVELS
 from dnslab.analyse.summary import Row, Summary
-from dnslab.present.plots.base import Figure, curves, new_figure, numbers, palette_of, plain_numbers, to_png, worst
-from dnslab.present.plots.curve_labels import name_curves
+from dnslab.present.pictures.base import Figure, curves, new_figure, numbers, palette_of, plain_numbers, to_png, worst
+from dnslab.present.pictures.curve_labels import name_curves
 from dnslab.text import milliseconds, percent
 
 if TYPE_CHECKING:

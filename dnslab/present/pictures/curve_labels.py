@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dnslab.present.plots.base import wrapped
+from dnslab.present.pictures.base import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ import pandas as pd
 from dnslab.analyse.intervals import Interval
 from dnslab.analyse.rounds import LEAST_MS, latencies, usual
 from dnslab.analyse.summary import Summary
-from dnslab.present.plots.base import (
+from dnslab.present.pictures.base import (
     DOTTED,
     Figure,
     Remark,

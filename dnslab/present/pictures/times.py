@@ -10,7 +10,7 @@ import pandas as pd
 
 from dnslab.analyse.summary import Summary
 from dnslab.analyse.timeline import Spell, pooled, spells
-from dnslab.present.plots.base import (
+from dnslab.present.pictures.base import (
     DOTTED,
     Figure,
     colours,
@@ -23,7 +23,7 @@ from dnslab.present.plots.base import (
     to_png,
     worst,
 )
-from dnslab.present.plots.curve_labels import name_curves
+from dnslab.present.pictures.curve_labels import name_curves
 from dnslab.text import Table, percent
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dnslab.analyse.intervals import Interval
 from dnslab.analyse.summary import Row, Summary
-from dnslab.present.plots.base import Figure, Remark, label, new_figure, numbers, palette_of, to_png, wrapped
+from dnslab.present.pictures.base import Figure, Remark, label, new_figure, numbers, palette_of, to_png, wrapped
 from dnslab.text import change
 
 if TYPE_CHECKING:
