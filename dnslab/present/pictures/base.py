@@ -140,7 +140,7 @@ def _fitting(part: str, width: int) -> list[str]:
 
 
 def colours(variants: Iterable[str]) -> dict[str, Any]:
-    """A colour for each variant, by its name, so that a variant looks the same in every figure of a page."""
+    """A colour for each variant, by its name, so that a variant looks the same in every picture of a page."""
     import seaborn as sns
 
     names = sorted(set(variants))
