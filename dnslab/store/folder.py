@@ -131,10 +131,12 @@ class RunFolder:
 
         So two runs that begin together get a folder each, and the latest run is the last by name.
         """
+        with failures_are_named(results):
+            results.mkdir(parents=True, exist_ok=True)
         while True:
             path = new_run_path(results, plan.name)
-            if not any(results.glob(f"{path.name.partition('-')[0]}-*")):
-                with contextlib.suppress(RunExists):
+            with failures_are_named(results), _locked(results, wait=True), contextlib.suppress(RunExists):
+                if not any(results.glob(f"{path.name.partition('-')[0]}-*")):
                     return cls.create(path, plan, environment)
             time.sleep(0.1)
 
@@ -144,19 +146,12 @@ class RunFolder:
 
         The kernel releases the lock when this process ends, in whatever way.
         """
-        import fcntl
-
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
+        with contextlib.ExitStack() as lock:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock.enter_context(_locked(self.path))
             except BlockingIOError:
                 raise RunExists(f"another dnslab process is writing to {self.path}: wait until it has ended") from None
-            except OSError:
-                pass  # some network file systems know no locks
             yield
-        finally:
-            os.close(descriptor)
 
     def files(self) -> list[Path]:
         """Paths, relative to the folder, of the files that were written once, in order. Derived files are left out.
@@ -331,6 +326,27 @@ def results_folder() -> Path:
 def new_run_path(results: Path, name: str) -> Path:
     """``results/<UTC time>-<name>``, not yet made."""
     return results / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Context that has the kernel's lock on ``folder``; BlockingIOError if another process has it, unless to ``wait``.
+
+    Some network file systems know no locks: there it has none.
+    """
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def run_paths(results: Path) -> list[Path]:

@@ -175,7 +175,7 @@ def test_install_status_remove(client: Client, namespace: str) -> None:
     assert status(client).state == "absent"
     done = dnslab("install", "--image", IMAGE)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "takes --yes" in done.stderr
+    assert "without a terminal, add --yes" in done.stderr
     assert "+kind: DaemonSet" in done.stdout
     assert status(client).state == "absent"
 
