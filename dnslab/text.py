@@ -114,11 +114,25 @@ def _print(text: str, err: bool) -> None:
     print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
+def rounded(value: float, digits: int = 3, signed: bool = False) -> str:
+    """A number with so many significant digits, in full: no exponent, no zeros at the end.
+
+    >>> [rounded(99.7, 2), rounded(-5012, 1), rounded(0.25, 3, signed=True), rounded(3.0)]
+    ['100', '-5,000', '+0.25', '3']
+    """
+    value = float(f"{value:.{digits - 1}e}")
+    if not math.isfinite(value):
+        return f"{value}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
+    text = f"{value:{'+' if signed else ''},.{decimals}f}"
+    return text.rstrip("0").removesuffix(".") if decimals else text
+
+
 def percent(share: float) -> str:
     """A share for reading, three significant digits: ``"1.72 %"``."""
     if not math.isfinite(share):
         return ""
-    return "0" if share == 0 else f"{share * 100:.3g} %"
+    return "0" if share == 0 else f"{rounded(share * 100)} %"
 
 
 def milliseconds(value: float) -> str:
@@ -127,7 +141,7 @@ def milliseconds(value: float) -> str:
         return ""
     if math.isinf(value):
         return "failed"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 100 else rounded(value)
 
 
 class Estimate(Protocol):
@@ -157,7 +171,7 @@ def without_noise(value: float) -> float:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.3g}"
+    return f"{value:+,.0f}" if abs(value) >= 100 else rounded(value, signed=True)
 
 
 def item(line: str, width: int | None) -> str:

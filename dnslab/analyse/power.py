@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dnslab.analyse.intervals import CONFIDENCE, MIN_ROUNDS, degrees_of_freedom
+from dnslab.text import rounded
 
 #: rounds beyond which nobody goes: make trials longer instead
 MOST_ROUNDS = 1_000
@@ -107,11 +108,11 @@ def sizes_needed(
     if spread is None:
         yield "rounds are taken to differ no more than independent lookups do; --pilot RUN says how much they do there"
     else:
-        yield f"rounds differ {spread:.3g} times as much as independent lookups would make them, in the pilot run"
+        yield f"rounds differ {rounded(spread)} times as much as independent lookups would make them, in the pilot run"
     assumed = spread or 1.0
-    often = f"in {100 * power:.3g} % of runs"
+    often = f"in {rounded(100 * power)} % of runs"
     n = lookups_for_one(share, power, assumed)
-    yield f"to see one stall or more, where {100 * share:.3g} % of lookups do, {often}: {n:,} lookups"
+    yield f"to see one stall or more, where {rounded(100 * share)} % of lookups do, {often}: {n:,} lookups"
     comparisons = "one comparison" if n_compared == 1 else f"{n_compared} comparisons"
     yield f"to call that a difference from a variant that never stalls, among {comparisons}, {often}:"
     for length_s in LENGTHS_S:
@@ -119,5 +120,5 @@ def sizes_needed(
         needed = f"over {MOST_ROUNDS:,} rounds"
         if rounds is not None:
             n, minutes = round(rounds * rate_per_s * length_s), rounds * length_s / 60
-            needed = f"{rounds} rounds ({n:,} lookups of each, {minutes:.2g} min or more)"
+            needed = f"{rounds} rounds ({n:,} lookups of each, {rounded(minutes, 2)} min or more)"
         yield f"  trials of {length_s:2} s at {rate_per_s:g} lookups/s: {needed}"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from dnslab.analyse.intervals import MIN_ROUNDS
 from dnslab.analyse.summary import Row, Summary
-from dnslab.text import change, listed, milliseconds, percent
+from dnslab.text import change, listed, milliseconds, percent, rounded
 
 
 def measured(summary: Summary) -> list[Row]:
@@ -70,7 +70,7 @@ def answers(summary: Summary, baseline: Row, others: Sequence[Row], notes: Seque
 
 def _happening(summary: Summary, baseline: Row) -> str:
     injected = "" if summary.fault == "none" else f", with the fault {summary.fault} injected"
-    where, length = baseline.target, f"{baseline.stall_ms / 1e3:.3g} s or more"
+    where, length = baseline.target, f"{rounded(baseline.stall_ms / 1e3)} s or more"
     failed = percent(baseline.failed_share)
     if baseline.stalls:
         also = f", and {failed} failed" if baseline.failed else ""
@@ -104,7 +104,7 @@ def _compared_by(baseline: Row) -> tuple[str, str]:
     It is ``slow`` where baseline has any, because 1 s is the same for all configurations and the limit of a stall is
     not.
     """
-    return ("slow", "1 s") if baseline.slow else ("stalls", f"{baseline.stall_ms / 1e3:.3g} s")
+    return ("slow", "1 s") if baseline.slow else ("stalls", f"{rounded(baseline.stall_ms / 1e3)} s")
 
 
 def _words(row: Row, count: str) -> set[str]:
@@ -125,7 +125,7 @@ def _what_helps(summary: Summary, baseline: Row, others: Sequence[Row]) -> str:
         bad = "; ".join(how_it_fared(row) for row in others if not row.is_clean)
         return f"Nothing can be shown to help: baseline did not stall or fail.{f' But {bad}.' if bad else ''}"
     if 0 in summary.closed_loops:
-        return "Not compared: the load is a closed loop."
+        return "Not compared: in a closed loop stalled workers ask nothing. Measure with --rate to compare."
     words = {row.variant: _words(row, count) for row in others}
     if all(verdicts <= {"too few rounds"} for verdicts in words.values()):
         return f"Not compared: that takes {MIN_ROUNDS} rounds of both."

@@ -12,7 +12,7 @@ from dnslab.analyse.dataset import Run
 from dnslab.analyse.lookups import OUTCOMES, Lookups, error_name
 from dnslab.errors import RunInvalid
 from dnslab.store import stream as records
-from dnslab.text import Table, as_html, as_output, milliseconds
+from dnslab.text import Table, as_html, as_output, milliseconds, rounded
 
 #: what a flag tells
 FLAGS = {
@@ -88,7 +88,7 @@ def _against_timeout(lookups: Lookups, row: int) -> str:
     timeout_s = lookups.client.start.attempt_timeout_s
     again = f"It asks again after {timeout_s:g} s without an answer. " if timeout_s else ""
     word = "a stall" if lookups.stall[row] else "no stall"
-    return f"{again}{lookups.client.start.stall_ms / 1e3:.3g} s or more count as a stall, so this is {word}."
+    return f"{again}{rounded(lookups.client.start.stall_ms / 1e3)} s or more count as a stall, so this is {word}."
 
 
 def _flags(flags: int) -> list[str]:

@@ -19,7 +19,7 @@ from dnslab.explain.causes import MIN_STALLS, Kind, cause_of
 from dnslab.explain.validity import VOID, Veto, voids
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.stalls import timeout_of_stall_s
-from dnslab.text import as_html, as_output, first_of, listed, percent
+from dnslab.text import as_html, as_output, first_of, listed, percent, rounded
 
 #: how often what a run "would have shown" shows
 POWER = 0.9
@@ -102,7 +102,7 @@ def _of_baseline(summary: Summary) -> str:
         return _without_baseline(summary)
     injected = "" if summary.fault == "none" else f"With the fault {summary.fault} injected, "
     stalls = _with_interval(baseline)
-    length = f"{baseline.stall_ms / 1e3:.3g} s"
+    length = f"{rounded(baseline.stall_ms / 1e3)} s"
     if baseline.stalls:
         text = f"{stalls} of baseline's lookups took {length} or more"
     elif baseline.failed:
@@ -148,7 +148,7 @@ def _costs(rows: Sequence[Row]) -> str:
     if not paid:
         return ""
     ends = dict.fromkeys([min(paid), max(paid)])
-    span = " to ".join(f"{estimate:+.2g} ms ({name})" for estimate, name in ends)
+    span = " to ".join(f"{rounded(estimate, 2, signed=True)} ms ({name})" for estimate, name in ends)
     return f", with a median changed by {span}"
 
 
@@ -171,7 +171,7 @@ def _evidence(summary: Summary) -> list[str]:
     lines += [f"{row.variant} on {row.target}: not applicable, {row.reason}." for row in summary.not_applicable]
     musl = [row for row in summary.measured() if row.libc == "musl" and row.variant == "baseline" and row.stalls]
     lines += [
-        f"musl asks again after {timeout_of_stall_s(row.stall_ms):.3g} s, so its stalls are that long: "
+        f"musl asks again after {rounded(timeout_of_stall_s(row.stall_ms))} s, so its stalls are that long: "
         f"{percent(row.stalls_share)} of lookups{f' on {row.target}' if len(musl) > 1 else ''}."
         for row in musl[:MOST_TARGETS]
     ]
@@ -213,9 +213,9 @@ def _at_steps(summary: Summary) -> list[str]:
     late = "; elsewhere it waited, as for a slow answer" if baseline.stalls_elsewhere else ""
     near_s = STEP_TOLERANCE * step_s
     return [
-        f"Of baseline's stalls on {baseline.target}, {', '.join(shares)}, to within {near_s:.3g} s. At multiples of "
-        f"{step_s:.3g} s, where {percent(2 * STEP_TOLERANCE)} would end by chance, the resolver asks again, as after a "
-        f"lost packet{late}."
+        f"Of baseline's stalls on {baseline.target}, {', '.join(shares)}, to within {rounded(near_s)} s. At multiples "
+        f"of {rounded(step_s)} s, where {percent(2 * STEP_TOLERANCE)} would end by chance, the resolver asks again, as "
+        f"after a lost packet{late}."
     ]
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from dnslab.analyse.intervals import Verdict
 from dnslab.analyse.summary import NotApplicable, Row, Summary
-from dnslab.text import NAMES, NOT_APPLICABLE, Table, change, milliseconds, percent, without_noise
+from dnslab.text import NAMES, NOT_APPLICABLE, Table, change, milliseconds, percent, rounded, without_noise
 
 
 def by_configuration(summary: Summary) -> Table:
@@ -58,7 +58,9 @@ def _stalled(row: Row) -> str:
     low, high = row.bounds
     if row.stalls_upper is not None:
         return f"0 (< {percent(high)})"
-    return percent(row.stalls_share) + (f" ({low * 100:.2g} to {high * 100:.2g})" if math.isfinite(low) else "")
+    return percent(row.stalls_share) + (
+        f" ({rounded(low * 100, 2)} to {rounded(high * 100, 2)})" if math.isfinite(low) else ""
+    )
 
 
 def _at_steps(row: Row) -> str:
@@ -107,4 +109,4 @@ def verdict_in_words(verdict: Verdict, factor: float, unit: str) -> str:
     """A verdict as text. Where it shows no difference, it says how large one could still be."""
     if verdict.word != "no difference shown":
         return verdict.word
-    return f"no difference over {without_noise(factor * verdict.bound):.2g}{unit} shown"
+    return f"no difference over {rounded(without_noise(factor * verdict.bound), 2)}{unit} shown"

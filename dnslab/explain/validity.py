@@ -17,6 +17,7 @@ from dnslab.plan.flows import NEW_FLOWS_NEEDED
 from dnslab.plan.variants import DIRECT
 from dnslab.store.client import Key
 from dnslab.store.folder import resume_command
+from dnslab.text import rounded
 
 VOID = "No conclusion: this run cannot be relied on."
 #: share of lookups late with an idle worker from which on the schedule was not kept
@@ -196,7 +197,7 @@ def _cpu(summary: Summary) -> Iterator[Veto]:
 def _blocked(summary: Summary) -> Iterator[Veto]:
     blocked_ns = sum(client.blocked_ns for client in summary.clients)
     if blocked_ns:
-        seen = f"workers waited {blocked_ns / 1e9:.3g} s in all because results were not read in time"
+        seen = f"workers waited {rounded(blocked_ns / 1e9)} s in all because results were not read in time"
         yield Veto("output blocked", "void", seen, "the machine or disk that runs dnslab is too slow for this load")
 
 

@@ -19,7 +19,7 @@ from dnslab.analyse import intervals
 from dnslab.analyse.intervals import MIN_ROUNDS, Interval, Verdict, upper_bound_when_none, wilson
 from dnslab.analyse.quantiles import quantiles
 from dnslab.analyse.summary import judge
-from dnslab.text import Table, item, milliseconds, percent, visible
+from dnslab.text import Table, item, milliseconds, percent, rounded, visible
 
 VERSION = 1
 MEASURES = ("over_limit", "failed")
@@ -212,15 +212,17 @@ def _share_text(row: ImportedRow, measure: str) -> str:
     if upper is not None:
         return f"0 (< {percent(upper)}) *"
     mark = " *" if row.rounds < MIN_ROUNDS else ""
-    return f"{percent(share.estimate)} ({share.low * 100:.2g} to {share.high * 100:.2g}){mark}"
+    return f"{percent(share.estimate)} ({rounded(share.low * 100, 2)} to {rounded(share.high * 100, 2)}){mark}"
 
 
 def _difference_text(effect: Interval, verdict: Verdict) -> str:
-    points = f"{effect.estimate * 100:+.3g} points"
+    given = (effect.estimate, effect.low, effect.high)
+    estimate, low, high = (rounded(value * 100, signed=True) for value in given)
+    points = f"{estimate} points"
     if verdict.word == "too few rounds":
         return f"{points}; too few rounds for an interval, each side needs {MIN_ROUNDS}"
-    bound = f", none over {verdict.bound * 100:.3g} points" if verdict.word == "no difference shown" else ""
-    return f"{points} ({effect.low * 100:+.3g} to {effect.high * 100:+.3g}), p = {effect.p:.2g}: {verdict.word}{bound}"
+    bound = f", none over {rounded(verdict.bound * 100)} points" if verdict.word == "no difference shown" else ""
+    return f"{points} ({low} to {high}), p = {effect.p:.2g}: {verdict.word}{bound}"
 
 
 def summarise_imported(imported: Imported) -> ImportedSummary:

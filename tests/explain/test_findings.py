@@ -258,7 +258,10 @@ def test_a_closed_loop_out_of_ports_keeps_its_headline(tmp_path: Path) -> None:
     said = found(run)
     assert not said.void
     assert "In a closed loop shares count workers, not faults. Noted: ports limited" in said.answers["How sure?"]
-    assert said.answers["What helps?"] == "Not compared: the load is a closed loop."
+    assert (
+        said.answers["What helps?"]
+        == "Not compared: in a closed loop stalled workers ask nothing. Measure with --rate to compare."
+    )
     assert said.answers["What does it cost?"] == "Not compared."
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from dnslab.analyse.intervals import Interval
 from dnslab.analyse.summary import Row, Summary
 from dnslab.present.pictures.base import Figure, Remark, label, new_figure, numbers, palette_of, to_png, wrapped
-from dnslab.text import change
+from dnslab.text import change, rounded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -184,9 +184,9 @@ def _asked(axes: Axes, rows: Sequence[Mapping[Any, Any]], palette: Mapping[str, 
 def _queries(row: Mapping[Any, Any]) -> str:
     """``"4.16 UDP queries"``; ``"not counted"`` without a counter of this client's own."""
     words = (("udp_queries", "UDP queries"), ("tcp_connections", "TCP connections"))
-    parts = [f"{row[name]:.3g} {word}" for name, word in words if row[name] > 0]
+    parts = [f"{rounded(row[name])} {word}" for name, word in words if row[name] > 0]
     if row["cache_misses"] >= 0:
-        parts.append(f"at most {row['cache_misses']:.2g} queries")
+        parts.append(f"at most {rounded(row['cache_misses'], 2)} queries")
     if not parts and row["udp_queries"] == 0:
         parts.append("nothing")
     return ", ".join(parts) or "not counted"

@@ -23,7 +23,7 @@ from dnslab.present.pictures.base import (
     whole_decades,
     wrapped,
 )
-from dnslab.text import milliseconds
+from dnslab.text import milliseconds, rounded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def stall_raster(marks: pd.DataFrame, summary: Summary, load: int = 0) -> Figure
             "target": key[1],
             "stalls": f"{rows['stalls'].sum():,}",
             "failed": f"{rows['failed'].sum():,}",
-            "most stalls at once": f"{rows['at_once'].iloc[0]} in {rows['width_s'].iloc[0] * 1e3:.3g} ms",
+            "most stalls at once": f"{rows['at_once'].iloc[0]} in {rounded(rows['width_s'].iloc[0] * 1e3)} ms",
         }
         for key, rows in shown
     ]
