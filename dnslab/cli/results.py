@@ -93,7 +93,7 @@ def gate(run_folder: str, asked: Sequence[str], variant: str, form: str) -> int:
 
 
 @click.command(name="import")
-@click.argument("kind", type=click.Choice(["stress-client", "dnsperf", "csv", "counts"]))
+@click.argument("kind", type=click.Choice(["stress-client", "dnsperf", "dnspyre", "csv", "counts"]))
 @click.argument("files", nargs=-1, required=True, metavar="[VARIANT=]FILE...")
 @click.option(
     "-l",

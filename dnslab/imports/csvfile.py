@@ -63,6 +63,8 @@ class _Header:
         if len(names) > IMPORT_COLUMNS:
             raise UsageError(f"{path} line 1: expected at most {IMPORT_COLUMNS:,} columns, saw {len(names):,}")
         missing = sorted(set(columns) - set(names))
+        if [name.strip() for name in names] == ["From (ns)", "To (ns)", "Count"]:
+            raise UsageError(f"{path} is a histogram of dnspyre, not a row for each lookup: import it as dnspyre")
         if missing:
             raise UsageError(f"{path} line 1: no column {missing[0]!r}, there are {', '.join(names)[:1_000]}")
         indexes = tuple(sorted({names.index(name) for name in columns})) if columns else None

@@ -34,7 +34,7 @@ _CLOSING = {
     "times": re.compile(r"Average Latency \(s\):\s+(.*)"),
 }
 _ANSWERS = ("NOERROR", "NXDOMAIN")
-_CODE, _SECONDS = re.compile(r"[A-Z]{1,20}\d{0,5}"), re.compile(r"\d{1,9}\.\d{1,9}")
+_CODE, _SECONDS = re.compile(r"[A-Za-z]{0,20}\d{0,5}"), re.compile(r"\d{1,9}\.\d{1,9}")  # dnsperf writes rcode11, too
 
 
 def read_dnsperf(files: Sequence[File], limit_ms: float) -> Imported:
@@ -63,14 +63,17 @@ def read_dnsperf(files: Sequence[File], limit_ms: float) -> Imported:
 
 
 def _dnsperf(path: Path, limit_ms: float, codes_seen: Counter[str]) -> Iterator[dict[str, Any]]:
-    starts = itertools.count(1)
-    n_before = 0
+    n_before, has_counts = 0, False
 
     def output(numbered: tuple[int, str]) -> int:
-        """The number of the output that a line belongs to; 0 before the first."""
-        nonlocal n_before
-        if numbered[1] == _DNSPERF_STARTS:
-            n_before = next(starts)
+        """The number of the output that a line belongs to; 0 before the first. People paste parts of an output, too."""
+        nonlocal n_before, has_counts
+        line = numbered[1]
+        part = line.startswith(("> ", "Statistics:", "Queries sent:"))
+        if line == _DNSPERF_STARTS or (part and (has_counts or not n_before)):
+            n_before += 1
+            has_counts = False
+        has_counts |= line.startswith("Queries sent:")
         return n_before
 
     for number, lines in itertools.groupby(numbered_lines(path), output):
@@ -123,7 +126,7 @@ def _from_statistics(
     """The same of an output without a line for each query, which ends at line ``number``."""
     completed, lost = int(closing["completed"]), int(closing["lost"])
     codes = Counter(
-        {code: int(count) for code, count in re.findall(r"([A-Z]+\d*) (\d{1,15})\b", closing.get("codes", ""))}
+        {code: int(count) for code, count in re.findall(r"([A-Za-z]*\d*) (\d{1,15}) \(", closing.get("codes", ""))}
     )
     times_s = re.findall(r"\d{1,9}\.\d{1,9}", closing.get("times", ""))
     if codes.total() != completed or len(times_s) < 3:

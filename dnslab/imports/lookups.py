@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import dns.rcode
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -22,12 +24,20 @@ from dnslab.imports.rounds import (
     measured_round,
 )
 from dnslab.imports.summary import Imported, Round
+from dnslab.text import visible
 
 UNITS_MS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
 COLUMNS = ("latency_ms", "outcome", "variant", "round", "time_s")
 #: what an outcome column may say, in lower case. Negative answers count as answers: nobody says what was expected
 _OK = ("answered", "partial", "negative", "ok", "success", "noerror", "nxdomain")
 _FAILED = ("failed", "failure", "error", "timeout", "servfail", "refused", "formerr", "notimp")
+#: reasons for which rows are left out: counted, and named one by one
+_MOST_REASONS, _MOST_NAMED = 100, 5
+#: all that DNS itself can answer, by the names of the IANA registry (dnspython's table)
+_RCODES = frozenset(rcode.name.lower() for rcode in dns.rcode.Rcode)
+#: rows of a k6 CSV that are lookups: of its module k6/x/dns, or of a metric of the user's own
+_K6_METRIC, _K6_VALUE = "metric_name", "metric_value"
+_K6_LOOKUPS = re.compile(r"(?=.*(?:dns|lookup|resol))(?=.*(?:duration|time|latency|ms\b)).*", re.IGNORECASE)
 #: a median under this, or a lookup over that, is of another unit: loopback takes more, no resolver waits so long
 _QUICKEST_MS, _LONGEST_MS = 0.01, 600_000.0
 
@@ -55,11 +65,14 @@ def read_lookups(files: Sequence[File], columns: Mapping[str, str], limit_ms: fl
         raise UsageError(f"--unit: should be one of {', '.join(UNITS_MS)}, is {unit!r}")
     rounds: list[Round] = []
     last: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
     for given, path in files:
         if given and "variant" in columns:
             raise UsageError(f"{path}: a column gives the variant, so {given}= cannot be used")
         before = Counter(last)
-        for variant, number, counted in _csv_rounds(given or path.stem, path, columns, limit_ms, UNITS_MS[unit]):
+        for variant, number, counted in _csv_rounds(
+            given or path.stem, path, columns, limit_ms, UNITS_MS[unit], left_out=left_out
+        ):
             rounds.append(Round(variant, before[variant] + number, **counted))
             last[variant] = max(last[variant], rounds[-1].round)
         check_number(path, len(rounds), len(last))
@@ -69,17 +82,28 @@ def read_lookups(files: Sequence[File], columns: Mapping[str, str], limit_ms: fl
         notes.append("No column says the outcome: all rows count as answered.")
     elif any(round_.n_timed < round_.n for round_ in rounds):
         notes.append(FAILURES)
+    notes += [f"Rows left out: {n:,} of {why}." for why, n in left_out.most_common(_MOST_NAMED)]
+    if len(left_out) > _MOST_NAMED:
+        notes.append(f"Rows left out in all: {left_out.total():,}.")
     if paired:
         notes.append("Rounds are paired, which holds if the variants of a round were measured together.")
     return Imported("rows", tuple(rounds), limit_ms, tuple(notes), paired)
 
 
 def _csv_rounds(
-    variant: str, path: Path, columns: Mapping[str, str], limit_ms: float, factor: float
+    variant: str, path: Path, columns: Mapping[str, str], limit_ms: float, factor: float, *, left_out: Counter[str]
 ) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """Variant, number and counts of each round in a file. ``variant`` is used if no column has it."""
+    """Variant, number and counts of each round in a file. ``variant`` is used if no column has it.
+
+    ``left_out`` counts rows that are no lookups, or of which nobody knows whether they are, by the reason.
+    """
     known: dict[str, dict[str, int]] = {"round": {}, "variant": {}}
-    parts = [_csv_rows(path, frame, columns, factor, known) for frame in read_rows(path, [*columns.values()])]
+    of_k6 = columns["latency_ms"] == _K6_VALUE and _K6_METRIC not in columns.values()
+    read = read_rows(path, [*columns.values(), *([_K6_METRIC] if of_k6 else [])])
+    kept = (_lookups_only(frame, columns, left_out) for frame in read)
+    parts = [_csv_rows(path, frame, columns, factor, known) for frame in kept if len(frame)]
+    if not parts:
+        raise UsageError(f"{path} has no row of a lookup: {', '.join(list(left_out)[:_MOST_NAMED])}")
     durations_ms, failed, times_s, variants, rounds = (np.concatenate(column) for column in zip(*parts, strict=True))
     del parts
     _check_unit(path, durations_ms[~failed])
@@ -109,6 +133,31 @@ def _csv_rows(
     return (*_durations(path, mapped, factor), times_s, *indexes)
 
 
+def _lookups_only(frame: pd.DataFrame, columns: Mapping[str, str], left_out: Counter[str]) -> pd.DataFrame:
+    if _K6_METRIC in frame:
+        metrics = frame[_K6_METRIC]
+        others = ~metrics.map({name: bool(_K6_LOOKUPS.fullmatch(name)) for name in metrics.unique()}).astype(bool)
+        _count(metrics[others], "k6's metric", left_out)
+        frame = frame[~others]
+    if "outcome" in columns:
+        words = _words(frame[columns["outcome"]])
+        unknown = ~words.isin({*_OK, *_FAILED, *_RCODES})
+        _count(words[unknown], "outcome", left_out)
+        frame = frame[~unknown]
+    return frame
+
+
+def _count(texts: pd.Series, what: str, left_out: Counter[str]) -> None:
+    for each, n in texts.value_counts().items():
+        reason = f"{what} {visible(str(each)[:80])!r}"
+        left_out[reason if reason in left_out or len(left_out) < _MOST_REASONS else f"a further {what}"] += int(n)
+
+
+def _words(cells: pd.Series) -> pd.Series:
+    """Outcomes in lower case, cut to a length that can be shown."""
+    return cells.str.strip().str.lower().str[:80]
+
+
 def _same_rounds(rounds: Sequence[Round]) -> bool:
     numbers: dict[str, set[int]] = {}
     for round_ in rounds:
@@ -123,15 +172,7 @@ def _durations(
     cells = mapped["latency_ms"]
     failed = np.zeros(len(cells), bool)
     if "outcome" in mapped:
-        words = mapped["outcome"].str.strip().str.lower()
-        failed = words.isin(_FAILED).to_numpy()
-        unknown = ~(failed | words.isin(_OK).to_numpy())
-        if unknown.any():
-            first = int(np.argmax(unknown))
-            saw = mapped["outcome"].iloc[first][:80]
-            raise UsageError(
-                f"{path} line {cells.index[first]}: outcome {saw!r} is not one of {', '.join((*_OK, *_FAILED))}"
-            )
+        failed = ~_words(mapped["outcome"]).isin(_OK).to_numpy()
     durations_ms = read_numbers(path, str(cells.name), cells, failed) * factor
     return np.where(np.isnan(durations_ms), np.inf, durations_ms), failed
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from dnslab.errors import UsageError
 from dnslab.imports.counts import read_counts
 from dnslab.imports.dnsperf import read_dnsperf
+from dnslab.imports.dnspyre import read_dnspyre
 from dnslab.imports.lookups import read_lookups
 from dnslab.imports.rounds import DEFAULT_LIMIT_MS, File
 from dnslab.imports.stress_client import read_stress_client
@@ -33,7 +34,7 @@ def load(
     columns: Mapping[str, str] | None = None,
     unit: str | None = None,
 ) -> Imported:
-    """Read files of one kind: ``stress-client``, ``dnsperf``, ``csv`` or ``counts``.
+    """Read files of one kind: ``stress-client``, ``dnsperf``, ``dnspyre``, ``csv`` or ``counts``.
 
     Parameters
     ----------
@@ -56,7 +57,12 @@ def load(
     limit = DEFAULT_LIMIT_MS if limit_ms is None else limit_ms
     if kind == "csv":
         return read_lookups(files, columns or {}, limit, unit or "ms")
-    readers = {"stress-client": read_stress_client, "dnsperf": read_dnsperf, "counts": read_counts}
+    readers = {
+        "stress-client": read_stress_client,
+        "dnsperf": read_dnsperf,
+        "dnspyre": read_dnspyre,
+        "counts": read_counts,
+    }
     if kind not in readers:
         raise UsageError(f"unknown kind {kind!r}: there are {', '.join([*readers, 'csv'])}")
     return readers[kind](files, limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -27,11 +28,35 @@ FAILURES = "A failure without a latency counts as at or over the limit; min, avg
 File = tuple[str | None, Path]
 
 
+#: what stands before the text of a line: of ``kubectl logs --prefix`` the container, of ``--timestamps`` the time, of a
+#: file in /var/log/pods (CRI) the time and the stream
+_LOGGED = re.compile(
+    r"(\[pod/[^\]\s]+\] )?"
+    r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)(?: (?:stdout|stderr) [FP])?(?: |$))?"
+)
+
+
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines of a text with their numbers, one at a time."""
+    """Lines of a text with their numbers, one at a time, without what ``kubectl logs`` puts before them.
+
+    With ``--prefix`` the lines of several containers may be mixed: they come container by container.
+    """
+    of_others: dict[str, list[tuple[int, str]]] = {}
+    first_container: str | None = None
     for first, lines in blocks_given(path, IMPORT_BYTES, IMPORT_LINE_BYTES):
         for number, line in enumerate(lines, first):
-            yield number, text(line, path).strip()
+            logged = text(line, path).rstrip("\r\n")
+            match = _LOGGED.match(logged)
+            container = (match[1] if match else None) or ""
+            stripped = logged[match.end() if match else 0 :].strip()
+            if first_container is None:
+                first_container = container
+            if container == first_container:
+                yield number, stripped
+            else:
+                of_others.setdefault(container, []).append((number, stripped))
+    for numbered in of_others.values():
+        yield from numbered
 
 
 def in_order(files: Sequence[File], outputs: Callable[[Path], Iterator[dict[str, Any]]]) -> tuple[Round, ...]:

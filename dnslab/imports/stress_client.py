@@ -31,6 +31,8 @@ _STRESS_LINES = (
         ),
     ),
 )
+#: where a page joined the three lines into one
+_PASTED_TOGETHER = re.compile(r"\s+(?=(?:error count|request time)[:\uff1a])")
 
 
 def read_stress_client(files: Sequence[File], limit_ms: float) -> Imported:
@@ -44,7 +46,8 @@ def read_stress_client(files: Sequence[File], limit_ms: float) -> Imported:
 
     def outputs(path: Path) -> Iterator[dict[str, Any]]:
         matches: list[tuple[str, ...]] = []
-        for number, line in numbered_lines(path):
+        split = ((number, part) for number, line in numbered_lines(path) for part in _PASTED_TOGETHER.split(line))
+        for number, line in split:
             if not line.startswith(tuple(start for start, _ in _STRESS_LINES)):
                 continue  # the client prints each error, and shells their prompt
             start, pattern = _STRESS_LINES[len(matches)]
