@@ -88,8 +88,14 @@ class Conversation:
         with contextlib.suppress(ProbeFailed):  # then follow() says why
             self._send("STOP")
 
-    def follow(self, on_heartbeat: Callable[[records.Heartbeat], None]) -> records.Trailer:
+    def follow(
+        self,
+        on_heartbeat: Callable[[records.Heartbeat], None],
+        on_records: Callable[[memoryview], None] = lambda block: None,
+    ) -> records.Trailer:
         """Pass the stream on until its trailer, acknowledge the trailer, and return it.
+
+        ``on_records`` is given each block of whole records.
 
         Raises
         ------
@@ -101,6 +107,8 @@ class Conversation:
         for message in self._messages(SILENCE_S):
             if isinstance(message, records.Heartbeat):
                 on_heartbeat(message)
+            elif isinstance(message, records.Records):
+                on_records(message.data)
             elif isinstance(message, records.Trailer):
                 break
         trailer = self._decoder.close()

@@ -1,23 +1,25 @@
 """Measures the trials of a run, group after group: which are missing, their start instant, failures, abort.
 
-A group is what is measured at the same time. Knows nothing of how a run folder or a backend comes to be, and decodes no
-record.
+A group is what is measured at the same time. Knows nothing of how a run folder or a backend comes to be.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import math
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dnslab.errors import DnslabError, Interrupted, NotAble, RunInvalid, StorageFailed, refusal
 from dnslab.measure import health
 from dnslab.measure.conversation import ClockOffset, Conversation
+from dnslab.measure.health import Cohorts, Tally
 from dnslab.measure.pacing import CLOCKS_AT_ONCE, Pace, RunClock, StartInstant
 from dnslab.measure.probe.job import encode
 from dnslab.measure.progress import ClientProgress, OnProgress, Progress
@@ -27,7 +29,7 @@ from dnslab.plan.schedule import Trial, count_clients, in_groups, trials
 from dnslab.store.client import ClientRecord, ClientWriter
 from dnslab.store.contents import ClientStart
 from dnslab.store.folder import RunFolder, resume_command
-from dnslab.store.stream import Heartbeat, Trailer
+from dnslab.store.stream import Trailer
 
 #: a probe that is told to start this long after the start instant has missed too much of its load
 LATE_START_S = 2.0
@@ -173,6 +175,9 @@ class OpenClient:
     facts: TargetFacts
     progress: ClientProgress
     conversation: Conversation | None = None
+    cohorts: Cohorts = field(default_factory=Cohorts)
+    deadline_s: float = math.inf
+    due_per_s: float = 0.0
 
     @property
     def key(self) -> str:
@@ -306,14 +311,11 @@ class GroupRun:
 
     def _judge(self, over: bool = False) -> str:
         """The reason to abort; ``""`` if there is none. ``over`` says that the group has ended."""
-        by_variant: dict[str, list[Heartbeat]] = {}
+        by_variant: dict[str, list[OpenClient]] = {}
         for client in self._clients:
             if client.progress.heartbeat:
-                by_variant.setdefault(client.trial.variant, []).append(client.progress.heartbeat)
-        beats = [beat for variant_beats in by_variant.values() for beat in variant_beats]
-        elapsed_s = max((beat.elapsed_ns / 1e9 for beat in beats), default=0.0)
-        tallies = {variant: health.tally(variant_beats) for variant, variant_beats in by_variant.items()}
-        return self._run.watch.judge(elapsed_s, tallies, over)
+                by_variant.setdefault(client.trial.variant, []).append(client)
+        return self._run.watch.judge({name: _cohorts(clients, over) for name, clients in by_variant.items()}, over)
 
     def _measure_client(self, client: OpenClient) -> None:
         """Measure one client, from its job to end.json. Unless files cannot be written, errors end this client only."""
@@ -321,6 +323,9 @@ class GroupRun:
         begun = False
         try:
             start = describe(self._run.plan, client.trial, client.progress.target, client.facts, self._run.expected)
+            load = self._run.plan.loads[client.trial.load]
+            client.deadline_s = start.deadline_s
+            client.due_per_s = (load.rate_per_s or 0.0) if load.loop != "closed" else 0.0
             writer = self._run.folder.writer(client.trial.number, client.progress.target)
             began_ns = self._run.clock.elapsed_ns()
             counters = dict(client.target.counters())
@@ -361,7 +366,7 @@ class GroupRun:
                 raise RunInvalid(f"the probe was started {late_s:.1f} s late: dnslab was stopped, or is too slow here")
             if self._stopping.is_set():
                 conversation.stop()
-            return conversation.follow(client.progress.note), clock
+            return conversation.follow(client.progress.note, client.cohorts.add), clock
 
     def _finish(self, client: OpenClient, writer: ClientWriter, end: dict[str, Any]) -> None:
         """Write end.json, with what is known after the load."""
@@ -388,6 +393,20 @@ class GroupRun:
 
     def _fail(self, client: OpenClient, reason: str) -> None:
         self.failures.append(f"{client.trial.variant}, round {client.trial.round}: {reason}")
+
+
+def _cohorts(clients: Sequence[OpenClient], over: bool) -> list[Tally]:
+    """Lookups of one variant by the second in which they were due."""
+    if over:
+        all_of_each = (client.cohorts.all() for client in clients)
+        return [health.total(second) for second in itertools.zip_longest(*all_of_each, fillvalue=Tally())]
+    beats = [(client, client.progress.heartbeat) for client in clients]
+    by_client = [
+        client.cohorts.past(beat.elapsed_ns / 1e9, client.deadline_s, client.due_per_s)
+        for client, beat in beats
+        if beat
+    ]
+    return [health.total(second) for second in zip(*by_client, strict=False)]  # as far as the slowest has come
 
 
 def _key(trial: Trial, target: str) -> str:

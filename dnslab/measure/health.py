@@ -1,16 +1,16 @@
 """Decides when to abort a run: when DNS fails more than it did before the run, by a stated margin.
 
-Before the run it measures a few lookups of the control variant. During the run it compares the running totals of the
-probes with them. Only failures count, as stalls are what is measured. Knows nothing of files and schedules.
+Before the run it measures a few lookups of the control variant. During the run it compares lookups with them that were
+due in the same seconds. Only failures count, as stalls are what is measured. Knows nothing of files and schedules.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+import struct
 import time
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,18 +28,20 @@ CONTROL = "baseline"
 RATE_PER_S, DURATION_S = 50.0, 1.0
 #: of more targets, only some are asked, spread evenly: backends list targets node by node
 MAX_TARGETS = 25
-#: before the run, a lookup that takes longer counts as failed; this makes an abort less likely
-DEADLINE_S = 6.0
 START_DELAY_NS = 50_000_000
-#: failures are counted over this time, or over a whole trial where that is shorter: one lost second is no reason
-WINDOW_S = 5.0
+#: how long after its deadline a lookup may still be missing from what came
+SETTLE_S = 1.0
+#: of a record (``stream.RECORD_FIELDS``): intended_ns and outcome, which is not 0 where the lookup failed
+_DUE_AND_OUTCOME = struct.Struct("<Q20xh10x")
+#: failures are counted over so many seconds, or over a whole trial where that is shorter: one lost second is no reason
+WINDOW_S = 5
 #: fewer failed lookups are no reason to abort, whatever their share
 MIN_FAILED = 50
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Lookups that ended, and how many of them failed."""
+    """Lookups, all of which have ended, and how many of them failed."""
 
     n: int = 0
     n_failed: int = 0
@@ -47,25 +49,61 @@ class Tally:
     def __add__(self, other: Tally) -> Tally:
         return Tally(self.n + other.n, self.n_failed + other.n_failed)
 
-    def __sub__(self, other: Tally) -> Tally:
-        return Tally(self.n - other.n, self.n_failed - other.n_failed)
-
     def __str__(self) -> str:
         return f"{100 * self.share:.0f} % ({self.n_failed:,} of {self.n:,})"
 
     @property
     def share(self) -> float:
-        """Failed lookups as a share of those that ended; 0 where none ended."""
+        """Failed lookups as a share of all; 0 where there are none."""
         return self.n_failed / self.n if self.n else 0.0
 
 
-def tally(heartbeats: Sequence[records.Heartbeat]) -> Tally:
-    """Add up the last heartbeats of probes that measure the same variant."""
-    return sum((Tally(beat.n_done, beat.n_failed) for beat in heartbeats), Tally())
+def total(tallies: Iterable[Tally]) -> Tally:
+    """The sum of all."""
+    return sum(tallies, Tally())
+
+
+class Cohorts:
+    """One client's lookups by the second in which they were due."""
+
+    def __init__(self) -> None:
+        self._counts: list[list[int]] = []
+
+    def add(self, block: memoryview) -> None:
+        """Count a block of records."""
+        for intended_ns, outcome in _DUE_AND_OUTCOME.iter_unpack(block):
+            second = intended_ns // 1_000_000_000
+            while len(self._counts) <= second:
+                self._counts.append([0, 0])
+            self._counts[second][0] += 1
+            self._counts[second][1] += bool(outcome)
+
+    def all(self) -> list[Tally]:
+        """Each second from the first to the last in which a lookup was due."""
+        return [Tally(*count) for count in self._counts]
+
+    def past(self, elapsed_s: float, deadline_s: float, per_s: float) -> list[Tally]:
+        """The seconds that are over, ``elapsed_s`` after the start instant.
+
+        Parameters
+        ----------
+        deadline_s
+            The longest that a lookup may take. A second is final once that has passed for all of its lookups.
+        per_s
+            How many lookups are due in a second. In a second that is not final yet, those that are missing count as
+            answered, so that no share is too high. With 0 (a closed loop) only final seconds are given.
+        """
+        # The probe sends what ended in blocks, and looks for lookups to give up a few times a second.
+        n_final = max(0, math.floor(elapsed_s - deadline_s - SETTLE_S))
+        n_past = max(n_final, math.floor(elapsed_s) if per_s else 0)
+        seconds = (self.all() + [Tally()] * n_past)[:n_past]
+        young = [Tally(max(second.n, round(per_s)), second.n_failed) for second in seconds[n_final:]]
+        return seconds[:n_final] + young
 
 
 def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Tally:
-    """Measure, in about two seconds, how many lookups fail before the run puts any load on DNS.
+    """Measure how many lookups fail before the run puts any load on DNS. Takes about two seconds, or one and the
+    deadline where lookups fail.
 
     Parameters
     ----------
@@ -82,19 +120,15 @@ def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Ta
         No client could be had, or no probe in any of them came to its end.
     """
     trial = control_trial(plan, backend.targets())
-    quiet = plan.model_copy(
-        update={
-            "loads": (_quiet(plan.loads[trial.load], len(trial.targets)),),
-            "deadline_s": min(DEADLINE_S, plan.deadline_s or DEADLINE_S),
-        }
-    )
+    quiet = plan.model_copy(update={"loads": (_quiet(plan.loads[trial.load], len(trial.targets)),)})
     with ThreadPoolExecutor(max_workers=len(trial.targets)) as pool:
         futures = [pool.submit(_ask, quiet, trial, backend, expected, name) for name in trial.targets]
     # One broken probe is not DNS: its trial will say so. When all break, the run cannot be judged.
     broken = [error for future in futures if isinstance(error := future.exception(), RunInvalid)]
     if len(broken) == len(futures):
         raise broken[0]
-    return tally([future.result() for future in futures if not isinstance(future.exception(), RunInvalid)])
+    beats = [future.result() for future in futures if not isinstance(future.exception(), RunInvalid)]
+    return total(Tally(beat.n_done, beat.n_failed) for beat in beats)
 
 
 def control_trial(plan: Plan, targets: Sequence[TargetInfo]) -> Trial:
@@ -152,43 +186,36 @@ class Watch:
     def __init__(self, control: str, before: Tally, margin: float) -> None:
         self._control, self._margin = control, margin
         self._references = {control: before}
-        self._samples: dict[str, deque[tuple[float, Tally]]] = {}
 
-    def judge(self, elapsed_s: float, tallies: Mapping[str, Tally], over: bool = False) -> str:
+    def judge(self, cohorts: Mapping[str, Sequence[Tally]], over: bool = False) -> str:
         """The reason to abort now; ``""`` while there is none.
 
         Parameters
         ----------
-        elapsed_s
-            Seconds since the group's start instant.
-        tallies
-            By variant, what ended since that instant.
+        cohorts
+            By variant, for each second since the group's start instant the lookups that were due in it. Failed lookups
+            end late: of those that *ended* in a second, too many would have failed.
         over
             Whether the group has ended; the next call is then about the next group.
         """
-        judged = [self._control] if self._control in tallies else list(tallies)
-        reasons = [self._judge_one(name, elapsed_s, tallies[name], over) for name in judged]
+        judged = [self._control] if self._control in cohorts else list(cohorts)
+        reasons = [self._judge_one(name, cohorts[name], over) for name in judged]
         if over:
-            self._samples.clear()
             for name in judged:
-                self._references.setdefault(name, tallies[name])
+                self._references.setdefault(name, total(cohorts[name]))
         return next(filter(None, reasons), "")
 
-    def _judge_one(self, name: str, elapsed_s: float, so_far: Tally, over: bool) -> str:
-        samples = self._samples.setdefault(name, deque([(0.0, Tally())]))
-        samples.append((elapsed_s, so_far))
-        while samples[1][0] <= elapsed_s - WINDOW_S:
-            samples.popleft()
+    def _judge_one(self, name: str, cohorts: Sequence[Tally], over: bool) -> str:
         reference = self._references.get(name)
-        if reference is None or not (over or elapsed_s >= WINDOW_S):
+        if reference is None or not (over or len(cohorts) >= WINDOW_S):
             return ""
-        since_s, earlier = samples[0]
-        spans = ((so_far - earlier, f"the last {elapsed_s - since_s:.0f} s"), (so_far, "the trial"))
-        for span, when in spans:
+        windows = [(first, first + WINDOW_S) for first in range(len(cohorts) - WINDOW_S)]
+        for first, last in (*windows, (max(0, len(cohorts) - WINDOW_S), len(cohorts)), (0, len(cohorts))):
+            span = total(cohorts[first:last])
             if span.n_failed >= MIN_FAILED and span.share > reference.share + self._margin:
                 since = "before the run" if name == self._control else "in its first trial"
                 return (
-                    f"DNS got worse: {span} of {name}'s lookups failed in {when}, {reference} {since}, and more than "
-                    f"{100 * self._margin:g} points above that aborts"
+                    f"DNS got worse: {span} of {name}'s lookups failed in seconds {first} to {last} of a trial, "
+                    f"{reference} {since}, and more than {100 * self._margin:g} points above that aborts"
                 )
         return ""

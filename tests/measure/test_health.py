@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from dnslab.analyse.dataset import open_run
 from dnslab.errors import RunInvalid
 from dnslab.measure import runner
-from dnslab.measure.health import Tally, Watch, control_trial
+from dnslab.measure.health import Cohorts, Tally, Watch, control_trial
 from dnslab.measure.progress import Progress
 from dnslab.plan.model import Limits, Load, Plan
 from dnslab.plan.schedule import TargetInfo
@@ -22,72 +23,103 @@ from tests.nameserver import Nameserver, nameserver
 NAME = "web.any.cluster.local."
 
 
-def judged(watch: Watch, *totals: tuple[float, int, int]) -> list[str]:
-    """What is said of baseline after each of (elapsed_s, lookups, failed)."""
-    return [watch.judge(at_s, {"baseline": Tally(n, failed)}) for at_s, n, failed in totals]
-
-
 def watch(n: int = 50, n_failed: int = 5, margin: float = 0.2) -> Watch:
     return Watch("baseline", Tally(n, n_failed), margin)
 
 
+def seconds(*counts: tuple[int, int]) -> dict[str, list[Tally]]:
+    return {"baseline": [Tally(*count) for count in counts]}
+
+
 def test_worse_by_more_than_the_margin_is_a_reason() -> None:
-    good, worse = judged(watch(), (5.0, 1000, 300), (10.0, 2000, 601))
-    assert good == ""
-    assert worse == (
-        "DNS got worse: 30 % (301 of 1,000) of baseline's lookups failed in the last 5 s, 10 % (5 of 50) before the "
-        "run, and more than 20 points above that aborts"
+    good = [(200, 60)] * 5
+    assert watch().judge(seconds(*good)) == ""
+    assert watch().judge(seconds(*good, *[(200, 60)] * 4, (200, 61))) == (
+        "DNS got worse: 30 % (301 of 1,000) of baseline's lookups failed in seconds 5 to 10 of a trial, 10 % (5 of 50) "
+        "before the run, and more than 20 points above that aborts"
     )
 
 
 @pytest.mark.parametrize(
-    ("before", "totals"),
+    ("before", "counts"),
     [
-        ((50, 40), (5.0, 1000, 1000)),  # as sick as it was, within the margin
-        ((50, 0), (5.0, 49, 49)),  # too few
-        ((50, 0), (4.9, 1000, 1000)),  # not long enough
-        ((0, 0), (5.0, 1000, 200)),
+        ((50, 40), [(200, 200)] * 5),  # as sick as it was, within the margin
+        ((50, 0), [(9, 9)] * 5),  # too few
+        ((50, 0), [(200, 200)] * 4),  # not long enough
+        ((0, 0), [(200, 40)] * 5),
     ],
 )
-def test_no_reason(before: tuple[int, int], totals: tuple[float, int, int]) -> None:
-    assert judged(watch(*before), totals) == [""]
+def test_no_reason(before: tuple[int, int], counts: list[tuple[int, int]]) -> None:
+    assert watch(*before).judge(seconds(*counts)) == ""
 
 
 def test_at_a_margin_of_one_nothing_aborts() -> None:
-    assert judged(watch(50, 0, margin=1.0), (60.0, 1000, 1000)) == [""]
+    assert watch(50, 0, margin=1.0).judge(seconds(*[(20, 20)] * 60)) == ""
 
 
-def test_the_last_seconds_count_beside_the_whole_trial() -> None:
-    steady = [(float(second), 100 * second, 0) for second in range(1, 60)]
-    a_watch = watch()
-    assert not any(judged(a_watch, *steady))
-    reasons = judged(a_watch, (60.0, 6000, 80), (61.0, 6100, 160))
-    assert reasons[0] == ""
-    assert "32 % (160 of 500) of baseline's lookups failed in the last 5 s" in reasons[1]
-    slow = watch(50, 0)  # 4 lookups/s: never fifty in five seconds
-    assert (
-        "50 % (50 of 100) of baseline's lookups failed in the trial" in judged(slow, (20.0, 80, 40), (25.0, 100, 50))[1]
+def test_five_seconds_count_beside_the_whole_trial() -> None:
+    steady = [(100, 0)] * 60
+    assert watch().judge(seconds(*steady)) == ""
+    assert watch().judge(seconds(*steady, (100, 80))) == ""
+    assert "32 % (160 of 500) of baseline's lookups failed in seconds 57 to 62" in watch().judge(
+        seconds(*steady, (100, 80), (100, 80))
     )
+    slow = watch(50, 0)  # 4 lookups/s: never fifty in five seconds
+    assert "50 % (50 of 100) of baseline's lookups failed in seconds 0 to 25" in slow.judge(seconds(*[(4, 2)] * 25))
 
 
 def test_a_short_trial_is_judged_when_it_is_over() -> None:
     a_watch = watch()
-    assert a_watch.judge(1.0, {"baseline": Tally(100, 90)}) == ""
-    assert "90 % (90 of 100)" in a_watch.judge(1.0, {"baseline": Tally(100, 90)}, over=True)
-    assert judged(a_watch, (1.0, 100, 0), (5.5, 550, 10)) == ["", ""], "the next one begins anew"
+    assert a_watch.judge(seconds((100, 90))) == ""
+    assert "90 % (90 of 100)" in a_watch.judge(seconds((100, 90)), over=True)
 
 
 def test_beside_the_control_others_may_fail() -> None:
-    assert watch().judge(10.0, {"baseline": Tally(1000, 0), "use-vc": Tally(1000, 1000)}) == ""
+    assert watch().judge({"baseline": [Tally(100, 0)] * 10, "use-vc": [Tally(100, 100)] * 10}) == ""
 
 
 def test_alone_a_variant_is_judged_against_its_first_trial() -> None:
-    a_watch, failing, fine = watch(), {"use-vc": Tally(100, 100)}, {"no-aaaa": Tally(100, 0)}
+    a_watch, failing, fine = watch(), {"use-vc": [Tally(10, 10)] * 9}, {"no-aaaa": [Tally(10, 0)] * 9}
     for _ in range(2):
-        assert a_watch.judge(9.0, failing, over=True) == ""
-        assert a_watch.judge(9.0, fine, over=True) == ""
-    reason = a_watch.judge(9.0, {"no-aaaa": Tally(100, 60)})
-    assert "60 % (60 of 100) of no-aaaa's lookups failed in the last 9 s, 0 % (0 of 100) in its first trial" in reason
+        assert a_watch.judge(failing, over=True) == ""
+        assert a_watch.judge(fine, over=True) == ""
+    reason = a_watch.judge({"no-aaaa": [Tally(10, 0)] * 4 + [Tally(12, 12)] * 5})
+    assert (
+        "100 % (60 of 60) of no-aaaa's lookups failed in seconds 4 to 9 of a trial, 0 % (0 of 90) in its first"
+        in reason
+    )
+
+
+def block(*lookups: tuple[float, bool]) -> memoryview:
+    """Records by (second in which a lookup was due, whether it failed), in the order in which they ended."""
+    data = b"".join(
+        struct.pack("<QQQIhHII", int(due_s * 1e9), 0, 0, 0, -1 if failed else 0, 0, 0, 1) for due_s, failed in lookups
+    )
+    return memoryview(data)
+
+
+def test_failed_lookups_that_end_late_are_counted_where_they_began() -> None:
+    """Seven of ten fail from the start, each after 15 s; every answer is there at once. It is 70 %, always."""
+    cohorts = Cohorts()
+    for second in range(20):
+        answered = [(second + 0.5, False)] * 3
+        failed = [(second - 15 + 0.5, True)] * 7 if second >= 15 else []
+        cohorts.add(block(*answered, *failed))
+    assert cohorts.past(20.0, 16.0, 10.0)[:3] == [Tally(10, 7)] * 3
+    assert cohorts.past(20.0, 16.0, 10.0)[5:] == [Tally(10, 0)] * 15, "those that are missing count as answered"
+    assert cohorts.past(20.0, 16.0, 0.0) == [Tally(10, 7)] * 3, "of a closed loop nobody knows how many are missing"
+    drained = Cohorts()
+    drained.add(block(*[(0.5, False)] * 3, *[(0.5, True)] * 7))
+    assert drained.all() == [Tally(10, 7)], "the last that end are all failures, and belong to where they began"
+
+
+def test_a_nameserver_that_dies_is_noticed_before_the_deadline() -> None:
+    """Failures take 5 s of at most 61 s."""
+    cohorts = Cohorts()
+    cohorts.add(block(*[(at, False) for at in range(10) for _ in range(20)]))
+    cohorts.add(block(*[(at, True) for at in range(10, 15) for _ in range(20)]))
+    reason = watch(50, 0).judge({"baseline": cohorts.past(20.5, 61.0, 20.0)})
+    assert "failed in seconds 8 to 13" in reason
 
 
 def test_before_the_run_baseline_is_asked_on_targets_of_every_node() -> None:
