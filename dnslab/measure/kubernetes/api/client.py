@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import re
 import time
@@ -115,13 +116,33 @@ def _load(configuration: Any, context: str | None) -> tuple[str, str]:
         names = [known["name"] for known in contexts]
         if context is not None and context not in names:
             raise UsageError(f"no context {context!r} in {path}: there are {', '.join(names)}")
-        kubernetes.config.load_kube_config(context=context, client_configuration=configuration)
+        with _errors_logged() as errors:
+            kubernetes.config.load_kube_config(context=context, client_configuration=configuration)
     except (ConfigException, OSError, ValueError, yaml.YAMLError, TypeError, KeyError) as error:
         is_kubeconfig = isinstance(error, (ConfigException, OSError))  # the others are of a file that is none at all
         problem = " ".join(str(error).split()) if is_kubeconfig else "this is not one"
         raise NotAble(f"no usable kubeconfig ({path}): {problem}; set KUBECONFIG or give --context") from error
+    # The official client goes on without credentials then, and every call is refused as if rights were missing.
+    if errors:
+        missing = re.fullmatch(r"\[Errno 2\] No such file or directory: '(.+)'", errors[0])
+        problem = f"its credential plugin {missing[1]!r} is not installed" if missing else " ".join(errors[0].split())
+        raise NotAble(f"no credentials by the kubeconfig ({path}): {problem}")
     chosen = next(known for known in contexts if known["name"] == (context or current["name"]))
     return chosen["name"], chosen["context"].get("namespace") or "default"
+
+
+@contextlib.contextmanager
+def _errors_logged() -> Iterator[list[str]]:
+    """Context in which errors that are logged are collected, and not printed."""
+    messages: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    root = logging.getLogger()
+    before, root.handlers = root.handlers, [handler]
+    try:
+        yield messages
+    finally:
+        root.handlers = before
 
 
 class NoAnswer(NotAble):
