@@ -15,7 +15,7 @@ from dnslab.analyse.dataset import Run
 from dnslab.analyse.lookups import FAILED, PARTIAL, SLOW_MS, Lookups
 from dnslab.analyse.quantiles import LEVELS, quantiles
 from dnslab.plan.model import Load
-from dnslab.plan.resolvconf import parse, retry_step_s
+from dnslab.plan.resolvconf import Libc, parse, retry_step_s
 from dnslab.store import stream as records
 from dnslab.store.client import Key
 from dnslab.store.contents import ClientEnd, ClientStart
@@ -307,8 +307,9 @@ def _step_s(run: Run, lookups: Lookups) -> float | None:
     start = lookups.client.start
     if start.engine == "wire":
         return None
-    options = run.plan.variant(start.variant).applied_to(parse(start.resolv_conf))
-    return retry_step_s(options, "glibc" if start.libc == "glibc" else "musl")
+    libc: Libc = "glibc" if start.libc == "glibc" else "musl"
+    options = parse(start.resolv_conf, libc, start.libc_version)
+    return retry_step_s(run.plan.variant(start.variant).applied_to(options), libc)
 
 
 def _stalls_at(lookups: Lookups, step_s: float) -> list[float]:

@@ -20,7 +20,11 @@ from dnslab.text import echo, echo_text
 @click.command()
 @click.argument("plan_file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--backend", type=click.Choice(BACKEND_NAMES), help="Where to measure; default lab.")
-@click.option("--nameserver", metavar="ADDRESS[:PORT]", help="Nameserver to ask (backend local).")
+@click.option(
+    "--nameserver",
+    metavar="ADDRESS[:PORT]",
+    help="Nameserver to ask in place of the machine's (backend local); IPv6: [ADDRESS]:PORT.",
+)
 @click.option(
     "--target",
     "targets",

@@ -7,6 +7,7 @@ so no flow can be made fresh here; ``describe`` says so.
 from __future__ import annotations
 
 import platform
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +45,9 @@ class LocalBackend:
         self._probe = find_probe("glibc")
         self._server = parse_endpoint(nameserver) if nameserver else None
         text = RESOLV_CONF.read_text(encoding="utf-8", errors="replace") if RESOLV_CONF.exists() else ""
-        self._options = parse(text)
+        self._options = parse(text, "glibc", glibc_version())
+        if not self._options.search:  # glibc then searches the domain in the machine's own name (res_vinit_1)
+            self._options = replace(self._options, search=tuple(filter(None, [socket.gethostname().partition(".")[2]])))
         if self._server:
             self._options = replace(self._options, nameservers=(self._server[0],))
 

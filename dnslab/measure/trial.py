@@ -15,6 +15,7 @@ from dnslab.measure.probe.job import Job, ResolverPatch, wire_query
 from dnslab.measure.protocol import Expected, TargetFacts
 from dnslab.plan.model import Load, Plan
 from dnslab.plan.resolvconf import (
+    DNS_PORT,
     Libc,
     ResolverOptions,
     attempt_timeout_s,
@@ -24,6 +25,7 @@ from dnslab.plan.resolvconf import (
 )
 from dnslab.plan.schedule import Trial
 from dnslab.plan.stalls import stall_ms
+from dnslab.plan.variants import Variant
 from dnslab.store.contents import ClientExtra, ClientStart
 
 #: by how much the probe's deadline exceeds the resolver's longest wait: a shorter deadline would cut stalls
@@ -114,7 +116,7 @@ def make_job(plan: Plan, trial: Trial, facts: TargetFacts, start: ClientStart) -
         stall_ms=start.stall_ms,
         seed=_seed(plan.seed, trial.number, start.target),
         max_replaced=MAX_REPLACED,
-        patch=_patch(options, facts) if facts.means == "_res" and load.engine == "libc" else None,
+        patch=_patch(plan.variant(trial.variant), facts) if facts.means == "_res" and load.engine == "libc" else None,
         arrangement=load.arrangement,
         transport=load.transport,
         nameserver=_endpoint(options, facts) if load.engine == "wire" else None,
@@ -132,7 +134,8 @@ def _in_force(plan: Plan, trial: Trial, facts: TargetFacts) -> ResolverOptions:
     Where the variant is applied by file, the target's resolv.conf has it already. Where it is applied inside the
     process, the probe will add it.
     """
-    options = parse(facts.resolv_conf)
+    libc: Libc = "glibc" if facts.libc == "glibc" else "musl"
+    options = parse(facts.resolv_conf, libc, facts.libc_version)
     return plan.variant(trial.variant).applied_to(options) if facts.means == "_res" else options
 
 
@@ -143,17 +146,18 @@ def _over_udp(options: ResolverOptions) -> ResolverOptions:
 def _endpoint(options: ResolverOptions, facts: TargetFacts) -> tuple[str, int]:
     if not options.nameservers:
         raise UsageError("the target's resolv.conf names no nameserver to send queries to")
-    return options.nameservers[0], int(facts.extra.get("nameserver_port", 53))
+    return options.nameservers[0], int(facts.extra.get("nameserver_port", DNS_PORT))
 
 
-def _patch(options: ResolverOptions, facts: TargetFacts) -> ResolverPatch:
-    return ResolverPatch(
-        options=frozenset(options.flags),
-        ndots=options.ndots,
-        timeout_s=options.timeout_s,
-        attempts=options.attempts,
-        nameserver=_endpoint(options, facts) if options.nameservers else None,
-    )
+def _patch(variant: Variant, facts: TargetFacts) -> ResolverPatch | None:
+    """What the variant changes, and the run's own nameserver. All else stays as that libc read it from the file."""
+    nameserver = None
+    if variant.nameservers_in_its_place:
+        nameserver = (variant.nameservers_in_its_place[0], DNS_PORT)
+    elif "nameserver_port" in facts.extra:
+        nameserver = _endpoint(parse(facts.resolv_conf), facts)
+    patch = ResolverPatch(frozenset(variant.options), variant.ndots, variant.timeout_s, variant.attempts, nameserver)
+    return None if patch == ResolverPatch() else patch
 
 
 def _entries(load: Load, names: Sequence[str], options: ResolverOptions) -> tuple[bytes, ...]:

@@ -25,12 +25,13 @@ from dnslab.errors import InvalidPlan, UsageError
 from dnslab.plan import variants
 from dnslab.plan.backends import IN_CLUSTER, BackendName
 from dnslab.plan.resolvconf import (
-    ResolverOptions,
-    apply_option,
+    VALUED,
     check_address,
     check_domain,
     check_name,
     parse_endpoint,
+    read_option,
+    values_of,
 )
 from dnslab.plan.variants import Variant
 from dnslab.text import as_html_lines
@@ -68,9 +69,14 @@ def _check_line(text: str) -> None:
         raise UsageError(f"expected one line of printable characters, saw {text[:80]!r}")
 
 
-def _check_image(text: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,511}", text):
-        raise UsageError(f"expected an image as NAME, NAME:TAG or NAME@DIGEST, saw {text[:80]!r}")
+def _matching(pattern: str, expected: str) -> AfterValidator:
+    """A text that ``pattern`` matches as a whole. An error says ``expected`` in place of the pattern."""
+
+    def check(text: str) -> None:
+        if not re.fullmatch(pattern, text):
+            raise UsageError(f"expected {expected}, saw {text[:80]!r}")
+
+    return _checked(check)
 
 
 # A plan may be a stranger's, and its texts reach shells, files, objects and pages: each is checked as what it is.
@@ -78,11 +84,28 @@ Line = Annotated[str, StringConstraints(max_length=1_000), _checked(_check_line)
 Domain = Annotated[str, _checked(check_domain)]
 Address = Annotated[str, _checked(check_address)]
 Endpoint = Annotated[str, _checked(parse_endpoint)]
-Image = Annotated[str, _checked(_check_image)]
+Option = Annotated[str, _checked(read_option)]
+Image = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,511}", "an image as NAME, NAME:TAG or NAME@DIGEST")]
 #: RFC 1123, as Kubernetes asks of namespaces and containers
-Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+Label = Annotated[
+    str, _matching(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "at most 63 of a-z, 0-9 and -, no - at either end")
+]
 #: of a variant, a target or a fault: it names files, and stands in commands and tables
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+@:-]{0,252}$")]
+Name = Annotated[
+    str,
+    _matching(r"[A-Za-z0-9_][A-Za-z0-9._+@:-]{0,252}", "at most 253 letters, digits and . _ + @ : -, a letter first"),
+]
+#: of a run: it names a folder
+RunName = Annotated[
+    str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "at most 64 letters, digits and . _ -, a letter or digit first")
+]
+Workload = Annotated[
+    str,
+    _matching(
+        r"(deploy|deployment|statefulset|daemonset)/[a-z0-9.-]+", "deploy/NAME, statefulset/NAME or daemonset/NAME"
+    ),
+]
+Nodes = Annotated[str, _matching(r"[a-z0-9][a-z0-9.-]*", "a number of nodes, `all`, or a node's name")]
 
 
 class _Model(BaseModel):
@@ -140,32 +163,21 @@ class TargetPlan(_Model):
 class CustomVariant(_Model):
     """A variant of the user's own: resolv.conf options, nameservers, a search list."""
 
-    options: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()
     nameservers: tuple[Address, ...] = ()
     search: tuple[Domain, ...] | None = None
     summary: Line = ""
 
-    @field_validator("options")
-    @classmethod
-    def _options_are_known(cls, options: tuple[str, ...]) -> tuple[str, ...]:
-        for option in options:
-            if apply_option(ResolverOptions(), option) == ResolverOptions():
-                raise ValueError(f"{option!r} is not a resolv.conf option")
-        return options
-
     def variant(self, name: str) -> Variant:
         """The same as a ``Variant``."""
-        parsed = ResolverOptions()
-        for option in self.options:
-            parsed = apply_option(parsed, option)
+        parsed = [read_option(option) for option in self.options]
+        flags = tuple(dict.fromkeys(flag for option in parsed for flag in option.flags))
         return Variant(
             name,
             self.summary or "from the plan",
-            parsed.flags,
-            libcs=frozenset({"glibc"}) if parsed.flags else frozenset({"glibc", "musl"}),
-            ndots=parsed.ndots,
-            timeout_s=parsed.timeout_s,
-            attempts=parsed.attempts,
+            flags,
+            libcs=frozenset({"glibc"}) if flags else frozenset({"glibc", "musl"}),
+            **{VALUED[name]: value for option in parsed for name, value in values_of(option).items()},  # type: ignore[arg-type]
             nameservers=self.nameservers,
             search=self.search,
         )
@@ -216,8 +228,8 @@ class ClusterPlan(_Model):
     context: Line | None = None
     namespace: Label | None = None
     images: tuple[Image, ...] = ()
-    like: Annotated[str, Field(pattern=r"^(deploy|deployment|statefulset|daemonset)/[a-z0-9.-]+$")] | None = None
-    nodes: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")] = "1"
+    like: Workload | None = None
+    nodes: Nodes = "1"
     pods_per_node: Annotated[int, Field(ge=1, le=200)] = 1
     existing: Line | None = None
     container: Label | None = None
@@ -262,7 +274,7 @@ class Plan(_Model):
     """
 
     version: Literal[1] = 1
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "compare"
+    name: RunName = "compare"
     backend: BackendName = "lab"
     cluster: ClusterPlan = ClusterPlan()
     nameserver: Endpoint | None = None

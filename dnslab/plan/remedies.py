@@ -154,17 +154,17 @@ def pod_dns(variant: Variant, workload: Workload, dns: ClusterDns) -> dict[str, 
     """
     had = workload.dns_config or {}
     no_policy = workload.dns_policy == "None"
-    replaced = variant.node_local or bool(variant.nameservers) or variant.search is not None
     options = {option["name"]: option.get("value") for option in had.get("options") or ()}
-    if replaced and not no_policy:
+    if variant.replaces_lists and not no_policy:
         options = {"ndots": CLUSTER_NDOTS, **options}
     options |= _options(variant)
     listed = [{"name": name, **({"value": value} if value else {})} for name, value in options.items()]
-    if not replaced:
+    if not variant.replaces_lists:
         return {"dnsConfig": {"options": listed}}
     nameservers = [dns.node_local] if variant.node_local else list(variant.nameservers)
     kept = list(had.get("searches") or ())
-    first = [] if no_policy else [f"{workload.namespace}.svc.{dns.zone}", f"svc.{dns.zone}", dns.zone]
+    first = ["."] if variant.root_first else []
+    first += [] if no_policy else [f"{workload.namespace}.svc.{dns.zone}", f"svc.{dns.zone}", dns.zone]
     return {
         "dnsPolicy": "None",
         "dnsConfig": {
@@ -213,8 +213,8 @@ def _dns_config(variant: Variant, workload: Workload, dns: ClusterDns) -> Form:
 
 
 def _post_start(variant: Variant, workload: Workload) -> Form | None:
-    """The hook that appends to resolv.conf. None if appending has no effect: an appended nameserver is asked last."""
-    if variant.node_local or variant.nameservers:
+    """The hook that appends to resolv.conf. None if appending cannot do it: an appended nameserver is asked last."""
+    if variant.nameservers_in_its_place or variant.root_first:
         return None
     options = [f"{name}:{value}" if value else name for name, value in _options(variant).items()]
     lines = [f"options {' '.join(options)}"] if options else []
@@ -335,6 +335,9 @@ def _other_caveats(variant: Variant, libc: Libc | None) -> Iterator[str]:
         yield "A short name with that many dots goes upstream as it is first: one query more, and it is seen outside."
         if libc != "glibc":
             yield "musl does not go on to the search list then: `service.namespace` is not found any more."
+    if variant.root_first:
+        yield "Needs Kubernetes 1.34 or later; an older one refuses `.` among the searches (KEP-4427)."
+        yield "A short name goes upstream as it is first: one query more, and it is seen outside."
     if variant.timeout_s is not None:
         yield "Stalls get shorter; what loses the packets stays. A slow server gets more queries, and more failures."
         if libc != "glibc":

@@ -35,6 +35,8 @@ FLAGS: Mapping[str, int | None] = {
     "ip6-dotint": None,
     "no-ip6-dotint": None,
 }
+#: ``single-request`` is the beginning of another
+_LONGEST_FIRST = sorted(FLAGS, key=len, reverse=True)
 #: options with a value, by the field of ``ResolverOptions`` and of ``Variant``
 VALUED = {"ndots": "ndots", "timeout": "timeout_s", "attempts": "attempts"}
 
@@ -42,6 +44,12 @@ VALUED = {"ndots": "ndots", "timeout": "timeout_s", "attempts": "attempts"}
 GLIBC_LIMITS = {"timeout": 30, "attempts": 5, "ndots": 15}
 #: musl src/network/resolvconf.c, __get_resolv_conf
 MUSL_LIMITS = {"timeout": 60, "attempts": 10, "ndots": 15}
+#: what separates words, besides the end of the line
+_BLANKS: Mapping[Libc, str] = {"glibc": r"[ \t]", "musl": r"[ \t\v\f\r]"}
+#: musl reads lines of 256 bytes, with newline and final zero (src/network/resolvconf.c)
+MUSL_LINE_BYTES = 254
+#: musl asks for no longer name (src/network/res_mkquery.c)
+MUSL_NAME_BYTES = 253
 DNS_PORT = 53
 MAX_NAMESERVERS = 3
 MAX_NAME_BYTES = 253
@@ -68,41 +76,91 @@ class ResolverOptions:
         return replace(self, flags=self.flags + tuple(flag for flag in flags if flag not in self.flags))
 
 
-def parse(text: str) -> ResolverOptions:
-    """Options of a resolv.conf text, as glibc reads it.
+def parse(text: str, libc: Libc = "glibc", version: str = "") -> ResolverOptions:
+    """Options of a resolv.conf text, as the C library reads it.
 
-    The last ``search`` or ``domain`` line wins, ``options`` lines add up, nameservers beyond the third and unknown
-    options are dropped, lines starting with ``#`` or ``;`` are comments.
+    A keyword counts in the first column only. The last ``search`` or ``domain`` line wins, ``options`` lines add up.
+    Nameservers beyond the third are dropped, as is what cannot be read.
+
+    Parameters
+    ----------
+    libc, version
+        Whose reading. glibc (resolv/res_init.c, res_vinit_1) takes one domain of a ``domain`` line, keeps the list at
+        an empty ``search`` line, and from 2.41 on clears a flag that is written with a ``-`` before it. musl
+        (src/network/resolvconf.c) drops a line that does not fit 256 bytes, and knows no flags. An unknown version
+        (``""``) is read as an old one.
 
     >>> parse("nameserver 10.96.0.10\\nsearch a.test b.test\\noptions ndots:5 use-vc\\n").ndots
     5
+    >>> parse("options use-vc -use-vc", version="2.41").flags
+    ()
     """
     options = ResolverOptions()
-    for line in text.splitlines():
-        if line.startswith(("#", ";")):
+    for line in text.split("\n"):
+        if libc == "musl" and len(line.encode()) > MUSL_LINE_BYTES:
             continue
-        keyword, *values = line.split() or [""]
-        if keyword == "nameserver" and values and len(options.nameservers) < MAX_NAMESERVERS:
-            options = replace(options, nameservers=(*options.nameservers, values[0]))
-        elif keyword == "search":
-            options = replace(options, search=tuple(values))
-        elif keyword == "domain" and values:
-            options = replace(options, search=(values[0],))
+        keyword, _, rest = re.sub(_BLANKS[libc], " ", line).partition(" ")
+        values = [value for value in rest.split(" ") if value]
+        if keyword == "nameserver" and values and is_address(values[0].strip()):
+            options = replace(options, nameservers=(*options.nameservers, values[0].strip())[:MAX_NAMESERVERS])
+        elif keyword in ("search", "domain") and (values or libc == "musl"):
+            first_only = keyword == "domain" and libc == "glibc"
+            options = replace(options, search=tuple(values[:1] if first_only else values))
+        elif keyword == "options" and libc == "musl":
+            options = _musl_options(options, rest)
         elif keyword == "options":
             for value in values:
-                options = apply_option(options, value)
+                options = _glibc_option(options, value, clears=(glibc_version(version) or (0, 0)) >= (2, 41))
     return options
 
 
-def apply_option(options: ResolverOptions, option: str) -> ResolverOptions:
-    """``options`` with one resolv.conf option (``ndots:5``, ``use-vc``) added; an unknown one changes nothing."""
+def glibc_version(text: str) -> tuple[int, int] | None:
+    """``(2, 36)`` of ``"2.36"`` or ``"2.36-9+deb12u14"``; None if the text has no version."""
+    match = re.search(r"(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _glibc_option(options: ResolverOptions, option: str, clears: bool) -> ResolverOptions:
+    """The rules of res_setoptions in glibc's resolv/res_init.c: a flag may go on, a value is read by atoi."""
     name, colon, value = option.partition(":")
     if colon and name in VALUED:
-        if not re.fullmatch(r"[0-9]+", value):
-            return options
+        number = re.match(r"[+-]?[0-9]{1,9}", value)
+        return replace(options, **{VALUED[name]: max(0, int(number[0])) if number else 0})  # type: ignore[arg-type]
+    cleared = clears and option.startswith("-")
+    flag = next((flag for flag in _LONGEST_FIRST if option.removeprefix("-" if cleared else "").startswith(flag)), None)
+    if flag is None:
+        return options
+    if cleared:
+        return replace(options, flags=tuple(other for other in options.flags if other != flag))
+    return options.with_flags(flag)
+
+
+def _musl_options(options: ResolverOptions, rest: str) -> ResolverOptions:
+    """The rules of __get_resolv_conf in musl's src/network/resolvconf.c: the first of each in the line counts."""
+    for name, field in VALUED.items():
+        if number := re.match(r"[0-9]{1,9}", rest.partition(f"{name}:")[2]):
+            options = replace(options, **{field: int(number[0])})  # type: ignore[arg-type]
+    return options
+
+
+def read_option(option: str) -> ResolverOptions:
+    """One option of a plan (``ndots:5``, ``use-vc``).
+
+    Raises
+    ------
+    UsageError
+        No resolver knows it, or no resolver works with it.
+    """
+    name, colon, value = option.partition(":")
+    if colon and name in VALUED and re.fullmatch(r"[0-9]+", value):
         # Both libcs cap each value far below nine digits, and Python refuses to read a number of thousands of them.
-        return replace(options, **{VALUED[name]: int(value) if len(value) < 10 else 10**9})  # type: ignore[arg-type]
-    return options.with_flags(option) if option in FLAGS else options
+        number = int(value) if len(value) < 10 else 10**9
+        if name == "attempts" and not number:
+            raise UsageError("attempts:0 asks no nameserver: glibc fails at once, musl crashes; expected 1 or more")
+        return ResolverOptions(**{VALUED[name]: number})  # type: ignore[arg-type]
+    if option not in FLAGS:
+        raise UsageError(f"{option!r} is not a resolv.conf option")
+    return ResolverOptions(flags=(option,))
 
 
 def values_of(options: object) -> dict[str, int]:
@@ -171,19 +229,26 @@ def is_address(text: str) -> bool:
 
 
 def parse_endpoint(text: str) -> tuple[str, int]:
-    """Address and port of ``ADDRESS[:PORT]``, IPv4; UsageError for any other form."""
-    match = re.fullmatch(r"([0-9.]+)(?::([0-9]{1,5}))?", text)
-    port = int(match[2] or DNS_PORT) if match else 0
-    if not match or not is_address(match[1]) or not 1 <= port <= 65_535:
-        raise UsageError(f"expected a nameserver as ADDRESS or ADDRESS:PORT (IPv4, port 1 to 65535), saw {text[:80]!r}")
-    return match[1], port
+    """Address and port of ``ADDRESS``, ``ADDRESS:PORT`` or ``[ADDRESS]:PORT``; UsageError for any other form.
+
+    >>> parse_endpoint("[::1]:5353")
+    ('::1', 5353)
+    """
+    if is_address(text) and "%" not in text:
+        return text, DNS_PORT
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([0-9]{1,5})", text)
+    address, port = (match[1] or match[2], int(match[3])) if match else ("", 0)
+    if not is_address(address) or not 1 <= port <= 65_535:
+        raise UsageError(f"expected a nameserver as ADDRESS, ADDRESS:PORT or [IPv6 ADDRESS]:PORT, saw {text[:80]!r}")
+    return address, port
 
 
 def names_tried(name: str, options: ResolverOptions, libc: Libc = "glibc") -> list[str]:
     """Names a stub resolver may ask for, in the order it asks.
 
     With fewer than ``options.ndots`` dots the search list goes first. With enough dots the
-    name goes first; glibc then still walks the search list, musl does not.
+    name goes first; glibc then still walks the search list, musl does not. ``.`` in the search list is the name itself
+    for glibc; musl leaves it out from 1.2.4 on (before, every lookup that comes to it fails).
 
     Parameters
     ----------
@@ -211,12 +276,23 @@ def names_tried(name: str, options: ResolverOptions, libc: Libc = "glibc") -> li
     if name.endswith("."):
         return [name]
     ndots = min(1 if options.ndots is None else options.ndots, GLIBC_LIMITS["ndots"])
+    tried = f"{name}."
     # An entry outside ASCII, as a broken resolv.conf may have it, makes no name that could be asked for.
-    entries = [domain.strip(".") for domain in options.search if re.fullmatch(r"[!-~]+", domain)]
-    searched = [f"{name}.{entry}." for entry in entries if entry]
-    if name.count(".") < ndots:
-        return [*searched, f"{name}."]
-    return [f"{name}.", *searched] if libc == "glibc" else [f"{name}."]
+    entries = [domain for domain in options.search if re.fullmatch(r"[!-~]+", domain)]
+    if libc == "musl":
+        searched = [f"{tried}{entry.rstrip('.')}." for entry in entries if _musl_asks(name, entry)]
+        return [*searched, tried] if name.count(".") < ndots else [tried]
+    # glibc takes one dot from the front of an entry, so that "." is the root (resolv/res_query.c, root_on_list).
+    domains = [entry.removeprefix(".").rstrip(".") for entry in entries]
+    searched = [f"{tried}{domain}." if domain else tried for domain in domains]
+    if name.count(".") >= ndots:
+        return [tried, *searched]
+    return searched if tried in searched else [*searched, tried]
+
+
+def _musl_asks(name: str, entry: str) -> bool:
+    """Whether musl makes a name of both: it leaves out what gets too long, and from 1.2.4 on what ends in two dots."""
+    return entry != "." and not entry.startswith(".") and len(name) + 1 + len(entry) <= MUSL_NAME_BYTES
 
 
 def attempt_timeout_s(options: ResolverOptions, libc: Libc = "glibc") -> float | None:
@@ -230,7 +306,12 @@ def attempt_timeout_s(options: ResolverOptions, libc: Libc = "glibc") -> float |
         return total / max(1, min(2 if options.attempts is None else options.attempts, MUSL_LIMITS["attempts"]))
     if "use-vc" in options.flags:
         return None
-    return float(max(1, min(5 if options.timeout_s is None else options.timeout_s, GLIBC_LIMITS["timeout"])))
+    return float(_glibc_timeout_s(options))
+
+
+def _glibc_timeout_s(options: ResolverOptions) -> int:
+    """``timeout:0`` is a second, as is what cannot be read as a number (resolv/res_send.c, send_dg)."""
+    return max(1, min(5 if options.timeout_s is None else options.timeout_s, GLIBC_LIMITS["timeout"]))
 
 
 def retry_step_s(options: ResolverOptions, libc: Libc = "glibc") -> float | None:
@@ -256,7 +337,7 @@ def lookup_failure_s(options: ResolverOptions, n_candidates: int = 1, libc: Libc
     """
     if libc == "musl":
         return n_candidates * float(min(options.timeout_s or 5, MUSL_LIMITS["timeout"]))
-    timeout_s = min(options.timeout_s or 5, GLIBC_LIMITS["timeout"])
+    timeout_s = _glibc_timeout_s(options)
     attempts = min(options.attempts or 2, GLIBC_LIMITS["attempts"])
     n_servers = max(1, len(options.nameservers))
     waits = [timeout_s if i == 0 else max(1, (timeout_s << i) // n_servers) for i in range(n_servers)]

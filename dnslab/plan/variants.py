@@ -8,13 +8,12 @@ is *not applicable* and is never measured under its name.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from dnslab.errors import UnknownVariant
-from dnslab.plan.resolvconf import Libc, ResolverOptions, names_tried
+from dnslab.plan.resolvconf import Libc, ResolverOptions, glibc_version, names_tried
 
 #: ``file``: the target's resolv.conf (dnsConfig, an edited file, the lab's own). ``_res``: glibc's state in a process
 Means = Literal["file", "_res"]
@@ -32,6 +31,7 @@ class Variant:
 
     ``options`` are resolv.conf flags; ``since`` the glibc that first honours them. ``libcs`` names the libcs that
     honour the change when it is made in the file. ``node_local`` replaces the nameserver by the node-local cache.
+    ``root_first`` puts ``.`` before the search list, so that each name is tried as it is first.
     ``absolute`` asks for the full name that baseline resolves to, with its trailing dot.
     """
 
@@ -45,6 +45,7 @@ class Variant:
     attempts: int | None = None
     nameservers: tuple[str, ...] = ()
     search: tuple[str, ...] | None = None
+    root_first: bool = False
     node_local: bool = False
     absolute: bool = False
 
@@ -55,8 +56,20 @@ class Variant:
             value = getattr(self, field)
             if value is not None:
                 changed = replace(changed, **{field: value})
-        nameservers = (NODE_LOCAL_ADDRESS,) if self.node_local else self.nameservers
+        if self.root_first:
+            changed = replace(changed, search=(".", *(domain for domain in changed.search if domain != ".")))
+        nameservers = self.nameservers_in_its_place
         return replace(changed, nameservers=nameservers) if nameservers else changed
+
+    @property
+    def nameservers_in_its_place(self) -> tuple[str, ...]:
+        """The nameservers that take the place of all of the baseline's; empty where those stay."""
+        return (NODE_LOCAL_ADDRESS,) if self.node_local else self.nameservers
+
+    @property
+    def replaces_lists(self) -> bool:
+        """Whether nameservers or search list are replaced, to which a pod's dnsConfig could only add."""
+        return bool(self.nameservers_in_its_place) or self.search is not None or self.root_first
 
     def name_asked(self, name: str, baseline: ResolverOptions, resolves_to: str | None = None) -> str:
         """The name that the application asks for: ``name``, or with ``absolute`` the full name that baseline resolved
@@ -102,6 +115,7 @@ BUILT_IN: Mapping[str, Variant] = {
         ),
         Variant(DIRECT, "nameserver kube-dns-upstream: past a node-local cache that owns the cluster IP"),
         Variant("ndots-1", "names with a dot are tried as they are first", ndots=1),
+        Variant("root-first", "`search .` first: each name is tried as it is first", libcs=_GLIBC, root_first=True),
         Variant("absolute", "the full name, with its trailing dot: no search list", absolute=True),
         Variant("timeout-1", "timeout:1 attempts:3", timeout_s=1, attempts=3),
     )
@@ -134,12 +148,6 @@ def find(name: str, others: Iterable[str] = ()) -> Variant:
     raise UnknownVariant(f"unknown variant {name!r}{hint}")
 
 
-def glibc_version(text: str) -> tuple[int, int] | None:
-    """``(2, 36)`` of ``"2.36"`` or ``"2.36-9+deb12u14"``; None if the text has no version."""
-    match = re.search(r"(\d+)\.(\d+)", text)
-    return (int(match[1]), int(match[2])) if match else None
-
-
 def not_applicable(variant: Variant, libc: Libc, version: str = "", means: Means = "file") -> str | None:
     """Why the C library would ignore ``variant``; None if it follows it.
 
@@ -156,13 +164,19 @@ def not_applicable(variant: Variant, libc: Libc, version: str = "", means: Means
         A reason that reads after "not applicable: ".
     """
     if libc not in variant.libcs:
-        return f"{libc} ignores {' and '.join(variant.options)}"
+        return f"{libc} ignores {' and '.join(variant.options) or '`.` in a search list'}"
     seen_version = glibc_version(version) if libc == "glibc" else None
     if variant.options and seen_version and seen_version < variant.since:
         return f"{variant.options[0]} needs glibc {variant.since[0]}.{variant.since[1]}, the target has {version}"
     changes_file = variant.name != "baseline" and not variant.absolute
     if means == "_res" and libc != "glibc" and changes_file:
         return f"{libc} reads resolv.conf only: nothing can be changed inside a running process"
-    if means == "_res" and variant.search is not None:
+    return _not_in_a_process(variant) if means == "_res" else None
+
+
+def _not_in_a_process(variant: Variant) -> str | None:
+    if variant.search is not None or variant.root_first:
         return "a search list cannot be replaced inside a running process"
+    if len(variant.nameservers) > 1:
+        return "only one nameserver can be set inside a running process"
     return None

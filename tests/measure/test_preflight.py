@@ -93,7 +93,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["--names-file", "binary"], "binary is not UTF-8 text"),
     (["--names-file", "empty"], "empty names nothing to look up"),
     (["--run-name", ""], "--run-name was given an empty text"),
-    (["--run-name", "a/b"], "--run-name: should match pattern"),
+    (["--run-name", "a/b"], "--run-name: expected at most 64 letters, digits and . _ -"),
     (["--out", "there"], "there already exists"),
     (["--out", "dangling"], "dangling already exists"),
     (["--out", "empty/run"], "no run folder can be made at empty/run"),

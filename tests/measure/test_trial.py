@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dnslab.errors import UsageError
+from dnslab.measure.probe.job import ResolverPatch
 from dnslab.measure.protocol import Expected, TargetFacts
 from dnslab.measure.trial import describe, make_job
 from dnslab.plan.model import Load, Plan
@@ -51,10 +52,19 @@ def test_absolute_asks_for_what_baseline_resolved_to() -> None:
     assert about.n_candidates == 1
 
 
-def test_by_file_nothing_is_patched_and_inside_a_process_all_is() -> None:
+def test_only_what_the_variant_changes_is_patched_and_by_file_nothing() -> None:
     assert described("single-request", facts())[1].patch is None
-    patch = described("single-request", facts(means="_res", extra={"nameserver_port": 5353}))[1].patch
-    assert (patch.options, patch.ndots, patch.nameserver) == ({"single-request"}, 5, ("10.96.0.10", 5353))
+    assert described("baseline", facts(means="_res"))[1].patch is None
+    assert described("single-request", facts(means="_res"))[1].patch == ResolverPatch(frozenset({"single-request"}))
+    assert described("timeout-1", facts(means="_res"))[1].patch == ResolverPatch(timeout_s=1, attempts=3)
+    assert described("node-local", facts(means="_res"))[1].patch == ResolverPatch(nameserver=("169.254.20.10", 53))
+
+
+def test_the_nameserver_of_the_run_is_patched_into_each_variant() -> None:
+    here = facts(means="_res", extra={"nameserver_port": 5353})
+    assert described("baseline", here)[1].patch == ResolverPatch(nameserver=("10.96.0.10", 5353))
+    patch = described("single-request", here)[1].patch
+    assert patch == ResolverPatch(frozenset({"single-request"}), nameserver=("10.96.0.10", 5353))
 
 
 def test_each_arm_has_arrivals_of_its_own_and_the_same_each_time() -> None:

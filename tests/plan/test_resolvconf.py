@@ -5,15 +5,18 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from dnslab.errors import InvalidName
+from dnslab.errors import InvalidName, UsageError
 from dnslab.plan.resolvconf import (
     FLAGS,
+    Libc,
     ResolverOptions,
     attempt_timeout_s,
     check_name,
     lookup_failure_s,
     names_tried,
     parse,
+    parse_endpoint,
+    read_option,
     render,
     retry_step_s,
 )
@@ -43,7 +46,8 @@ def test_a_pods_file() -> None:
         ("", ResolverOptions()),
         ("; nameserver 1.1.1.1\n", ResolverOptions()),
         ("nameserver\n", ResolverOptions()),
-        ("options timeout:x use-vc unheard-of\n", ResolverOptions(flags=("use-vc",))),
+        ("options timeout:x use-vc unheard-of\n", ResolverOptions(timeout_s=0, flags=("use-vc",))),
+        ("options single-request-reopened ndots:3x\n", ResolverOptions(ndots=3, flags=("single-request-reopen",))),
         ("options timeout:1\noptions attempts:3 rotate\n", ResolverOptions(timeout_s=1, attempts=3, flags=("rotate",))),
         ("search a.test\ndomain b.test\n", ResolverOptions(search=("b.test",))),
         (
@@ -54,6 +58,77 @@ def test_a_pods_file() -> None:
 )
 def test_parse(text: str, expected: ResolverOptions) -> None:
     assert parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "libc", "version", "expected"),
+    [
+        ("options single-request -single-request use-vc\n", "glibc", "2.41", ("use-vc",)),
+        ("options single-request\noptions -single-request-reopen\n", "glibc", "2.41", ("single-request",)),
+        ("options single-request -single-request\n", "glibc", "2.36", ("single-request",)),
+        ("options single-request -single-request\n", "glibc", "", ("single-request",)),
+        ("options use-vc\n", "musl", "", ()),
+    ],
+)
+def test_flags_as_each_libc_reads_them(text: str, libc: Libc, version: str, expected: tuple[str, ...]) -> None:
+    assert parse(text, libc, version).flags == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "libc", "expected"),
+    [
+        ("options ndots:2 ndots:7\n", "glibc", 7),
+        ("options ndots:2 ndots:7\n", "musl", 2),
+        ("options ndots:x\n", "glibc", 0),
+        ("options ndots:x\n", "musl", None),
+        ("options\fndots:3\n", "musl", 3),
+        ("options\fndots:3\n", "glibc", None),
+    ],
+)
+def test_values_as_each_libc_reads_them(text: str, libc: Libc, expected: int | None) -> None:
+    assert parse(text, libc).ndots == expected
+
+
+def test_a_search_line_of_over_254_bytes_is_none_to_musl() -> None:
+    """It reads into 256 bytes, newline and final zero included, and drops what does not fit."""
+    for size, search in ((254, ("a" * 247,)), (255, ())):
+        text = f"search b.test\nsearch {'a' * (size - 7)}\n"
+        assert parse(text, "glibc").search == ("a" * (size - 7),)
+        assert parse(text, "musl").search == (search or ("b.test",))
+
+
+def test_the_root_in_a_search_list() -> None:
+    options = parse("search . a.test\noptions ndots:2\n")
+    assert names_tried("x.y", options) == ["x.y.", "x.y.a.test."]
+    assert names_tried("x.y", options, "musl") == ["x.y.a.test.", "x.y."]
+    assert names_tried("x.y.z", options) == ["x.y.z.", "x.y.z.", "x.y.z.a.test."]
+
+
+@pytest.mark.parametrize("option", ["attempts:0", "ndots", "ndots:-1", "timeout:x", "-use-vc", "fly"])
+def test_options_that_no_plan_may_have(option: str) -> None:
+    with pytest.raises(UsageError):
+        read_option(option)
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("10.96.0.10", ("10.96.0.10", 53)),
+        ("10.96.0.10:5353", ("10.96.0.10", 5353)),
+        ("::1", ("::1", 53)),
+        ("[fd00::a]:5353", ("fd00::a", 5353)),
+    ],
+)
+def test_endpoints(text: str, endpoint: tuple[str, int]) -> None:
+    assert parse_endpoint(text) == endpoint
+
+
+@pytest.mark.parametrize(
+    "text", ["", "name", "10.96.0.10:0", "10.96.0.10:65536", "[10.0.0.1", "fd00::a:99999", "::1%lo"]
+)
+def test_what_is_no_endpoint(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_endpoint(text)
 
 
 _label = st.from_regex(r"\A[a-z][a-z0-9]{0,8}\Z")

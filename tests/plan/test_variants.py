@@ -20,6 +20,7 @@ RENDERED = {
     "node-local+single-request-reopen": "options ndots:5 single-request-reopen",
     "cluster-dns-direct": "options ndots:5",
     "ndots-1": "options ndots:1",
+    "root-first": "options ndots:5",
     "absolute": "options ndots:5",
     "timeout-1": "options ndots:5 timeout:1 attempts:3",
 }
@@ -28,7 +29,8 @@ RENDERED = {
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_what_a_variant_makes_of_the_file(name: str) -> None:
     nameserver = "169.254.20.10" if name.startswith("node-local") else "10.96.0.10"
-    expected = f"nameserver {nameserver}\nsearch svc.cluster.local\n{RENDERED[name]}\n"
+    root = ". " if name == "root-first" else ""
+    expected = f"nameserver {nameserver}\nsearch {root}svc.cluster.local\n{RENDERED[name]}\n"
     assert render(BUILT_IN[name].applied_to(BASELINE)) == expected
 
 
@@ -38,6 +40,7 @@ def test_which_can_meet_the_race() -> None:
         "baseline",
         "cluster-dns-direct",
         "ndots-1",
+        "root-first",
         "absolute",
         "timeout-1",
     }
@@ -46,12 +49,12 @@ def test_which_can_meet_the_race() -> None:
 #: variants honoured, by (libc, version, means); written out from the manuals, not from the code
 HONOURED = {
     ("glibc", "2.36", "file"): set(RENDERED),
-    ("glibc", "2.36-9+deb12u14", "_res"): set(RENDERED),
+    ("glibc", "2.36-9+deb12u14", "_res"): set(RENDERED) - {"root-first"},
     ("glibc", "2.31", "file"): set(RENDERED) - {"no-aaaa"},
     ("glibc", "2.9", "file"): set(RENDERED) - {"no-aaaa", "use-vc", "single-request"},
     ("musl", "1.2.3", "file"): set(RENDERED)
     - {name for name in RENDERED if "single-request" in name}
-    - {"use-vc", "no-aaaa"},
+    - {"use-vc", "no-aaaa", "root-first"},
     ("musl", "1.2.3", "_res"): {"baseline", "absolute"},
 }
 

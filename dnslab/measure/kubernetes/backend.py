@@ -148,7 +148,7 @@ class KubernetesBackend:
         UsageError
             A name has no address.
         """
-        return pod_facts.resolve(self._scouts[0].start, names, self._resolv_conf)
+        return pod_facts.resolve(self._scouts[0].start, names, parse(self._resolv_conf))
 
     def open(self, client: protocol.Client) -> Target:
         """A new pod. No pod of this run had its address in the last two minutes.

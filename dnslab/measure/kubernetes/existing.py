@@ -26,6 +26,7 @@ from dnslab.measure.kubernetes.selection import find_containers, read_pod
 from dnslab.measure.protocol import Channel, Expected, Target, TargetFacts
 from dnslab.plan import flows
 from dnslab.plan.model import Plan
+from dnslab.plan.resolvconf import parse
 from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import Means
 from dnslab.store.contents import BackendFacts
@@ -241,7 +242,10 @@ class ExistingPods:
         UsageError
             A name has no address.
         """
-        return pod_facts.resolve(self._first_container.start, names, self._first_container.original)
+        first = self._first_container
+        probe = first.upload.probe
+        options = parse(first.original, probe.libc, probe.version)
+        return pod_facts.resolve(first.start, names, options, probe.libc)
 
     def open(self, client: protocol.Client) -> Target:
         """The same pod each time. Its resolv.conf has the variant of ``client`` if the plan allows the edit.

@@ -170,7 +170,7 @@ def _dns_options(variant: Variant | None, kubelet_options: ResolverOptions) -> t
     """Options for a pod's dnsConfig: only those that the variant changes, or all if it replaces the nameserver."""
     if variant is None:
         return None, False
-    if variant.node_local or variant.nameservers or variant.search is not None:
+    if variant.replaces_lists:
         return variant.applied_to(kubelet_options), True
     return variant.applied_to(ResolverOptions()), False
 

@@ -232,6 +232,8 @@ def _address(server: tuple[str, int] | None) -> tuple[int, bytes]:
         return 0, b""
     try:
         address = ipaddress.ip_address(server[0])
+        if "%" in server[0]:
+            raise UsageError(f"a nameserver with a zone ({server[0]}) is asked by the C library only: use engine libc")
     except ValueError as error:
         raise UsageError(f"expected an IP address for the nameserver, saw {server[0]!r}") from error
     return address.version, address.packed

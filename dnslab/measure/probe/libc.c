@@ -64,6 +64,31 @@ const char *libc_version_text(void)
 	return gnu_get_libc_version();
 }
 
+/* The job's nameserver as the only one. An IPv6 address stands in _u._ext.nsaddrs, which glibc frees, and is taken from
+ * there where the family in nsaddr_list is 0 (resolv/res_send.c, get_nsaddr). */
+static void set_nameserver(const struct job *job)
+{
+	struct sockaddr_in *server = &_res.nsaddr_list[0];
+	memset(server, 0, sizeof(*server));
+	if (job->nameserver_family == 6) {
+		struct sockaddr_in6 *server6 = _res._u._ext.nsaddrs[0];
+		if (!server6)
+			server6 = malloc(sizeof(*server6));
+		if (!server6)
+			return; /* glibc itself gives up where memory is that short */
+		memset(server6, 0, sizeof(*server6));
+		server6->sin6_family = AF_INET6;
+		server6->sin6_port = htons(job->nameserver_port);
+		memcpy(&server6->sin6_addr, job->nameserver, 16);
+		_res._u._ext.nsaddrs[0] = server6;
+	} else {
+		server->sin_family = AF_INET;
+		server->sin_port = htons(job->nameserver_port);
+		memcpy(&server->sin_addr, job->nameserver, 4);
+	}
+	_res.nscount = 1;
+}
+
 static void resolver_open(struct resolver *resolver, const struct job *job)
 {
 	res_ninit(&_res);
@@ -75,14 +100,8 @@ static void resolver_open(struct resolver *resolver, const struct job *job)
 		_res.retrans = job->timeout_s;
 	if (job->patch & PATCH_ATTEMPTS)
 		_res.retry = job->attempts;
-	if (job->patch & PATCH_NAMESERVER) {
-		struct sockaddr_in *server = &_res.nsaddr_list[0];
-		memset(server, 0, sizeof(*server));
-		server->sin_family = AF_INET;
-		server->sin_port = htons(job->nameserver_port);
-		memcpy(&server->sin_addr, job->nameserver, 4);
-		_res.nscount = 1;
-	}
+	if (job->patch & PATCH_NAMESERVER)
+		set_nameserver(job);
 	resolver->wanted = _res.options;
 	resolver->known = 0;
 }
@@ -295,8 +314,8 @@ const char *libc_prepare(struct run *run)
 	if (job->patch)
 		return "musl keeps no resolver state that a job could patch";
 #endif
-	if ((job->patch & PATCH_NAMESERVER) && job->nameserver_family != 4)
-		return "only an IPv4 nameserver can be patched in";
+	if ((job->patch & PATCH_NAMESERVER) && job->nameserver_family != 4 && job->nameserver_family != 6)
+		return "the job patches a nameserver in and names none";
 	n_workers_max = job->workers + job->max_replaced;
 	workers = calloc(n_workers_max, sizeof(*workers));
 	run->n_rings = n_workers_max + 1;

@@ -159,7 +159,7 @@ def verify(client: Client, image: str, address: str, zone: str) -> Iterator[str]
             pods.wait_ready(pod)
             try:
                 start = _starter(client, pod, machine)
-                counts = pod_facts.resolve(start, [name], f"nameserver {address}\n")[name]
+                counts = pod_facts.resolve(start, [name], ResolverOptions())[name]
             except UsageError as error:
                 raise NotAble(f"the cache on {address} does not answer a pod on node {node}: {error}") from error
             yield f"answers on {node}: {name} has {counts.n_a} A and {counts.n_aaaa} AAAA"

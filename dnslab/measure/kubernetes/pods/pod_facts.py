@@ -15,7 +15,7 @@ from dnslab.errors import NotAble, ProbeFailed, StreamForeign, UsageError
 from dnslab.measure import counters
 from dnslab.measure.probe.job import Job, encode
 from dnslab.measure.protocol import Channel, Expected
-from dnslab.plan.resolvconf import Libc, names_tried, parse
+from dnslab.plan.resolvconf import Libc, ResolverOptions, names_tried
 from dnslab.store import stream as records
 
 READY_TIMEOUT_S = 15.0
@@ -90,7 +90,9 @@ def pod_counters(run: Run, program: str) -> dict[str, int]:
     return counters.client(show(run, program, counters.CLIENT_FILES))
 
 
-def resolve(start: Callable[[bytes], Channel], names: Sequence[str], resolv_conf: str) -> Mapping[str, Expected]:
+def resolve(
+    start: Callable[[bytes], Channel], names: Sequence[str], options: ResolverOptions, libc: Libc = "glibc"
+) -> Mapping[str, Expected]:
     """What each of ``names`` resolves to in the container. The probe looks up each candidate as an absolute name.
 
     Raises
@@ -98,8 +100,7 @@ def resolve(start: Callable[[bytes], Channel], names: Sequence[str], resolv_conf
     UsageError
         A name without any address: its lookups could not be judged.
     """
-    options = parse(resolv_conf)
-    candidates = {name: names_tried(name, options) for name in names}
+    candidates = {name: names_tried(name, options, libc) for name in names}
     answers = _look_up(start, list(dict.fromkeys(name for tried in candidates.values() for name in tried)))
     expected = {}
     for name, tried in candidates.items():

@@ -36,7 +36,8 @@ def edited(original: str, variant: Variant) -> str:
     *lines, unended = original.split("\n")
     saved = [f"{SAVED}{line}" for line in lines] + ([f"{SAVED_UNENDED}{unended}"] if unended else [])
     kept = lines + ([unended] if unended else [])
-    changes = variant.applied_to(ResolverOptions())
+    searched = parse(original).search if variant.root_first else ()
+    changes = variant.applied_to(ResolverOptions(search=searched))
     if changes.nameservers:
         kept = [line for line in kept if line.split()[:1] != ["nameserver"]]
     added = render(changes).strip("\n")

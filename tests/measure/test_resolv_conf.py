@@ -1,0 +1,77 @@
+"""Runs over a resolv.conf that is not a usual pod's: baseline is what the file says, all of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dnslab.measure.lab import responder
+
+#: in namespaces of its own: a server that answers on each address but 127.0.0.2, the file in place of the machine's
+SCRIPT = r"""
+set -e
+ip link set lo up
+mount --bind "$1" "$(readlink -f /etc/resolv.conf)"
+nft add table ip t
+nft 'add chain ip t in { type filter hook input priority 0; }'
+nft 'add rule ip t in ip daddr 127.0.0.2 meta l4proto { udp, tcp } th dport 53 drop'
+"$2" -S "$3" 0 0 &
+until getent -s dns ahosts kubernetes.default.svc.cluster.local. > /dev/null; do sleep 0.1; done
+python=$2; shift 3
+"$python" -m dnslab run --out run "$@" || status=$?
+kill $!
+exit ${status:-0}
+"""
+
+SEARCH = "search default.svc.cluster.local svc.cluster.local cluster.local\n"
+
+
+def run(tmp_path: Path, resolv_conf: str, *arguments: str) -> dict[str, Any]:
+    """Rows of the run's summary, by variant."""
+    conf, server = tmp_path / "resolv.conf", tmp_path / "server.py"
+    conf.write_text(resolv_conf)
+    server.write_text(Path(responder.__file__).read_text().replace("0.0.0.0", "::"))
+    usual = ["--backend", "local", "--rounds", "1", "--name", "kubernetes.default"]
+    argv = ["unshare", "-Urnm", "sh", "-c", SCRIPT, "sh", str(conf), sys.executable, str(server), *usual, *arguments]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done
+    argv = [sys.executable, "-m", "dnslab", "summary", "run", "--format", "json"]
+    summary = json.loads(subprocess.run(argv, cwd=tmp_path, capture_output=True, check=True).stdout)
+    return {row["variant"]: row for row in summary["rows"]}
+
+
+@pytest.mark.lab
+def test_a_silent_first_nameserver_is_asked_as_the_c_library_asks_it(tmp_path: Path) -> None:
+    """glibc waits 5 s for it at each of the two names it tries, then asks the second (kubernetes#78138)."""
+    text = f"{SEARCH}nameserver 127.0.0.2\nnameserver 127.0.0.1\noptions ndots:5\n"
+    rows = run(tmp_path, text, "--variants", "baseline,timeout-1", "--rate", "100", "-d", "1")
+    baseline, quick = rows["baseline"], rows["timeout-1"]
+    assert baseline["n"] > 70
+    assert baseline["failed"] == 0
+    assert baseline["min_ms"] == pytest.approx(10_000, abs=100)
+    assert baseline["avg_ms"] == pytest.approx(10_010, abs=100)
+    assert baseline["stalls"] == baseline["n"]
+    assert quick["failed"] == 0
+    assert quick["min_ms"] == pytest.approx(2_000, abs=50)
+
+
+@pytest.mark.lab
+def test_a_nameserver_with_an_ipv6_address_is_asked(tmp_path: Path) -> None:
+    text = f"{SEARCH}nameserver ::1\noptions ndots:5\n"
+    rows = run(tmp_path, text, "--variants", "baseline,use-vc", "--rate", "20", "-d", "1")
+    assert [(row["failed"], row["n"] > 5, row["max_ms"] < 1_000) for row in rows.values()] == [(0, True, True)] * 2
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("nameserver", ["::1", "[::1]:53", "127.0.0.1"])
+def test_the_nameserver_of_the_run_takes_the_place_of_all(nameserver: str, tmp_path: Path) -> None:
+    """The file's two are one that is silent, and one of the other family."""
+    text = f"{SEARCH}nameserver ::1\nnameserver 127.0.0.2\noptions ndots:5\n"
+    arguments = ["--nameserver", nameserver, "--variants", "baseline,single-request", "--rate", "20", "-d", "1"]
+    rows = run(tmp_path, text, *arguments)
+    assert [(row["failed"], row["n"] > 5, row["max_ms"] < 1_000) for row in rows.values()] == [(0, True, True)] * 2
