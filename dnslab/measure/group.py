@@ -6,7 +6,6 @@ A group is what is measured at the same time. Knows nothing of how a run folder 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import sys
 import threading
@@ -19,7 +18,6 @@ from typing import Any
 from dnslab.errors import DnslabError, Interrupted, NotAble, RunInvalid, StorageFailed, refusal
 from dnslab.measure import health
 from dnslab.measure.conversation import ClockOffset, Conversation
-from dnslab.measure.health import Cohorts, Tally
 from dnslab.measure.pacing import CLOCKS_AT_ONCE, Pace, RunClock, StartInstant
 from dnslab.measure.probe.job import encode
 from dnslab.measure.progress import ClientProgress, OnProgress, Progress
@@ -175,9 +173,7 @@ class OpenClient:
     facts: TargetFacts
     progress: ClientProgress
     conversation: Conversation | None = None
-    cohorts: Cohorts = field(default_factory=Cohorts)
-    deadline_s: float = math.inf
-    due_per_s: float = 0.0
+    cohorts: health.Cohorts = field(default_factory=health.Cohorts)
 
     @property
     def key(self) -> str:
@@ -311,11 +307,12 @@ class GroupRun:
 
     def _judge(self, over: bool = False) -> str:
         """The reason to abort; ``""`` if there is none. ``over`` says that the group has ended."""
-        by_variant: dict[str, list[OpenClient]] = {}
+        cohorts: dict[str, list[list[health.Tally]]] = {}
         for client in self._clients:
-            if client.progress.heartbeat:
-                by_variant.setdefault(client.trial.variant, []).append(client)
-        return self._run.watch.judge({name: _cohorts(clients, over) for name, clients in by_variant.items()}, over)
+            if beat := client.progress.heartbeat:
+                elapsed_s = math.inf if over else beat.elapsed_ns / 1e9
+                cohorts.setdefault(client.trial.variant, []).append(client.cohorts.past(elapsed_s))
+        return self._run.watch.judge({name: health.together(each) for name, each in cohorts.items()}, over)
 
     def _measure_client(self, client: OpenClient) -> None:
         """Measure one client, from its job to end.json. Unless files cannot be written, errors end this client only."""
@@ -323,9 +320,7 @@ class GroupRun:
         begun = False
         try:
             start = describe(self._run.plan, client.trial, client.progress.target, client.facts, self._run.expected)
-            load = self._run.plan.loads[client.trial.load]
-            client.deadline_s = start.deadline_s
-            client.due_per_s = (load.rate_per_s or 0.0) if load.loop != "closed" else 0.0
+            client.cohorts = health.Cohorts(start.deadline_s, self._run.plan.loads[client.trial.load].rate_per_s)
             writer = self._run.folder.writer(client.trial.number, client.progress.target)
             began_ns = self._run.clock.elapsed_ns()
             counters = dict(client.target.counters())
@@ -393,20 +388,6 @@ class GroupRun:
 
     def _fail(self, client: OpenClient, reason: str) -> None:
         self.failures.append(f"{client.trial.variant}, round {client.trial.round}: {reason}")
-
-
-def _cohorts(clients: Sequence[OpenClient], over: bool) -> list[Tally]:
-    """Lookups of one variant by the second in which they were due."""
-    if over:
-        all_of_each = (client.cohorts.all() for client in clients)
-        return [health.total(second) for second in itertools.zip_longest(*all_of_each, fillvalue=Tally())]
-    beats = [(client, client.progress.heartbeat) for client in clients]
-    by_client = [
-        client.cohorts.past(beat.elapsed_ns / 1e9, client.deadline_s, client.due_per_s)
-        for client, beat in beats
-        if beat
-    ]
-    return [health.total(second) for second in zip(*by_client, strict=False)]  # as far as the slowest has come
 
 
 def _key(trial: Trial, target: str) -> str:

@@ -7,6 +7,7 @@ due in the same seconds. Only failures count, as stalls are what is measured. Kn
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import struct
 import time
@@ -64,9 +65,18 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 
 class Cohorts:
-    """One client's lookups by the second in which they were due."""
+    """One client's lookups by the second in which they were due.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    deadline_s
+        The longest that a lookup may take. A second is final once that has passed for all of its lookups.
+    per_s
+        How many lookups are due in a second; None in a closed loop.
+    """
+
+    def __init__(self, deadline_s: float = math.inf, per_s: float | None = None) -> None:
+        self._deadline_s, self._per_s = deadline_s, per_s
         self._counts: list[list[int]] = []
 
     def add(self, block: memoryview) -> None:
@@ -78,27 +88,26 @@ class Cohorts:
             self._counts[second][0] += 1
             self._counts[second][1] += bool(outcome)
 
-    def all(self) -> list[Tally]:
-        """Each second from the first to the last in which a lookup was due."""
-        return [Tally(*count) for count in self._counts]
+    def past(self, elapsed_s: float) -> list[Tally]:
+        """The seconds that are over, ``elapsed_s`` after the start instant; infinite once every lookup has ended.
 
-    def past(self, elapsed_s: float, deadline_s: float, per_s: float) -> list[Tally]:
-        """The seconds that are over, ``elapsed_s`` after the start instant.
-
-        Parameters
-        ----------
-        deadline_s
-            The longest that a lookup may take. A second is final once that has passed for all of its lookups.
-        per_s
-            How many lookups are due in a second. In a second that is not final yet, those that are missing count as
-            answered, so that no share is too high. With 0 (a closed loop) only final seconds are given.
+        In a second that is not final yet, those that are missing count as answered, so that no share is too high. Of a
+        closed loop nobody knows how many are missing: only final seconds are given.
         """
+        counts = [Tally(*count) for count in self._counts]
+        if math.isinf(elapsed_s):
+            return counts
         # The probe sends what ended in blocks, and looks for lookups to give up a few times a second.
-        n_final = max(0, math.floor(elapsed_s - deadline_s - SETTLE_S))
-        n_past = max(n_final, math.floor(elapsed_s) if per_s else 0)
-        seconds = (self.all() + [Tally()] * n_past)[:n_past]
-        young = [Tally(max(second.n, round(per_s)), second.n_failed) for second in seconds[n_final:]]
+        n_final = max(0, math.floor(elapsed_s - self._deadline_s - SETTLE_S)) if math.isfinite(self._deadline_s) else 0
+        n_past = n_final if self._per_s is None else max(n_final, math.floor(elapsed_s))
+        seconds = (counts + [Tally()] * n_past)[:n_past]
+        young = [Tally(max(second.n, round(self._per_s or 0)), second.n_failed) for second in seconds[n_final:]]
         return seconds[:n_final] + young
+
+
+def together(by_client: Sequence[Sequence[Tally]]) -> list[Tally]:
+    """The sum over clients for each second, as far as the one that came furthest."""
+    return [total(second) for second in itertools.zip_longest(*by_client, fillvalue=Tally())]
 
 
 def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Tally:

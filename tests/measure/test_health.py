@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 import threading
 from collections.abc import Sequence
@@ -100,25 +101,26 @@ def block(*lookups: tuple[float, bool]) -> memoryview:
 
 def test_failed_lookups_that_end_late_are_counted_where_they_began() -> None:
     """Seven of ten fail from the start, each after 15 s; every answer is there at once. It is 70 %, always."""
-    cohorts = Cohorts()
+    cohorts, closed = Cohorts(16.0, 10.0), Cohorts(16.0)
     for second in range(20):
         answered = [(second + 0.5, False)] * 3
         failed = [(second - 15 + 0.5, True)] * 7 if second >= 15 else []
         cohorts.add(block(*answered, *failed))
-    assert cohorts.past(20.0, 16.0, 10.0)[:3] == [Tally(10, 7)] * 3
-    assert cohorts.past(20.0, 16.0, 10.0)[5:] == [Tally(10, 0)] * 15, "those that are missing count as answered"
-    assert cohorts.past(20.0, 16.0, 0.0) == [Tally(10, 7)] * 3, "of a closed loop nobody knows how many are missing"
+        closed.add(block(*answered, *failed))
+    assert cohorts.past(20.0)[:3] == [Tally(10, 7)] * 3
+    assert cohorts.past(20.0)[5:] == [Tally(10, 0)] * 15, "those that are missing count as answered"
+    assert closed.past(20.0) == [Tally(10, 7)] * 3, "of a closed loop nobody knows how many are missing"
     drained = Cohorts()
     drained.add(block(*[(0.5, False)] * 3, *[(0.5, True)] * 7))
-    assert drained.all() == [Tally(10, 7)], "the last that end are all failures, and belong to where they began"
+    assert drained.past(math.inf) == [Tally(10, 7)], "the last to end are failures, and belong to where they began"
 
 
 def test_a_nameserver_that_dies_is_noticed_before_the_deadline() -> None:
     """Failures take 5 s of at most 61 s."""
-    cohorts = Cohorts()
+    cohorts = Cohorts(61.0, 20.0)
     cohorts.add(block(*[(at, False) for at in range(10) for _ in range(20)]))
     cohorts.add(block(*[(at, True) for at in range(10, 15) for _ in range(20)]))
-    reason = watch(50, 0).judge({"baseline": cohorts.past(20.5, 61.0, 20.0)})
+    reason = watch(50, 0).judge({"baseline": cohorts.past(20.5)})
     assert "failed in seconds 8 to 13" in reason
 
 
