@@ -126,7 +126,7 @@ _PAIRS = f"""
 """
 
 _EVERY = (*(name for name in BUILT_IN if name != DIRECT), "musl")
-_PAIRED = ("baseline", "ndots-1", "absolute", "timeout-1")
+_PAIRED = ("baseline", "ndots-1", "root-first", "absolute", "timeout-1")
 _CACHED = ("node-local", "node-local+single-request-reopen")
 
 
