@@ -199,6 +199,7 @@ class GroupRun:
         self._stopping = threading.Event()
         self._stopped_by = "the user"
         self._interrupted = False
+        self._judged_second = 0
         self._worse = ""
 
     @property
@@ -307,11 +308,16 @@ class GroupRun:
 
     def _judge(self, over: bool = False) -> str:
         """The reason to abort; ``""`` if there is none. ``over`` says that the group has ended."""
+        # Beside the load it is judged only where it can matter, and once a second: it goes through the whole trial.
+        beats = [(client, beat) for client in self._clients if (beat := client.progress.heartbeat)]
+        second = max((beat.elapsed_ns // 10**9 for _, beat in beats), default=0)
+        if not over and (sum(beat.n_failed for _, beat in beats) < health.MIN_FAILED or second == self._judged_second):
+            return ""
+        self._judged_second = second
         cohorts: dict[str, list[list[health.Tally]]] = {}
-        for client in self._clients:
-            if beat := client.progress.heartbeat:
-                elapsed_s = math.inf if over else beat.elapsed_ns / 1e9
-                cohorts.setdefault(client.trial.variant, []).append(client.cohorts.past(elapsed_s))
+        for client, beat in beats:
+            seconds = client.cohorts.past(math.inf if over else beat.elapsed_ns / 1e9)
+            cohorts.setdefault(client.trial.variant, []).append(seconds)
         return self._run.watch.judge({name: health.together(each) for name, each in cohorts.items()}, over)
 
     def _measure_client(self, client: OpenClient) -> None:

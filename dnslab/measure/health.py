@@ -98,7 +98,7 @@ class Cohorts:
         if math.isinf(elapsed_s):
             return counts
         # The probe sends what ended in blocks, and looks for lookups to give up a few times a second.
-        n_final = max(0, math.floor(elapsed_s - self._deadline_s - SETTLE_S)) if math.isfinite(self._deadline_s) else 0
+        n_final = math.floor(max(0.0, elapsed_s - self._deadline_s - SETTLE_S))
         n_past = n_final if self._per_s is None else max(n_final, math.floor(elapsed_s))
         seconds = (counts + [Tally()] * n_past)[:n_past]
         young = [Tally(max(second.n, round(self._per_s or 0)), second.n_failed) for second in seconds[n_final:]]
@@ -218,8 +218,9 @@ class Watch:
         reference = self._references.get(name)
         if reference is None or not (over or len(cohorts) >= WINDOW_S):
             return ""
-        windows = [(first, first + WINDOW_S) for first in range(len(cohorts) - WINDOW_S)]
-        for first, last in (*windows, (max(0, len(cohorts) - WINDOW_S), len(cohorts)), (0, len(cohorts))):
+        firsts = range(max(1, len(cohorts) - WINDOW_S + 1))
+        windows = [(first, min(first + WINDOW_S, len(cohorts))) for first in firsts]
+        for first, last in (*windows, (0, len(cohorts))):
             span = total(cohorts[first:last])
             if span.n_failed >= MIN_FAILED and span.share > reference.share + self._margin:
                 since = "before the run" if name == self._control else "in its first trial"
