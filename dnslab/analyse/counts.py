@@ -15,7 +15,7 @@ from dnslab.analyse.dataset import Run
 from dnslab.analyse.lookups import FAILED, PARTIAL, SLOW_MS, Lookups
 from dnslab.analyse.quantiles import LEVELS, quantiles
 from dnslab.plan.model import Load
-from dnslab.plan.resolvconf import Libc, parse, retry_step_s
+from dnslab.plan.resolvconf import libc_of, parse, retry_step_s
 from dnslab.store import stream as records
 from dnslab.store.client import Key
 from dnslab.store.contents import ClientEnd, ClientStart
@@ -307,7 +307,7 @@ def _step_s(run: Run, lookups: Lookups) -> float | None:
     start = lookups.client.start
     if start.engine == "wire":
         return None
-    libc: Libc = "glibc" if start.libc == "glibc" else "musl"
+    libc = libc_of(start.libc)
     options = parse(start.resolv_conf, libc, start.libc_version)
     return retry_step_s(run.plan.variant(start.variant).applied_to(options), libc)
 

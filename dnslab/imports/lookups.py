@@ -154,8 +154,8 @@ def _count(texts: pd.Series, what: str, left_out: Counter[str]) -> None:
 
 
 def _words(cells: pd.Series) -> pd.Series:
-    """Outcomes in lower case, cut to a length that can be shown."""
-    return cells.str.strip().str.lower().str[:80]
+    """Outcomes in lower case, cut to a length that can be shown. There are few, and many rows."""
+    return cells.map({text: text.strip().lower()[:80] for text in cells.unique()})
 
 
 def _same_rounds(rounds: Sequence[Round]) -> bool:

@@ -33,6 +33,8 @@ File = tuple[str | None, Path]
 _LOGGED = re.compile(
     r"(\[pod/[^\]\s]+\] )?"
     r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)(?: (?:stdout|stderr) [FP])?(?: |$))?"
+    r"(.*)",
+    re.DOTALL,
 )
 
 
@@ -45,16 +47,15 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     first_container: str | None = None
     for first, lines in blocks_given(path, IMPORT_BYTES, IMPORT_LINE_BYTES):
         for number, line in enumerate(lines, first):
-            logged = text(line, path).rstrip("\r\n")
-            match = _LOGGED.match(logged)
-            container = (match[1] if match else None) or ""
-            stripped = logged[match.end() if match else 0 :].strip()
+            match = _LOGGED.match(text(line, path).rstrip("\r\n"))
+            assert match  # any part of it may be missing
+            container, rest = match[1] or "", match[2]
             if first_container is None:
                 first_container = container
             if container == first_container:
-                yield number, stripped
+                yield number, rest.strip()
             else:
-                of_others.setdefault(container, []).append((number, stripped))
+                of_others.setdefault(container, []).append((number, rest.strip()))
     for numbered in of_others.values():
         yield from numbered
 

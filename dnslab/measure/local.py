@@ -46,8 +46,9 @@ class LocalBackend:
         self._server = parse_endpoint(nameserver) if nameserver else None
         text = RESOLV_CONF.read_text(encoding="utf-8", errors="replace") if RESOLV_CONF.exists() else ""
         self._options = parse(text, "glibc", glibc_version())
-        if not self._options.search:  # glibc then searches the domain in the machine's own name (res_vinit_1)
-            self._options = replace(self._options, search=tuple(filter(None, [socket.gethostname().partition(".")[2]])))
+        domain = socket.gethostname().partition(".")[2]
+        if domain and not self._options.search:  # which glibc searches then (res_vinit_1)
+            self._options = replace(self._options, search=(domain,))
         if self._server:
             self._options = replace(self._options, nameservers=(self._server[0],))
 

@@ -16,9 +16,9 @@ from dnslab.measure.protocol import Expected, TargetFacts
 from dnslab.plan.model import Load, Plan
 from dnslab.plan.resolvconf import (
     DNS_PORT,
-    Libc,
     ResolverOptions,
     attempt_timeout_s,
+    libc_of,
     lookup_failure_s,
     names_tried,
     parse,
@@ -56,7 +56,7 @@ def describe(
         attempt timeout, takes baseline's.
     """
     variant = plan.variant(trial.variant)
-    libc: Libc = "glibc" if facts.libc == "glibc" else "musl"
+    libc = libc_of(facts.libc)
     options = _in_force(plan, trial, facts)
     asked = [variant.name_asked(name, options, expected[name].absolute) for name in plan.names]
     n_candidates = max(len(names_tried(name, options, libc)) for name in asked)
@@ -134,8 +134,7 @@ def _in_force(plan: Plan, trial: Trial, facts: TargetFacts) -> ResolverOptions:
     Where the variant is applied by file, the target's resolv.conf has it already. Where it is applied inside the
     process, the probe will add it.
     """
-    libc: Libc = "glibc" if facts.libc == "glibc" else "musl"
-    options = parse(facts.resolv_conf, libc, facts.libc_version)
+    options = parse(facts.resolv_conf, libc_of(facts.libc), facts.libc_version)
     return plan.variant(trial.variant).applied_to(options) if facts.means == "_res" else options
 
 

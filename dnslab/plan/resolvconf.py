@@ -56,6 +56,11 @@ MAX_NAME_BYTES = 253
 MAX_LABEL_BYTES = 63
 
 
+def libc_of(kind: str) -> Libc:
+    """Whose rules a probe's C library (``glibc``, ``musl``, ``musl-static``) follows."""
+    return "glibc" if kind == "glibc" else "musl"
+
+
 @dataclass(frozen=True)
 class ResolverOptions:
     """One resolver configuration.

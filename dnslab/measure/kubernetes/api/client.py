@@ -126,7 +126,7 @@ def _load(configuration: Any, context: str | None) -> tuple[str, str]:
     if errors:
         missing = re.fullmatch(r"\[Errno 2\] No such file or directory: '(.+)'", errors[0])
         problem = f"its credential plugin {missing[1]!r} is not installed" if missing else " ".join(errors[0].split())
-        raise NotAble(f"no credentials by the kubeconfig ({path}): {problem}")
+        raise NotAble(f"no credentials from the kubeconfig ({path}): {problem}")
     chosen = next(known for known in contexts if known["name"] == (context or current["name"]))
     return chosen["name"], chosen["context"].get("namespace") or "default"
 
