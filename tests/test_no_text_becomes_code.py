@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -219,11 +220,23 @@ def test_a_pods_own_texts_run_nothing(shell: list[str], tmp_path: Path, monkeypa
 
 def test_a_clusters_texts_make_no_line_of_a_manifest(tmp_path: Path) -> None:
     for text in attacks(tmp_path / "X"):
-        for changed in ({"addresses": [text]}, {"addresses": [f"fe80::1%{text}"]}, {"zone": text}, {"upstream": text}):
-            arguments = {"image": "r.test/nc:1", "addresses": ["169.254.20.10"], "zone": "cluster.local", **changed}
+        hostile_fields: tuple[dict[str, Any], ...] = (
+            {"addresses": [text]},
+            {"addresses": [f"fe80::1%{text}"]},
+            {"zones": [text]},
+            {"stub_domains": {text: []}},
+        )
+        for changed in hostile_fields:
+            arguments = {
+                "image": "r.test/nc:1",
+                "addresses": ["169.254.20.10"],
+                "zones": ["cluster.local"],
+                "selector": {},
+                **changed,
+            }
             with pytest.raises(UsageError):
-                node_cache_manifest(**arguments)  # type: ignore[arg-type]
-        made = list(yaml.safe_load_all(node_cache_manifest(text, ["169.254.20.10"], "cluster.local")))
+                node_cache_manifest(**arguments)
+        made = list(yaml.safe_load_all(node_cache_manifest(text, ["169.254.20.10"], ["cluster.local"], {text: text})))
         assert made[-1]["spec"]["template"]["spec"]["containers"][0]["image"] == text
         assert len(made) == 4
         bound = bound_in({"data": {"Corefile": f".:53 {{\n    bind 169.254.20.10 {text}\n}}"}})

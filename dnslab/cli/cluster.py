@@ -57,10 +57,11 @@ def fix(variant_name: str, reference: str | None, context: str | None, namespace
     from dnslab.measure.kubernetes.node_cache import detect as caches
 
     client = connect(context, namespace)
+    workload = caches.read_workload(client, reference)
     dns, cache = caches.dns_and_cache(client)
-    echo_text(str(remedy(variant, caches.read_workload(client, reference), dns, libc)))
-    head, *evidence = cache.lines
-    for line in (*(f"- {denied}" for denied in dns.denied), *([f"- {head}", *evidence] if variant.node_local else [])):
+    known, not_here = caches.for_remedy(variant, dns, cache)
+    echo_text(str(remedy(variant, workload, known, libc, not_here=not_here)))
+    for line in ("== Looked at", *dns.lines, *(cache.lines if variant.node_local else [])):
         echo(line)
 
 
@@ -88,8 +89,7 @@ def status(context: str | None) -> None:
 
     client = connected(context)
     dns, cache = caches.dns_and_cache(client)
-    echo(f"kube-dns: {dns.address}, zone {dns.zone}, kube-proxy mode {dns.proxy_mode}")
-    for line in (*cache.lines, *(f"  not seen: {denied}" for denied in dns.denied)):
+    for line in (*cache.lines, *dns.lines):
         echo(line)
 
 

@@ -57,9 +57,10 @@ def checks() -> Iterator[Check]:
 def cluster_checks(client: Client, rights: Sequence[Finding]) -> Iterator[Check]:
     """Check a namespace of a cluster. If nothing is missing, the last check asks whether it admits a pod."""
     from dnslab.measure.kubernetes import rights as access
+    from dnslab.measure.kubernetes.cluster_dns import server_version
 
     checks = [
-        _optional("server", access.server_version, client),
+        _optional("server", server_version, client),
         _optional("namespace", access.pod_security, client),
         _optional("quota", access.quotas, client),
         *(Check(right.rule.title, right.ok, str(right), right.rule.needed) for right in rights),

@@ -60,16 +60,11 @@ class Workload:
 
 @dataclass(frozen=True)
 class ClusterDns:
-    """The cluster's DNS as pods see it.
-
-    ``proxy_mode`` is that of kube-proxy; ``denied`` says what could not be read.
-    """
+    """The cluster's DNS as pods see it. If no cluster was asked, the defaults are words in capitals to fill in."""
 
     address: str = "CLUSTER-DNS-IP"
-    zone: str = "cluster.local"
-    proxy_mode: str = "unknown"
+    zone: str = "CLUSTER-ZONE"
     node_local: str = NODE_LOCAL_ADDRESS
-    denied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,6 +108,8 @@ def remedy(
     dns: ClusterDns | None = None,
     libc: Libc | None = None,
     version: str = "",
+    *,
+    not_here: str | None = None,
 ) -> Remedy:
     """Every way to give ``workload`` the variant, with what to be careful about.
 
@@ -120,6 +117,8 @@ def remedy(
     ----------
     libc, version
         Of the workload's image; None where it is not known, and then what holds for either is said.
+    not_here
+        Why the variant would not work in the workload's cluster.
 
     Raises
     ------
@@ -130,8 +129,7 @@ def remedy(
         raise UsageError("baseline changes nothing: name the variant to apply, see `dnslab variants`")
     workload, dns = workload or Workload(), dns or ClusterDns()
     reason = not_applicable(variant, libc, version) if libc else None
-    if reason:
-        reason += ": a patch would change nothing"
+    reason = f"{reason}: a patch would change nothing" if reason else not_here
     forms = () if reason or variant.absolute else tuple(_forms(variant, workload, dns))
     return Remedy(variant, workload, reason, forms, tuple(_caveats(variant, workload, libc, bool(reason))))
 

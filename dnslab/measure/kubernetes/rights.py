@@ -17,7 +17,7 @@ import kubernetes
 
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, answered
-from dnslab.measure.kubernetes.node_cache.detect import SYSTEM
+from dnslab.measure.kubernetes.cluster_dns import SYSTEM
 from dnslab.measure.kubernetes.pods.manifest import PodSpec, pod_manifest
 from dnslab.plan.model import DEFAULT_IMAGE
 
@@ -82,7 +82,7 @@ RULES = (
     Rule("see its pod security level", "", "namespaces", ("get",), "namespace", "doctor"),
     Rule("see its quotas", "", "resourcequotas", ("list",), "namespace", "doctor"),
     Rule("choose nodes, and know their zone and kernel", "", "nodes", ("get", "list"), "cluster", "nodes"),
-    Rule("find the cluster's DNS", "", "services", ("get", "list"), "kube-system", "surroundings"),
+    Rule("find the cluster's DNS", "", "services", ("get", "list"), "cluster", "surroundings"),
     Rule("read CoreDNS's and kube-proxy's configuration", "", "configmaps", ("get",), "kube-system", "surroundings"),
     Rule("know CoreDNS's image and replicas", "apps", "deployments", ("get", "list"), "kube-system", "surroundings"),
     Rule("know the nodes that CoreDNS runs on", "", "pods", ("list",), "kube-system", "surroundings"),
@@ -146,12 +146,6 @@ def _may(api: kubernetes.client.AuthorizationV1Api, rule: Rule, verb: str, names
             {"spec": {"resourceAttributes": attributes}}, _request_timeout=TIMEOUT_S
         )
     return bool(answer.status.allowed)
-
-
-def server_version(client: Client) -> str:
-    """The version of the API server, such as v1.35.4."""
-    with answered("read the server's version"):
-        return str(kubernetes.client.VersionApi(client.api()).get_code(_request_timeout=TIMEOUT_S).git_version)
 
 
 def pod_security(client: Client) -> str:

@@ -30,7 +30,7 @@ def objects(text: str) -> list[dict[str, Any]]:
     """Each text that people may choose in such an object is ``text``; names that the API server checks are honest."""
     dns = {"k8s-app": "kube-dns"}
     node_cache = {"k8s-app": "node-local-dns"}
-    corefile = f"{text}:53 {{\n  kubernetes {text} in-addr.arpa\n  bind {text}\n}}\n"
+    corefile = f"{text}:53 {{\n  kubernetes k8s.test {text} in-addr.arpa\n  bind {text}\n}}\n"
     pod = {
         "containers": [{"name": "app", "image": text, "args": ["-localip", f"169.254.20.10,{text}"]}],
         "dnsConfig": {"searches": [text], "options": [{"name": text, "value": text}], "nameservers": [text]},
@@ -61,7 +61,7 @@ def objects(text: str) -> list[dict[str, Any]]:
         {
             "kind": "Service",
             "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": dns},
-            "spec": {"clusterIP": text, "ports": []},
+            "spec": {"clusterIP": "10.96.0.10", "ports": [{"port": 53, "name": text}], "selector": dns},
         },
         {"kind": "ConfigMap", **named, "data": {"Corefile": corefile}},
         {"kind": "ConfigMap", "metadata": proxy, "data": {"config.conf": f"mode: {text!r}"}},

@@ -33,7 +33,8 @@ pytest.importorskip("kubernetes")
 
 from dnslab.measure.kubernetes.api.client import Client, connect
 from dnslab.measure.kubernetes.api.objects import create, list_machines, list_objects
-from dnslab.measure.kubernetes.node_cache.detect import Detection, find_dns, status
+from dnslab.measure.kubernetes.cluster_dns import find
+from dnslab.measure.kubernetes.node_cache.detect import Detection, status
 from dnslab.measure.kubernetes.node_cache.install import iptables_rules, remove
 from dnslab.measure.kubernetes.node_cache.manifest import image_with_tag, node_cache_manifest
 
@@ -61,12 +62,23 @@ def test_what_was_detected_is_kept_as_it_is() -> None:
     assert kept.model_dump(exclude_unset=True) == json.loads(json.dumps(vars(detection)))
 
 
+LABELS = {"k8s-app": "kube-dns"}
+
+
 def parts(manifest: str) -> dict[str, Any]:
     return {wanted["kind"]: wanted for wanted in yaml.safe_load_all(manifest)}
 
 
 def test_the_manifest() -> None:
-    made = parts(node_cache_manifest("r.test/node-cache:1", ["169.254.20.10", "10.96.0.10"], "k8s.test"))
+    made = parts(
+        node_cache_manifest(
+            "r.test/node-cache:1",
+            ["169.254.20.10", "10.96.0.10"],
+            ["k8s.test", "old.test"],
+            LABELS,
+            {"corp.test": ["192.0.2.1"]},
+        )
+    )
     pod = made["DaemonSet"]["spec"]["template"]["spec"]
     cache = pod["containers"][0]
     assert cache["image"] == "r.test/node-cache:1"
@@ -74,20 +86,27 @@ def test_the_manifest() -> None:
     assert (pod["hostNetwork"], pod["dnsPolicy"], pod["priorityClassName"]) == (True, "Default", "system-node-critical")
     assert cache["readinessProbe"]["httpGet"] == {"host": "169.254.20.10", "path": "/health", "port": 8080}
     assert all(wanted["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "dnslab" for wanted in made.values())
-    servers = re.findall(r"(?ms)^(\S+):53 \{\n(.*?)^\}", made["ConfigMap"]["data"]["Corefile"])
-    assert [zone for zone, _ in servers] == ["k8s.test", "in-addr.arpa", "ip6.arpa", "."]
+    assert made["Service"]["spec"]["selector"] == LABELS
+    servers = re.findall(r"(?ms)^(\S.*?) \{\n(.*?)^\}", made["ConfigMap"]["data"]["Corefile"])
+    assert [zones for zones, _ in servers] == [
+        "k8s.test:53 old.test:53",
+        "in-addr.arpa:53",
+        "ip6.arpa:53",
+        "corp.test:53",
+        ".:53",
+    ]
     assert all("    bind 169.254.20.10 10.96.0.10\n" in text for _, text in servers)
-    assert ["force_tcp" in text for _, text in servers] == [True, True, True, False]
+    assert ["force_tcp" in text for _, text in servers] == [True, True, True, True, False]
     assert "success 9984 30\n        denial 9984 5\n" in servers[0][1]
-    assert ["cache 30\n" in text for _, text in servers] == [False, True, True, True]
-    assert ["health 169.254.20.10:8080" in text for _, text in servers] == [True, False, False, False]
+    assert ["cache 30\n" in text for _, text in servers] == [False, True, True, True, True]
+    assert ["health 169.254.20.10:8080" in text for _, text in servers] == [True, False, False, False, False]
 
 
 def test_other_addresses_and_images() -> None:
-    assert "health [fd00::10]:8080" in node_cache_manifest("a:1", ["fd00::10"], "cluster.local")
+    assert "health [fd00::10]:8080" in node_cache_manifest("a:1", ["fd00::10"], ["cluster.local"], LABELS)
     for wrong in (["127.0.0.1"], ["cache"], [], ["169.254.20.10", "fd00::10"]):
         with pytest.raises(UsageError):
-            node_cache_manifest("a:1", wrong, "cluster.local")
+            node_cache_manifest("a:1", wrong, ["cluster.local"], LABELS)
     assert image_with_tag("r.test:5000/node-cache") == "r.test:5000/node-cache:1.26.8"
     assert image_with_tag("r.test:5000/node-cache:1.23") == "r.test:5000/node-cache:1.23"
     assert image_with_tag("node-cache@sha256:00") == "node-cache@sha256:00"
@@ -349,13 +368,14 @@ def test_what_is_denied_is_unknown(client: Client, namespace: str) -> None:
     configuration.refresh_api_key_hook = None  # it would bring the kubeconfig's token back
     configuration.api_key = {"authorization": f"Bearer {token.status.token}"}
     nobody = dataclasses.replace(client, configuration=configuration)
-    dns = find_dns(nobody)
-    assert (dns.address, dns.proxy_mode) == ("CLUSTER-DNS-IP", "unknown")
-    assert [line.partition(":")[0] for line in dns.denied] == [
-        "cannot read Service kube-system/kube-dns",
-        "cannot read ConfigMap kube-system/coredns",
-        "cannot read ConfigMap kube-system/kube-proxy",
+    dns = find(nobody)
+    assert (dns.addresses, dns.zones, dns.proxy_mode) == ((), (), "")
+    assert [line.partition(":")[0] for line in dns.not_seen[:3]] == [
+        "cannot list Services in kube-system",
+        "cannot list Services in openshift-dns",
+        "cannot list Services in all namespaces",
     ]
+    assert "cannot read ConfigMap kube-system/kube-proxy" in " ".join(dns.not_seen)
     blind = status(nobody)
     assert blind.state == "unknown"
     assert [line.partition(":")[0] for line in blind.unknown] == [

@@ -26,67 +26,11 @@ from dnslab.measure.kubernetes.surroundings import (
     Surroundings,
     describe_node,
     describe_pod,
-    parse_corefile,
     surroundings,
-    zone,
 )
 from dnslab.store.contents import ClientExtra
 from tests.cluster.cluster import DNS, ROOT, in_node
 from tests.pods import own_pod
-
-COREFILE = """\
-# the cluster's
-cluster.local:53 example.test {  # two zones
-    errors
-    kubernetes cluster.local in-addr.arpa ip6.arpa {
-        pods insecure
-        ttl 30
-    }
-    template IN A any.cluster.local {
-        answer "{{ .Name }} 30 IN A 192.0.2.1"
-    }
-    autopath @kubernetes
-    cache {
-        success 9984 30
-        denial 9984 5
-    }
-    loop
-}
-.:53 {
-    import custom/*.override
-    forward . /etc/resolv.conf {
-        max_concurrent 1000
-    }
-}
-"""
-
-
-def test_corefile() -> None:
-    own, rest = parse_corefile(COREFILE)
-    assert own["zones"] == ["cluster.local:53", "example.test"]
-    assert own["plugins"] == ["errors", "kubernetes", "template", "autopath", "cache", "loop"]
-    assert own["settings"] == {
-        "kubernetes": ["cluster.local in-addr.arpa ip6.arpa", "pods insecure", "ttl 30"],
-        "autopath": ["@kubernetes"],
-        "cache": ["", "success 9984 30", "denial 9984 5"],
-    }
-    assert rest["plugins"] == ["import", "forward"]
-    assert rest["settings"] == {"forward": [". /etc/resolv.conf", "max_concurrent 1000"]}
-
-
-@pytest.mark.parametrize(
-    ("corefile", "expected"),
-    [
-        (COREFILE, "cluster.local"),
-        (".:53 {\n  kubernetes k8s.test. in-addr.arpa\n}", "k8s.test"),
-        ("in-addr.arpa k8s.test:53 {\n  kubernetes {\n    ttl 5\n  }\n}", "k8s.test"),
-        (".:53 {\n  kubernetes in-addr.arpa\n}", None),
-        (".:53 {\n  forward . 192.0.2.1\n}", None),
-        ("", None),
-    ],
-)
-def test_zone(corefile: str, expected: str | None) -> None:
-    assert zone(parse_corefile(corefile)) == expected
 
 
 def test_a_node_and_a_pod() -> None:
@@ -183,7 +127,8 @@ def test_surroundings_are_what_the_machine_says(cluster: None) -> None:
     # kube-proxy has its configuration from a file here: its mode cannot be known, and is not taken for the default
     assert facts["kube_proxy_mode"] == "unknown"
     assert facts["denied"] == [
-        "kube-proxy's mode: no ConfigMap kube-system/kube-proxy; its configuration is elsewhere, or it is not used"
+        "kube-proxy's mode (looked at the ConfigMaps kube-proxy, kube-proxy-config in kube-system); Kubernetes "
+        f"{facts['server_version']} defaults to iptables"
     ]
     nodes = {pod["node"] for pod in dns["pods"]}
     for node in facts["nodes"]:

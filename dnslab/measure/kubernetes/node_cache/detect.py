@@ -1,4 +1,4 @@
-"""The DNS of a cluster: its Service, and whether a node-local cache answers in front of it.
+"""Whether a node-local cache answers in front of the cluster's DNS.
 
 Only reads. What may not be read is reported as unknown, never guessed.
 """
@@ -8,28 +8,22 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import kubernetes
-import yaml
 
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes.api import objects
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, answered, connect
 from dnslab.measure.kubernetes.api.objects import list_objects, read
+from dnslab.measure.kubernetes.cluster_dns import SYSTEM, UPSTREAM, FoundDns, find, name_of
 from dnslab.measure.kubernetes.pods.condition import is_ready
 from dnslab.plan.model import ClusterPlan, CustomVariant
 from dnslab.plan.remedies import ClusterDns, Workload
 from dnslab.plan.resolvconf import is_address, parse
-from dnslab.plan.variants import DIRECT
+from dnslab.plan.variants import DIRECT, Variant
 
-SYSTEM = "kube-system"
-DNS_SELECTOR = "k8s-app=kube-dns"
-#: selects CoreDNS's pods as kube-dns does, at an address that no cache listens on
-UPSTREAM = "kube-dns-upstream"
-#: of kube-proxy on Linux (KubeProxyConfiguration, v1alpha1)
-PROXY_MODES = {"iptables", "ipvs", "nftables", "userspace"}
 #: k8s-app of the DaemonSets of Kubernetes and of kubespray
 LABELS = {"node-local-dns", "nodelocaldns"}
 #: resolvers of AWS and GCP, link-local too, and no cache on the node
@@ -63,23 +57,6 @@ class Detection:
         return [head, *(f"  {line}" for line in self.evidence), *(f"  not seen: {line}" for line in self.unknown)]
 
 
-def find_dns(client: Client, fields: Sequence[str] = ("address", "zone", "proxy_mode")) -> ClusterDns:
-    """The cluster's DNS: its ClusterIP, its zone (from CoreDNS's Corefile), kube-proxy's mode, and which of these could
-    not be read.
-    """
-    facts: dict[str, Any] = {}
-    denied = []
-    find = {"address": _cluster_ip, "zone": _zone, "proxy_mode": proxy_mode}
-    for field in fields:
-        try:
-            value = find[field](client)
-        except NotAble as error:
-            denied.append(str(error))
-        else:
-            facts |= {field: value} if value else {}
-    return ClusterDns(**facts, denied=tuple(denied))
-
-
 def direct(where: ClusterPlan) -> CustomVariant:
     """The variant that asks CoreDNS and not a node-local cache: its nameserver is the Service that the cache asks.
 
@@ -99,44 +76,6 @@ def direct(where: ClusterPlan) -> CustomVariant:
     return CustomVariant(summary=f"nameserver {UPSTREAM}", nameservers=(address,))
 
 
-def dns_services(client: Client) -> list[dict[str, Any]]:
-    """Services of the cluster's DNS: the one of the usual name, else those with its label."""
-    usual = read(client, "Service", "kube-dns", SYSTEM)
-    services = [usual] if usual else list_objects(client, "Service", SYSTEM, DNS_SELECTOR)
-    return [service for service in services if service["metadata"]["name"] != UPSTREAM]
-
-
-def _cluster_ip(client: Client) -> str:
-    addresses = (service["spec"].get("clusterIP") for service in dns_services(client))
-    return next((address for address in addresses if address and is_address(address)), "")
-
-
-def _zone(client: Client) -> str:
-    corefile = ((read(client, "ConfigMap", "coredns", SYSTEM) or {}).get("data") or {}).get("Corefile", "")
-    match = re.search(r"^\s*kubernetes\s+([A-Za-z0-9._-]+)(?=[\s{])", corefile, re.MULTILINE)
-    return match[1].rstrip(".") if match and not match[1].endswith(".arpa") else ""
-
-
-def proxy_mode(client: Client) -> str:
-    """kube-proxy's mode; ``""`` if its configuration is not in the usual ConfigMap or names no known mode.
-
-    Raises
-    ------
-    NotAble
-        The ConfigMap may not be read, or holds no YAML.
-    """
-    config = read(client, "ConfigMap", "kube-proxy", SYSTEM)
-    if config is None:
-        return ""
-    text = next((value for key, value in (config.get("data") or {}).items() if key in ("config.conf", "config")), "{}")
-    try:
-        settings = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise NotAble("cannot read kube-proxy's mode: its ConfigMap is not YAML") from error
-    mode = (settings.get("mode") or "iptables") if isinstance(settings, dict) else ""
-    return mode if mode in PROXY_MODES else ""
-
-
 def read_workload(client: Client, reference: str) -> Workload:
     """The DNS settings in the pod template of ``deploy/NAME``, ``sts/NAME`` or ``ds/NAME``.
 
@@ -152,7 +91,7 @@ def read_workload(client: Client, reference: str) -> Workload:
     return Workload.of(reference, client.namespace, client.context, workload["spec"]["template"])
 
 
-def status(client: Client, node: str | None = None, resolv_conf: str = "", dns: ClusterDns | None = None) -> Detection:
+def status(client: Client, node: str | None = None, resolv_conf: str = "", dns: FoundDns | None = None) -> Detection:
     """Whether a node-local cache answers pods of ``node`` (default: of any node), judged by the configuration.
 
     Parameters
@@ -160,13 +99,21 @@ def status(client: Client, node: str | None = None, resolv_conf: str = "", dns: 
     resolv_conf
         Of a target, where it was read: its nameserver tells most.
     dns
-        The cluster's DNS, where it is known already.
+        The cluster's, where it was found already.
     """
-    dns = dns or find_dns(client, ["address"])
+    dns = dns or find(client, resolv_conf)
     addresses = _by_resolv_conf(resolv_conf)
     evidence = [f"resolv.conf names {', '.join(addresses)}: an address of the node"] if addresses else []
     unknown: list[str] = []
     owners: list[bool | None] = []  # for each cache: whether it owns the cluster IP
+    try:
+        policies = _redirect_policies(client, dns)
+    except NotAble as error:
+        policies = []
+        unknown.append(str(error))
+    for policy in policies:
+        owners.append(True)
+        evidence.append(f"CiliumLocalRedirectPolicy {name_of(policy)} redirects the cluster's DNS to the node")
     try:
         for daemon_set in daemon_sets(client):
             n_ready, n_all = _ready(client, daemon_set, node)
@@ -174,25 +121,42 @@ def status(client: Client, node: str | None = None, resolv_conf: str = "", dns: 
             title = f"DaemonSet {name_of(daemon_set)}"
             where = f"{n_ready} of {n_all} on node {node}" if node else f"{n_ready} of {n_all} nodes"
             evidence.append(f"{title} ({image_of(daemon_set)}) on {', '.join(listens) or '?'}: ready, {where}")
-            if n_ready:
+            if not _sets_up_interface(daemon_set):
+                found = "through a redirect policy" if policies else "through a redirect policy, and none leads to it"
+                evidence.append(f"{title} makes no address on the node (-setupinterface=false): pods reach it {found}")
+            elif n_ready:
                 addresses += [address for address in listens if address not in addresses]
-                owners.append(dns.address in listens if listens and dns.address != ClusterDns.address else None)
+                owners.append(_owns(listens, dns, bool(policies)))
+                if owners[-1] is False and set(listens).intersection(dns.addresses):
+                    evidence.append("Cilium answers for the cluster IP: pods pass by a cache that listens on it")
             elif n_all:
                 unknown.append(f"when {title} is ready again, and what it left on the node")
-    except NotAble as error:
-        unknown.append(str(error))
-    try:
-        for policy in _redirect_policies(client, dns):
-            owners.append(True)
-            evidence.append(f"CiliumLocalRedirectPolicy {name_of(policy)} redirects the cluster's DNS to the node")
     except NotAble as error:
         unknown.append(str(error))
     if addresses or owners:
         owns = _owns_cluster_ip(owners, is_complete=not unknown)
         return Detection("detected", tuple(addresses), owns, tuple(evidence), tuple(unknown))
     if not unknown:
-        evidence.append("no DaemonSet and no redirect policy; a cache of the node's own system shows in behaviour only")
+        evidence.append("a cache of the node's own system shows in behaviour only (looked at DaemonSets and policies)")
     return Detection("unknown" if unknown else "absent", (), None, tuple(evidence), tuple(unknown))
+
+
+def _owns(listens: Sequence[str], dns: FoundDns, is_redirected: bool) -> bool | None:
+    """Whether a cache that listens on ``listens`` answers in place of the cluster's DNS."""
+    if not listens or not dns.addresses:
+        return None
+    if not set(listens).intersection(dns.addresses):
+        return False
+    return dns.proxy_mode != "cilium" or is_redirected
+
+
+def _sets_up_interface(daemon_set: Mapping[str, Any]) -> bool:
+    return not re.search(r"(?:^| )--?setupinterface=false\b", " ".join(_arguments(daemon_set)))
+
+
+def _arguments(daemon_set: Mapping[str, Any]) -> list[str]:
+    container = daemon_set["spec"]["template"]["spec"]["containers"][0]
+    return [word for part in ("command", "args") for word in container.get(part) or ()]
 
 
 def _owns_cluster_ip(owners: Sequence[bool | None], is_complete: bool) -> bool | None:
@@ -202,12 +166,29 @@ def _owns_cluster_ip(owners: Sequence[bool | None], is_complete: bool) -> bool |
     return False if owners and None not in owners and is_complete else None
 
 
-def dns_and_cache(client: Client) -> tuple[ClusterDns, Detection]:
-    """The cluster's DNS and its node-local cache. ``node_local`` is the cache's address if there is a cache."""
-    dns = find_dns(client)
-    cache = status(client, dns=dns)
-    addresses = [address for address in cache.addresses if address != dns.address]
-    return (replace(dns, node_local=addresses[0]) if addresses else dns), cache
+def dns_and_cache(client: Client) -> tuple[FoundDns, Detection]:
+    """The cluster's DNS and its node-local cache."""
+    dns = find(client)
+    return dns, status(client, dns=dns)
+
+
+def for_remedy(variant: Variant, dns: FoundDns, cache: Detection) -> tuple[ClusterDns, str | None]:
+    """What a patch needs to know of the cluster, and why the variant would not work there (None: it would)."""
+    own = [address for address in cache.addresses if address not in dns.addresses]
+    fitting = [address for address in own if not dns.addresses or (":" in address) in {":" in a for a in dns.addresses}]
+    found = {
+        "address": next(iter(dns.addresses), ""),
+        "zone": next(iter(dns.zones), ""),
+        "node_local": next(iter(fitting), ""),
+    }
+    known = ClusterDns(**{key: value for key, value in found.items() if value})
+    if variant.node_local and not found["node_local"]:
+        if cache.owns_cluster_ip:
+            return known, "a node-local cache answers on the cluster IP: every pod asks it already"
+        return known, "no node-local cache was found at an address that pods could ask: see `dnslab node-cache status`"
+    if variant.replaces_lists and not (found["address"] and found["zone"]):
+        return known, "a patch has to name the cluster's nameserver and zone, and not both were found"
+    return known, None
 
 
 def _by_resolv_conf(text: str) -> list[str]:
@@ -238,16 +219,10 @@ def image_of(workload: Mapping[str, Any]) -> str:
     return str(workload["spec"]["template"]["spec"]["containers"][0].get("image", ""))
 
 
-def name_of(item: Mapping[str, Any]) -> str:
-    """Namespace and name of an object."""
-    return f"{item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
-
-
 def listens_on(client: Client, daemon_set: Mapping[str, Any]) -> list[str]:
     """Addresses that a cache listens on: those of its ``-localip`` argument, else of the Corefile that it mounts."""
     pod = daemon_set["spec"]["template"]["spec"]
-    words = [word for part in ("command", "args") for word in pod["containers"][0].get(part) or ()]
-    match = re.search(r"(?:^| )--?localip[ =]([^\s]+)", " ".join(words))
+    match = re.search(r"(?:^| )--?localip[ =]([^\s]+)", " ".join(_arguments(daemon_set)))
     if match:
         return [address for address in match[1].split(",") if is_address(address)]
     for volume in pod.get("volumes") or ():
@@ -280,7 +255,7 @@ def _ready(client: Client, daemon_set: Mapping[str, Any], node: str | None) -> t
     return sum(is_ready(pod) for pod in pods), len(pods)
 
 
-def _redirect_policies(client: Client, dns: ClusterDns) -> list[Any]:
+def _redirect_policies(client: Client, dns: FoundDns) -> list[Any]:
     """CiliumLocalRedirectPolicies that redirect the cluster's DNS."""
     try:
         with answered("list CiliumLocalRedirectPolicies"):
@@ -294,7 +269,11 @@ def _redirect_policies(client: Client, dns: ClusterDns) -> list[Any]:
     return [policy for policy in policies["items"] if _redirects_dns(policy, dns)]
 
 
-def _redirects_dns(policy: Mapping[str, Any], dns: ClusterDns) -> bool:
+def _redirects_dns(policy: Mapping[str, Any], dns: FoundDns) -> bool:
     front = policy["spec"].get("redirectFrontend") or {}
-    service = (front.get("serviceMatcher") or {}).get("serviceName")
-    return service == "kube-dns" or (front.get("addressMatcher") or {}).get("ip") == dns.address
+    matcher = front.get("serviceMatcher") or {}
+    service = (matcher.get("namespace") or policy["metadata"].get("namespace"), matcher.get("serviceName"))
+    own = dns.service["metadata"] if dns.service else {}
+    return service == (own.get("namespace"), own.get("name")) or (front.get("addressMatcher") or {}).get("ip") in (
+        dns.addresses
+    )

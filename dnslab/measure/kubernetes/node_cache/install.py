@@ -31,14 +31,13 @@ from dnslab.measure.kubernetes.api.objects import (
     list_objects,
     read,
 )
+from dnslab.measure.kubernetes.cluster_dns import SYSTEM, FoundDns, find, name_of
+from dnslab.measure.kubernetes.corefile import stub_domains
 from dnslab.measure.kubernetes.node_cache.detect import (
-    SYSTEM,
     bound_in,
     daemon_sets,
-    find_dns,
     image_of,
     listens_on,
-    name_of,
 )
 from dnslab.measure.kubernetes.node_cache.manifest import IMAGE_ANNOTATION, image_with_tag, node_cache_manifest
 from dnslab.measure.kubernetes.pods import pod_facts
@@ -59,7 +58,7 @@ PODS_GONE_TIMEOUT_S = 60.0
 EVERYWHERE: Mapping[str, Any] = {"tolerations": [{"operator": "Exists"}]}
 
 
-def default_image(client: Client) -> str:
+def default_image(dns: FoundDns) -> str:
     """The newest node-cache image that dnslab knows, from the registry of the cluster's CoreDNS image.
 
     Raises
@@ -67,8 +66,7 @@ def default_image(client: Client) -> str:
     UsageError
         That image does not come from the Kubernetes project's registry or a copy of it.
     """
-    coredns = read(client, "Deployment", "coredns", SYSTEM)
-    image = image_of(coredns) if coredns else ""
+    image = next((image for workload in dns.workloads or () if "coredns" in (image := image_of(workload))), "")
     registry, separator, _ = image.partition("/coredns/coredns:")
     if not separator:
         raise UsageError(
@@ -85,10 +83,32 @@ def render(client: Client, image: str | None = None, addresses: Sequence[str] = 
     NotAble
         Under kube-proxy's IPVS the cluster IP is an address of each node already: nothing else can listen on it.
     """
-    dns = find_dns(client)
-    if dns.proxy_mode == "ipvs" and dns.address in addresses:
-        raise NotAble(f"kube-proxy runs in IPVS mode: a cache cannot listen on {dns.address}; leave it out")
-    return node_cache_manifest(image_with_tag(image) if image else default_image(client), addresses, dns.zone)
+    dns = find(client)
+    if dns.service is None:
+        raise NotAble(f"nothing to put a cache in front of: the cluster's DNS was not found. {_missing(dns)}")
+    _check_can_install(dns, addresses)
+    image = image_with_tag(image) if image else default_image(dns)
+    return node_cache_manifest(image, addresses, dns.zones, dns.service["spec"]["selector"], stub_domains(dns.corefile))
+
+
+def _missing(dns: FoundDns) -> str:
+    return f"Not seen: {'; '.join(dns.not_seen)}"
+
+
+def _check_can_install(dns: FoundDns, addresses: Sequence[str]) -> None:
+    if not dns.zones:
+        raise NotAble(f"the cluster's zone was not found. {_missing(dns)}")
+    if dns.namespace != SYSTEM:
+        raise NotAble(f"the cluster's DNS is in namespace {dns.namespace}: dnslab's cache is for one in {SYSTEM} only")
+    shared = sorted(set(addresses).intersection(dns.addresses))
+    if shared and dns.proxy_mode in ("ipvs", "cilium"):
+        why = {"ipvs": "kube-proxy runs in IPVS mode", "cilium": "Cilium answers for it"}[dns.proxy_mode]
+        raise NotAble(f"a cache cannot listen on {shared[0]}: {why}; leave it out")
+    families = {":" in address for address in dns.addresses}
+    wrong = [address for address in addresses if (":" in address) not in families]
+    if wrong:
+        family, example = ("IPv6", "fd00::a") if True in families else ("IPv4", NODE_LOCAL_ADDRESS)
+        raise NotAble(f"pods have {family} only and cannot ask {wrong[0]}: give --address, as {example}")
 
 
 def diff(client: Client, manifest: str) -> str:
@@ -132,8 +152,7 @@ def install(client: Client, manifest: str) -> Iterator[str]:
     n_nodes = _wait_rolled_out(client)
     yield f"runs on {n_nodes} nodes"
     daemon_set = objects[-1]
-    dns = find_dns(client)
-    yield from verify(client, image_of(daemon_set), listens_on(client, daemon_set)[0], dns.zone)
+    yield from verify(client, image_of(daemon_set), listens_on(client, daemon_set)[0], find(client).zones[0])
 
 
 def verify(client: Client, image: str, address: str, zone: str) -> Iterator[str]:
@@ -200,7 +219,7 @@ def _wait_rolled_out(client: Client) -> int:
 
 def manifest_names() -> list[tuple[str, str]]:
     """Kind and name of each object of the manifest, the DaemonSet first."""
-    objects = yaml.safe_load_all(node_cache_manifest("any", [NODE_LOCAL_ADDRESS], "any"))
+    objects = yaml.safe_load_all(node_cache_manifest("any", [NODE_LOCAL_ADDRESS], ["any"], {}))
     return [(wanted["kind"], wanted["metadata"]["name"]) for wanted in objects][::-1]
 
 

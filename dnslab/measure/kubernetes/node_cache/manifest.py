@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from string import Template
 
 from dnslab.errors import UsageError
@@ -27,7 +27,13 @@ def image_with_tag(image: str) -> str:
     return image if named else f"{image}:{NODE_CACHE_TAG}"
 
 
-def node_cache_manifest(image: str, addresses: Sequence[str], zone: str, upstream: str | None = None) -> str:
+def node_cache_manifest(
+    image: str,
+    addresses: Sequence[str],
+    zones: Sequence[str],
+    selector: Mapping[str, str],
+    stub_domains: Mapping[str, Sequence[str]] | None = None,
+) -> str:
     """The node-local cache as YAML, to be applied to kube-system.
 
     Parameters
@@ -37,10 +43,12 @@ def node_cache_manifest(image: str, addresses: Sequence[str], zone: str, upstrea
     addresses
         What it listens on, all of one family. The first is the node-local address. With the cluster IP of kube-dns
         beside it, every pod of the cluster becomes a client.
-    zone
-        The cluster's.
-    upstream
-        Address to ask for the cluster's names; default the Service kube-dns-upstream, filled in by the program.
+    zones
+        All of the cluster's.
+    selector
+        Labels of the pods of the cluster's DNS, which the cache asks for the cluster's names.
+    stub_domains
+        Zones that have nameservers of their own, each with these.
 
     Raises
     ------
@@ -48,43 +56,51 @@ def node_cache_manifest(image: str, addresses: Sequence[str], zone: str, upstrea
         Addresses that pods of a node could not ask, or a zone that is not a domain name.
     """
     # All that is put into the text is checked first: some of it was read from the cluster.
-    for address in (*addresses, *([upstream] if upstream else [])):
+    for address in addresses:
         check_address(address)
-    check_domain(zone)
+    for zone in (*zones, *(stub_domains or {})):
+        check_domain(zone)
     parsed = [ipaddress.ip_address(address) for address in addresses]
     if not parsed or len({address.version for address in parsed}) > 1:
         raise UsageError(f"expected addresses of one IP version to listen on, saw {','.join(addresses)!r}")
     if any(address.is_loopback or address.is_unspecified or address.is_multicast for address in parsed):
         raise UsageError(f"pods cannot ask {','.join(addresses)}: take a link-local address as {NODE_LOCAL_ADDRESS}")
     host = f"[{addresses[0]}]" if parsed[0].version == 6 else addresses[0]
-    blocks = (
-        (zone, "{ success 9984 30; denial 9984 5 }", upstream, f"health {host}:8080"),
-        ("in-addr.arpa", "30", upstream, ""),
-        ("ip6.arpa", "30", upstream, ""),
-        (".", "30", "__PILLAR__UPSTREAM__SERVERS__", ""),
-    )
+    dns = "__PILLAR__CLUSTER__DNS__"
+    blocks = [
+        (" ".join(f"{zone}:53" for zone in zones), "{ success 9984 30; denial 9984 5 }", dns, f"health {host}:8080"),
+        ("in-addr.arpa:53", "30", dns, ""),
+        ("ip6.arpa:53", "30", dns, ""),
+        # Its nameservers are CoreDNS's to know: asked there, they stay what CoreDNS says.
+        *((f"{zone}:53", "30", dns, "") for zone in stub_domains or ()),
+        (".:53", "30", "__PILLAR__UPSTREAM__SERVERS__", ""),
+    ]
     corefile = "".join(_server_block(name, cache, to, more, addresses) for name, cache, to, more in blocks)
     indented = "".join(f"    {line}\n" for line in corefile.splitlines())
     return _MANIFEST.substitute(
-        image=json.dumps(image), listen=",".join(addresses), address=json.dumps(addresses[0]), corefile=indented
+        image=json.dumps(image),
+        listen=",".join(addresses),
+        address=json.dumps(addresses[0]),
+        corefile=indented,
+        selector=json.dumps(dict(selector)),
     )
 
 
-def _server_block(zone: str, cache: str, upstream: str | None, more: str, addresses: Sequence[str]) -> str:
+def _server_block(zones: str, cache: str, upstream: str, more: str, addresses: Sequence[str]) -> str:
     """One server block of the Corefile. The node-cache program replaces the ``__PILLAR__`` words when it starts."""
     kept = "".join(f"\n        {part.strip()}" for part in cache.strip("{ }").split(";"))
-    forward = f"forward . {upstream or '__PILLAR__CLUSTER__DNS__'}"
+    forward = f"forward . {upstream}"
     lines = [
         "errors",
         f"cache {{{kept}\n    }}" if cache.startswith("{") else f"cache {cache}",
         "reload",
         "loop",
         f"bind {' '.join(addresses)}",
-        forward if zone == "." else f"{forward} {{\n        force_tcp\n    }}",
+        forward if zones == ".:53" else f"{forward} {{\n        force_tcp\n    }}",
         "prometheus :9253",
         *([more] if more else []),
     ]
-    return f"{zone}:53 {{\n" + "".join(f"    {line}\n" for line in lines) + "}\n"
+    return f"{zones} {{\n" + "".join(f"    {line}\n" for line in lines) + "}\n"
 
 
 _MANIFEST = Template("""\
@@ -102,7 +118,7 @@ metadata:
   namespace: kube-system
   labels: {app.kubernetes.io/managed-by: dnslab}
 spec:
-  selector: {k8s-app: kube-dns}
+  selector: $selector
   ports:
   - {name: dns, port: 53, targetPort: 53, protocol: UDP}
   - {name: dns-tcp, port: 53, targetPort: 53, protocol: TCP}
@@ -144,7 +160,8 @@ spec:
         image: $image
         imagePullPolicy: IfNotPresent
         command: [/node-cache]
-        args: [-localip, "$listen", -conf, /etc/Corefile, -upstreamsvc, kube-dns-upstream]
+        # Without -pidfile it sets its rules a minute after its start (cache_app.go).
+        args: [-localip, "$listen", -conf, /etc/Corefile, -upstreamsvc, kube-dns-upstream, -pidfile, /tmp/cache.pid]
         resources:
           requests: {cpu: 25m, memory: 5Mi}
         securityContext:
