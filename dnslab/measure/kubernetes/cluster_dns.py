@@ -113,6 +113,7 @@ def find(client: Client, resolv_conf: str = "") -> FoundDns:
     server = _server([*(pods or []), *(_template(workload) for workload in workloads or [])])
     corefile = _corefile(service, pods or [], workloads or [], look) if service else []
     zones = _zones(namespace, server, corefile, [*(pods or []), *map(_template, workloads or [])], look)
+    _look_for_mesh(look)
     return FoundDns(
         nameserver=next(iter(options.nameservers), "") or next(iter(cluster_ips(service)), "") if service else "",
         service=service,
@@ -265,6 +266,17 @@ def _with_search_list(zones: Sequence[str], search: Sequence[str], look: _Look) 
             "the cluster's zone (looked at the DNS server's configuration, and at no pod's search list)"
         )
     return tuple(dict.fromkeys([*([zone] if zone else []), *zones]))
+
+
+def _look_for_mesh(look: _Look) -> None:
+    """Istio's ztunnel answers DNS inside the network namespaces of its pods, by default from Istio 1.25 on."""
+    ztunnels = look.try_to(lambda: list_objects(look.client, "DaemonSet", None, "app=ztunnel"))
+    for ztunnel in ztunnels or ():
+        look.seen.append(
+            f"mesh: Istio's ztunnel (DaemonSet {name_of(ztunnel)}) answers the DNS of its pods, unless told not to"
+        )
+    if ztunnels == []:
+        look.seen.append("mesh: none that answers DNS (looked at DaemonSets labelled app=ztunnel)")
 
 
 def _proxy_mode(look: _Look) -> str:
