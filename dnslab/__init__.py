@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         stalls_per_second as stalls_per_second,
     )
     from dnslab.experiment.compare import obtain_run as obtain_run, obtain_runs as obtain_runs, run as run
+    from dnslab.experiment.verify import obtain_verification as obtain_verification, verify as verify
     from dnslab.explain.closeup import follow as follow
     from dnslab.explain.comparison import compare as compare
     from dnslab.explain.findings import conclude as conclude
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         CompareParameters as CompareParameters,
         ExploreParameters as ExploreParameters,
         MatrixParameters as MatrixParameters,
+        VerifyParameters as VerifyParameters,
     )
     from dnslab.plan.model import Plan as Plan
     from dnslab.present.pictures.ecdf import ecdf as ecdf
@@ -53,6 +55,7 @@ _HOME = {
     "ExploreParameters": "notebook",
     "MatrixParameters": "notebook",
     "Plan": "plan.model",
+    "VerifyParameters": "notebook",
     "compare": "explain.comparison",
     "conclude": "explain.findings",
     "cost_of_remedies": "present.pictures.effects",
@@ -66,6 +69,7 @@ _HOME = {
     "measured_on": "present.report",
     "obtain_run": "experiment.compare",
     "obtain_runs": "experiment.compare",
+    "obtain_verification": "experiment.verify",
     "open_run": "analyse.dataset",
     "over_the_run": "present.pictures.times",
     "render": "present.report",
@@ -80,6 +84,7 @@ _HOME = {
     "stalls_per_second": "analyse.timeline",
     "summarise": "analyse.summary",
     "sweep": "present.pictures.sweep",
+    "verify": "experiment.verify",
 }
 __all__ = list(_HOME)
 

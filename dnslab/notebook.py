@@ -57,6 +57,15 @@ class BeforeAfterParameters(_Parameters):
         return runs
 
 
+class VerifyParameters(_Parameters):
+    """Parameters of verify.ipynb. ``run``: what found the stalls, or a verifying run; ``like``, ``existing``: the
+    patched workload, where that run does not name it."""
+
+    run: str = "latest"
+    like: str = ""
+    existing: str = ""
+
+
 class _MeasureParameters(_Parameters):
     """Parameters of a notebook that can measure a run; they have the names of the command line's options."""
 

@@ -26,7 +26,7 @@ RULES = {
     "imports": (*BELOW, "analyse"),
     "explain": (*BELOW, "plan", "store", "analyse"),
     "present": (*BELOW, "plan", "store", "analyse", "explain"),
-    "experiment": (*BELOW, "plan", "store", "measure", "analyse"),
+    "experiment": (*BELOW, "plan", "store", "measure", "analyse", "explain"),
     "notebook": (*BELOW, "plan", "experiment"),
     "cli": (*BELOW, "plan", "store", "measure", "analyse", "explain", "present", "imports", "experiment"),
     "__main__": ("cli",),
@@ -75,7 +75,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 
 def test_backends_know_only_the_protocol() -> None:
-    common, backends = {"protocol", "process", "counters", "probe"}, set()
+    common, backends = {"protocol", "process", "counters", "probe", "asking"}, set()
     for module, imported in graph().items():
         part, _, rest = module.partition(".")
         own = rest.partition(".")[0]

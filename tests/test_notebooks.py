@@ -22,6 +22,7 @@ from dnslab.plan.model import Load, Plan
 from dnslab.present import report
 from dnslab.text import milliseconds, percent
 from tests import PROJECT
+from tests.explain.test_verification import measured as measured_verification
 from tests.present.test_report import Page
 from tests.runs import rows, write_run
 
@@ -31,6 +32,7 @@ MODELS: dict[str, type[notebook._Parameters]] = {
     "explore": notebook.ExploreParameters,
     "before_after": notebook.BeforeAfterParameters,
     "matrix": notebook.MatrixParameters,
+    "verify": notebook.VerifyParameters,
 }
 
 
@@ -172,6 +174,14 @@ def test_before_and_after(tmp_path: Path) -> None:
     assert "<td>5 %</td><td>1 %</td><td>-4 (" in text  # points of stalls, of the comparison
     reason = "<td>after</td><td>musl</td><td class='reason' colspan='17' [^>]*>not applicable: musl ignores use-vc"
     assert re.search(reason, text)
+
+
+@pytest.mark.notebook
+def test_a_stored_verification(tmp_path: Path) -> None:
+    measured_verification(tmp_path / "verified", [0, 0, 0], [40, 41, 39])
+    text, page = executed("verify", tmp_path, run=str(tmp_path / "verified"))
+    assert "Gone: none of 1,500 lookups stalled with the workload as it is now." in text
+    assert len(alternatives(page)) == 1
 
 
 @pytest.mark.notebook

@@ -231,6 +231,29 @@ def upper_bound_when_none(n: float) -> float:
     return 1.0 - (1.0 - CONFIDENCE) ** (1.0 / n) if n else 1.0
 
 
+def ratio_bounds(k: float, n: float, base_k: float, base_n: float) -> Interval:
+    """The ratio of two small shares, ``k`` of ``n`` over ``base_k`` of ``base_n``, with one-sided 95 % bounds.
+
+    Exact for counts that come independently: given their sum, one of them is binomial (Przyborowski, Wilenski,
+    Biometrika 31:313, 1940; bounds of Clopper, Pearson 1934). Counts need not be whole. Without any count the bounds
+    are 0 and infinity.
+
+    >>> bounds = ratio_bounds(0, 1000, 40, 1000)
+    >>> bounds.estimate, round(bounds.high, 3)
+    (0.0, 0.078)
+    """
+    from scipy.special import betaincinv
+
+    low = float(betaincinv(k, base_k + 1, 1 - CONFIDENCE)) if k else 0.0
+    high = float(betaincinv(k + 1, base_k, CONFIDENCE)) if base_k else 1.0
+
+    def ratio(part: float) -> float:
+        return part / (1 - part) * base_n / n if part < 1 else math.inf
+
+    estimate = k / n / (base_k / base_n) if base_k else math.nan
+    return Interval(estimate, ratio(low), ratio(high))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """P values adjusted for their number (Holm 1979).
 

@@ -21,8 +21,10 @@ from dnslab.analyse.dataset import Run
 from dnslab.analyse.exposure import exposed_modelled
 from dnslab.analyse.intervals import Interval, Verdict, upper_bound_when_none
 from dnslab.analyse.quantiles import LEVELS, quantiles
-from dnslab.plan.model import Load
+from dnslab.plan.model import Earlier, Load
+from dnslab.plan.resolvconf import parse
 from dnslab.plan.schedule import not_applicable, wanted
+from dnslab.plan.variants import BEFORE
 from dnslab.store.client import Key
 
 SUMMARY_VERSION = 1
@@ -117,6 +119,11 @@ class Summary:
     clients: tuple[ClientCounts, ...]
     n_rounds: int
     limit_ms: float
+    #: of a verifying run: what it verifies, and whether baseline's resolv.conf still says what the old one said
+    verifies: Earlier | None = None
+    unpatched: bool = False
+    #: what pods that are like a workload's do not share with them
+    not_copied: tuple[str, ...] = ()
 
     @property
     def closed_loops(self) -> frozenset[int]:
@@ -243,7 +250,17 @@ def summarise(run: Run) -> Summary:
         tuple(clients),
         run.plan.rounds,
         run.plan.limit_ms,
+        run.plan.verifies,
+        _unpatched(run),
+        tuple(run.environment.backend.not_copied),
     )
+
+
+def _unpatched(run: Run) -> bool:
+    if run.plan.verifies is None:
+        return False
+    now = [parse(client.start.resolv_conf) for client in run.clients() if client.start.variant == "baseline"]
+    return bool(now) and all(options == run.plan.variant(BEFORE).whole for options in now)
 
 
 def _judged(rows: Sequence[Row | NotApplicable]) -> list[Row | NotApplicable]:

@@ -16,7 +16,7 @@ import click
 from dnslab.cli.cluster import clean, fix, manifests, node_cache
 from dnslab.cli.machine import doctor, lab, variants
 from dnslab.cli.results import bundle, compare_, export, gate, import_, report_, summary
-from dnslab.cli.run import plan_, run
+from dnslab.cli.run import plan_, run, verify_
 from dnslab.errors import DEFECT, DnslabError, Interrupted, NotAble, UsageError, refusal
 from dnslab.text import echo, echo_text
 
@@ -31,7 +31,7 @@ def cli(debug: bool) -> None:
 
 
 for command in (
-    *(run, plan_, summary, compare_, gate, import_, export, report_, bundle),
+    *(run, verify_, plan_, summary, compare_, gate, import_, export, report_, bundle),
     *(variants, doctor, lab, manifests, fix, node_cache, clean),
 ):
     cli.add_command(command)

@@ -153,7 +153,9 @@ def remove(context: str | None, image: str | None, address: str | None, yes: boo
 @click.option("--namespace", metavar="NAME", help="Namespace to look in; default that of the context.")
 @click.option("--run", "run_id", metavar="ID", help="Remove only what this run left.")
 @click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="Look into these existing pods, too.")
-@click.option("--container", metavar="NAME", help="Container of each of these pods; default the first.")
+@click.option(
+    "--container", metavar="NAME", help="Container of each of these pods; default the pod's own, or the first."
+)
 @_YES
 def clean(run_id: str | None, existing: str | None, container: str | None, yes: bool, **where: Any) -> None:
     """Remove what earlier runs left in a cluster, and nothing else. Lists it first.

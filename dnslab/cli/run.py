@@ -70,12 +70,12 @@ from dnslab.text import echo, echo_text
     "--image", "images", multiple=True, help="Image of the pods. Its C library is what is measured. Repeatable."
 )
 @click.option(
-    "--like", metavar="deploy/NAME", help="Make pods with the image, placement and resources of this workload."
+    "--like", metavar="deploy/NAME", help="Make pods like this workload's: image, DNS settings, place, resources."
 )
 @click.option("--nodes", metavar="all|N|NAME", help="Nodes to measure on (default 1).")
 @click.option("--pods-per-node", type=int, help="Targets on each node (default 1).")
 @click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="Measure in existing pods.")
-@click.option("--container", metavar="NAME", help="Container of each existing pod; default the first.")
+@click.option("--container", metavar="NAME", help="Container to measure as or in; default the pods' own, or the first.")
 @click.option(
     "--edit-resolv-conf", is_flag=True, help="Change resolv.conf in existing pods for each variant, and restore it."
 )
@@ -128,15 +128,61 @@ def run(
     else:
         plan = _plan(plan_file, asked)
         runner.check(plan, out)
+        plan, fits = _fitted(plan)
         if dry_run:
-            _print_dry_run(plan, out)
+            _print_dry_run(plan, out, fits)
             return
         _name_cluster(plan)
+        for line in fits:
+            echo(line)
         with shown() as on_progress:
             path = runner.run(plan, out, on_progress=on_progress)
     echo(f"run: {path}")
     if report:
         write_report(path, None)
+
+
+@click.command(name="verify")
+@click.argument("run_folder", default="latest", metavar="RUN")
+@click.option("--like", metavar="deploy/NAME", help="The patched workload, if RUN does not name it: pods like its own.")
+@click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="The same, measured in existing pods.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder to make. Default: results/<UTC time>-verify.")
+@click.option("--report", is_flag=True, help="Write report.html at the end.")
+def verify_(run_folder: str, like: str | None, existing: str | None, out: Path | None, report: bool) -> int:
+    """Say whether a patch helped: measure the workload as it stands now beside its old configuration.
+
+    RUN is the run that found the stalls: a path, a bundle, or `latest`. Both configurations are measured in the same
+    minutes, so that a quiet hour is not taken for a cure. The exit status is 0 if the stalls are gone, 1 if they are
+    not, and 4 if this run cannot tell.
+    """
+    from dnslab.analyse.dataset import open_run
+    from dnslab.analyse.summary import summarise
+    from dnslab.experiment.verify import plan_of
+    from dnslab.explain.findings import conclude
+    from dnslab.explain.validity import find_vetoes
+    from dnslab.explain.verification import status
+    from dnslab.measure import preflight, runner
+    from dnslab.measure.display import shown
+    from dnslab.present.terminal import print_summary
+
+    if like and existing:
+        raise UsageError("the patched workload is one: give either --like or --in")
+    if report:
+        preflight.check_report()
+    named = {"like": like} if like else {"existing": existing} if existing else None
+    plan = plan_of(open_run(run_folder), named)
+    runner.check(plan, out)
+    _name_cluster(plan)
+    with shown() as on_progress:
+        path = runner.run(plan, out, on_progress=on_progress)
+    echo(f"run: {path}")
+    made = open_run(path)
+    summary = summarise(made)
+    findings = conclude(summary, find_vetoes(made, summary))
+    print_summary(summary, findings)
+    if report:
+        write_report(path, None)
+    return status(summary, findings.void)
 
 
 def given(value: object) -> bool:
@@ -152,6 +198,23 @@ def _name_cluster(plan: Any) -> None:
         echo(f"cluster: {connect(plan.cluster.context, plan.cluster.namespace)}")
         for line in _announced(plan):
             echo(line)
+
+
+def _fitted(plan: Any) -> tuple[Any, list[str]]:
+    """The plan with rates that fit its limits, and a line for each that nobody chose and that was lowered."""
+    from dnslab.measure.backends import known_targets
+    from dnslab.plan.limits import fitted
+
+    if not plan.in_cluster:
+        return plan, []
+    targets = known_targets(plan)
+    lower = fitted(plan, targets)
+    return lower, [
+        f"rate: {load.rate_per_s:g} lookups/s for each of {len(plan.variants)} variants on each of {len(targets)} "
+        f"targets, to stay within {plan.limits.max_rate_per_s:,.0f} in all (--rate, --max-rate)"
+        for usual, load in zip(plan.loads, lower.loads, strict=True)
+        if usual.rate_per_s != load.rate_per_s
+    ]
 
 
 def _announced(plan: Any) -> Sequence[str]:
@@ -196,7 +259,8 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     if names:
         data["names"] = names
     load = _load(asked, of_a_file=plan_file is not None)
-    data["loads"] = [{**load_data, **load} for load_data in data["loads"]]
+    # Only what was given: a rate that nobody chose may be lowered to fit.
+    data["loads"] = [{**planned.model_dump(exclude_unset=True), **load} for planned in base.loads]
     try:
         return completed(Plan.model_validate(data).check())
     except ValidationError as error:
@@ -278,7 +342,7 @@ def _names_in(path: Path) -> list[str]:
     return list(names)
 
 
-def _print_dry_run(plan: Any, out: Path | None) -> None:
+def _print_dry_run(plan: Any, out: Path | None, fits: Sequence[str]) -> None:
     from dnslab.measure import preflight
     from dnslab.measure.backends import known_targets
     from dnslab.plan.schedule import forecast
@@ -306,7 +370,7 @@ def _print_dry_run(plan: Any, out: Path | None) -> None:
     echo(f"# load: {expected.n_groups} groups one after another, {expected.load_s:.0f} s at least, {rate}")
     made_in = "cluster" if in_cluster else plan.backend
     echo(f"# makes: {out or 'results/<UTC time>-' + plan.name}, and in the {made_in} what it removes again")
-    for line in _announced(plan):
+    for line in (*fits, *_announced(plan)):
         echo(f"# {line}")
     if in_cluster:
         _print_in_cluster(plan, in_cluster, expected.trials)

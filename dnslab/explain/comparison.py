@@ -7,7 +7,7 @@ other known differences are listed beside them, or forbid the comparison.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -145,7 +145,7 @@ def between_runs(rows: Sequence[ComparedRow], load_labels: Sequence[str], severa
                         "before": shown(getattr(row.before, measure)),
                         "after": shown(getattr(row.after, measure)),
                         "change (95 %), points or ms": change(row.effects[measure], factor),
-                        "verdict": verdict_in_words(row.verdicts[measure], factor, unit),
+                        "verdict": verdict_in_words(row.verdicts[measure], row.effects[measure], factor, unit),
                     }
                 )
     return Table(pd.DataFrame(lines), "changes between runs")
@@ -188,6 +188,16 @@ def labels(n_runs: int) -> list[str]:
 
 
 @dataclass(frozen=True)
+class MatchedBy:
+    """A target, and what finds its match in another run."""
+
+    name: str
+    libc: str
+    workload: str = ""
+    node: str | None = None
+
+
+@dataclass(frozen=True)
 class _Side:
     label: str
     run: Run
@@ -206,36 +216,60 @@ class _Side:
         return f"No conclusion: the run {self.label} cannot be relied on, {self.void}."
 
     @property
-    def targets(self) -> dict[str, str]:
-        """The libc of each target."""
-        return {row.target: row.libc for row in self.summary.rows}
+    def targets(self) -> list[MatchedBy]:
+        """Each target with a row."""
+        libcs = {row.target: row.libc for row in self.summary.rows}
+        workloads = {target.name: target.workload for target in self.run.targets}
+        nodes = {place.target: place.node for place in self.run.environment.backend.places or ()}
+        return [MatchedBy(name, libc, workloads.get(name, ""), nodes.get(name)) for name, libc in libcs.items()]
 
 
 def match_targets(
-    before: Mapping[str, str], after: Mapping[str, str]
+    before: Sequence[MatchedBy], after: Sequence[MatchedBy]
 ) -> tuple[dict[str, str], tuple[list[str], list[str]]]:
-    """Match the targets of two runs: by C library if each run has only one target with it, else by name.
+    """Match the targets of two runs: by C library if each run has only one target with it, else by name, else by
+    workload and C library, since a rollout gives pods new names: those on one node first, then in order.
 
-    Takes the C library of each target. Gives the later target for each earlier one, and the targets of each run that
-    have no match.
+    Gives the later target for each earlier one, and the targets of each run that have no match.
 
-    >>> match_targets({"pod-1": "glibc", "a": "musl", "b": "musl"}, {"pod-7": "glibc", "b": "musl"})
+    >>> before = [MatchedBy("pod-1", "glibc"), MatchedBy("a", "musl"), MatchedBy("b", "musl")]
+    >>> match_targets(before, [MatchedBy("pod-7", "glibc"), MatchedBy("b", "musl")])
     ({'pod-1': 'pod-7', 'b': 'b'}, (['a'], []))
     """
-    matched = {}
-    for libc in dict.fromkeys(before.values()):
-        earlier, later = ([name for name, libc_of in side.items() if libc_of == libc] for side in (before, after))
-        if len(earlier) == len(later) == 1:
-            matched[earlier[0]] = later[0]
-    free = [name for name in after if name not in matched.values()]
-    matched |= {name: name for name in before if name not in matched and name in free}
-    alone = [name for name in before if name not in matched], [name for name in free if name not in matched.values()]
+    matched: dict[str, str] = {}
+
+    def match(alike: Callable[[MatchedBy, MatchedBy], bool]) -> None:
+        for earlier in before:
+            free = [later for later in after if later.name not in matched.values()]
+            found = next((later for later in free if alike(earlier, later)), None)
+            if earlier.name not in matched and found:
+                matched[earlier.name] = found.name
+
+    def replicas(earlier: MatchedBy, later: MatchedBy) -> bool:
+        return bool(earlier.workload) and (earlier.workload, earlier.libc) == (later.workload, later.libc)
+
+    for libc in dict.fromkeys(target.libc for target in before):
+        ones, others = ([target.name for target in side if target.libc == libc] for side in (before, after))
+        if len(ones) == len(others) == 1:
+            matched[ones[0]] = others[0]
+    match(lambda earlier, later: later.name == earlier.name)
+    match(lambda earlier, later: replicas(earlier, later) and later.node == earlier.node is not None)
+    match(replicas)
+    alone = (
+        [target.name for target in before if target.name not in matched],
+        [target.name for target in after if target.name not in matched.values()],
+    )
     return matched, alone
 
 
 def _lonely(before: _Side, after: _Side, lonely: tuple[Sequence[str], Sequence[str]]) -> list[str]:
     pairs = zip((before, after), lonely, strict=True)
-    return [f"target {name} ({side.targets[name]}): {side.label}" for side, names in pairs for name in names]
+    return [
+        f"target {target.name} ({target.libc}): {side.label}"
+        for side, names in pairs
+        for target in side.targets
+        if target.name in names
+    ]
 
 
 def _pairs(before: _Side, after: _Side, targets: Mapping[str, str]) -> tuple[list[ComparedRow], list[str]]:
@@ -322,7 +356,7 @@ def _differences(before: _Side, after: _Side, rows: Sequence[ComparedRow]) -> It
     versions = [{target.name: target.libc_version for target in side.run.targets} for side in (before, after)]
     for target, later in dict.fromkeys((row.target, row.target_after) for row in rows):
         if target != later:
-            yield f"target matched by its libc: {_both(target, later, before, after)}"
+            yield f"target matched by its workload or libc: {_both(target, later, before, after)}"
         ours, theirs = versions[0][target], versions[1][later]
         if ours != theirs:
             yield f"libc version of {target}: {_both(ours, theirs, before, after)}"

@@ -14,9 +14,11 @@ from typing import Any
 from dnslab.analyse import power
 from dnslab.analyse.counts import STEP_TOLERANCE
 from dnslab.analyse.summary import Row, Summary
+from dnslab.explain import verification
 from dnslab.explain.answers import answers, baselines, how_it_fared, leading_baseline, leading_others
 from dnslab.explain.causes import MIN_STALLS, Kind, cause_of
 from dnslab.explain.validity import VOID, Veto, voids
+from dnslab.explain.verification import verify
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.stalls import timeout_of_stall_s
 from dnslab.text import as_html, as_output, first_of, listed, percent, rounded
@@ -82,7 +84,10 @@ def conclude(summary: Summary, vetoes: Sequence[Veto]) -> Findings:
     if void:
         reasons = "; ".join(dict.fromkeys(veto.reason for veto in void[:3]))
         return Findings(f"{VOID} {reasons}.", {}, Sentences(), limits, tuple(vetoes))
-    headline = " ".join(filter(None, [_of_baseline(summary), _of_others(summary)]))
+    verified = verify(summary)
+    headline = (
+        verified[0].sentence if verified else " ".join(filter(None, [_of_baseline(summary), _of_others(summary)]))
+    )
     return Findings(headline, _answers(summary, vetoes), Sentences(_evidence(summary)), limits, tuple(vetoes))
 
 
@@ -158,6 +163,8 @@ def _without_baseline(summary: Summary) -> str:
 
 
 def _answers(summary: Summary, vetoes: Sequence[Veto]) -> dict[str, str]:
+    if summary.verifies and (verified := verify(summary)):
+        return verification.answers(verified, summary.verifies)
     baseline = leading_baseline(summary)
     if baseline is None:
         return {"Is it happening?": f"This run cannot say. {_without_baseline(summary)}"}
@@ -280,6 +287,7 @@ def _limits(summary: Summary) -> list[str]:
         lines.append("This machine's ports and flows are shared with all else that runs on it: clients were not fresh.")
     elif summary.backend in IN_CLUSTER:
         lines.append("The cluster's nodes and DNS servers are shared with all else that runs there.")
+    lines += [f"Measured in pods that are like the workload's, but for this: {line}." for line in summary.not_copied]
     if summary.closed_loops:
         lines.append(
             "A closed loop shows throughput and maximum only: a worker in a stall asks nothing, so shares and "

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from dnslab.analyse.intervals import Verdict
+from dnslab.analyse.intervals import Interval, Verdict
 from dnslab.analyse.summary import NotApplicable, Row, Summary
 from dnslab.text import NAMES, NOT_APPLICABLE, Table, change, milliseconds, percent, rounded, without_noise
 
@@ -100,13 +100,21 @@ def against_baseline(summary: Summary) -> Table:
                 f"{level} ms": change(row.effects[name])
                 for level, name in (("p50", "p50_ms"), ("p99", "p99_ms"), ("p99.9", "p999_ms"))
             }
-            verdict = verdict_in_words(row.verdicts["slow_share"], 100, " points")
+            verdict = verdict_in_words(row.verdicts["slow_share"], row.effects["slow_share"], 100, " points")
             lines.append({**row_names(row, summary.load_labels), "≥ 1 s": verdict, **shares, **times})
     return Table(pd.DataFrame(lines), "changes against baseline")
 
 
-def verdict_in_words(verdict: Verdict, factor: float, unit: str) -> str:
-    """A verdict as text. Where it shows no difference, it says how large one could still be."""
+def verdict_in_words(verdict: Verdict, interval: Interval, factor: float, unit: str) -> str:
+    """A verdict as text. Where it shows no difference, it says how large one could still be.
+
+    An interval is of one difference, a verdict of all that are compared: the first may exclude 0 where the second shows
+    nothing.
+    """
     if verdict.word != "no difference shown":
         return verdict.word
+    low, high = without_noise(interval.low), without_noise(interval.high)
+    if low > 0 or high < 0:
+        word = "higher" if low > 0 else "lower"
+        return f"not shown: {word} by itself, not sure among all that are compared"
     return f"no difference over {rounded(without_noise(factor * verdict.bound), 2)}{unit} shown"

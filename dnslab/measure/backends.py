@@ -15,7 +15,7 @@ from dnslab.plan.variants import DIRECT
 
 if TYPE_CHECKING:
     from dnslab.measure.protocol import Backend
-    from dnslab.plan.model import CustomVariant, Plan
+    from dnslab.plan.model import Plan
     from dnslab.plan.schedule import TargetInfo
 
 
@@ -28,8 +28,8 @@ class BackendKind:
     known_targets: Callable[[Plan], Sequence[TargetInfo]]
     #: raises UsageError for what the backend cannot do
     check: Callable[[Plan], None] | None = None
-    #: the variant ``cluster-dns-direct``, where there is a cluster whose DNS can be asked directly
-    direct_variant: Callable[[Plan], CustomVariant] | None = None
+    #: puts into a plan what only its cluster knows
+    complete: Callable[[Plan], Plan] | None = None
     #: why the backend injects no fault; empty where it does
     why_no_fault: str = ""
     takes_nameserver: bool = False
@@ -73,19 +73,19 @@ def open_backend(plan: Plan) -> Backend:
 
 
 def completed(plan: Plan) -> Plan:
-    """The plan with what only its cluster knows: the nameserver of ``cluster-dns-direct``, where it is compared.
+    """The plan with what only its cluster knows: nameservers that some variants ask.
 
     Raises
     ------
     UsageError
         There is no such nameserver.
     """
-    if DIRECT not in plan.variants or DIRECT in plan.custom_variants:
-        return plan
-    direct_variant = BACKENDS[plan.backend].direct_variant
-    if direct_variant is None:
+    complete = BACKENDS[plan.backend].complete
+    if complete is not None:
+        return complete(plan)
+    if DIRECT in plan.variants and DIRECT not in plan.custom_variants:
         raise UsageError(f"{DIRECT} is for --backend kubernetes")
-    return plan.model_copy(update={"custom_variants": {**plan.custom_variants, DIRECT: direct_variant(plan)}})
+    return plan
 
 
 def known_targets(plan: Plan) -> Sequence[TargetInfo]:
@@ -115,7 +115,7 @@ def _check_lab(plan: Plan) -> None:
 def _open_local(plan: Plan) -> Backend:
     from dnslab.measure.local import LocalBackend
 
-    return LocalBackend(plan.nameserver)
+    return LocalBackend(plan.nameserver, plan.cache_addresses)
 
 
 def _local_targets(plan: Plan) -> Sequence[TargetInfo]:
@@ -140,10 +140,10 @@ def _kubernetes_targets(plan: Plan) -> Sequence[TargetInfo]:
     return dry_run.known_targets(plan)
 
 
-def _cluster_dns_direct(plan: Plan) -> CustomVariant:
+def _complete_in_cluster(plan: Plan) -> Plan:
     from dnslab.measure.kubernetes.node_cache import detect
 
-    return detect.direct(plan.cluster)
+    return detect.completed(plan)
 
 
 BACKENDS: Mapping[str, BackendKind] = {
@@ -160,7 +160,7 @@ BACKENDS: Mapping[str, BackendKind] = {
     "kubernetes": BackendKind(
         _open_kubernetes,
         _kubernetes_targets,
-        direct_variant=_cluster_dns_direct,
+        complete=_complete_in_cluster,
         why_no_fault="nothing is injected into a cluster",
         probes_are_children=False,
     ),

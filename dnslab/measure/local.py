@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import dns.resolver
 
 from dnslab.errors import UsageError
 from dnslab.measure import counters
+from dnslab.measure.asking import why_no_cache
 from dnslab.measure.probe import find_probe
 from dnslab.measure.process import ProcessChannel
 from dnslab.measure.protocol import Channel, Client, Expected, TargetFacts, glibc_version
@@ -36,12 +37,12 @@ def known_targets() -> list[TargetInfo]:
 
 
 class LocalBackend:
-    """Lookups from this machine; ``nameserver`` replaces the one of its resolv.conf."""
+    """Lookups from this machine; ``nameserver`` replaces its own, ``cache_addresses`` are asked once."""
 
     name = "local"
     opens_ahead = False
 
-    def __init__(self, nameserver: str | None = None) -> None:
+    def __init__(self, nameserver: str | None = None, cache_addresses: Iterable[str] = ()) -> None:
         self._probe = find_probe("glibc")
         self._server = parse_endpoint(nameserver) if nameserver else None
         text = RESOLV_CONF.read_text(encoding="utf-8", errors="replace") if RESOLV_CONF.exists() else ""
@@ -51,6 +52,7 @@ class LocalBackend:
             self._options = replace(self._options, search=(domain,))
         if self._server:
             self._options = replace(self._options, nameservers=(self._server[0],))
+        self._no_cache = why_no_cache(LocalTarget(self._probe, self._options, None).start, cache_addresses)
 
     def describe(self) -> BackendFacts:
         """Which nameserver it asks; ``fresh_clients`` is false."""
@@ -65,7 +67,7 @@ class LocalBackend:
 
     def targets(self) -> Sequence[TargetInfo]:
         """This machine."""
-        return known_targets()
+        return [replace(target, no_cache=self._no_cache) for target in known_targets()]
 
     def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
         """What the nameserver answers now. Raises UsageError for a name without an address."""

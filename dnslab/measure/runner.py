@@ -60,6 +60,7 @@ def run(
     checked = completed((plan if isinstance(plan, Plan) else Plan.model_validate(dict(plan))).check())
     check(checked, out, results)
     targets = known_targets(checked)
+    checked = limits.fitted(checked, targets)
     preflight.check_targets(checked, targets)
     preflight.allow_open_files(checked, targets)
     with _opened_backend(checked) as backend:

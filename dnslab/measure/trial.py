@@ -11,7 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from dnslab.errors import UsageError
-from dnslab.measure.probe.job import Job, ResolverPatch, wire_query
+from dnslab.measure.probe.job import RES_OPTIONS, Job, ResolverPatch, wire_query
 from dnslab.measure.protocol import Expected, TargetFacts
 from dnslab.plan.model import Load, Plan
 from dnslab.plan.resolvconf import (
@@ -28,6 +28,8 @@ from dnslab.plan.stalls import stall_ms
 from dnslab.plan.variants import Variant
 from dnslab.store.contents import ClientExtra, ClientStart
 
+#: what glibc takes where resolv.conf does not say (resolv.h: RES_DFLRETRY, RES_TIMEOUT; resolv.conf(5): ndots)
+RES_DEFAULTS = {"ndots": 1, "timeout": 5, "attempts": 2}
 #: by how much the probe's deadline exceeds the resolver's longest wait: a shorter deadline would cut stalls
 DEADLINE_MARGIN_S = 1.0
 #: the probe ends by itself this long after the deadline of the last lookup it may make
@@ -150,6 +152,8 @@ def _endpoint(options: ResolverOptions, facts: TargetFacts) -> tuple[str, int]:
 
 def _patch(variant: Variant, facts: TargetFacts) -> ResolverPatch | None:
     """What the variant changes, and the run's own nameserver. All else stays as that libc read it from the file."""
+    if variant.whole is not None:
+        return _patch_to(variant.whole, parse(facts.resolv_conf, libc_of(facts.libc), facts.libc_version))
     nameserver = None
     if variant.nameservers_in_its_place:
         nameserver = (variant.nameservers_in_its_place[0], DNS_PORT)
@@ -157,6 +161,31 @@ def _patch(variant: Variant, facts: TargetFacts) -> ResolverPatch | None:
         nameserver = _endpoint(parse(facts.resolv_conf), facts)
     patch = ResolverPatch(frozenset(variant.options), variant.ndots, variant.timeout_s, variant.attempts, nameserver)
     return None if patch == ResolverPatch() else patch
+
+
+def _patch_to(whole: ResolverOptions, now: ResolverOptions) -> ResolverPatch | None:
+    """What makes a process that read ``now`` resolve by ``whole``; None where they are equal.
+
+    Raises
+    ------
+    UsageError
+        A running process cannot be given it.
+    """
+    if whole.search != now.search:
+        raise UsageError("the search list differs, and cannot be replaced inside a running process")
+    same_servers = whole.nameservers == now.nameservers
+    if not same_servers and len(whole.nameservers) != 1:
+        raise UsageError("the nameservers differ, and only one can be set inside a running process")
+    if whole == now:
+        return None
+    return ResolverPatch(
+        frozenset(whole.flags) & RES_OPTIONS.keys(),
+        RES_DEFAULTS["ndots"] if whole.ndots is None else whole.ndots,
+        RES_DEFAULTS["timeout"] if whole.timeout_s is None else whole.timeout_s,
+        RES_DEFAULTS["attempts"] if whole.attempts is None else whole.attempts,
+        None if same_servers else (whole.nameservers[0], DNS_PORT),
+        clears=True,
+    )
 
 
 def _entries(load: Load, names: Sequence[str], options: ResolverOptions) -> tuple[bytes, ...]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from dnslab.errors import UsageError
-from dnslab.plan.model import Plan
+from dnslab.plan.model import Load, Plan
 from dnslab.plan.resolvconf import parse
 from dnslab.plan.schedule import TargetInfo, forecast
 
@@ -46,6 +46,27 @@ def check_load(plan: Plan, targets: Sequence[TargetInfo]) -> None:
             f"the plan makes up to {n_lookups:,} lookups in all {where}, {limits.max_lookups:,} are allowed in a "
             f"cluster: lower --rate, -d or --rounds, or give --max-total {n_lookups}"
         )
+
+
+def fitted(plan: Plan, targets: Sequence[TargetInfo]) -> Plan:
+    """The plan with the rates that nobody gave low enough for its limits; the plan itself where they are.
+
+    A target whose libc is not known yet counts with every variant.
+    """
+    if not plan.in_cluster:
+        return plan
+    loads = tuple(_fitted(plan.model_copy(update={"loads": (load,)}), targets) for load in plan.loads)
+    return plan if loads == plan.loads else plan.model_copy(update={"loads": loads})
+
+
+def _fitted(plan: Plan, targets: Sequence[TargetInfo]) -> Load:
+    """The only load of ``plan``, with a lower rate where it has to be."""
+    (load,) = plan.loads
+    peak, allowed = forecast(plan, targets).peak_lookups_per_s, plan.limits.max_rate_per_s
+    if load.has_own_rate or not load.rate_per_s or not peak or peak <= allowed:
+        return load
+    rate_per_s = load.rate_per_s * allowed / peak
+    return load.model_copy(update={"rate_per_s": float(math.floor(rate_per_s)) if rate_per_s >= 1 else rate_per_s})
 
 
 def check_names(plan: Plan, absolute: Mapping[str, str], resolv_conf: str) -> None:

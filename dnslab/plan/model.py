@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -29,6 +30,7 @@ from dnslab.plan.resolvconf import (
     check_address,
     check_domain,
     check_name,
+    parse,
     parse_endpoint,
     read_option,
     values_of,
@@ -69,6 +71,15 @@ def _check_line(text: str) -> None:
         raise UsageError(f"expected one line of printable characters, saw {text[:80]!r}")
 
 
+def _check_resolv_conf(text: str) -> None:
+    """Names and addresses reach files and objects that others read: each is checked as what it is."""
+    options = parse(text)
+    if not options.nameservers:
+        raise UsageError("expected a resolv.conf that names a nameserver, saw none")
+    for domain in options.search:
+        check_domain(domain)
+
+
 def _matching(pattern: str, expected: str) -> AfterValidator:
     """A text that ``pattern`` matches as a whole. An error says ``expected`` in place of the pattern."""
 
@@ -102,7 +113,8 @@ RunName = Annotated[
 Workload = Annotated[
     str,
     _matching(
-        r"(deploy|deployment|statefulset|daemonset)/[a-z0-9.-]+", "deploy/NAME, statefulset/NAME or daemonset/NAME"
+        r"(deploy|deployment|sts|statefulset|ds|daemonset|job|cj|cronjob|pod)/[a-z0-9.-]+",
+        "deploy/NAME, sts/, ds/, job/, cronjob/ or pod/NAME",
     ),
 ]
 Nodes = Annotated[str, _matching(r"[a-z0-9][a-z0-9.-]*", "a number of nodes, `all`, or a node's name")]
@@ -117,14 +129,17 @@ class Load(_Model):
 
     ``loop`` is ``"closed"`` (each of ``workers`` starts its next lookup when the last returned), ``"poisson"`` or
     ``"fixed"`` (open loops: arrivals by schedule at ``rate_per_s``, ``workers`` being the most that may be in flight).
-    ``mode`` ``"fresh"`` clears glibc's half-lost state before each lookup, ``"sticky"`` keeps it for the thread's life.
+    ``rate_per_s`` is 200 by default, or less where the run's limits ask for less. ``mode`` ``"fresh"`` clears glibc's
+    half-lost state before each lookup, ``"sticky"`` keeps it for the thread's life.
     """
 
     engine: Literal["libc", "wire"] = "libc"
     loop: Literal["closed", "poisson", "fixed"] = "poisson"
     mode: Literal["fresh", "sticky"] = "fresh"
     workers: Annotated[int, Field(ge=1, le=20_000)] = 200
-    rate_per_s: Annotated[float, Field(gt=0, le=MOST_PER_S)] | None = None
+    rate_per_s: Annotated[float, Field(gt=0, le=MOST_PER_S)] | None = Field(
+        default_factory=lambda load: None if load.get("loop") == "closed" else DEFAULT_RATE_PER_S
+    )
     duration_s: Annotated[float, Field(gt=0, le=86_400)] = 10.0
     warmup_s: Annotated[float, Field(ge=0, le=3_600)] = 0.5
     arrangement: Literal["single", "pair-one-socket", "pair-two-sockets"] = "single"
@@ -133,12 +148,15 @@ class Load(_Model):
     @model_validator(mode="before")
     @classmethod
     def _rate_fits_loop(cls, data: Any) -> Any:
-        """An open loop has a rate (default 200/s), a closed one none."""
-        if not isinstance(data, dict):
+        """An open loop has a rate, a closed one none. A rate that nobody gave stays unset."""
+        if not isinstance(data, dict) or (data.get("rate_per_s") is not None and data.get("loop") != "closed"):
             return data
-        if data.get("loop", "poisson") == "closed":
-            return {**data, "rate_per_s": None}
-        return {**data, "rate_per_s": DEFAULT_RATE_PER_S if data.get("rate_per_s") is None else data["rate_per_s"]}
+        return {key: value for key, value in data.items() if key != "rate_per_s"}
+
+    @property
+    def has_own_rate(self) -> bool:
+        """Whether somebody gave a rate. If not, a run may lower it to fit its limits."""
+        return self.loop == "closed" or "rate_per_s" in self.model_fields_set
 
     @property
     def total_s(self) -> float:
@@ -161,15 +179,27 @@ class TargetPlan(_Model):
 
 
 class CustomVariant(_Model):
-    """A variant of the user's own: resolv.conf options, nameservers, a search list."""
+    """A variant of the user's own: resolv.conf options, nameservers, a search list; or all of it as a file's text.
+
+    ``resolv_conf`` takes the place of all that the target has.
+    """
 
     options: tuple[Option, ...] = ()
     nameservers: tuple[Address, ...] = ()
     search: tuple[Domain, ...] | None = None
+    resolv_conf: Annotated[str, StringConstraints(max_length=10_000), _checked(_check_resolv_conf)] | None = None
     summary: Line = ""
+
+    @model_validator(mode="after")
+    def _parts_or_whole(self) -> Self:
+        if self.resolv_conf is not None and (self.options or self.nameservers or self.search is not None):
+            raise ValueError("resolv_conf says everything: give no options, nameservers or search list beside it")
+        return self
 
     def variant(self, name: str) -> Variant:
         """The same as a ``Variant``."""
+        if self.resolv_conf is not None:
+            return Variant(name, self.summary or "a resolv.conf of the plan", whole=parse(self.resolv_conf))
         parsed = [read_option(option) for option in self.options]
         flags = tuple(dict.fromkeys(flag for option in parsed for flag in option.flags))
         return Variant(
@@ -222,7 +252,8 @@ class ClusterPlan(_Model):
     ``nodes`` is ``all``, a number or a node's name, each with ``pods_per_node`` targets. ``existing`` is ``pod/NAME``,
     ``deploy/NAME`` or a label selector; ``container`` is by name. ``edit_resolv_conf`` edits an existing pod's file for
     each trial and restores it; without it variants reach glibc inside the probe alone. ``debug_image`` is that of an
-    ephemeral container, through which a pod without a shell is measured.
+    ephemeral container, through which a pod without a shell is measured. ``node_local`` is where the cluster's
+    node-local cache listens, if elsewhere than usual; a run finds it by itself.
     """
 
     context: Line | None = None
@@ -236,6 +267,7 @@ class ClusterPlan(_Model):
     edit_resolv_conf: bool = False
     debug_image: Image | None = None
     node_counters: bool = False
+    node_local: Address | None = None
 
     @model_validator(mode="after")
     def _one_kind_of_target(self) -> Self:
@@ -243,8 +275,10 @@ class ClusterPlan(_Model):
             raise ValueError("existing pods have their own image: give either these or --image and --like")
         if self.like and self.images:
             raise ValueError("--like takes the workload's image: give either --like or --image")
-        if not self.existing and (self.container or self.edit_resolv_conf or self.debug_image):
-            raise ValueError("--container, --edit-resolv-conf and --ephemeral-container are for existing pods (--in)")
+        if self.container and not (self.existing or self.like):
+            raise ValueError("--container is for existing pods (--in), and for pods like a workload's (--like)")
+        if not self.existing and (self.edit_resolv_conf or self.debug_image):
+            raise ValueError("--edit-resolv-conf and --ephemeral-container are for existing pods (--in)")
         return self
 
 
@@ -264,13 +298,22 @@ class Limits(_Model):
     abort_margin: Annotated[float, Field(gt=0, le=1)] = 0.2
 
 
+class Earlier(_Model):
+    """What an earlier run found, that this one verifies: its name, and baseline's stalls among its lookups."""
+
+    run: Line
+    stalls: Annotated[int, Field(ge=1)]
+    n: Annotated[int, Field(ge=1)]
+
+
 class Plan(_Model):
     """What a run will do.
 
     ``schedule`` ``"side-by-side"`` runs all variants of a round at the same time, each in a client of its own;
     ``"in-turn"`` one at a time, in seeded Latin-square order. Default: side by side for paced loads, in turn for
     closed loops. ``limit_ms`` only sets which lookups count as over limit. ``deadline_s`` replaces the
-    deadline of a lookup, which by default is longer than the resolver itself ever waits.
+    deadline of a lookup, which by default is longer than the resolver itself ever waits. ``verifies`` is of a run that
+    measures a patched workload (``baseline``) beside its old configuration (``variants.BEFORE``).
     """
 
     version: Literal[1] = 1
@@ -290,6 +333,7 @@ class Plan(_Model):
     limit_ms: Annotated[float, Field(gt=0, le=3_600_000)] = 4_900.0
     deadline_s: Annotated[float, Field(gt=0, le=3_600)] | None = None
     limits: Limits = Limits()
+    verifies: Earlier | None = None
 
     @field_validator("fault", mode="before")
     @classmethod
@@ -339,10 +383,20 @@ class Plan(_Model):
     def variant(self, name: str) -> Variant:
         """The variant called ``name``, the plan's own first."""
         custom = self.custom_variants.get(name)
-        return variants.find(name, self.custom_variants) if custom is None else custom.variant(name)
+        if custom is not None:
+            return custom.variant(name)
+        found = variants.find(name, self.custom_variants)
+        moved = found.node_local and self.cluster.node_local
+        return replace(found, nameservers=(moved,), summary=f"nameserver {moved}") if moved else found
 
     def _repr_html_(self) -> str:
         return f"<pre>{as_html_lines(self.to_yaml())}</pre>"
+
+    @property
+    def cache_addresses(self) -> frozenset[str]:
+        """Where the plan's variants ask a node-local cache."""
+        asked = [variant for variant in map(self.variant, self.variants) if variant.node_local]
+        return frozenset(address for variant in asked for address in variant.nameservers_in_its_place)
 
     @property
     def in_cluster(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,11 +152,10 @@ def pod_dns(variant: Variant, workload: Workload, dns: ClusterDns) -> dict[str, 
     """
     had = workload.dns_config or {}
     no_policy = workload.dns_policy == "None"
-    options = {option["name"]: option.get("value") for option in had.get("options") or ()}
+    options = had.get("options") or ()
     if variant.replaces_lists and not no_policy:
-        options = {"ndots": CLUSTER_NDOTS, **options}
-    options |= _options(variant)
-    listed = [{"name": name, **({"value": value} if value else {})} for name, value in options.items()]
+        options = [{"name": "ndots", "value": CLUSTER_NDOTS}, *options]
+    listed = with_options(options, variant)
     if not variant.replaces_lists:
         return {"dnsConfig": {"options": listed}}
     nameservers = [dns.node_local] if variant.node_local else list(variant.nameservers)
@@ -171,6 +170,12 @@ def pod_dns(variant: Variant, workload: Workload, dns: ClusterDns) -> dict[str, 
             "options": listed,
         },
     }
+
+
+def with_options(had: Sequence[Mapping[str, Any]], variant: Variant) -> list[dict[str, str]]:
+    """Options of a dnsConfig with those that the variant sets. The last of a name counts, in its first place."""
+    options = {option["name"]: option.get("value") for option in had} | _options(variant)
+    return [{"name": name, **({"value": value} if value else {})} for name, value in options.items()]
 
 
 def pod_dns_before(patched: Mapping[str, Any], workload: Workload) -> dict[str, Any]:

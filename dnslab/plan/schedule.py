@@ -13,17 +13,23 @@ from dnslab.errors import InvalidPlan
 from dnslab.plan import variants
 from dnslab.plan.model import MAX_CLIENTS, Plan
 from dnslab.plan.resolvconf import Libc
-from dnslab.plan.variants import Means
+from dnslab.plan.variants import Means, Variant
 
 
 @dataclass(frozen=True)
 class TargetInfo:
-    """What is known of a target before any trial, to decide which variants apply."""
+    """What is known of a target before any trial, to decide which variants apply.
+
+    ``workload`` is whose pod it is (``deploy/NAME``), since a rollout gives pods new names; ``""`` where nobody's.
+    ``no_cache`` is why a variant that asks a node-local cache has nothing to ask; ``""`` where one answers.
+    """
 
     name: str
     libc: Libc
     libc_version: str = ""
     means: Means = "file"
+    workload: str = ""
+    no_cache: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,21 +67,26 @@ def applicable_targets(plan: Plan, targets: Sequence[TargetInfo]) -> Mapping[str
             target.name
             for target in targets
             if is_wanted(target.name, variant.name)
-            if variants.not_applicable(variant, target.libc, target.libc_version, target.means) is None
+            if _not_applicable(variant, target) is None
         )
     return names_of
 
 
 def not_applicable(plan: Plan, targets: Sequence[TargetInfo]) -> Mapping[tuple[str, str], str]:
-    """By variant and target, the reason for each pair that is left out because the C library ignores the variant."""
+    """By variant and target, why a pair is left out: the C library ignores it, or no cache answers."""
     reasons = {}
     for name in plan.variants:
         variant = plan.variant(name)
         for target in targets:
-            reason = variants.not_applicable(variant, target.libc, target.libc_version, target.means)
-            if reason:
+            if reason := _not_applicable(variant, target):
                 reasons[name, target.name] = reason
     return reasons
+
+
+def _not_applicable(variant: Variant, target: TargetInfo) -> str | None:
+    if variant.node_local and target.no_cache:
+        return target.no_cache
+    return variants.not_applicable(variant, target.libc, target.libc_version, target.means)
 
 
 def trials(plan: Plan, targets: Sequence[TargetInfo]) -> list[Trial]:

@@ -21,8 +21,13 @@ Means = Literal["file", "_res"]
 #: address the node-local cache is deployed on (NodeLocal DNSCache manifest, -localip)
 NODE_LOCAL_ADDRESS = "169.254.20.10"
 
-#: the variant whose nameserver only the cluster knows; ``backends.completed`` puts it into the plan
+#: the variant whose nameserver only the cluster knows; ``backends.completed`` puts it into the plan, as it does the
+#: address of a cache that listens elsewhere
 DIRECT = "cluster-dns-direct"
+
+
+#: the variant of a verifying run that has the workload's old configuration
+BEFORE = "before"
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,10 @@ class Variant:
     """One named resolver configuration, as a change to the target's baseline.
 
     ``options`` are resolv.conf flags; ``since`` the glibc that first honours them. ``libcs`` names the libcs that
-    honour the change when it is made in the file. ``node_local`` replaces the nameserver by the node-local cache.
-    ``root_first`` puts ``.`` before the search list, so that each name is tried as it is first.
+    honour the change when it is made in the file. ``node_local`` replaces the nameserver by the node-local cache, at
+    ``nameservers`` if it listens elsewhere than usual.
+    ``root_first`` puts ``.`` before the search list, so that each name is tried as it is first. ``whole`` is a
+    configuration in place of all of the baseline's.
     ``absolute`` asks for the full name that baseline resolves to, with its trailing dot.
     """
 
@@ -48,9 +55,12 @@ class Variant:
     root_first: bool = False
     node_local: bool = False
     absolute: bool = False
+    whole: ResolverOptions | None = None
 
     def applied_to(self, baseline: ResolverOptions) -> ResolverOptions:
         """``baseline`` with this variant applied."""
+        if self.whole is not None:
+            return self.whole
         changed = baseline.with_flags(*self.options)
         for field in ("ndots", "timeout_s", "attempts", "search"):
             value = getattr(self, field)
@@ -64,12 +74,13 @@ class Variant:
     @property
     def nameservers_in_its_place(self) -> tuple[str, ...]:
         """The nameservers that take the place of all of the baseline's; empty where those stay."""
-        return (NODE_LOCAL_ADDRESS,) if self.node_local else self.nameservers
+        return (self.nameservers or (NODE_LOCAL_ADDRESS,)) if self.node_local else self.nameservers
 
     @property
     def replaces_lists(self) -> bool:
         """Whether nameservers or search list are replaced, to which a pod's dnsConfig could only add."""
-        return bool(self.nameservers_in_its_place) or self.search is not None or self.root_first
+        lists = self.nameservers_in_its_place or self.whole is not None
+        return bool(lists) or self.search is not None or self.root_first
 
     def name_asked(self, name: str, baseline: ResolverOptions, resolves_to: str | None = None) -> str:
         """The name that the application asks for: ``name``, or with ``absolute`` the full name that baseline resolved
@@ -84,14 +95,15 @@ class Variant:
     @property
     def asks_aaaa(self) -> bool:
         """Whether AAAA is asked for. If not, an answer without AAAA is not partial."""
-        return "no-aaaa" not in self.options
+        return "no-aaaa" not in (self.options if self.whole is None else self.whole.flags)
 
     @property
     def sends_pairs(self) -> bool:
         """Whether A and AAAA are in flight together on one tracked UDP socket, so that the conntrack race can hit
         them."""
         apart = {"use-vc", "single-request", "single-request-reopen", "no-aaaa"}
-        return not self.node_local and not apart.intersection(self.options)
+        flags = self.options if self.whole is None else self.whole.flags
+        return not self.node_local and not apart.intersection(flags)
 
 
 _GLIBC = frozenset({"glibc"})

@@ -159,6 +159,8 @@ class Target(BaseModel):
     libc: str
     libc_version: str = ""
     means: Literal["file", "_res"] = "file"
+    workload: Annotated[str, Field(max_length=255)] = ""
+    no_cache: Annotated[str, Field(max_length=1_000)] = ""
 
 
 class Place(_Open):
@@ -234,6 +236,7 @@ class BackendFacts(_Open):
     fault_summary: object = "none"
     rootless: bool | None = None
     denied: list[str] = []
+    not_copied: list[str] = []
     resolv_conf: str = ""
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from dnslab.files import PACKAGE
 from dnslab.plan.model import DEFAULT_IMAGE
-from dnslab.plan.variants import BUILT_IN, NODE_LOCAL_ADDRESS
+from dnslab.plan.variants import BEFORE, BUILT_IN, NODE_LOCAL_ADDRESS
 from dnslab.store.contents import Place
 from dnslab.text import visible
 
@@ -53,7 +53,8 @@ _HOLDS: Mapping[str, str] = {
     "debug_image": "image", "debug_image_id": "image", "container": "container", "pod": "pod", "pods.name": "pod",
     "node_local_pods.name": "pod",
     "node": "node", "nodes": "node", "nodes.name": "node", "zone": "zone", "dns.zone": "domain", "names": "domain",
-    "search": "domain", "like": "reference", "existing": "reference", "deployments.name": "workload",
+    "search": "domain", "like": "reference", "existing": "reference", "workload": "reference",
+    "node_local": "strict", "verifies.run": "run", "deployments.name": "workload",
     "service.name": "workload", "targets.name": "target", "target": "target", "variant": "variant",
     "variants": "variant", "resolv_conf": "resolv_conf",
     **dict.fromkeys((
@@ -241,7 +242,7 @@ class Redactor:
 
     def variant(self, name: str) -> str:
         """Redact a variant's name. Built-in names stay."""
-        return name if name in BUILT_IN else self.stand_ins.of("variant", name)
+        return name if name in BUILT_IN or name == BEFORE else self.stand_ins.of("variant", name)
 
     def target(self, name: str) -> str:
         """A target's name: a pod's, or as own pods have it, ``[IMAGE@]NODE[.NUMBER]``."""

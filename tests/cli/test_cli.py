@@ -28,10 +28,10 @@ NAME = "--name=web.any.cluster.local."
 QUICK = ["-d", "1", "--rounds", "1", NAME]
 
 
-def dnslab(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def dnslab(*arguments: str, cwd: Path, timeout_s: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment}
     return subprocess.run(
-        [*DNSLAB, *arguments], capture_output=True, text=True, cwd=cwd, env=env, timeout=120, check=False
+        [*DNSLAB, *arguments], capture_output=True, text=True, cwd=cwd, env=env, timeout=timeout_s, check=False
     )
 
 

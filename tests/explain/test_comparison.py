@@ -15,7 +15,7 @@ import scipy.stats
 
 from dnslab.analyse.dataset import open_run
 from dnslab.analyse.intervals import newcombe
-from dnslab.explain.comparison import Comparison, compare, match_targets
+from dnslab.explain.comparison import Comparison, MatchedBy, compare, match_targets
 from dnslab.plan.model import DEFAULT_IMAGE, Load, Plan
 from dnslab.plan.schedule import TargetInfo
 from dnslab.present.report import measured_on
@@ -232,7 +232,17 @@ def test_another_length_of_a_stall_is_said(tmp_path: Path) -> None:
 def test_targets_are_matched_by_a_libc_of_their_own_else_by_name(
     before: dict[str, str], after: dict[str, str], matched: dict[str, str], alone: tuple[list[str], list[str]]
 ) -> None:
-    assert match_targets(before, after) == (matched, alone)
+    sides = [[MatchedBy(name, libc) for name, libc in side.items()] for side in (before, after)]
+    assert match_targets(*sides) == (matched, alone)
+
+
+def test_pods_of_a_workload_are_matched_after_a_rollout_those_on_one_node_first() -> None:
+    before = [MatchedBy(f"web-1-{i}", "glibc", "deploy/web", f"node-{i}") for i in (1, 2, 3)]
+    after = [MatchedBy(f"web-2-{i}", "glibc", "deploy/web", f"node-{4 - i}") for i in (1, 2)]
+    others = [MatchedBy("web-2-4", "musl", "deploy/web"), MatchedBy("db-1", "glibc", "sts/db")]
+    matched, alone = match_targets(before, [*after, *others])
+    assert matched == {"web-1-2": "web-2-2", "web-1-3": "web-2-1"}
+    assert alone == (["web-1-1"], ["web-2-4", "db-1"])
 
 
 def test_pods_of_other_names_are_compared_and_another_libc_is_refused(tmp_path: Path) -> None:
@@ -241,7 +251,7 @@ def test_pods_of_other_names_are_compared_and_another_libc_is_refused(tmp_path: 
     found = compared(before, after)
     row = found.rows[0]
     assert (row.target, row.target_after, row.refused) == ("pod-1", "pod-2", None)
-    assert found.differences == ("target matched by its libc: pod-1 before, pod-2 after",)
+    assert found.differences == ("target matched by its workload or libc: pod-1 before, pod-2 after",)
     musl = made(tmp_path / "c", {"baseline": (1, 1, 1)}, targets=[TargetInfo("pod-1", "musl", "1.2.3")])
     found = compared(before, musl)
     assert found.refused == ["libc differs: glibc before, musl after: baseline on pod-1"]

@@ -75,3 +75,19 @@ def test_the_nameserver_of_the_run_takes_the_place_of_all(nameserver: str, tmp_p
     arguments = ["--nameserver", nameserver, "--variants", "baseline,single-request", "--rate", "20", "-d", "1"]
     rows = run(tmp_path, text, *arguments)
     assert [(row["failed"], row["n"] > 5, row["max_ms"] < 1_000) for row in rows.values()] == [(0, True, True)] * 2
+
+
+@pytest.mark.lab
+def test_another_whole_configuration_is_asked_beside_that_of_the_file(tmp_path: Path) -> None:
+    """As a verifying run does in a pod: what the file has and the old configuration had not is taken back."""
+    now = f"{SEARCH}nameserver 127.0.0.1\noptions ndots:5 no-aaaa attempts:1\n"
+    before = {"resolv_conf": f"{SEARCH}nameserver 127.0.0.1\noptions ndots:5\n"}
+    silent = {"resolv_conf": f"{SEARCH}nameserver 127.0.0.2\noptions ndots:5 timeout:1\n"}
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(json.dumps({"custom_variants": {"before": before, "silent": silent}}))
+    rows = run(tmp_path, now, str(plan), "--variants", "baseline,before,silent", "--rate", "50", "-d", "1")
+    assert rows["baseline"]["partial"] == rows["baseline"]["n"] > 30
+    assert (rows["before"]["partial"], rows["before"]["failed"]) == (0, 0)
+    # A second at each of two tries, for two names: glibc ends its search at the first that is not answered.
+    assert rows["silent"]["failed"] == rows["silent"]["n"] > 30
+    assert rows["silent"]["min_ms"] == pytest.approx(4_000, abs=200)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dnslab.errors import UsageError
-from dnslab.plan.limits import check_load, check_names, cluster_zone
+from dnslab.plan.limits import check_load, check_names, cluster_zone, fitted
 from dnslab.plan.model import Limits, Load, Plan
 from dnslab.plan.planfile import load
 from dnslab.plan.schedule import TargetInfo
@@ -89,3 +89,17 @@ def test_limits_are_in_a_clusters_plan() -> None:
     elsewhere = Plan(limits=Limits(abort_margin=0.5))
     assert load(elsewhere.to_yaml()) == elsewhere
     assert "max_" not in elsewhere.to_yaml()
+
+
+def test_a_rate_that_nobody_gave_is_lowered_to_fit_and_no_other() -> None:
+    six = tuple(f"v{i}" for i in range(6))
+    many = {"variants": six, "custom_variants": {key: {"options": ["ndots:1"]} for key in six}}
+    assert fitted(plan(**many), TARGETS).loads[0].rate_per_s == 166  # of 200: 6 variants on 2 targets, 2,000 in all
+    check_load(fitted(plan(**many), TARGETS), TARGETS)
+    given = plan(**many, loads=(Load(rate_per_s=200),))
+    assert fitted(given, TARGETS) is given
+    assert fitted(plan(), TARGETS) == plan()
+    lab = plan(**many, backend="lab", limits=Limits(max_rate_per_s=10))
+    assert fitted(lab, TARGETS) is lab
+    small = fitted(plan(limits=Limits(max_rate_per_s=2)), TARGETS).loads[0].rate_per_s
+    assert small == pytest.approx(0.5)

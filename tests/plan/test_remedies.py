@@ -250,7 +250,7 @@ def web(namespace: str) -> Web:
     [
         ("single-request-reopen", "dnsConfig", ["attempts:4", "ndots:5", "single-request-reopen"]),
         ("single-request-reopen", "a", ["attempts:4", "ndots:5", "single-request-reopen"]),
-        ("node-local+single-request-reopen", "dnsConfig", ["attempts:4", "ndots:5", "single-request-reopen"]),
+        ("root-first", "dnsConfig", ["attempts:4", "ndots:5"]),
         ("ndots-1", "dnsConfig", ["attempts:4", "ndots:1"]),
     ],
 )
@@ -261,14 +261,21 @@ def test_the_printed_patch_works_and_the_undo_restores(web: Web, variant: str, f
     web.run(apply)
     lines = [line.split() for line in web.resolv_conf().splitlines()]
     assert sorted(word for words in lines if words[0] == "options" for word in words[1:]) == expected
-    nameserver = "169.254.20.10" if variant.startswith("node-local") else "10.96.0.10"
-    assert [words[1] for words in lines if words[0] == "nameserver"] == [nameserver]
+    assert [words[1] for words in lines if words[0] == "nameserver"] == ["10.96.0.10"]
+    usual = [f"{web.namespace}.svc.cluster.local", "svc.cluster.local", "cluster.local"]
     assert [words[1:] for words in lines if words[0] == "search"] == [
-        [f"{web.namespace}.svc.cluster.local", "svc.cluster.local", "cluster.local"]
+        [".", *usual] if variant == "root-first" else usual
     ]
     web.run(undo)
     assert web.template() == template
     assert sorted(web.resolv_conf().split()) == sorted(before.split())  # the kubelet writes options in any order
+
+
+@pytest.mark.cluster
+def test_a_patch_to_a_cache_that_is_not_there_is_refused(web: Web) -> None:
+    done = dnslab("fix", "--variant", "node-local", "--workload", "deploy/web", "--namespace", web.namespace)
+    assert "not applicable: no node-local cache was found at an address that pods could ask" in done.stdout
+    assert "kubectl" not in done.stdout
 
 
 @pytest.mark.cluster

@@ -61,3 +61,13 @@ def test_forecast_states_the_load() -> None:
     assert expected.n_groups == 3
     assert expected.load_s == pytest.approx(3 * 10.5)
     assert expected.peak_lookups_per_s == 600
+
+
+def test_a_cache_that_does_not_answer_is_not_asked() -> None:
+    plan = Plan(variants=("baseline", "node-local"), rounds=1)
+    targets = [TargetInfo("with", "glibc"), TargetInfo("without", "glibc", no_cache="no node-local cache answers")]
+    assert [(trial.variant, trial.targets) for trial in trials(plan, targets)] == [
+        ("baseline", ("with", "without")),
+        ("node-local", ("with",)),
+    ]
+    assert not_applicable(plan, targets) == {("node-local", "without"): "no node-local cache answers"}

@@ -12,12 +12,14 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from dnslab.errors import DnslabError, NotAble
 from dnslab.measure import counters, protocol
+from dnslab.measure.asking import why_no_cache
 from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.api.exec import run
 from dnslab.measure.kubernetes.counters import dns_counters
@@ -74,7 +76,8 @@ class KubernetesBackend:
         self._watchers: dict[str, OwnPod] = {}
         self._resolv_conf = ""
         self._lifetime_s = lifetime_s(plan)
-        self._base = base_spec(self.client, self._cluster)
+        self._like = base_spec(self.client, self._cluster)
+        self._base = self._like.spec
         self._places = chosen_places(self.client, self._cluster, self._base)
         self._surroundings = surroundings(self.client)
         try:
@@ -86,6 +89,7 @@ class KubernetesBackend:
             texts = pod_facts.show(scout.run, scout.program, [pod_facts.RESOLV_CONF, flows.PORT_RANGE_FILE])
             self._resolv_conf = texts[pod_facts.RESOLV_CONF] or ""
             self._n_ports = flows.count_ports(texts[flows.PORT_RANGE_FILE])
+            self._no_cache = self._ask_caches(plan)
             self._cache = status(self.client, resolv_conf=self._resolv_conf)
         except BaseException:
             with contextlib.suppress(NotAble):  # the error under way says more
@@ -105,6 +109,14 @@ class KubernetesBackend:
             self._probes[place.image, nodes[kind]] = probe
             self._scouts.append(OwnPod(self._pods, pod, probe, {}))
         self._places = [replace(place, node=nodes[place.kind]) for place in self._places]
+
+    def _ask_caches(self, plan: Plan) -> dict[tuple[str, str | None], str]:
+        """By kind of place, why no node-local cache can be asked there."""
+        if not plan.cache_addresses:
+            return {}
+        with ThreadPoolExecutor(len(self._scouts), thread_name_prefix="ask") as pool:
+            reasons = pool.map(lambda scout: why_no_cache(scout.start, plan.cache_addresses), self._scouts)
+            return dict(zip(self._probes, reasons, strict=True))
 
     def _watch(self) -> None:
         """Make a pod in the network namespace of each node, with no more rights than others; list what is denied."""
@@ -132,13 +144,18 @@ class KubernetesBackend:
             "denied": [*self._surroundings.facts["denied"], *self._denied],
             "resolv_conf": self._resolv_conf,
             "places": [vars(place) for place in self._places],
+            "not_copied": list(self._like.not_copied),
         }
         return BackendFacts.model_validate(facts)
 
     def targets(self) -> Sequence[TargetInfo]:
         """A target for each image on each node."""
-        probes = [(place.target, self._probes[place.kind]) for place in self._places]
-        return [TargetInfo(target, probe.libc, probe.version) for target, probe in probes]
+        found = [(place.target, self._probes[place.kind], self._no_cache.get(place.kind, "")) for place in self._places]
+        workload = self._cluster.like or ""
+        return [
+            TargetInfo(target, probe.libc, probe.version, workload=workload, no_cache=no_cache)
+            for target, probe, no_cache in found
+        ]
 
     def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
         """What each name resolves to now in a baseline pod.
@@ -207,7 +224,9 @@ class KubernetesBackend:
             name = f"dnslab-{self.run_id}-{next(self._numbers)}"
         kubelet_options = parse(self._resolv_conf) if variant else ResolverOptions()
         spec = pod_spec(self._base, place, variant, kubelet_options, self._lifetime_s)
-        self._pods.create(name, replace(spec, host_network=host_network))
+        if host_network:
+            spec = replace(spec, host_network=True, dns_policy="Default", dns_config={})
+        self._pods.create(name, spec)
         return name
 
     def close(self) -> None:

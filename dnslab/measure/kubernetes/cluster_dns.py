@@ -188,7 +188,8 @@ def _rank(service: Mapping[str, Any]) -> int:
 
 
 def _workloads(client: Client, namespace: str, selector: Mapping[str, str]) -> list[dict[str, Any]]:
-    found = [item for kind in ("Deployment", "DaemonSet") for item in list_objects(client, kind, namespace)]
+    kinds = ("Deployment", "DaemonSet")  # which the items of a list do not say
+    found = [{**item, "kind": kind} for kind in kinds for item in list_objects(client, kind, namespace)]
     return [
         item for item in found if selector.items() <= (item["spec"]["template"]["metadata"].get("labels") or {}).items()
     ]

@@ -40,7 +40,8 @@ class Planned:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.client = connect(plan.cluster.context, plan.cluster.namespace)
-        self._base = base_spec(self.client, plan.cluster)
+        self._like = base_spec(self.client, plan.cluster)
+        self._base = self._like.spec
         self._places = {place.target: place for place in chosen_places(self.client, plan.cluster, self._base)}
         self._numbers = itertools.count(1)
 
@@ -67,7 +68,9 @@ class Planned:
 
     def _pod(self, place: Place, variant: Variant | None, host_network: bool = False) -> dict[str, Any]:
         spec = pod_spec(self._base, place, variant, self._usual_options(), lifetime_s(self._plan))
-        return pod_manifest(f"dnslab-{RUN_ID}-{next(self._numbers)}", RUN_ID, replace(spec, host_network=host_network))
+        if host_network:
+            spec = replace(spec, host_network=True, dns_policy="Default", dns_config={})
+        return pod_manifest(f"dnslab-{RUN_ID}-{next(self._numbers)}", RUN_ID, spec)
 
     def _usual_options(self) -> ResolverOptions:
         """The resolv.conf options that the kubelet of a usual cluster writes. A run reads them from its first pod."""
@@ -85,6 +88,7 @@ class Planned:
         yield f"/lib/ld-musl-{place.machine}.so.1  (there, for musl's version)"
         yield f"PROBE --show {pod_facts.RESOLV_CONF} {flows.PORT_RANGE_FILE}  (in the very first pod)"
         yield "PROBE  (there, with a job on stdin: each of the plan's names once)"
+        yield from _asking_caches(self._plan, "in the first pod of each image on each node")
         yield f"PROBE --show {pod_facts.RESOLV_CONF} {pod_facts.KERNEL}  (in each trial's pod)"
         yield f"PROBE --show {' '.join(counters.CLIENT_FILES)}  (there, before and after)"
         yield "PROBE  (there, with the trial's job on stdin)"
@@ -125,9 +129,15 @@ class PlannedInExisting:
         yield "PROBE  (there, without a job: its checksum)"
         yield f"PROBE --show {flows.PORT_RANGE_FILE}  (in the first pod)"
         yield "PROBE  (there, with a job on stdin: each of the plan's names once)"
+        yield from _asking_caches(self._plan, "in each pod")
         yield f"PROBE --show {pod_facts.RESOLV_CONF} {pod_facts.KERNEL}  (for each trial)"
         yield f"PROBE --show {' '.join(counters.CLIENT_FILES)}  (before and after each)"
         yield "PROBE  (with the trial's job on stdin)"
+
+
+def _asking_caches(plan: Plan, where: str) -> Iterator[str]:
+    for address in sorted(plan.cache_addresses):
+        yield f"PROBE  ({where}, with a job on stdin: a query to {address}, as variants for a cache need one)"
 
 
 def planned(plan: Plan) -> Planned | PlannedInExisting:

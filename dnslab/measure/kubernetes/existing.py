@@ -15,6 +15,7 @@ from typing import Any
 
 from dnslab.errors import DnslabError, UsageError
 from dnslab.measure import protocol
+from dnslab.measure.asking import why_no_cache
 from dnslab.measure.kubernetes.api.client import Client, connect
 from dnslab.measure.kubernetes.node_cache.detect import status
 from dnslab.measure.kubernetes.placement import lifetime_s
@@ -22,7 +23,7 @@ from dnslab.measure.kubernetes.pods import ephemeral, pod_facts, resolv_conf
 from dnslab.measure.kubernetes.pods.channel import PodChannel
 from dnslab.measure.kubernetes.pods.condition import Pod, image_id, restarts, why_ended
 from dnslab.measure.kubernetes.pods.upload import Upload
-from dnslab.measure.kubernetes.selection import find_containers, read_pod
+from dnslab.measure.kubernetes.selection import find_containers, read_pod, workload_of
 from dnslab.measure.protocol import Channel, Expected, Target, TargetFacts
 from dnslab.plan import flows
 from dnslab.plan.model import Plan
@@ -193,6 +194,11 @@ class ExistingPods:
             self._containers = dict(sorted(self._containers.items()))
             self._first_container = next(iter(self._containers.values()))
             self._cache = status(self.client, resolv_conf=self._first_container.original)
+            addresses = plan.cache_addresses
+            with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ask") as pool:
+                starts = [container.start for container in self._containers.values()]
+                reasons = list(pool.map(lambda start: why_no_cache(start, addresses), starts))
+            self._no_cache = dict(zip(self._containers, reasons, strict=True))
             self._n_ports = flows.count_ports(self._first_container.show(flows.PORT_RANGE_FILE)[flows.PORT_RANGE_FILE])
         except BaseException:
             self.close()
@@ -230,7 +236,14 @@ class ExistingPods:
     def targets(self) -> Sequence[TargetInfo]:
         """Each pod by its name."""
         return [
-            TargetInfo(container.pod_name, container.upload.probe.libc, container.upload.probe.version, container.means)
+            TargetInfo(
+                container.pod_name,
+                container.upload.probe.libc,
+                container.upload.probe.version,
+                container.means,
+                workload_of(container.pod),
+                self._no_cache[container.pod_name],
+            )
             for container in self._containers.values()
         ]
 

@@ -10,11 +10,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dnslab.errors import NotAble, UsageError
-from dnslab.measure.kubernetes.api.client import Client
+from dnslab.measure.kubernetes.api.client import Client, Refused
 from dnslab.measure.kubernetes.api.names import MACHINES
-from dnslab.measure.kubernetes.api.objects import list_nodes, read_workload
-from dnslab.measure.kubernetes.pods.manifest import PodSpec, probe_path
+from dnslab.measure.kubernetes.api.objects import list_nodes
+from dnslab.measure.kubernetes.like import Likeness, alike
+from dnslab.measure.kubernetes.node_fit import why_unfit
+from dnslab.measure.kubernetes.pods.admission import admit
+from dnslab.measure.kubernetes.pods.manifest import PodSpec, probe_path, whole_dns_config
 from dnslab.plan.model import DEFAULT_IMAGE, ClusterPlan, Plan
+from dnslab.plan.remedies import with_options
 from dnslab.plan.resolvconf import ResolverOptions
 from dnslab.plan.variants import Variant
 
@@ -57,7 +61,7 @@ def chosen_places(client: Client, cluster: ClusterPlan, base: PodSpec) -> list[P
     names = [image.rpartition("/")[2].partition("@")[0].partition(":")[0] for image in images]
     if len(set(names)) != len(names):
         raise UsageError(f"images are told apart by their last word, and these have the same one: {', '.join(images)}")
-    nodes = _chosen_nodes(client, cluster.nodes)
+    nodes = _chosen_nodes(client, cluster.nodes, base.placement)
     numbers = range(1, cluster.pods_per_node + 1) if cluster.pods_per_node > 1 else (0,)
     return [
         Place(_target_name(name if len(images) > 1 else "", node, number), image, node, machine)
@@ -72,20 +76,23 @@ def _target_name(image: str, node: str | None, number: int) -> str:
     return f"{name}.{number}" if number else name
 
 
-def _chosen_nodes(client: Client, wanted: str) -> Sequence[tuple[str | None, str]]:
+def _chosen_nodes(client: Client, wanted: str, placement: Mapping[str, Any]) -> Sequence[tuple[str | None, str]]:
     """Names and machines of the chosen nodes.
 
     The right to list nodes is not needed for any one node, or for one by its name.
     """
     try:
         nodes = list_nodes(client, f"for --nodes {wanted}")
-    except NotAble:
+    except NotAble as error:
         if wanted == "1":
             return [(None, USUAL_MACHINE)]
         if not wanted.isdigit() and wanted != "all":
             return [(wanted, USUAL_MACHINE)]
-        raise
-    unfit = {node["metadata"]["name"]: why_unfit(node) for node in nodes}
+        raise NotAble(
+            f"{error}: to choose nodes takes the ClusterRole for nodes, an optional part that `dnslab manifests rbac "
+            f"--namespace {client.namespace}` prints; without it leave --nodes away, or name one node"
+        ) from error
+    unfit = {node["metadata"]["name"]: why_unfit(node, placement) for node in nodes}
     architectures = {node["metadata"]["name"]: node["status"]["nodeInfo"]["architecture"] for node in nodes}
     machines = {name: MACHINES[architectures[name]] for name, reason in unfit.items() if not reason}
     ready = ", ".join(sorted(machines))
@@ -103,43 +110,38 @@ def _chosen_nodes(client: Client, wanted: str) -> Sequence[tuple[str | None, str
     return sorted(machines.items())[:n_wanted]
 
 
-def why_unfit(node: Mapping[str, Any]) -> str:
-    """Why no pod of dnslab would run on a node; ``""`` if one would."""
-    info, spec = node["status"]["nodeInfo"], node.get("spec") or {}
-    if info["operatingSystem"] != "linux" or info["architecture"] not in MACHINES:
-        probes = " and ".join(f"linux/{architecture}" for architecture in MACHINES)
-        return f"it is {info['operatingSystem']}/{info['architecture']}, there are probes for {probes}"
-    if spec.get("unschedulable"):
-        return "it is cordoned"
-    conditions = {condition["type"]: condition for condition in node["status"].get("conditions") or []}
-    ready = conditions.get("Ready")
-    if ready is None:
-        return "it is not ready"
-    if ready["status"] != "True":
-        return f"it is not ready ({ready.get('reason')}: {ready.get('message')})"
-    taints = [taint for taint in spec.get("taints") or [] if taint["effect"] in ("NoSchedule", "NoExecute")]
-    return f"it has the taint {taints[0]['key']}:{taints[0]['effect']}" if taints else ""
+def admitted(client: Client, likeness: Likeness) -> Likeness:
+    """The same without what the namespace refuses: the node's network, or more resources than its quotas leave."""
+    if likeness.spec.host_network and (why := _refusal(client, likeness.spec)):
+        # There the kubelet takes ClusterFirst for Default (Kubernetes documentation, "Pod's DNS Policy").
+        policy = "Default" if likeness.spec.dns_policy == "ClusterFirst" else likeness.spec.dns_policy
+        line = f"the node's network (hostNetwork): {why}"
+        likeness = likeness.without(line, host_network=False, dns_policy=policy)
+    usual = replace(likeness.spec, resources={})
+    if likeness.spec.resources and (why := _refusal(client, likeness.spec)) and not _refusal(client, usual):
+        likeness = likeness.without(f"resources: {why}", resources={})
+    return likeness
 
 
-def base_spec(client: Client, cluster: ClusterPlan) -> PodSpec:
-    """The settings of every pod of the run: the given image, or the settings of the workload that ``like`` names.
+def _refusal(client: Client, spec: PodSpec) -> str:
+    try:
+        admit(client, spec)
+    except Refused as error:
+        return str(error)
+    return ""
+
+
+def base_spec(client: Client, cluster: ClusterPlan) -> Likeness:
+    """The settings of every pod of the run: the given image, or what the workload that ``like`` names has.
 
     Raises
     ------
     UsageError
         There is no such workload.
     """
-    if not cluster.like:
-        return PodSpec(image=cluster.images[0] if cluster.images else DEFAULT_IMAGE)
-    pod = read_workload(client, cluster.like)["spec"]["template"]["spec"]
-    container = pod["containers"][0]
-    kept = ("nodeSelector", "affinity", "tolerations", "priorityClassName", "runtimeClassName")
-    return PodSpec(
-        image=container["image"],
-        placement={key: pod[key] for key in kept if pod.get(key)},
-        resources=container.get("resources") or {},
-        pull_secrets=pod.get("imagePullSecrets") or (),
-    )
+    if cluster.like:
+        return admitted(client, alike(client, cluster.like, cluster.container))
+    return Likeness(PodSpec(image=cluster.images[0] if cluster.images else DEFAULT_IMAGE))
 
 
 def pod_spec(
@@ -150,29 +152,17 @@ def pod_spec(
     Parameters
     ----------
     variant
-        None leaves the resolver configuration to the cluster.
+        None leaves the resolver configuration as it stands.
     kubelet_options
-        What the kubelet writes into a pod's resolv.conf: the variant changes that.
+        What the kubelet writes into the resolv.conf of a pod as it stands: the variant changes that.
     """
-    options, replaced = _dns_options(variant, kubelet_options)
-    return replace(
-        base,
-        image=place.image,
-        node=place.node,
-        machine=place.machine,
-        options=options,
-        nameservers_replaced=replaced,
-        lifetime_s=lifetime_s,
-    )
-
-
-def _dns_options(variant: Variant | None, kubelet_options: ResolverOptions) -> tuple[ResolverOptions | None, bool]:
-    """Options for a pod's dnsConfig: only those that the variant changes, or all if it replaces the nameserver."""
-    if variant is None:
-        return None, False
+    spec = replace(base, image=place.image, node=place.node, machine=place.machine, lifetime_s=lifetime_s)
+    if variant is None or variant.applied_to(kubelet_options) == kubelet_options:
+        return spec
     if variant.replaces_lists:
-        return variant.applied_to(kubelet_options), True
-    return variant.applied_to(ResolverOptions()), False
+        return replace(spec, dns_policy="None", dns_config=whole_dns_config(variant.applied_to(kubelet_options)))
+    options = with_options(base.dns_config.get("options") or (), variant)
+    return replace(spec, dns_config={**base.dns_config, "options": options})
 
 
 def lifetime_s(plan: Plan) -> int:

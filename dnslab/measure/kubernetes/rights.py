@@ -18,7 +18,8 @@ import kubernetes
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, answered
 from dnslab.measure.kubernetes.cluster_dns import SYSTEM
-from dnslab.measure.kubernetes.pods.manifest import PodSpec, pod_manifest
+from dnslab.measure.kubernetes.pods.admission import admit
+from dnslab.measure.kubernetes.pods.manifest import PodSpec
 from dnslab.plan.model import DEFAULT_IMAGE
 
 ENFORCED = "pod-security.kubernetes.io/enforce"
@@ -79,6 +80,9 @@ RULES = (
     Rule("measure pods like, or of, deploy/NAME", "apps", "deployments", ("get",)),
     Rule("measure pods like, or of, statefulset/NAME", "apps", "statefulsets", ("get",)),
     Rule("measure pods like, or of, daemonset/NAME", "apps", "daemonsets", ("get",)),
+    Rule("measure pods like job/NAME", "batch", "jobs", ("get",)),
+    Rule("measure pods like cronjob/NAME", "batch", "cronjobs", ("get",)),
+    Rule("see which NetworkPolicies hold for a workload", "networking.k8s.io", "networkpolicies", ("list",)),
     Rule("see its pod security level", "", "namespaces", ("get",), "namespace", "doctor"),
     Rule("see its quotas", "", "resourcequotas", ("list",), "namespace", "doctor"),
     Rule("choose nodes, and know their zone and kernel", "", "nodes", ("get", "list"), "cluster", "nodes"),
@@ -196,13 +200,7 @@ def admitted(client: Client) -> str:
     NotAble
         It would not, in the words of what refused it: pod security, a quota, a policy.
     """
-    pod = pod_manifest("dnslab-doctor", "doctor", PodSpec(DEFAULT_IMAGE))
-    with answered(f"make a pod (its image {DEFAULT_IMAGE}, asked by a dry run)"):
-        answer = client.core().create_namespaced_pod(
-            client.namespace, pod, dry_run="All", _preload_content=False, _request_timeout=TIMEOUT_S
-        )
-        _ = answer.data  # read to its end, or the connection stays open
-    warnings = "; ".join(answer.headers.getlist("Warning"))
+    warnings = "; ".join(admit(client, PodSpec(DEFAULT_IMAGE)))
     return f"would be let in{warnings and f', with a warning: {warnings}'} (a dry run: nothing was made)"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes.api.client import Client
+from dnslab.measure.kubernetes.api.names import DEFAULT_CONTAINER
 from dnslab.measure.kubernetes.api.objects import WORKLOADS, list_objects, read, read_workload
 from dnslab.measure.kubernetes.pods.condition import Pod, container_status, is_running, phase, why_hopeless
 
@@ -23,7 +24,7 @@ def find_containers(client: Client, reference: str, container: str | None) -> li
     reference
         ``pod/NAME``, ``deploy/NAME`` (``statefulset/``, ``daemonset/``), or a label selector as ``app=x``.
     container
-        By name; default each pod's first.
+        By name; default the one that a pod's annotation names, else its first.
 
     Raises
     ------
@@ -85,6 +86,20 @@ def _selector(client: Client, reference: str) -> str:
     return selector
 
 
+def workload_of(pod: Pod) -> str:
+    """Whose pod it is, as ``deploy/NAME``, by what owns it; ``pod/NAME`` where nothing does."""
+    metadata = pod["metadata"]
+    owner = next((one for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
+    if owner is None:
+        return f"pod/{metadata['name']}"
+    template = (metadata.get("labels") or {}).get("pod-template-hash")
+    if owner["kind"] == "ReplicaSet" and template and owner["name"].endswith(f"-{template}"):
+        return f"deploy/{owner['name'].removesuffix(f'-{template}')}"
+    if owner["kind"] == "Job":  # a CronJob names its jobs by their minute
+        return f"job/{re.sub(r'-[0-9]{8,}$', '', owner['name'])}"
+    return f"{owner['kind'].lower()}/{owner['name']}"
+
+
 def label_selector(selector: Mapping[str, Any]) -> str:
     """The pod selector of a workload's JSON, as text.
 
@@ -109,7 +124,8 @@ def _container(pod: Pod, wanted: str | None) -> str:
     name, containers = pod["metadata"]["name"], [str(entry["name"]) for entry in pod["spec"]["containers"]]
     if wanted and wanted not in containers:
         raise UsageError(f"pod {name} has no container {wanted!r}: there are {', '.join(containers)}")
-    chosen = wanted or containers[0]
+    annotated = (pod["metadata"].get("annotations") or {}).get(DEFAULT_CONTAINER)
+    chosen = wanted or (annotated if annotated in containers else containers[0])
     status = container_status(pod, chosen)
     if status and "running" not in status["state"]:
         state: Mapping[str, Any] = next(iter(status["state"].values()), {})

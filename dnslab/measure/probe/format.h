@@ -184,6 +184,7 @@ struct job {
 #define PATCH_TIMEOUT 4u
 #define PATCH_ATTEMPTS 8u
 #define PATCH_NAMESERVER 16u
+#define PATCH_CLEAR 32u /* with PATCH_OPTIONS: what resolv.conf may set and res_options has not is cleared */
 #define ARRANGE_SINGLE 0
 #define ARRANGE_PAIR_ONE_SOCKET 1
 #define ARRANGE_PAIR_TWO_SOCKETS 2

@@ -29,7 +29,7 @@ MODES = ("fresh", "sticky")
 ARRANGEMENTS = ("single", "pair-one-socket", "pair-two-sockets")
 TRANSPORTS = ("udp", "tcp")
 
-PATCH_OPTIONS, PATCH_NDOTS, PATCH_TIMEOUT, PATCH_ATTEMPTS, PATCH_NAMESERVER = 1, 2, 4, 8, 16
+PATCH_OPTIONS, PATCH_NDOTS, PATCH_TIMEOUT, PATCH_ATTEMPTS, PATCH_NAMESERVER, PATCH_CLEAR = 1, 2, 4, 8, 16, 32
 
 #: bits of glibc's ``_res.options``
 RES_OPTIONS = {name: bit for name, bit in FLAGS.items() if bit is not None}
@@ -37,13 +37,17 @@ RES_OPTIONS = {name: bit for name, bit in FLAGS.items() if bit is not None}
 
 @dataclass(frozen=True)
 class ResolverPatch:
-    """What to change in glibc's ``_res`` after ``res_ninit``; None leaves a field as it is."""
+    """What to change in glibc's ``_res`` after ``res_ninit``; None leaves a field as it is.
+
+    ``clears`` says that the flags of the file are cleared before ``options`` are set.
+    """
 
     options: frozenset[str] = frozenset()
     ndots: int | None = None
     timeout_s: int | None = None
     attempts: int | None = None
     nameserver: tuple[str, int] | None = None
+    clears: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,6 +226,7 @@ def _patch_fields(patch: ResolverPatch | None) -> tuple[int, int, int, int, int]
         (PATCH_TIMEOUT, patch.timeout_s),
         (PATCH_ATTEMPTS, patch.attempts),
         (PATCH_NAMESERVER, patch.nameserver),
+        (PATCH_CLEAR, patch.clears or None),
     )
     mask = PATCH_OPTIONS + sum(bit for bit, value in given if value is not None)
     return mask, bits, patch.ndots or 0, patch.timeout_s or 0, patch.attempts or 0

@@ -54,6 +54,10 @@ const uint16_t libc_kind = LIBC_GLIBC;
 #define FELL_BACK_TWICE 0x400000ul
 #define FELL_BACK (FELL_BACK_ONCE | FELL_BACK_TWICE)
 
+/* RES_* of <resolv.h> that an option of resolv.conf sets, in any version: use-vc, rotate, edns0, single-request,
+ * single-request-reopen, no-reload, trust-ad, no-aaaa */
+#define SET_BY_FILE 0xe704008ul
+
 struct resolver {
 	unsigned long wanted;
 	unsigned long known; /* mode sticky: fall-back bits that a record has reported */
@@ -92,6 +96,8 @@ static void set_nameserver(const struct job *job)
 static void resolver_open(struct resolver *resolver, const struct job *job)
 {
 	res_ninit(&_res);
+	if (job->patch & PATCH_CLEAR)
+		_res.options &= ~SET_BY_FILE;
 	if (job->patch & PATCH_OPTIONS)
 		_res.options |= job->res_options;
 	if (job->patch & PATCH_NDOTS)

@@ -379,8 +379,8 @@ def test_what_is_denied_is_unknown(client: Client, namespace: str) -> None:
     blind = status(nobody)
     assert blind.state == "unknown"
     assert [line.partition(":")[0] for line in blind.unknown] == [
-        "cannot list DaemonSets in all namespaces",
         "cannot list CiliumLocalRedirectPolicies",
+        "cannot list DaemonSets in all namespaces",
     ]
     detection = status(nobody, resolv_conf="nameserver 169.254.25.10\n")
     assert (detection.state, detection.addresses, detection.owns_cluster_ip) == ("detected", ("169.254.25.10",), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ pytest.importorskip("kubernetes")
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes import placement
 from dnslab.measure.kubernetes.api.client import Client
+from dnslab.measure.kubernetes.node_fit import why_unfit
 from dnslab.measure.kubernetes.pods.manifest import PodSpec
 from dnslab.plan.model import ClusterPlan, Load, Plan
 from dnslab.plan.resolvconf import ResolverOptions
@@ -51,7 +53,7 @@ NODES = [node("n2", "arm64"), node("n1"), node("cordoned", unschedulable=True), 
     ],
 )
 def test_why_a_node_takes_no_pod(unfit: dict[str, Any], why: str) -> None:
-    assert placement.why_unfit(unfit) == why
+    assert why_unfit(unfit) == why
 
 
 @pytest.fixture
@@ -101,13 +103,32 @@ def test_a_node_needs_no_right_to_list_nodes(client: Client, monkeypatch: pytest
 def test_a_variant_changes_what_it_names_alone_unless_it_replaces_the_nameserver() -> None:
     place = placement.Place("n1", "r.test/app:1", "n1", "x86_64")
     kubelet_options = ResolverOptions(nameservers=("10.0.0.1",), search=("svc.test",), ndots=5)
-    for name, options, replaced in [
-        (None, None, False),
-        ("single-request", ResolverOptions(flags=("single-request",)), False),
-        ("node-local", ResolverOptions(("169.254.20.10",), ("svc.test",), ndots=5), True),
+    whole = {"options": [{"name": "ndots", "value": "5"}], "nameservers": ["169.254.20.10"], "searches": ["svc.test"]}
+    for name, policy, config in [
+        (None, "ClusterFirst", {}),
+        ("baseline", "ClusterFirst", {}),
+        ("single-request", "ClusterFirst", {"options": [{"name": "single-request"}]}),
+        ("node-local", "None", whole),
     ]:
         spec = placement.pod_spec(BASE, place, find(name) if name else None, kubelet_options, 60)
-        assert (spec.options, spec.nameservers_replaced, spec.lifetime_s) == (options, replaced, 60)
+        assert (spec.dns_policy, spec.dns_config, spec.lifetime_s) == (policy, config, 60)
+
+
+def test_a_variant_changes_a_workload_from_where_it_stands() -> None:
+    place = placement.Place("n1", "r.test/app:1", "n1", "x86_64")
+    had = [{"name": "ndots", "value": "2"}, {"name": "use-vc"}]
+    base = replace(BASE, dns_policy="Default", dns_config={"options": had, "searches": ["corp.test"]})
+    options = ResolverOptions(("192.0.2.1",), ("corp.test",), ndots=2, flags=("use-vc",))
+    as_it_stands = placement.pod_spec(base, place, find("baseline"), options, 60)
+    assert (as_it_stands.dns_policy, as_it_stands.dns_config) == ("Default", base.dns_config)
+    changed = placement.pod_spec(base, place, find("ndots-1"), options, 60)
+    assert changed.dns_config == {
+        "options": [{"name": "ndots", "value": "1"}, {"name": "use-vc"}],
+        "searches": ["corp.test"],
+    }
+    whole = placement.pod_spec(base, place, find("root-first"), options, 60)
+    assert (whole.dns_policy, whole.dns_config["searches"]) == ("None", [".", "corp.test"])
+    assert whole.dns_config["nameservers"] == ["192.0.2.1"]
 
 
 def test_a_pod_outlives_the_whole_plan() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "dnslab"}
+#: the annotation that names the container which `kubectl exec` takes, and dnslab too
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 RUN_LABEL = "dnslab/run"
 #: architecture as Kubernetes calls it -> as ``uname -m`` does; those that there is a probe for
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import kubernetes
 import yaml
 
 from dnslab.errors import UsageError
@@ -21,6 +22,8 @@ FIELD_MANAGER = "dnslab"
 #: kind -> how the official client's methods call it
 _CORE = {"ServiceAccount": "service_account", "Service": "service", "ConfigMap": "config_map", "Pod": "pod"}
 _APPS = {"DaemonSet": "daemon_set", "Deployment": "deployment", "StatefulSet": "stateful_set"}
+_BATCH = {"Job": "job", "CronJob": "cron_job"}
+_NETWORKING = {"NetworkPolicy": "network_policy"}
 #: how a workload is named on the command line -> its kind
 WORKLOADS = {
     **dict.fromkeys(("deploy", "deployment"), "Deployment"),
@@ -130,6 +133,10 @@ def as_yaml(live: Mapping[str, Any]) -> str:
 
 
 def _api(client: Client, kind: str) -> tuple[Any, str]:
+    if kind in _NETWORKING:
+        return kubernetes.client.NetworkingV1Api(client.api()), _NETWORKING[kind]
+    if kind in _BATCH:
+        return kubernetes.client.BatchV1Api(client.api()), _BATCH[kind]
     return (client.core(), _CORE[kind]) if kind in _CORE else (client.apps(), _APPS[kind])
 
 

@@ -19,10 +19,10 @@ from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, ans
 from dnslab.measure.kubernetes.api.objects import list_objects, read
 from dnslab.measure.kubernetes.cluster_dns import SYSTEM, UPSTREAM, FoundDns, find, name_of
 from dnslab.measure.kubernetes.pods.condition import is_ready
-from dnslab.plan.model import ClusterPlan, CustomVariant
+from dnslab.plan.model import CustomVariant, Plan
 from dnslab.plan.remedies import ClusterDns, Workload
 from dnslab.plan.resolvconf import is_address, parse
-from dnslab.plan.variants import DIRECT, Variant
+from dnslab.plan.variants import DIRECT, NODE_LOCAL_ADDRESS, Variant, find as find_variant
 
 #: k8s-app of the DaemonSets of Kubernetes and of kubespray
 LABELS = {"node-local-dns", "nodelocaldns"}
@@ -57,15 +57,32 @@ class Detection:
         return [head, *(f"  {line}" for line in self.evidence), *(f"  not seen: {line}" for line in self.unknown)]
 
 
-def direct(where: ClusterPlan) -> CustomVariant:
-    """The variant that asks CoreDNS and not a node-local cache: its nameserver is the Service that the cache asks.
+def completed(plan: Plan) -> Plan:
+    """The plan with the nameservers that only its cluster knows: of CoreDNS itself, and of a node-local cache.
 
     Raises
     ------
     UsageError
-        There is no such Service, or it has no address.
+        ``cluster-dns-direct`` is asked for, and there is no Service for it.
     """
-    client = connect(where.context, where.namespace)
+    names = [name for name in plan.variants if name not in plan.custom_variants]
+    asks_cache = any(plan.variant(name).node_local for name in names) and not plan.cluster.node_local
+    if DIRECT not in names and not asks_cache:
+        return plan
+    client = connect(plan.cluster.context, plan.cluster.namespace)
+    found: dict[str, Any] = {}
+    if DIRECT in names:
+        found["custom_variants"] = {**plan.custom_variants, DIRECT: _direct(client)}
+    if asks_cache:
+        dns, cache = dns_and_cache(client)
+        address = for_remedy(find_variant("node-local"), dns, cache)[0].node_local
+        if address != NODE_LOCAL_ADDRESS:
+            found["cluster"] = plan.cluster.model_copy(update={"node_local": address})
+    return plan.model_copy(update=found)
+
+
+def _direct(client: Client) -> CustomVariant:
+    """The variant that asks CoreDNS and not a node-local cache: its nameserver is the Service that the cache asks."""
     service = read(client, "Service", UPSTREAM, SYSTEM)
     address = str(service["spec"].get("clusterIP")) if service else ""
     if not is_address(address):

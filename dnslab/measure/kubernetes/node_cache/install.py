@@ -43,7 +43,7 @@ from dnslab.measure.kubernetes.node_cache.manifest import IMAGE_ANNOTATION, imag
 from dnslab.measure.kubernetes.pods import pod_facts
 from dnslab.measure.kubernetes.pods.condition import why_hopeless
 from dnslab.measure.kubernetes.pods.lifecycle import Pods
-from dnslab.measure.kubernetes.pods.manifest import CONTAINER, PodSpec, pod_manifest, probe_path
+from dnslab.measure.kubernetes.pods.manifest import CONTAINER, PodSpec, pod_manifest, probe_path, whole_dns_config
 from dnslab.measure.protocol import Channel
 from dnslab.plan.resolvconf import ResolverOptions
 from dnslab.plan.variants import NODE_LOCAL_ADDRESS
@@ -170,8 +170,9 @@ def verify(client: Client, image: str, address: str, zone: str) -> Iterator[str]
     try:
         pods.prepare()
         for pod, (node, machine) in machines.items():
+            config = whole_dns_config(options)
             spec = PodSpec(
-                image, node, machine, options, nameservers_replaced=True, lifetime_s=300, placement=EVERYWHERE
+                image, node, machine, dns_policy="None", dns_config=config, lifetime_s=300, placement=EVERYWHERE
             )
             pods.create(pod, spec)
         for pod, (node, machine) in machines.items():

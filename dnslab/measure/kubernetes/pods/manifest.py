@@ -21,13 +21,13 @@ CONTAINER = "probe"
 
 @dataclass(frozen=True)
 class PodSpec:
-    """The settings of one own pod. If ``options`` is None, the cluster decides its resolver configuration."""
+    """The settings of one own pod. ``dns_policy`` and ``dns_config`` are as in a pod's manifest."""
 
     image: str
     node: str | None = None
     machine: str = "x86_64"
-    options: ResolverOptions | None = None
-    nameservers_replaced: bool = False
+    dns_policy: str = "ClusterFirst"
+    dns_config: Mapping[str, Any] = field(default_factory=dict)
     lifetime_s: int = 3600
     host_network: bool = False
     placement: Mapping[str, Any] = field(default_factory=dict)
@@ -56,11 +56,15 @@ def pod_manifest(name: str, run_id: str, spec: PodSpec) -> dict[str, Any]:
     if spec.pull_secrets:
         pod["imagePullSecrets"] = [dict(secret) for secret in spec.pull_secrets]
     if spec.host_network:
-        pod |= {"hostNetwork": True, "dnsPolicy": "Default"}
-    elif spec.options is not None:
-        pod |= dns_config(spec.options, spec.nameservers_replaced)
+        pod["hostNetwork"] = True
+    pod["dnsPolicy"] = spec.dns_policy
+    if spec.dns_config:
+        pod["dnsConfig"] = dict(spec.dns_config)
     if spec.node:
-        pod["affinity"] = {**(pod.get("affinity") or {}), "nodeAffinity": _only_on(spec.node)}
+        pod["affinity"] = {
+            **(pod.get("affinity") or {}),
+            "nodeAffinity": _only_on(spec.node, pod.get("affinity") or {}),
+        }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -92,24 +96,22 @@ def _container(spec: PodSpec) -> dict[str, Any]:
     }
 
 
-def _only_on(node: str) -> dict[str, Any]:
-    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]
-    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+def _only_on(node: str, affinity: Mapping[str, Any]) -> dict[str, Any]:
+    """Node affinity that also asks for ``node``. Terms are alternatives, so that each of them has to ask for it."""
+    had = affinity.get("nodeAffinity") or {}
+    required = had.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    own = {"key": "metadata.name", "operator": "In", "values": [node]}
+    terms = required.get("nodeSelectorTerms") or [{}]
+    both = [{**term, "matchFields": [*term.get("matchFields", []), own]} for term in terms]
+    return {**had, "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": both}}
 
 
-def dns_config(options: ResolverOptions, replaced: bool) -> dict[str, Any]:
-    """dnsPolicy and dnsConfig for ``options``.
-
-    Under ``ClusterFirst`` the kubelet keeps its own nameserver, search list and ndots, and merges ours in. With
-    ``replaced`` (the node-local cache) ``options`` say everything.
-    """
+def whole_dns_config(options: ResolverOptions) -> dict[str, Any]:
+    """The dnsConfig by which ``options`` say everything, under dnsPolicy ``None``."""
     entries: list[dict[str, str]] = [{"name": flag} for flag in options.flags]
     entries += [{"name": name, "value": str(value)} for name, value in values_of(options).items()]
-    config: dict[str, Any] = {"options": entries} if entries else {}
-    if not replaced:
-        return {"dnsPolicy": "ClusterFirst", **({"dnsConfig": config} if config else {})}
-    config |= {"nameservers": list(options.nameservers), "searches": list(options.search)}
-    return {"dnsPolicy": "None", "dnsConfig": config}
+    lists = {"nameservers": list(options.nameservers), "searches": list(options.search)}
+    return {**({"options": entries} if entries else {}), **lists}
 
 
 def configmap_name(run_id: str) -> str:

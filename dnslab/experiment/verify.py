@@ -1,0 +1,143 @@
+"""Did the patch help? Measures a patched workload beside the configuration that it had in an earlier run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dnslab.analyse.dataset import Run, open_run
+from dnslab.analyse.summary import Row, summarise
+from dnslab.errors import RunInvalid, UsageError
+from dnslab.experiment.compare import run as measure
+from dnslab.explain.validity import find_vetoes, voids
+from dnslab.plan.model import CustomVariant, Earlier, Plan
+from dnslab.plan.resolvconf import parse, render
+from dnslab.plan.variants import BEFORE
+from dnslab.store.folder import results_folder
+
+#: stalls of the old configuration, of which 32 are needed to call none of as many lookups under a tenth
+#: (``intervals.ratio_bounds``): so many are to be expected that those will come
+ENOUGH_STALLS = 45
+#: by run and workload, the verifying runs that this process made
+_made: dict[tuple[str, str, str], Path] = {}
+#: trials are made no longer than this by themselves, s
+LONGEST_TRIAL_S = 60.0
+
+
+def plan_of(before: Run, workload: Mapping[str, str] | None = None) -> Plan:
+    """The plan that verifies a patch after the run ``before``: the workload as it stands beside its old configuration.
+
+    Load, names, nodes and rounds are those of ``before``; trials are longer where its stalls were so few that the
+    answer would be "not enough data".
+
+    Parameters
+    ----------
+    workload
+        Which workload was patched, where ``before`` does not say it: ``{"like": "deploy/NAME"}`` or
+        ``{"existing": ...}``, as ``ClusterPlan`` has them.
+
+    Raises
+    ------
+    UsageError
+        ``before`` measured no workload, or closed loops, or its baseline did not stall, or had more than one
+        configuration.
+    RunInvalid
+        Nothing can be concluded from ``before``.
+    """
+    plan = before.plan
+    if not plan.in_cluster:
+        raise UsageError(f"{before.path.name} was not measured in a cluster: there is no workload to verify")
+    cluster = plan.cluster.model_copy(update=dict(workload or {}))
+    if workload:
+        other = {"like": "existing", "existing": "like"}[next(iter(workload))]
+        cluster = cluster.model_copy(update={other: None, "images": (), "container": None})
+    if not (cluster.like or cluster.existing):
+        raise UsageError(
+            f"{before.path.name} measured pods like no workload: name the patched one with --like deploy/NAME"
+        )
+    load = plan.loads[0]
+    if load.loop == "closed":
+        raise UsageError(f"{before.path.name} is of a closed loop, which cannot be compared: measure with --rate first")
+    rows, old = _baseline(before)
+    stalls, n = sum(row.stalls for row in rows), sum(row.n for row in rows)
+    if not stalls:
+        raise UsageError(f"baseline did not stall in {before.path.name}: there is nothing to verify")
+    wanted_s = ENOUGH_STALLS * n / stalls / ((load.rate_per_s or 1.0) * plan.rounds * len(rows))
+    longer_s = min(LONGEST_TRIAL_S, float(math.ceil(wanted_s)))
+    data: dict[str, Any] = plan.model_dump()
+    data |= {
+        "name": "verify",
+        "cluster": cluster.model_dump(),
+        "targets": (),
+        "variants": ("baseline", BEFORE),
+        "custom_variants": {BEFORE: CustomVariant(resolv_conf=old, summary=f"as in {before.path.name}").model_dump()},
+        "loads": (load.model_copy(update={"duration_s": max(load.duration_s, longer_s)}).model_dump(),),
+        "verifies": Earlier(run=before.path.name, stalls=stalls, n=n).model_dump(),
+    }
+    return Plan.model_validate(data).check()
+
+
+def _baseline(before: Run) -> tuple[list[Row], str]:
+    """Baseline's rows, and the text of the resolv.conf that all of them had."""
+    summary = summarise(before)
+    for void in voids(find_vetoes(before, summary)):
+        raise RunInvalid(f"nothing can be concluded from {before.path.name}, {void.reason}: measure again first")
+    rows = [row for row in summary.measured(load=0) if row.variant == "baseline" and row.n]
+    had = {parse(client.start.resolv_conf) for client in before.clients() if client.start.variant == "baseline"}
+    if len(had) > 1:
+        raise UsageError(
+            f"targets of {before.path.name} had different resolv.conf files: verify one workload at a time"
+        )
+    if not rows or not had:
+        raise UsageError(f"{before.path.name} has no baseline: there is nothing to verify against")
+    return rows, render(next(iter(had)))
+
+
+def verify(
+    run: Path | str = "latest",
+    like: str | None = None,
+    existing: str | None = None,
+    out: Path | str | None = None,
+    results: Path | str | None = None,
+) -> Run:
+    """Measure the workload of ``run`` as it stands now, beside the configuration that it had then.
+
+    Parameters
+    ----------
+    run
+        The run that found the stalls: a folder, a bundle, or ``"latest"``.
+    like, existing
+        The patched workload, where ``run`` does not name it.
+    out, results
+        As for ``runner.run``.
+
+    Returns
+    -------
+    Run
+        The new run, whose page says whether the stalls are gone (``explain.verification``).
+
+    Raises
+    ------
+    UsageError, RunInvalid
+        As ``plan_of`` does, and as ``runner.run`` does.
+    """
+    named = {"like": like} if like else {"existing": existing} if existing else None
+    return open_run(measure(plan_of(open_run(run, results), named), out, results))
+
+
+def obtain_verification(run: str = "latest", like: str = "", existing: str = "") -> Run:
+    """Open the verifying run that a notebook shows, or measure it.
+
+    Parameters are those of ``verify``, ``""`` for none. A verifying run is opened, and of any other the workload is
+    verified, once a kernel.
+    """
+    opened = open_run(run, results_folder().absolute())
+    if opened.plan.verifies:
+        return opened
+    key = (str(opened.path), like, existing)
+    if key not in _made:
+        results = results_folder().absolute()
+        _made[key] = verify(opened.path, like or None, existing or None, results=results).path
+    return open_run(_made[key])

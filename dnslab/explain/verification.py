@@ -1,0 +1,193 @@
+"""Did the patch help? Of a run that measured a patched workload beside its old configuration, in the same minutes.
+
+Pure: a summary in, an answer out. All targets with one C library count together: a patch that misses one node must not
+look as good as one that reaches all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from dnslab.analyse.intervals import Interval, difference, ratio_bounds, share, verdicts
+from dnslab.analyse.power import spread_of
+from dnslab.analyse.summary import Row, Summary
+from dnslab.errors import RunInvalid
+from dnslab.plan.model import Earlier
+from dnslab.plan.variants import BEFORE
+from dnslab.text import listed, percent, rounded
+
+Word = Literal["worse", "stays", "better but not gone", "not enough data", "not here today", "gone"]
+#: the worst first
+WORDS: tuple[Word, ...] = get_args(Word)
+#: under this part of the old configuration's share, stalls are gone
+GONE = 0.1
+#: how much more data is ever advised, as a factor
+MOST_MORE = 1_000
+
+
+@dataclass(frozen=True)
+class Side:
+    """Stalls among lookups of one configuration: all targets with one C library together, a number for each round."""
+
+    stalls: tuple[float, ...]
+    failed: tuple[float, ...]
+    n: tuple[float, ...]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Side:
+        """Of the rows of one variant."""
+        numbers = sorted({counted.round for row in rows for counted in row.by_round})
+        sums = {number: [0.0, 0.0, 0.0] for number in numbers}
+        for row in rows:
+            for counted in row.by_round:
+                for i, value in enumerate((counted.stalls, counted.failed, counted.n)):
+                    sums[counted.round][i] += value
+        columns = zip(*sums.values(), strict=True) if sums else ((), (), ())
+        return cls(*(tuple(column) for column in columns))
+
+    @property
+    def k(self) -> float:
+        """All stalls."""
+        return sum(self.stalls)
+
+    @property
+    def total(self) -> float:
+        """All lookups."""
+        return sum(self.n)
+
+    @property
+    def words(self) -> str:
+        """``"3.94 % of 2,700 lookups (95 % interval 3.2 to 4.7 %)"``."""
+        if not self.k:
+            return f"none of {self.total:,.0f} lookups"
+        interval = share(self.stalls, self.n)
+        bounds = f" (95 % interval {rounded(100 * interval.low)} to {percent(interval.high)})"
+        return (
+            f"{percent(interval.estimate)} of {self.total:,.0f} lookups{bounds if math.isfinite(interval.low) else ''}"
+        )
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The answer for one C library: ``word``, and ``sentence`` that says why. ``now`` is the workload as it stands,
+    ``before`` its old configuration."""
+
+    libc: str
+    word: Word
+    sentence: str
+    now: Side
+    before: Side
+
+
+def verify(summary: Summary) -> list[Verification]:
+    """An answer for each C library, the worst first; empty where ``summary`` is not of a verifying run."""
+    earlier = summary.verifies
+    if earlier is None:
+        return []
+    answers = []
+    for libc in dict.fromkeys(row.libc for row in summary.measured(load=0)):
+        rows = [row for row in summary.measured(load=0) if row.libc == libc]
+        now, before = (Side.of([row for row in rows if row.variant == name]) for name in ("baseline", BEFORE))
+        word, sentence = _answer(now, before, earlier)
+        if word == "stays" and summary.unpatched:
+            sentence += " The workload's resolv.conf still says what it said in that run: no patch has reached it."
+        answers.append(Verification(libc, word, sentence, now, before))
+    return sorted(answers, key=lambda answer: WORDS.index(answer.word))
+
+
+def status(summary: Summary, void: bool) -> int:
+    """The exit status that says the answer: 0 gone, 1 not gone, 4 undecided. The worst of all C libraries counts."""
+    verified = verify(summary)
+    if void or not verified or verified[0].word in ("not enough data", "not here today"):
+        return RunInvalid.status
+    return 0 if verified[0].word == "gone" else 1
+
+
+def answers(verified: Sequence[Verification], earlier: Earlier) -> dict[str, str]:
+    """An answer to each question that a reader of the page has."""
+    several = len({answer.libc for answer in verified}) > 1
+
+    def lines(what: Mapping[str, str]) -> str:
+        return " ".join(f"{libc}: {text}" if several else text for libc, text in what.items())
+
+    return {
+        "Did the patch help?": lines({answer.libc: answer.sentence for answer in verified}),
+        "Before": f"In {earlier.run} {percent(earlier.stalls / earlier.n)} of {earlier.n:,} lookups stalled.",
+        "Now, with the old configuration": lines(
+            {answer.libc: f"Stalled: {answer.before.words}." for answer in verified}
+        ),
+        "Now, the workload as it is": lines({answer.libc: f"Stalled: {answer.now.words}." for answer in verified}),
+    }
+
+
+def _answer(now: Side, before: Side, earlier: Earlier) -> tuple[Word, str]:
+    if not now.total or not before.total:
+        missing = listed([name for name, side in _named(now, before) if not side.total])
+        return "not enough data", f"Not enough data: {missing} could not be measured."
+    spread = spread_of(before.stalls, before.n)
+    then = Side((earlier.stalls,), (0,), (earlier.n,))
+    # None of few lookups must not pass for a fault that has gone: at the earlier share some would have been seen.
+    not_here = all(_ratio(side, then, spread).high < (GONE if side.k else 1.0) for side in (now, before))
+    failed, moved = (
+        verdicts([difference(ours, now.n, theirs, before.n)])[0].word
+        for ours, theirs in ((now.failed, before.failed), (now.stalls, before.stalls))
+    )
+    if failed == "higher":
+        shares = [percent(sum(side.failed) / side.total) for side in (now, before)]
+        return "worse", f"Worse: {shares[0]} of lookups fail now, {shares[1]} with the old configuration."
+    if not_here and moved != "higher":
+        return "not here today", _not_here(before, earlier)
+    return _by_stalls(now, before, spread, moved)
+
+
+def _by_stalls(now: Side, before: Side, spread: float, moved: str) -> tuple[Word, str]:
+    """The answer where stalls are there to be compared; ``moved`` is the verdict on their difference."""
+    both = (
+        f"{now.words} stalled with the workload as it is now. With its old configuration, in the same minutes, "
+        f"{before.words} stalled"
+    )
+    ratio = _ratio(now, before, spread)
+    word: Word = "not enough data"
+    if moved == "higher":
+        word, more = "worse", ""
+    elif ratio.high < GONE:
+        word, more = "gone", " So less than a tenth is left, with 95 % confidence."
+    elif ratio.low >= GONE:
+        word, more = ("better but not gone", "") if moved == "lower" else ("stays", " No difference is shown.")
+    else:
+        more = f" {_more(now, before, spread)}"
+    said = "It stays" if word == "stays" else f"{word[0].upper()}{word[1:]}"
+    return word, f"{said}: {both}.{more}"
+
+
+def _named(now: Side, before: Side) -> list[tuple[str, Side]]:
+    return [("the workload as it is now", now), ("its old configuration", before)]
+
+
+def _ratio(side: Side, base: Side, spread: float) -> Interval:
+    """Of shares of stalls, ``side`` over ``base``; stalls that come ``spread`` at a time count as one."""
+    return ratio_bounds(side.k / spread, side.total, base.k / spread, base.total)
+
+
+def _not_here(before: Side, earlier: Earlier) -> str:
+    expected = before.total * earlier.stalls / earlier.n
+    stalled = f"stalled in {before.words}" if before.k else f"stalled in none of its {before.total:,.0f} lookups"
+    return (
+        f"The fault is not here today: the old configuration {stalled}, where {earlier.run} lets expect about "
+        f"{rounded(expected, 2)} stalls. So nothing is shown of the patch: verify again when lookups stall again."
+    )
+
+
+def _more(now: Side, before: Side, spread: float) -> str:
+    """How much more of the same decides it, if shares stay as they are."""
+    factor = 1.25
+    while factor < MOST_MORE:
+        scaled = [Side((side.k * factor,), (0,), (side.total * factor,)) for side in (now, before)]
+        ratio = _ratio(scaled[0], scaled[1], spread)
+        if ratio.high < GONE or ratio.low >= GONE:
+            return f"About {rounded(factor, 2)} times as many lookups would tell: make -d or --rounds that much larger."
+        factor *= 1.25
+    return f"{MOST_MORE:,} times as many lookups would not tell either."

@@ -1,0 +1,128 @@
+"""Whether a patch helped, of runs that measured a workload beside its old configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dnslab.analyse.dataset import Run
+from dnslab.analyse.intervals import ratio_bounds
+from dnslab.analyse.summary import Summary, summarise
+from dnslab.explain.findings import conclude
+from dnslab.explain.verification import Verification, status, verify
+from dnslab.plan.model import CustomVariant, Earlier, Plan
+from dnslab.present import share
+from dnslab.store.folder import RunFolder
+from tests.runs import GLIBC, MUSL, rows, write_run
+
+OLD = "nameserver 10.96.0.10\nsearch a.svc.cluster.local\noptions ndots:5\n"
+NEW = f"{OLD.strip()} single-request-reopen\n"
+N = 500
+
+
+def measured(path: Path, now: list[int], before: list[int], earlier: tuple[int, int] = (40, 1000)) -> Summary:
+    """A verifying run with so many stalls of 500 lookups in each round."""
+    plan = Plan(
+        rounds=len(now),
+        variants=("baseline", "before"),
+        custom_variants={"before": CustomVariant(resolv_conf=OLD)},
+        verifies=Earlier(run="the-first", stalls=earlier[0], n=earlier[1]),
+    )
+    lookups = {
+        (variant, "glibc", number): rows([5_001.0] * n + [0.3] * (N - n))
+        for variant, stalls in (("baseline", now), ("before", before))
+        for number, n in enumerate(stalls, 1)
+    }
+    return summarise(Run(RunFolder(write_run(path, plan, lookups, start_changes={"resolv_conf": NEW}))))
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "word", "ends_with"),
+    [
+        ([0, 0, 0, 0], [20, 21, 19, 20], "gone", 0),
+        ([1, 0, 0, 0], [60, 61, 59, 60], "gone", 0),
+        ([8, 9, 7, 8], [40, 41, 39, 40], "better but not gone", 1),
+        ([20, 19, 21, 20], [20, 21, 19, 20], "stays", 1),
+        ([40, 41, 39, 40], [20, 21, 19, 20], "worse", 1),
+        ([20, 21, 19, 20], [0, 0, 0, 0], "worse", 1),
+        ([0, 0, 0, 0], [0, 0, 0, 0], "not here today", 4),
+        ([0, 0, 0], [3, 2, 4], "not enough data", 4),
+    ],
+)
+def test_the_answer_follows_from_both_configurations(
+    tmp_path: Path, now: list[int], before: list[int], word: str, ends_with: int
+) -> None:
+    summary = measured(tmp_path / "run", now, before)
+    (answer,) = verify(summary)
+    assert (answer.word, status(summary, False)) == (word, ends_with)
+    assert conclude(summary, []).headline == answer.sentence
+    assert conclude(summary, []).answers["Did the patch help?"] == answer.sentence
+
+
+def test_1_000_lookups_on_each_side_are_enough_at_4_percent(tmp_path: Path) -> None:
+    assert verify(measured(tmp_path / "run", [0] * 2, [20, 20]))[0].word == "gone"
+
+
+def test_too_few_lookups_are_not_a_fault_that_has_gone(tmp_path: Path) -> None:
+    # 0.1 % of 1,500 lookups is 1.5: that none stalls says nothing
+    (answer,) = verify(measured(tmp_path / "run", [0, 0, 0], [0, 0, 0], earlier=(10, 10_000)))
+    assert answer.word == "not enough data"
+
+
+def test_a_workload_that_no_patch_has_reached_is_said_to_be_one(tmp_path: Path) -> None:
+    plan = Plan(
+        rounds=3,
+        variants=("baseline", "before"),
+        custom_variants={"before": CustomVariant(resolv_conf=OLD)},
+        verifies=Earlier(run="the-first", stalls=40, n=1000),
+    )
+    stalling = rows([5_001.0] * 40 + [0.3] * (N - 40))
+    lookups = {(name, "glibc", number): stalling for name in plan.variants for number in (1, 2, 3)}
+    path = write_run(tmp_path / "run", plan, lookups, start_changes={"resolv_conf": OLD})
+    (answer,) = verify(summarise(Run(RunFolder(path))))
+    assert answer.word == "stays"
+    assert answer.sentence.endswith("no patch has reached it.")
+
+
+def test_all_targets_count_and_each_libc_by_itself_the_worst_first(tmp_path: Path) -> None:
+    plan = Plan(
+        rounds=3,
+        variants=("baseline", "before"),
+        custom_variants={"before": CustomVariant(resolv_conf=OLD)},
+        verifies=Earlier(run="the-first", stalls=40, n=1000),
+    )
+    stalling, clean = rows([5_001.0] * 40 + [0.3] * (N - 40)), rows([0.3] * N)
+    lookups = {
+        (name, target, number): clean if (name, target) == ("baseline", "glibc") else stalling
+        for name in plan.variants
+        for target in ("glibc", "musl")
+        for number in (1, 2, 3)
+    }
+    path = write_run(tmp_path / "run", plan, lookups, start_changes={"resolv_conf": NEW}, known=(GLIBC, MUSL))
+    summary = summarise(Run(RunFolder(path)))
+    answers: list[Verification] = verify(summary)
+    assert [(answer.libc, answer.word) for answer in answers] == [("musl", "stays"), ("glibc", "gone")]
+    assert status(summary, False) == 1
+    assert status(summary, True) == 4
+
+
+def test_a_redacted_copy_gives_the_same_answer(tmp_path: Path) -> None:
+    measured(tmp_path / "run", [0, 0, 0], [40, 41, 39])
+    copy = Run(RunFolder(share.redacted(tmp_path / "run", tmp_path)))
+    (answer,) = verify(summarise(copy))
+    assert answer.word == "gone"
+    assert copy.plan.verifies is not None
+    assert copy.plan.verifies.run.startswith("run-")
+    assert "10.96.0.10" not in (copy.path / "plan.yaml").read_text()
+
+
+def test_bounds_of_a_ratio_are_those_of_a_binomial_share() -> None:
+    from scipy.stats import binomtest
+
+    # Given 45 events in all, those of the first side are binomial: r n / (r n + m) for sides of n and m lookups.
+    found = ratio_bounds(5, 2_000, 40, 1_000)
+    interval = binomtest(5, 45).proportion_ci(0.90, "exact")
+    expected = [share / (1 - share) * 1_000 / 2_000 for share in (interval.low, interval.high)]
+    assert [found.low, found.high] == pytest.approx(expected)
+    assert found.estimate == pytest.approx(5 / 2_000 / (40 / 1_000))

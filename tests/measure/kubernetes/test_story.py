@@ -1,0 +1,207 @@
+"""What dnslab is for, on a real cluster: find, fix, verify; by an account that has the printed Role and no more.
+
+Patches are applied by somebody who may, as the printed Role changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import papermill
+import pytest
+
+from dnslab.analyse.dataset import open_run
+from dnslab.present.report import find_notebook
+from tests import nodes
+from tests.cli.test_cli import dnslab
+from tests.cluster.cluster import BIN, kubectl
+from tests.measure.kubernetes.test_rights import Account
+
+pytestmark = [pytest.mark.cluster, pytest.mark.verify, pytest.mark.alone]
+
+ON_NODES = ("dlc-n1", "dlc-n2", "dlc-n3")
+#: 1,000 lookups and more of each configuration
+LOAD = ("--rate", "80", "-d", "5", "--rounds", "3", "--name", "kubernetes.default.svc.cluster.local.")
+WEB = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "web"},
+    "spec": {
+        "replicas": 2,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {
+                "terminationGracePeriodSeconds": 0,
+                "dnsConfig": {"options": [{"name": "attempts", "value": "3"}]},
+                "containers": [
+                    {
+                        "name": "web",
+                        "image": "dnslab.test/glibc:1",
+                        "imagePullPolicy": "IfNotPresent",
+                        "command": ["sleep", "86400"],
+                    }
+                ],
+            },
+        },
+    },
+}
+
+
+@contextlib.contextmanager
+def race(per_mille: int = 40) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for node in ON_NODES:
+            stack.enter_context(nodes.race(node, per_mille=per_mille))
+        yield
+
+
+def run_folder(done: subprocess.CompletedProcess[str]) -> str:
+    return str(re.findall(r"(?m)^run: (.*)$", done.stdout)[-1])
+
+
+class Story:
+    """A workload, and an engineer who may do what the printed Role allows."""
+
+    def __init__(self, namespace: str, folder: Path) -> None:
+        self.namespace, self.folder = namespace, folder
+        self.account = Account(namespace, folder)
+        kubectl("-n", namespace, "apply", "-f", "-", inp=json.dumps(WEB))
+        self._rolled_out()
+        self.account.doctor_says([])
+
+    def _rolled_out(self) -> None:
+        kubectl("-n", self.namespace, "rollout", "status", "deploy/web", "--timeout=120s")
+
+    def dnslab(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        done = dnslab(*arguments, cwd=self.folder, KUBECONFIG=str(self.account.kubeconfig), timeout_s=300)
+        print(done.stdout[-3_000:])
+        assert not done.stderr.startswith("error"), done
+        return done
+
+    def found(self, *arguments: str) -> str:
+        """Measure; the folder of the run."""
+        where = ("--backend", "kubernetes", "--namespace", self.namespace)
+        done = self.dnslab("run", *where, *LOAD, *arguments)
+        assert done.returncode == 0, done
+        return run_folder(done)
+
+    def fixed(self, variant: str) -> None:
+        """Apply what `dnslab fix` prints first, and wait for the new pods."""
+        done = dnslab(
+            *("fix", "--variant", variant, "--workload", "deploy/web", "--namespace", self.namespace), cwd=self.folder
+        )
+        assert done.returncode == 0, done
+        command = next(line for line in done.stdout.splitlines() if line.startswith("kubectl "))
+        environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+        subprocess.run(["sh", "-c", command], env=environment, check=True, capture_output=True)
+        self._rolled_out()
+
+    def unfixed(self) -> None:
+        kubectl("-n", self.namespace, "replace", "-f", "-", inp=json.dumps(WEB))
+        self._rolled_out()
+
+    def verified(self, run: str, *more: str) -> tuple[int, str, str]:
+        """Exit status of `dnslab verify`, its answer's first words, and the folder of its run."""
+        done = self.dnslab("verify", run, *more)
+        answer = re.search(
+            r"(?m)^(Gone|It stays|The fault is not here today|Not enough data|Worse|Better)", done.stdout
+        )
+        assert answer, done
+        return done.returncode, answer[1], run_folder(done)
+
+    def helps(self, run: str) -> str:
+        """What the page says helps."""
+        page = self.page(run)
+        assert "What helps?" in page, page[:3_000]
+        return page.partition("What helps?")[2].partition("What does it cost?")[0]
+
+    def page(self, run: str) -> str:
+        """The page's text."""
+        done = dnslab("report", run, cwd=self.folder)
+        assert done.returncode == 0, done
+        html = (self.folder / run / "report.html").read_text(encoding="utf-8")
+        return re.sub(r"<style>.*?</style>|base64,[^\"]*|<[^>]*>", " ", html, flags=re.S)
+
+
+@pytest.fixture
+def story(namespace: str, tmp_path: Path) -> Story:
+    return Story(namespace, tmp_path)
+
+
+def test_with_own_pods_like_the_workloads(story: Story) -> None:
+    """Find, patch wrongly, patch rightly; then the fault goes by itself, and no patch is there."""
+    with race():
+        run = story.found("--like", "deploy/web", "--variants", "baseline,ndots-1,single-request-reopen")
+        assert "single-request-reopen: no lookup of" in story.helps(run)
+        story.fixed("ndots-1")
+        assert story.verified(run)[:2] == (1, "It stays")
+        story.fixed("single-request-reopen")
+        status, answer, verified = story.verified(run)
+        assert (status, answer) == (0, "Gone")
+    page = story.page(verified)
+    assert "Did the patch help?" in page
+    assert Path(run).name in page
+    asked = {client.start.variant: client.start.resolv_conf for client in open_run(story.folder / verified).clients()}
+    assert "single-request-reopen" in asked["baseline"]
+    assert "attempts:3" in asked["baseline"]
+    assert "single-request-reopen" not in asked["before"]
+    assert "attempts:3" in asked["before"]
+    story.unfixed()
+    assert story.verified(run)[:2] == (4, "The fault is not here today")
+
+
+def test_in_the_workloads_own_pods(story: Story) -> None:
+    slow = ("--in", "deploy/web", "--variants", "baseline,single-request-reopen", "--rate", "15", "-d", "12")
+    with race():
+        run = story.found(*slow)
+        story.fixed("single-request-reopen")
+        status, answer, verified = story.verified(run)
+        assert (status, answer) == (0, "Gone")
+    # The rollout gave the pods other names: they are compared all the same, as the workload is.
+    compared = dnslab("compare", run, verified, cwd=story.folder)
+    assert compared.returncode == 0, compared
+    assert "target web-" not in compared.stdout.partition("Differs besides")[0]
+    assert re.search(r"(?m)^stalled +baseline +web-", compared.stdout), compared
+
+
+def test_with_a_node_local_cache(story: Story) -> None:
+    cache = ("node-cache", "install", "--image", "dnslab.test/coredns:1", "--yes")
+    done = dnslab(*cache, cwd=story.folder)
+    assert done.returncode == 0, done
+    try:
+        with race():
+            run = story.found("--like", "deploy/web", "--variants", "baseline,node-local+single-request-reopen")
+            assert "node-local+single-request-reopen: no lookup of" in story.helps(run)
+            story.fixed("node-local+single-request-reopen")
+            assert story.verified(run)[:2] == (0, "Gone")
+    finally:
+        done = dnslab("node-cache", "remove", "--image", "dnslab.test/coredns:1", "--yes", cwd=story.folder)
+        assert done.returncode == 0, done
+
+
+def test_by_papermill(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(story.folder)
+    monkeypatch.setenv("KUBECONFIG", str(story.account.kubeconfig))
+    plan = {
+        "backend": "kubernetes",
+        "cluster": {"namespace": story.namespace, "like": "deploy/web"},
+        "variants": ["baseline", "single-request-reopen"],
+        "loads": [{"rate_per_s": 80, "duration_s": 5}],
+        "rounds": 3,
+    }
+    with race():
+        papermill.execute_notebook(find_notebook(), "found.ipynb", {"run": "new", "plan": plan}, progress_bar=False)
+        (run,) = (story.folder / "results").iterdir()
+        story.fixed("single-request-reopen")
+        notebook = papermill.execute_notebook(
+            find_notebook("verify.ipynb"), "verified.ipynb", {"run": str(run)}, progress_bar=False
+        )
+    shown = json.dumps([cell.get("outputs") for cell in notebook.cells])
+    assert "Gone: none of" in shown
