@@ -124,6 +124,8 @@ class Summary:
     unpatched: bool = False
     #: what pods that are like a workload's do not share with them
     not_copied: tuple[str, ...] = ()
+    #: names of which it was not known what they should resolve to
+    unknown_names: tuple[str, ...] = ()
 
     @property
     def closed_loops(self) -> frozenset[int]:
@@ -253,7 +255,14 @@ def summarise(run: Run) -> Summary:
         run.plan.verifies,
         _unpatched(run),
         tuple(run.environment.backend.not_copied),
+        _unknown_names(run),
     )
+
+
+def _unknown_names(run: Run) -> tuple[str, ...]:
+    first = next(iter(run.clients()), None)
+    expected = first.start.expected if first else []
+    return tuple(name for name, counts in zip(run.plan.names, expected, strict=False) if not any(counts))
 
 
 def _unpatched(run: Run) -> bool:

@@ -40,6 +40,13 @@ from dnslab.text import echo, echo_text
     help="File of names to look up, one `name TYPE` a line, as dnsperf reads it.",
 )
 @click.option(
+    "--expect",
+    "expect",
+    multiple=True,
+    metavar="NAME=ADDRESS,...",
+    help="What a name should resolve to; default what is answered when the run begins. Repeatable.",
+)
+@click.option(
     "-c", "workers", type=int, help="Closed loop with this many workers. With --rate: the most lookups in flight."
 )
 @click.option("--rate", type=float, help="Open loop with this many lookups a second for each variant (default 200).")
@@ -258,6 +265,8 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     names = [*asked["names"], *(_names_in(asked["names_file"]) if asked["names_file"] else ())]
     if names:
         data["names"] = names
+    if asked["expect"]:
+        data["expect"] = dict(map(_expectation, asked["expect"]))
     load = _load(asked, of_a_file=plan_file is not None)
     # Only what was given: a rate that nobody chose may be lowered to fit.
     data["loads"] = [{**planned.model_dump(exclude_unset=True), **load} for planned in base.loads]
@@ -324,6 +333,13 @@ def _spoken(error: Any, asked: dict[str, Any]) -> str:
 def _target(text: str) -> dict[str, Any]:
     name, equals, variants = text.partition("=")
     return {"name": name, "variants": variants.split(",")} if equals else {"name": name}
+
+
+def _expectation(text: str) -> tuple[str, list[str]]:
+    name, equals, addresses = text.partition("=")
+    if not equals or not addresses:
+        raise UsageError(f"--expect: expected NAME=ADDRESS,..., saw {text[:80]!r}")
+    return name, addresses.split(",")
 
 
 def _names_in(path: Path) -> list[str]:

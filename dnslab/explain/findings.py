@@ -287,6 +287,11 @@ def _limits(summary: Summary) -> list[str]:
         lines.append("This machine's ports and flows are shared with all else that runs on it: clients were not fresh.")
     elif summary.backend in IN_CLUSTER:
         lines.append("The cluster's nodes and DNS servers are shared with all else that runs there.")
+    if summary.unknown_names:
+        lines.append(
+            f"Before the run nothing, or an error, was answered for {first_of(summary.unknown_names, MOST_TARGETS)}. "
+            "What it should resolve to is not known, so any address counts as an answer; --expect says what is right."
+        )
     lines += [f"Measured in pods that are like the workload's, but for this: {line}." for line in summary.not_copied]
     if summary.closed_loops:
         lines.append(

@@ -13,22 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import dns.exception
-import dns.resolver
-
-from dnslab.errors import UsageError
 from dnslab.measure import counters
-from dnslab.measure.asking import why_no_cache
+from dnslab.measure.asking import expected, why_no_cache
 from dnslab.measure.probe import find_probe
 from dnslab.measure.process import ProcessChannel
 from dnslab.measure.protocol import Channel, Client, Expected, TargetFacts, glibc_version
 from dnslab.plan import flows
-from dnslab.plan.resolvconf import ResolverOptions, names_tried, parse, parse_endpoint, render
+from dnslab.plan.resolvconf import ResolverOptions, parse, parse_endpoint, render
 from dnslab.plan.schedule import TargetInfo
 from dnslab.store.contents import BackendFacts
 
 RESOLV_CONF = Path("/etc/resolv.conf")
-ASK_TIMEOUT_S = 5.0
 
 
 def known_targets() -> list[TargetInfo]:
@@ -52,7 +47,7 @@ class LocalBackend:
             self._options = replace(self._options, search=(domain,))
         if self._server:
             self._options = replace(self._options, nameservers=(self._server[0],))
-        self._no_cache = why_no_cache(LocalTarget(self._probe, self._options, None).start, cache_addresses)
+        self._no_cache = why_no_cache(self._target().start, cache_addresses)
 
     def describe(self) -> BackendFacts:
         """Which nameserver it asks; ``fresh_clients`` is false."""
@@ -70,15 +65,14 @@ class LocalBackend:
         return [replace(target, no_cache=self._no_cache) for target in known_targets()]
 
     def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
-        """What the nameserver answers now. Raises UsageError for a name without an address."""
-        resolver = dns.resolver.Resolver(configure=False)
-        resolver.nameservers = list(self._options.nameservers) or ["127.0.0.1"]
-        resolver.port = self._server[1] if self._server else 53
-        resolver.lifetime = ASK_TIMEOUT_S
-        return {name: _expect(resolver, name, self._options) for name in names}
+        """What each name resolves to now."""
+        return expected(self._target().start, names, self._options, nameserver=self._server)
 
     def open(self, client: Client) -> LocalTarget:
         """The same machine each time."""
+        return self._target()
+
+    def _target(self) -> LocalTarget:
         return LocalTarget(self._probe, self._options, self._server)
 
     def close(self) -> None:
@@ -123,21 +117,3 @@ class LocalTarget:
 
 def _text(path: str) -> str | None:
     return Path(path).read_text(encoding="ascii") if Path(path).exists() else None
-
-
-def _expect(resolver: dns.resolver.Resolver, name: str, options: ResolverOptions) -> Expected:
-    problem: Exception | None = None
-    for absolute in names_tried(name, options):
-        counts = []
-        for rdtype in ("A", "AAAA"):
-            try:
-                counts.append(len(resolver.resolve(absolute, rdtype, raise_on_no_answer=False).rrset or ()))
-            except dns.resolver.NXDOMAIN:
-                counts.append(0)
-            except dns.exception.DNSException as error:
-                counts.append(0)
-                problem = error
-        if any(counts):
-            return Expected(absolute, *counts)
-    reason = f" ({problem})" if problem else ""
-    raise UsageError(f"{name!r} does not resolve here{reason}: its lookups could not be judged")

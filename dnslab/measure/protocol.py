@@ -30,11 +30,17 @@ class Client:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a name resolves to when all is well: the full name with its trailing dot, and addresses per family."""
+    """What a name resolves to when all is well: the full name with its trailing dot, and addresses per family.
+
+    Without any address it is not known what it should resolve to. ``problem`` is what was wrong with its answers before
+    the run; ``exists`` is false if they agree that there is no such name.
+    """
 
     absolute: str
     n_a: int
     n_aaaa: int
+    problem: str = ""
+    exists: bool = True
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ class Backend(Protocol):
         """The targets that can be opened, and what their libc is."""
 
     def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
-        """What each of ``names`` resolves to; UsageError for one that does not resolve."""
+        """What each of ``names`` resolves to now."""
 
     def open(self, client: Client) -> Target:
         """Make ``client``, without flow, port or cache state of an earlier one. May be called ahead of its trial."""

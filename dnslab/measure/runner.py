@@ -7,11 +7,12 @@ goes to ``store``. No record is decoded here.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dnslab.errors import DnslabError
+from dnslab.errors import DnslabError, UsageError
 from dnslab.measure import backends, health, preflight
 from dnslab.measure.backends import completed, known_targets, open_backend
 from dnslab.measure.environment import environment
@@ -126,6 +127,11 @@ def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
     return folder.path
 
 
+def _with_addresses(now: Expected, addresses: Sequence[str]) -> Expected:
+    n_aaaa = sum(":" in address for address in addresses)
+    return replace(now, n_a=len(addresses) - n_aaaa, n_aaaa=n_aaaa)
+
+
 def _make_folder(plan: Plan, described: Environment, out: Path | str | None, results: Path | str | None) -> RunFolder:
     if out is None:
         return RunFolder.create_in(Path(results or results_folder()), plan, described)
@@ -149,8 +155,21 @@ def _opened_backend(plan: Plan) -> Iterator[Backend]:
 
 
 def _expected(plan: Plan, backend: Backend) -> Mapping[str, Expected]:
-    """What the plan's names resolve to. Checks first that the plan may look them up."""
-    expected = backend.expected(plan.names)
-    absolute = {name: addresses.absolute for name, addresses in expected.items()}
+    """What the plan's names resolve to: what it says itself, else what is answered now.
+
+    Raises
+    ------
+    UsageError
+        There is no such name, or the plan may not look it up.
+    """
+    found = {}
+    for name, now in backend.expected(plan.names).items():
+        if not now.exists and name not in plan.expect:
+            raise UsageError(
+                f"{name!r} does not exist where it was asked for, with no end of the search list either: correct it, "
+                f"or say what it should resolve to with --expect {name}=ADDRESS,..."
+            )
+        found[name] = now if name not in plan.expect else _with_addresses(now, plan.expect[name])
+    absolute = {name: addresses.absolute for name, addresses in found.items()}
     limits.check_names(plan, absolute, backend.describe().resolv_conf)
-    return expected
+    return found

@@ -312,7 +312,8 @@ class Plan(_Model):
     ``schedule`` ``"side-by-side"`` runs all variants of a round at the same time, each in a client of its own;
     ``"in-turn"`` one at a time, in seeded Latin-square order. Default: side by side for paced loads, in turn for
     closed loops. ``limit_ms`` only sets which lookups count as over limit. ``deadline_s`` replaces the
-    deadline of a lookup, which by default is longer than the resolver itself ever waits. ``verifies`` is of a run that
+    deadline of a lookup, which by default is longer than the resolver itself ever waits. ``expect`` gives addresses
+    that names should resolve to; for others it is what is answered when the run begins. ``verifies`` is of a run that
     measures a patched workload (``baseline``) beside its old configuration (``variants.BEFORE``).
     """
 
@@ -327,6 +328,7 @@ class Plan(_Model):
     custom_variants: Annotated[dict[Name, CustomVariant], Field(max_length=MAX_VARIANTS)] = {}
     loads: Annotated[tuple[Load, ...], Field(min_length=1, max_length=MAX_LOADS)] = (Load(),)
     names: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_NAMES)] = ("kubernetes.default",)
+    expect: Annotated[dict[str, tuple[Address, ...]], Field(max_length=MAX_NAMES)] = {}
     rounds: Annotated[int, Field(ge=1, le=1_000)] = 9
     schedule: Literal["side-by-side", "in-turn"] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
@@ -371,6 +373,9 @@ class Plan(_Model):
         """
         for name in self.names:
             check_name(name)
+        for name in self.expect:
+            if name not in self.names:
+                raise InvalidPlan(f"expect names {name!r}, which the plan does not look up")
         known = set(self.variants)
         for name in dict.fromkeys([*self.variants, *(v for target in self.targets for v in target.variants or ())]):
             self.variant(name)

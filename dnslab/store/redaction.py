@@ -216,6 +216,8 @@ class Redactor:
     def _key(self, key: str, parent: str) -> str:
         if parent == "custom_variants":
             return self.variant(key)
+        if parent == "expect":
+            return self.domain(key)
         if parent == "counters":
             server = re.fullmatch(r"(coredns|node-local)\.(.+)\.(\w+)", key)
             return f"{server[1]}.{self.stand_ins.of('pod', server[2])}.{server[3]}" if server else key

@@ -85,9 +85,61 @@ def test_another_whole_configuration_is_asked_beside_that_of_the_file(tmp_path: 
     silent = {"resolv_conf": f"{SEARCH}nameserver 127.0.0.2\noptions ndots:5 timeout:1\n"}
     plan = tmp_path / "plan.yaml"
     plan.write_text(json.dumps({"custom_variants": {"before": before, "silent": silent}}))
-    rows = run(tmp_path, now, str(plan), "--variants", "baseline,before,silent", "--rate", "50", "-d", "1")
+    both = ("--expect", "kubernetes.default=10.96.0.1,fd00::1")  # the file alone would not let AAAA be expected
+    rows = run(tmp_path, now, str(plan), *both, "--variants", "baseline,before,silent", "--rate", "50", "-d", "1")
     assert rows["baseline"]["partial"] == rows["baseline"]["n"] > 30
     assert (rows["before"]["partial"], rows["before"]["failed"]) == (0, 0)
     # A second at each of two tries, for two names: glibc ends its search at the first that is not answered.
     assert rows["silent"]["failed"] == rows["silent"]["n"] > 30
     assert rows["silent"]["min_ms"] == pytest.approx(4_000, abs=200)
+
+
+ANSWERS = "127.0.0.1"
+
+
+def measured(tmp_path: Path, resolv_conf: str, *arguments: str, rules: str = "") -> subprocess.CompletedProcess[str]:
+    """A run in such a namespace, with more nft rules in it."""
+    conf, server = tmp_path / "resolv.conf", tmp_path / "server.py"
+    conf.write_text(resolv_conf)
+    server.write_text(Path(responder.__file__).read_text().replace("0.0.0.0", "::"))
+    script = SCRIPT.replace('"$2" -S', f'{rules}\n"$2" -S', 1)
+    if rules:
+        script = script.replace("until getent", "sleep 1; false && until getent")
+    usual = ["--backend", "local", "--rounds", "1", "--variants", "baseline", "--rate", "20", "-d", "3"]
+    argv = ["unshare", "-Urnm", "sh", "-c", script, "sh", str(conf), sys.executable, str(server), *usual, *arguments]
+    return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+
+
+def page_of(tmp_path: Path) -> str:
+    argv = [sys.executable, "-m", "dnslab", "summary", "run", "--format", "json"]
+    return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.lab
+def test_a_name_that_nothing_answers_is_measured_as_unknown_and_one_that_is_not_there_refused(tmp_path: Path) -> None:
+    text = f"nameserver {ANSWERS}\noptions timeout:1 attempts:1\n"
+    silent = "nft 'add rule ip t in ip daddr 127.0.0.1 udp dport 53 drop'"
+    done = measured(tmp_path, text, "--name", "web.any.cluster.local.", rules=silent)
+    assert done.returncode == 0, done
+    said = json.loads(page_of(tmp_path))
+    assert said["rows"][0]["failed"] == said["rows"][0]["n"] > 30
+    assert any("is not known, so any address counts" in line for line in said["findings"]["limits"])
+    (tmp_path / "run").rename(tmp_path / "first")
+    done = measured(tmp_path, text, "--name", "nowhere.test.")
+    assert done.returncode == 2
+    assert "'nowhere.test.' does not exist where it was asked for" in done.stderr
+    done = measured(tmp_path, text, "--name", "nowhere.test.", "--expect", "nowhere.test.=192.0.2.1")
+    assert done.returncode == 0, done
+    row = json.loads(page_of(tmp_path))["rows"][0]
+    assert row["failed"] == row["n"] > 30
+
+
+@pytest.mark.lab
+def test_half_of_all_queries_lost_from_before_the_run_on_is_measured_to_the_end(tmp_path: Path) -> None:
+    text = f"nameserver {ANSWERS}\noptions timeout:1 attempts:1\n"
+    half = "nft 'add rule ip t in ip daddr 127.0.0.1 udp dport 53 numgen random mod 2 == 0 drop'"
+    done = measured(tmp_path, text, "--name", "web.any.cluster.local.", rules=half)
+    assert done.returncode == 0, done
+    row = json.loads(page_of(tmp_path))["rows"][0]
+    assert 0.2 < row["failed_share"] < 0.95
+    assert row["rounds"] == 1

@@ -19,7 +19,7 @@ from typing import Any
 
 from dnslab.errors import DnslabError, NotAble
 from dnslab.measure import counters, protocol
-from dnslab.measure.asking import why_no_cache
+from dnslab.measure.asking import expected, why_no_cache
 from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.api.exec import run
 from dnslab.measure.kubernetes.counters import dns_counters
@@ -158,14 +158,9 @@ class KubernetesBackend:
         ]
 
     def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
-        """What each name resolves to now in a baseline pod.
-
-        Raises
-        ------
-        UsageError
-            A name has no address.
-        """
-        return pod_facts.resolve(self._scouts[0].start, names, parse(self._resolv_conf))
+        """What each name resolves to now in a baseline pod."""
+        probe = next(iter(self._probes.values()))  # of the first scout
+        return expected(self._scouts[0].start, names, parse(self._resolv_conf, probe.libc, probe.version), probe.libc)
 
     def open(self, client: protocol.Client) -> Target:
         """A new pod. No pod of this run had its address in the last two minutes.

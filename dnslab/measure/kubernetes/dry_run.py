@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import yaml
@@ -15,10 +16,12 @@ import yaml
 from dnslab.measure import counters
 from dnslab.measure.kubernetes import existing
 from dnslab.measure.kubernetes.api.client import connect
+from dnslab.measure.kubernetes.cluster_dns import FoundDns, find
 from dnslab.measure.kubernetes.placement import Place, base_spec, chosen_places, lifetime_s, pod_spec
 from dnslab.measure.kubernetes.pods import pod_facts, upload
 from dnslab.measure.kubernetes.pods.manifest import configmap_manifest, pod_manifest
 from dnslab.plan import flows
+from dnslab.plan.limits import DEFAULT_ZONE
 from dnslab.plan.model import Plan
 from dnslab.plan.resolvconf import ResolverOptions
 from dnslab.plan.schedule import TargetInfo, Trial, trials
@@ -73,9 +76,14 @@ class Planned:
         return pod_manifest(f"dnslab-{RUN_ID}-{next(self._numbers)}", RUN_ID, spec)
 
     def _usual_options(self) -> ResolverOptions:
-        """The resolv.conf options that the kubelet of a usual cluster writes. A run reads them from its first pod."""
-        zone = "cluster.local"
-        return ResolverOptions(search=(f"{self.client.namespace}.svc.{zone}", f"svc.{zone}", zone), ndots=5)
+        """The resolv.conf options that a kubelet usually writes. A run reads them from its first pod."""
+        zone = next(iter(self._dns.zones), DEFAULT_ZONE)
+        search = (f"{self.client.namespace}.svc.{zone}", f"svc.{zone}", zone)
+        return ResolverOptions(self._dns.addresses[:1], search, ndots=5)
+
+    @cached_property
+    def _dns(self) -> FoundDns:
+        return find(self.client)
 
     def commands(self) -> Iterator[str]:
         """Every command that is run in a pod through exec, and where.

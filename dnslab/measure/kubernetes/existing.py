@@ -15,7 +15,7 @@ from typing import Any
 
 from dnslab.errors import DnslabError, UsageError
 from dnslab.measure import protocol
-from dnslab.measure.asking import why_no_cache
+from dnslab.measure.asking import expected, why_no_cache
 from dnslab.measure.kubernetes.api.client import Client, connect
 from dnslab.measure.kubernetes.node_cache.detect import status
 from dnslab.measure.kubernetes.placement import lifetime_s
@@ -248,17 +248,11 @@ class ExistingPods:
         ]
 
     def expected(self, names: Sequence[str]) -> Mapping[str, Expected]:
-        """What each name resolves to now in the first pod.
-
-        Raises
-        ------
-        UsageError
-            A name has no address.
-        """
+        """What each name resolves to now in the first pod."""
         first = self._first_container
         probe = first.upload.probe
         options = parse(first.original, probe.libc, probe.version)
-        return pod_facts.resolve(first.start, names, options, probe.libc)
+        return expected(first.start, names, options, probe.libc)
 
     def open(self, client: protocol.Client) -> Target:
         """The same pod each time. Its resolv.conf has the variant of ``client`` if the plan allows the edit.

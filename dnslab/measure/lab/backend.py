@@ -79,7 +79,13 @@ def _musl_version() -> str:
 
 
 def expected(names: Sequence[str]) -> Mapping[str, Expected]:
-    """What ``names`` resolve to in the lab's zone; UsageError for a name without any candidate in the zone."""
+    """What ``names`` resolve to in the lab's zone.
+
+    Raises
+    ------
+    UsageError
+        No name that is tried for one of them is in the zone.
+    """
     resolved = {}
     for name in names:
         absolute = next((tried for tried in names_tried(name, BASELINE) if servers.has(tried)), None)

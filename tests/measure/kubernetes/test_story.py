@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +18,14 @@ import papermill
 import pytest
 
 from dnslab.analyse.dataset import open_run
+from dnslab.analyse.summary import summarise
+from dnslab.explain.findings import conclude
+from dnslab.explain.validity import find_vetoes
+from dnslab.plan.variants import USUAL
 from dnslab.present.report import find_notebook
 from tests import nodes
 from tests.cli.test_cli import dnslab
-from tests.cluster.cluster import BIN, kubectl
+from tests.cluster.cluster import BIN, KUBECONFIG, kubectl
 from tests.measure.kubernetes.test_rights import Account
 
 pytestmark = [pytest.mark.cluster, pytest.mark.verify, pytest.mark.alone]
@@ -62,6 +67,19 @@ def race(per_mille: int = 40) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def node_cache(folder: Path) -> Iterator[None]:
+    """A node-local cache on every node; the test cluster's is a stand-in for the real program."""
+    image = ("--image", "dnslab.test/coredns:1", "--yes")
+    done = dnslab("node-cache", "install", *image, cwd=folder)
+    assert done.returncode == 0, done
+    try:
+        yield
+    finally:
+        done = dnslab("node-cache", "remove", *image, cwd=folder)
+        assert done.returncode == 0, done
+
+
 def run_folder(done: subprocess.CompletedProcess[str]) -> str:
     return str(re.findall(r"(?m)^run: (.*)$", done.stdout)[-1])
 
@@ -94,12 +112,11 @@ class Story:
 
     def fixed(self, variant: str) -> None:
         """Apply what `dnslab fix` prints first, and wait for the new pods."""
-        done = dnslab(
-            *("fix", "--variant", variant, "--workload", "deploy/web", "--namespace", self.namespace), cwd=self.folder
-        )
+        what = ("fix", "--variant", variant, "--workload", "deploy/web", "--namespace", self.namespace)
+        done = dnslab(*what, cwd=self.folder, KUBECONFIG=str(KUBECONFIG))
         assert done.returncode == 0, done
         command = next(line for line in done.stdout.splitlines() if line.startswith("kubectl "))
-        environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+        environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "KUBECONFIG": str(KUBECONFIG)}
         subprocess.run(["sh", "-c", command], env=environment, check=True, capture_output=True)
         self._rolled_out()
 
@@ -172,18 +189,32 @@ def test_in_the_workloads_own_pods(story: Story) -> None:
 
 
 def test_with_a_node_local_cache(story: Story) -> None:
-    cache = ("node-cache", "install", "--image", "dnslab.test/coredns:1", "--yes")
-    done = dnslab(*cache, cwd=story.folder)
+    with node_cache(story.folder), race():
+        run = story.found("--like", "deploy/web", "--variants", "baseline,node-local+single-request-reopen")
+        assert "node-local+single-request-reopen: no lookup of" in story.helps(run)
+        story.fixed("node-local+single-request-reopen")
+        assert story.verified(run)[:2] == (0, "Gone")
+
+
+@pytest.mark.parametrize("has_cache", [False, True], ids=["no cache", "with a cache"])
+def test_the_default_run_needs_nothing_more(has_cache: bool, story: Story) -> None:
+    with node_cache(story.folder) if has_cache else contextlib.nullcontext():
+        began_s = time.monotonic()
+        done = story.dnslab(
+            *("run", "--backend", "kubernetes", "--namespace", story.namespace, "--like", "deploy/web", "--report")
+        )
+        took_s = time.monotonic() - began_s
     assert done.returncode == 0, done
-    try:
-        with race():
-            run = story.found("--like", "deploy/web", "--variants", "baseline,node-local+single-request-reopen")
-            assert "node-local+single-request-reopen: no lookup of" in story.helps(run)
-            story.fixed("node-local+single-request-reopen")
-            assert story.verified(run)[:2] == (0, "Gone")
-    finally:
-        done = dnslab("node-cache", "remove", "--image", "dnslab.test/coredns:1", "--yes", cwd=story.folder)
-        assert done.returncode == 0, done
+    run = open_run(story.folder / run_folder(done))
+    summary = summarise(run)
+    print(f"{took_s:.0f} s; left out: {[(row.variant, row.reason) for row in summary.not_applicable]}")
+    assert took_s < 240
+    assert not run.problems
+    assert not any(row.failed for row in summary.measured())
+    node_local = {"node-local", "node-local+single-request-reopen"}
+    assert {row.variant for row in summary.not_applicable} == (set() if has_cache else node_local)
+    assert {row.variant for row in summary.measured()} == set(USUAL) - (set() if has_cache else node_local)
+    assert not conclude(summary, find_vetoes(run, summary)).void
 
 
 def test_by_papermill(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:

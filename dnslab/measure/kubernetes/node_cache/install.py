@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from dnslab.errors import DnslabError, NotAble, UsageError
+from dnslab.measure.asking import expected
 from dnslab.measure.kubernetes.api.client import Client
 from dnslab.measure.kubernetes.api.exec import ExecChannel, run
 from dnslab.measure.kubernetes.api.objects import (
@@ -177,11 +178,9 @@ def verify(client: Client, image: str, address: str, zone: str) -> Iterator[str]
             pods.create(pod, spec)
         for pod, (node, machine) in machines.items():
             pods.wait_ready(pod)
-            try:
-                start = _starter(client, pod, machine)
-                counts = pod_facts.resolve(start, [name], ResolverOptions())[name]
-            except UsageError as error:
-                raise NotAble(f"the cache on {address} does not answer a pod on node {node}: {error}") from error
+            counts = expected(_starter(client, pod, machine), [name], ResolverOptions())[name]
+            if not counts.n_a and not counts.n_aaaa:
+                raise NotAble(f"the cache on {address} does not answer a pod on node {node}: {counts.problem}")
             yield f"answers on {node}: {name} has {counts.n_a} A and {counts.n_aaaa} AAAA"
     finally:
         pods.remove_all()

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dnslab.errors import NotAble, ProbeFailed, StreamForeign
+from dnslab.measure.asking import READY_TIMEOUT_S
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, answered
 from dnslab.measure.kubernetes.api.exec import ExecChannel, run
 from dnslab.measure.kubernetes.api.names import MACHINES
@@ -171,7 +172,7 @@ def read_header(channel: Channel) -> records.Header:
     with contextlib.closing(channel):
         channel.write(encode(job))
         while decoder.header is None:
-            data = channel.read(pod_facts.READY_TIMEOUT_S)
+            data = channel.read(READY_TIMEOUT_S)
             if not data:
                 raise ProbeFailed(f"the probe ended before it was ready: {channel.errors() or 'it printed no error'}")
             for _ in decoder.feed(data):
