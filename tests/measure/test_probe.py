@@ -21,6 +21,7 @@ import pytest
 from dnslab.analyse.lookups import RECORD
 from dnslab.errors import ProbeFailed
 from dnslab.measure.conversation import Conversation
+from dnslab.measure.lab.namespaces import Namespaces
 from dnslab.measure.probe import find_probe
 from dnslab.measure.probe.job import Job, ResolverPatch, encode, wire_query
 from dnslab.measure.process import ProcessChannel
@@ -113,6 +114,24 @@ def test_self_test_help_and_version(libc: str) -> None:
         done = subprocess.run([program, argument], capture_output=True, text=True, check=True)
         assert says in done.stdout
     assert subprocess.run([program, "--nonsense"], capture_output=True, check=False).returncode == 2
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("libc", ["glibc", "musl", "static"])
+def test_it_deletes_an_interface(libc: str) -> None:
+    program = str(find_probe(libc))
+    namespaces = Namespaces()
+    try:
+        namespaces.run("ip link add nodelocaldns type bridge && ip link set nodelocaldns up")
+        command = namespaces.enter([program, "--delete-link", "nodelocaldns"])
+        first, again = [subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(2)]
+        links = namespaces.run("ip -o link")
+    finally:
+        namespaces.close()
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "nodelocaldns" not in links
+    assert again.returncode == 1
+    assert again.stderr == "probe: cannot delete interface nodelocaldns: No such device\n"
 
 
 def test_closed_loop() -> None:

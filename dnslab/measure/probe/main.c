@@ -23,6 +23,7 @@ static const char help[] =
     "  probe --self-test  check this build on this machine, over loopback alone\n"
     "  probe --show FILE  write each FILE as `FILE LENGTH`, a newline, and its bytes; LENGTH -1 where it cannot be "
     "read\n"
+    "  probe --delete-link NAME  delete a network interface, where an image has no ip\n"
     "  probe --wait       do nothing until ended: what a pod without a shell is kept by\n"
     "  probe --version    format version and C library\n"
     "  probe --help       this text\n"
@@ -165,6 +166,8 @@ int main(int argc, char **argv)
 			      libc_kind == LIBC_GLIBC ? "glibc" : "musl", libc_version_text()) < 0;
 	if (argc >= 3 && !strcmp(argv[1], "--show"))
 		return show(argv + 2);
+	if (argc == 3 && !strcmp(argv[1], "--delete-link"))
+		return delete_link(argv[2]);
 	if (argc == 2 && !strcmp(argv[1], "--wait"))
 		wait_for_the_end();
 	fprintf(stderr, "probe: unknown argument %s; see probe --help\n", argv[1]);

@@ -100,4 +100,7 @@ extern const uint16_t libc_kind;
 const char *wire_prepare(struct run *run);
 void wire_run(struct run *run);
 
+/* links.c: a status of the program; needs CAP_NET_ADMIN. */
+int delete_link(const char *name);
+
 #endif
