@@ -111,13 +111,15 @@ def render(context: str | None, image: str | None, address: str | None) -> None:
 @_ADDRESS
 @_YES
 def install(context: str | None, image: str | None, address: str | None, yes: bool) -> None:
-    """Install a node-local cache on every node, and test it from a pod on each. Shows the changes first."""
+    """Install a node-local cache on every node, and wait until it works on each. Shows the changes first."""
     from dnslab.measure.kubernetes.node_cache import install as node_cache_install
 
     client = connected(context)
     manifest = node_cache_install.render(client, image, _addresses(address))
     changes = node_cache_install.diff(client, manifest)
     echo_text(changes or "nothing to change")
+    for note in node_cache_install.notes_in(manifest):
+        echo(note)
     _confirm(yes or not changes, "apply this to kube-system")
     for line in node_cache_install.install(client, manifest):
         echo(line)
@@ -130,21 +132,21 @@ def install(context: str | None, image: str | None, address: str | None, yes: bo
 @_YES
 def remove(context: str | None, image: str | None, address: str | None, yes: bool) -> None:
     """Remove dnslab's node-local cache, its interface and its rules from each node. Lists them first."""
-    from dnslab.measure.kubernetes.node_cache import install as node_cache_install
+    from dnslab.measure.kubernetes.node_cache import remove as node_cache_remove
 
     client = connected(context)
-    there = node_cache_install.removable(client)
+    there = node_cache_remove.removable(client)
     if not there and not image:
         echo("there is no node-local cache of dnslab's")
         return
     echo("will be deleted; on each node dnslab looks for what is left:")
     for leftover in there:
         echo(f"  {leftover}")
-    asking = node_cache_install.asking(client)
+    asking = node_cache_remove.asking(client)
     if asking:
         echo(f"pods whose dnsConfig names it, and which will have no DNS: {first_of(asking, 5)}")
     _confirm(yes, "delete them")
-    for line in node_cache_install.remove(client, image, _addresses(address) if address else ()):
+    for line in node_cache_remove.remove(client, image, _addresses(address) if address else ()):
         echo(line)
 
 

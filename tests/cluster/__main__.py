@@ -1,4 +1,4 @@
-"""``python -m tests.cluster build | up [NODES] | status | down``."""
+"""``python -m tests.cluster build | up [NODES [--proxy nftables|iptables]] | status | down``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def main() -> None:
     match sys.argv[1:]:
         case ["build"]:
             build(cluster.ROOT)
-        case ["up", *rest] if os.geteuid() == 0:
+        case ["up"] | ["up", _] | ["up", _, "--proxy", "nftables" | "iptables"] if os.geteuid() == 0:
             began = time.monotonic()
-            cluster.up(int(rest[0]) if rest else 2)
+            cluster.up(int(sys.argv[2]) if sys.argv[2:] else 2, proxy=sys.argv[4] if sys.argv[3:] else "nftables")
             print(f"up in {time.monotonic() - began:.0f} s: export KUBECONFIG={cluster.KUBECONFIG}")
         case ["status"] if cluster.KUBECONFIG.exists():
             print(cluster.kubectl("get", "nodes,pods", "-A", "-o", "wide"), end="")

@@ -1,8 +1,8 @@
 """A real Kubernetes on one machine, without a container registry.
 
 The control plane runs in the network namespace dlc-cp, node i in dlc-n<i> with its own containerd, kubelet and
-kube-proxy (nftables mode); pods are routed point to point (CNI ptp). Nothing in the machine's own network changes but
-one veth pair, dlc-host. README.md beside this file says what it takes and what it leaves.
+kube-proxy (in nftables or iptables mode); pods are routed point to point (CNI ptp). Nothing in the machine's own
+network changes but one veth pair, dlc-host. README.md beside this file says what it takes and what it leaves.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def _record(name: str) -> Path:
 # Start.
 
 
-def up(nodes: int) -> None:
-    """Start it from nothing; an earlier one is ended first."""
+def up(nodes: int, proxy: str) -> None:
+    """Start it from nothing, with kube-proxy in mode ``proxy``; an earlier one is ended first."""
     build(ROOT)
     down()
     STATE.mkdir(parents=True)
@@ -118,7 +118,7 @@ def up(nodes: int) -> None:
     _network(nodes)
     _control_plane()
     for i in range(1, nodes + 1):
-        _node(i, archives)
+        _node(i, archives, proxy)
     kubectl("apply", "-f", Path(__file__).with_name("kube-dns.yaml"))
     wait("nodes", lambda: kubectl("get", "nodes", "-o", "name").count("node/") == nodes)
     for i in range(1, nodes + 1):
@@ -241,7 +241,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
 """
 
 
-def _node(i: int, archives: Sequence[Path]) -> None:
+def _node(i: int, archives: Sequence[Path], proxy: str) -> None:
     name, home = f"dlc-n{i}", STATE / f"n{i}"
     (home / "cni").mkdir(parents=True)
     (home / "manifests").mkdir()
@@ -265,7 +265,7 @@ def _node(i: int, archives: Sequence[Path]) -> None:
         f"--hostname-override={name}",
         f"--node-ip={_address(i)}",
     )
-    (home / "proxy.json").write_text(json.dumps(_proxy(name)))
+    (home / "proxy.json").write_text(json.dumps(_proxy(name, proxy)))
     start(f"{name}-kube-proxy", name, BIN / "kube-proxy", f"--config={home}/proxy.json")
 
 
@@ -319,11 +319,11 @@ def _kubelet(i: int, name: str, home: Path) -> object:
     }
 
 
-def _proxy(name: str) -> object:
+def _proxy(name: str, mode: str) -> object:
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "mode": "nftables",
+        "mode": mode,
         "clusterCIDR": "10.244.0.0/16",
         "hostnameOverride": name,
         "clientConnection": {"kubeconfig": str(KUBECONFIG)},

@@ -44,10 +44,11 @@ def write_all(folder: Path, programs: Path) -> list[Path]:
     coredns: Files = {
         "bin/coredns": programs / "coredns",
         "node-cache": (here / "node-cache.sh").read_text(encoding="utf-8"),
-        **_program("/usr/sbin/ip"),
-        **_program("/usr/sbin/nft"),
+        **{path.replace("/usr/sbin/", "/stand-in/"): source for path, source in _program("/usr/sbin/ip").items()},
+        **{path: source for name in ("", "-save") for path, source in _program(f"/usr/sbin/iptables{name}").items()},
+        **{path: source for library in _iptables_extensions() for path, source in _program(str(library)).items()},
     }
-    no_ip = {path: target for path, target in applets.items() if path != "bin/ip"}  # busybox's own would be found first
+    no_ip = {path: target for path, target in applets.items() if path != "bin/ip"}  # the image of the real one has none
     return [
         _image(folder, "pause", busybox, FOREVER, applets),
         _image(folder, "glibc", {**busybox, **glibc}, FOREVER, applets),
@@ -56,6 +57,11 @@ def write_all(folder: Path, programs: Path) -> list[Path]:
         _image(folder, "static", {"app": BUSYBOX}, ["/app", "sleep", FOREVER[1]], folders=()),
         _image(folder, "coredns", {**busybox, **coredns}, ["/bin/coredns"], no_ip),
     ]
+
+
+def _iptables_extensions() -> list[Path]:
+    """Libraries that iptables loads for the rules of a node-local cache, and to list those of kube-proxy."""
+    return sorted(path for folder in Path("/usr/lib").glob("*/xtables") for path in folder.glob("lib*t*_*.so"))
 
 
 def _program(path: str) -> dict[str, Path | str]:

@@ -29,7 +29,7 @@ NAME = "web.any.cluster.local."
     params=[
         "local",
         pytest.param("lab", marks=pytest.mark.lab),
-        pytest.param("kubernetes", marks=pytest.mark.cluster),
+        pytest.param("kubernetes", marks=[pytest.mark.cluster, pytest.mark.proxy]),
     ]
 )
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:

@@ -42,6 +42,7 @@ def words(page: Path) -> str:
     return re.sub(r"<style>.*?</style>|base64,[^\"]*", "", page.read_text(encoding="utf-8"), flags=re.S)
 
 
+@pytest.mark.proxy
 @pytest.mark.verify
 @pytest.mark.alone
 def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path) -> None:
@@ -145,6 +146,7 @@ def test_a_hundred_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> 
     assert min(spreads_ms) < 50
 
 
+@pytest.mark.proxy
 @pytest.mark.verify
 def test_node_counters_are_the_nodes(namespace: str, tmp_path: Path) -> None:
     where = {"namespace": namespace, "images": (GLIBC,), "nodes": "2", "node_counters": True}

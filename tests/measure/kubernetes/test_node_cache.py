@@ -5,9 +5,12 @@ On the test cluster its image is a stand-in: what is shown is shown for the mani
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -35,8 +38,10 @@ from dnslab.measure.kubernetes.api.client import Client, connect
 from dnslab.measure.kubernetes.api.objects import create, list_machines, list_objects
 from dnslab.measure.kubernetes.cluster_dns import find
 from dnslab.measure.kubernetes.node_cache.detect import Detection, status
-from dnslab.measure.kubernetes.node_cache.install import iptables_rules, remove
 from dnslab.measure.kubernetes.node_cache.manifest import image_with_tag, node_cache_manifest
+from dnslab.measure.kubernetes.node_cache.remove import remove
+from dnslab.measure.kubernetes.node_cache.verify import iptables_rules
+from tests.cluster.cluster import kubectl, processes, restart, stop
 
 IMAGE = "dnslab.test/coredns:1"
 NETNS = sorted(Path("/run/netns").glob("dlc-n*"))
@@ -76,7 +81,8 @@ def test_the_manifest() -> None:
             ["169.254.20.10", "10.96.0.10"],
             ["k8s.test", "old.test"],
             LABELS,
-            {"corp.test": ["192.0.2.1"]},
+            stub_domains={"corp.test": ["192.0.2.1"]},
+            target_ports={"UDP": 5353, "TCP": "dns-tcp"},
         )
     )
     pod = made["DaemonSet"]["spec"]["template"]["spec"]
@@ -87,7 +93,12 @@ def test_the_manifest() -> None:
     assert cache["readinessProbe"]["httpGet"] == {"host": "169.254.20.10", "path": "/health", "port": 8080}
     assert all(wanted["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "dnslab" for wanted in made.values())
     assert made["Service"]["spec"]["selector"] == LABELS
+    assert [port["targetPort"] for port in made["Service"]["spec"]["ports"]] == [5353, "dns-tcp"]
     servers = re.findall(r"(?ms)^(\S.*?) \{\n(.*?)^\}", made["ConfigMap"]["data"]["Corefile"])
+    (zones, text), *servers = servers  # by what it answers there, one sees who answers
+    assert zones == "node-cache.dnslab.k8s.test:53"
+    assert text.count("{{ .Name }} 0 IN A 192.0.2.53") == 1
+    assert "    bind 169.254.20.10 10.96.0.10\n" in text
     assert [zones for zones, _ in servers] == [
         "k8s.test:53 old.test:53",
         "in-addr.arpa:53",
@@ -135,6 +146,8 @@ COMMIT
         "-t raw -D OUTPUT -s 10.96.0.10/32 -p tcp -m tcp --sport 53 -j CT --notrack",
         "-t filter -D INPUT -d 169.254.20.10/32 -p tcp -m tcp --dport 53 -j ACCEPT",
     ]
+    saved = "*raw\n-A OUTPUT -d fd00::a/128 -p udp -m udp --dport 53 -j NOTRACK\nCOMMIT\n"
+    assert len(iptables_rules(saved, ["fd00::a"])) == 1
 
 
 # ---- on a cluster
@@ -157,7 +170,7 @@ def traces() -> list[str]:
     left = []
     for netns in NETNS:
         left += [f"{netns.name} interface"] if in_node(netns, "ip", "link", "show", "nodelocaldns") else []
-        left += [f"{netns.name} rules"] if "node_local" in in_node(netns, "nft", "list", "tables") else []
+        left += [f"{netns.name} rules"] if "-d 169.254.20.10" in in_node(netns, "iptables-save") else []
     return left
 
 
@@ -170,6 +183,19 @@ def ours(client: Client) -> list[str]:
         for item in list_objects(client, kind, "kube-system", "app.kubernetes.io/managed-by=dnslab")
     )
     return [item["metadata"]["name"] for item in items]
+
+
+def killed_in_one(client: Client) -> None:
+    """Delete the cache's pods: on the first node it is stopped by then, so that it cannot end in order."""
+    for pid in processes():
+        with contextlib.suppress(OSError):
+            is_cache = Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"/bin/sh\0/node-cache\0")
+            if is_cache and f"/{NETNS[0].name}/" in Path(f"/proc/{pid}/cgroup").read_text():
+                os.kill(pid, signal.SIGSTOP)
+    client.apps().delete_namespaced_daemon_set("node-local-dns", "kube-system", propagation_policy="Orphan")
+    client.core().delete_collection_namespaced_pod(
+        "kube-system", label_selector="k8s-app=node-local-dns", grace_period_seconds=5
+    )
 
 
 @pytest.fixture
@@ -185,10 +211,14 @@ def no_cache_after(client: Client) -> Iterator[None]:
 
 
 @pytest.mark.cluster
+@pytest.mark.proxy
 @pytest.mark.usefixtures("no_cache_after")
 @pytest.mark.alone
 def test_install_status_remove(client: Client, namespace: str) -> None:
-    """The whole way, by the commands; the killed stand-in leaves interface and rules, which remove takes away."""
+    """The whole way, by the commands. The cache ends in order on two nodes and is killed on the third.
+
+    There it leaves its interface and its rules, which remove takes away, though the image has no ``ip``.
+    """
     if not NETNS:
         pytest.skip("looks into the nodes' network namespaces, which this cluster does not have here")
     assert status(client).state == "absent"
@@ -202,11 +232,14 @@ def test_install_status_remove(client: Client, namespace: str) -> None:
     done = dnslab("install", "--image", IMAGE, "--yes")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"cluster: {client}\n")
-    assert done.stdout.count("kubernetes.default.svc.cluster.local. has 1 A and 0 AAAA") == n_nodes
+    answers = r"^(dlc-n\d): the cache answers on 169.254.20.10 and its rules are set, after \d+ s; kubernetes.default"
+    assert sorted(re.findall(answers, done.stdout, re.MULTILINE)) == [netns.name for netns in NETNS]
+    assert "this in CoreDNS's Corefile no longer holds:\n  template IN A any.cluster.local (in .:53)\n" in done.stdout
     assert len(traces()) == 2 * n_nodes
 
     output = dnslab("status").stdout
-    assert "kube-dns: 10.96.0.10, zone cluster.local" in output
+    assert "DNS of the cluster: 10.96.0.10, Service kube-system/kube-dns (by its name)\n" in output
+    assert "zones: cluster.local (the Corefile's plugin kubernetes)\n" in output
     assert "node-local cache: detected on 169.254.20.10, not on the cluster IP" in output
     assert f"DaemonSet kube-system/node-local-dns ({IMAGE}) on 169.254.20.10: ready, {n_nodes} of {n_nodes}" in output
     assert status(client, node=list_machines(client)[0][0]).state == "detected"
@@ -216,8 +249,12 @@ def test_install_status_remove(client: Client, namespace: str) -> None:
     assert "nothing to change" in again.stdout
 
     create(client, ASKING, namespace)
+    killed_in_one(client)
     gone = dnslab("remove", "--yes")
     assert gone.returncode == 0, gone.stderr
+    (said,) = re.findall(r"^dlc-n1: removed interface nodelocaldns, (.*)$", gone.stdout, re.MULTILINE)
+    assert said.count("rule -t ") == 12
+    assert "dlc-n2: no nodelocaldns, no rules\n" in gone.stdout
     assert f"pods whose dnsConfig names it, and which will have no DNS: {namespace}/asking\n" in gone.stdout
     assert traces() == []
     assert status(client).state == "absent"
@@ -275,6 +312,56 @@ def test_an_image_that_is_not_to_be_had(client: Client) -> None:
     assert (gone.returncode, gone.stderr.count("\n")) == (3, 1)
     assert "not known to be clean: " in gone.stderr
     assert ours(client) == []
+
+
+@pytest.mark.cluster
+@pytest.mark.proxy
+@pytest.mark.usefixtures("no_cache_after")
+@pytest.mark.alone
+def test_on_the_cluster_ip_it_is_waited_for_until_the_cache_answers(client: Client) -> None:
+    """Before its rules are set, kube-proxy sends what is asked there to CoreDNS, which answers too."""
+    done = dnslab("install", "--image", IMAGE, "--address", "169.254.20.10,10.96.0.10", "--yes")
+    assert done.returncode == 0, done.stderr
+    for address in ("169.254.20.10", "10.96.0.10"):
+        assert done.stdout.count(f": the cache answers on {address} and its rules are set") == len(
+            list_machines(client)
+        )
+    detection = status(client)
+    assert (detection.owns_cluster_ip, detection.addresses) == (True, ("169.254.20.10", "10.96.0.10"))
+    gone = dnslab("remove", "--yes")
+    assert gone.returncode == 0, gone.stderr
+    assert traces() == []
+
+
+@pytest.fixture
+def lost_node(client: Client) -> Iterator[str]:
+    """A node whose kubelet is gone, as the API server knows at once: by itself it would after a minute."""
+    core, name = client.core(), "dlc-n3"
+    stop(f"{name}-kubelet")
+    gone = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": "no kubelet"}
+    core.patch_node_status(name, {"status": {"conditions": [gone]}})
+    try:
+        yield name
+    finally:
+        restart(f"{name}-kubelet")
+        kubectl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=60s")
+
+
+@pytest.mark.cluster
+@pytest.mark.verify
+@pytest.mark.alone
+def test_a_node_that_is_not_ready_is_named_and_holds_up_no_other(client: Client, lost_node: str) -> None:
+    done = dnslab("install", "--image", IMAGE, "--yes")
+    try:
+        assert done.returncode == 0, done.stderr
+        assert f"{lost_node}: it is not ready, so nothing is known of the cache there\n" in done.stdout
+        assert done.stdout.count(": the cache answers on 169.254.20.10") == 2
+    finally:
+        gone = dnslab("remove", "--yes")
+    assert (gone.returncode, gone.stderr.count("\n")) == (3, 1)
+    assert f"not known to be clean: {lost_node}; look there" in gone.stderr
+    assert f"{lost_node}: it is not ready, so it was not looked at\n" in gone.stdout
+    assert gone.stdout.count(": no nodelocaldns, no rules\n") == 2
 
 
 def daemon_set(name: str, *arguments: str) -> dict[str, Any]:

@@ -136,6 +136,7 @@ def test_surroundings_are_what_the_machine_says(cluster: None) -> None:
 
 
 @pytest.mark.cluster
+@pytest.mark.proxy
 def test_coredns_counts_what_it_was_asked(cluster: None) -> None:
     client = connect()
     around = surroundings(client)
@@ -256,6 +257,7 @@ def test_without_rights_every_part_is_denied_and_none_guessed(namespace: str) ->
 
 
 @pytest.mark.cluster
+@pytest.mark.proxy
 def test_a_pod_reads_its_nodes_counters(namespace: str) -> None:
     client = connect(namespace=namespace)
     spec = PodSpec(image="dnslab.test/glibc:1", node="dlc-n1", host_network=True)

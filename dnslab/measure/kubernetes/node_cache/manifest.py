@@ -1,7 +1,8 @@
 """The node-local cache's manifest as text, to be applied to kube-system.
 
-Pure. It is the manifest that the Kubernetes project ships (cluster/addons/dns/nodelocaldns) with three differences: the
-image is a parameter, there is a readiness probe, and the cache listens on the cluster IP only where that is named.
+Pure. It is the manifest that the Kubernetes project ships (cluster/addons/dns/nodelocaldns) with four differences: the
+image is a parameter, there is a readiness probe, the cache listens on the cluster IP only where that is named, and it
+answers a zone of its own, by which one sees who answers.
 """
 
 from __future__ import annotations
@@ -27,12 +28,19 @@ def image_with_tag(image: str) -> str:
     return image if named else f"{image}:{NODE_CACHE_TAG}"
 
 
+def own_zone(zone: str) -> str:
+    """The zone under a cluster's ``zone`` in which the cache alone answers any name. No Service has such a name."""
+    return f"node-cache.dnslab.{zone}"
+
+
 def node_cache_manifest(
     image: str,
     addresses: Sequence[str],
     zones: Sequence[str],
     selector: Mapping[str, str],
+    *,
     stub_domains: Mapping[str, Sequence[str]] | None = None,
+    target_ports: Mapping[str, int | str] | None = None,
 ) -> str:
     """The node-local cache as YAML, to be applied to kube-system.
 
@@ -49,6 +57,8 @@ def node_cache_manifest(
         Labels of the pods of the cluster's DNS, which the cache asks for the cluster's names.
     stub_domains
         Zones that have nameservers of their own, each with these.
+    target_ports
+        By protocol, the port of these pods, or its name. Default 53.
 
     Raises
     ------
@@ -75,7 +85,9 @@ def node_cache_manifest(
         *((f"{zone}:53", "30", dns, "") for zone in stub_domains or ()),
         (".:53", "30", "__PILLAR__UPSTREAM__SERVERS__", ""),
     ]
-    corefile = "".join(_server_block(name, cache, to, more, addresses) for name, cache, to, more in blocks)
+    corefile = _OWN_BLOCK.format(zone=own_zone(zones[0]), addresses=" ".join(addresses))
+    corefile += "".join(_server_block(name, cache, to, more, addresses) for name, cache, to, more in blocks)
+    ports = {"UDP": 53, "TCP": 53, **(target_ports or {})}
     indented = "".join(f"    {line}\n" for line in corefile.splitlines())
     return _MANIFEST.substitute(
         image=json.dumps(image),
@@ -83,6 +95,8 @@ def node_cache_manifest(
         address=json.dumps(addresses[0]),
         corefile=indented,
         selector=json.dumps(dict(selector)),
+        udp=json.dumps(ports["UDP"]),
+        tcp=json.dumps(ports["TCP"]),
     )
 
 
@@ -103,6 +117,20 @@ def _server_block(zones: str, cache: str, upstream: str, more: str, addresses: S
     return f"{zones} {{\n" + "".join(f"    {line}\n" for line in lines) + "}\n"
 
 
+#: kept by nobody, so that each answer shows who answers now; the address is one for documentation (RFC 5737)
+_OWN_BLOCK = """\
+{zone}:53 {{
+    errors
+    bind {addresses}
+    template IN A {{
+        answer "{{{{ .Name }}}} 0 IN A 192.0.2.53"
+    }}
+    template IN AAAA {{
+        rcode NOERROR
+    }}
+}}
+"""
+
 _MANIFEST = Template("""\
 apiVersion: v1
 kind: ServiceAccount
@@ -120,8 +148,8 @@ metadata:
 spec:
   selector: $selector
   ports:
-  - {name: dns, port: 53, targetPort: 53, protocol: UDP}
-  - {name: dns-tcp, port: 53, targetPort: 53, protocol: TCP}
+  - {name: dns, port: 53, targetPort: $udp, protocol: UDP}
+  - {name: dns-tcp, port: 53, targetPort: $tcp, protocol: TCP}
 ---
 apiVersion: v1
 kind: ConfigMap
