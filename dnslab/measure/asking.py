@@ -55,6 +55,11 @@ def expected(
     Mapping
         For each name the most that any answer gave, as a sick resolver leaves things out. ``Expected.problem`` says
         why nothing is known of a name, or what its answers differed in.
+
+    Raises
+    ------
+    StreamForeign
+        The probe's records are not of these names.
     """
     candidates = {name: names_tried(name, options, libc) for name in names}
     asked = list(dict.fromkeys(name for tried in candidates.values() for name in tried))

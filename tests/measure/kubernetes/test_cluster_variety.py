@@ -1,0 +1,179 @@
+"""Clusters that are not as the test cluster comes: a second DNS, a dedicated pool, a namespace with quotas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dnslab.analyse.dataset import Run, open_run
+from dnslab.analyse.summary import summarise
+from dnslab.errors import UsageError
+from dnslab.measure import runner
+from dnslab.measure.kubernetes.api.client import connect
+from dnslab.measure.kubernetes.cluster_dns import find
+from dnslab.plan.model import ClusterPlan, Load, Plan
+from tests.cluster.cluster import kubectl
+from tests.nodes import apply, pods_left
+
+pytestmark = pytest.mark.cluster
+
+GLIBC = "dnslab.test/glibc:1"
+
+
+def measured(path: Path, **cluster: Any) -> Run:
+    a_plan = Plan(
+        backend="kubernetes",
+        cluster=ClusterPlan(**cluster),
+        variants=("baseline",),
+        loads=(Load(rate_per_s=20, duration_s=1),),
+        names=("kubernetes.default",),
+        rounds=1,
+    )
+    return open_run(runner.run(a_plan, path / "run"))
+
+
+def answered(run: Run) -> None:
+    """All clients came to their end, and no lookup failed."""
+    assert {client.status for client in run.clients()} == {"complete"}
+    assert all(row.n and not row.failed for row in summarise(run).measured())
+
+
+# A second DNS: another zone, another name of the Service, and pods that listen on another port.
+
+SECOND = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: names}
+data:
+  Corefile: |
+    .:1053 {
+        kubernetes corp.test
+        ready
+    }
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: names, labels: {app: names}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: coredns
+    image: dnslab.test/coredns:1
+    imagePullPolicy: Never
+    args: ["-conf", "/etc/coredns/Corefile"]
+    readinessProbe: {httpGet: {path: /ready, port: 8181}, periodSeconds: 1}
+    volumeMounts: [{name: config, mountPath: /etc/coredns}]
+  volumes: [{name: config, configMap: {name: names}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: names}
+spec:
+  selector: {app: names}
+  ports:
+  - {name: dns, port: 53, targetPort: 1053, protocol: UDP}
+  - {name: dns-tcp, port: 53, targetPort: 1053, protocol: TCP}
+"""
+
+
+@pytest.fixture
+def second_dns(namespace: str) -> Iterator[str]:
+    """The address of the Service of a second DNS."""
+    role = ["--clusterrole=system:coredns", f"--serviceaccount={namespace}:default"]
+    kubectl("create", "clusterrolebinding", namespace, *role)
+    try:
+        assert apply(namespace, SECOND).returncode == 0
+        kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/names", "--timeout=60s")
+        yield kubectl("-n", namespace, "get", "service", "names", "-o", "jsonpath={.spec.clusterIP}")
+    finally:
+        kubectl("delete", "clusterrolebinding", namespace)
+
+
+@pytest.mark.proxy
+def test_a_second_dns_is_found_by_what_pods_ask(second_dns: str, namespace: str, tmp_path: Path) -> None:
+    asks = {"nameservers": [second_dns], "searches": [f"{namespace}.svc.corp.test", "svc.corp.test", "corp.test"]}
+    container = {"name": "app", "image": GLIBC, "imagePullPolicy": "Never"}
+    spec: dict[str, Any] = {"dnsPolicy": "None", "dnsConfig": {**asks, "options": [{"name": "ndots", "value": "5"}]}}
+    spec |= {"terminationGracePeriodSeconds": 0, "containers": [container]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app"}, "spec": spec}
+    assert apply(namespace, yaml.safe_dump(pod)).returncode == 0
+    kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/app", "--timeout=60s")
+    run = measured(tmp_path, namespace=namespace, existing="pod/app")
+    answered(run)
+    (client,) = run.clients()
+    assert f"nameserver {second_dns}\n" in client.start.resolv_conf
+    dns = find(connect(), client.start.resolv_conf)
+    assert (dns.addresses, dns.zones) == ((second_dns,), ("corp.test",))
+    assert f"Service {namespace}/names (a pod's resolv.conf names it)" in dns.seen[0]
+
+
+# A dedicated pool.
+
+
+@pytest.fixture
+def pool() -> Iterator[str]:
+    """A node with a taint and a label that only pods of the pool ask for."""
+    kubectl("taint", "node", "dlc-n3", "pool=own:NoSchedule")
+    kubectl("label", "node", "dlc-n3", "pool=own")
+    try:
+        yield "dlc-n3"
+    finally:
+        kubectl("label", "node", "dlc-n3", "pool-")
+        kubectl("taint", "node", "dlc-n3", "pool:NoSchedule-")
+
+
+@pytest.mark.alone
+def test_like_a_workload_of_a_dedicated_pool(pool: str, namespace: str, tmp_path: Path) -> None:
+    term = {"matchExpressions": [{"key": "pool", "operator": "In", "values": ["own"]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    template = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {
+            "affinity": {"nodeAffinity": required},
+            "tolerations": [{"key": "pool", "operator": "Equal", "value": "own", "effect": "NoSchedule"}],
+            "containers": [{"name": "app", "image": GLIBC}],
+        },
+    }
+    spec = {"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": template}
+    web = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
+    assert apply(namespace, yaml.safe_dump(web)).returncode == 0
+    run = measured(tmp_path, namespace=namespace, like="deploy/web", nodes="all")
+    answered(run)
+    assert {client.start.node for client in run.clients()} == {pool}
+    others = measured(tmp_path / "others", namespace=namespace, images=(GLIBC,), nodes="all")
+    assert {client.start.node for client in others.clients()} == {"dlc-n1", "dlc-n2"}
+    with pytest.raises(UsageError, match="--nodes 2: 1 nodes are ready for pods"):
+        measured(tmp_path / "refused", namespace=namespace, like="deploy/web", nodes="2")
+
+
+# A namespace with a quota for every resource, and a LimitRange that gives what a pod does not ask for.
+
+SHARED = """
+apiVersion: v1
+kind: LimitRange
+metadata: {name: usual}
+spec:
+  limits:
+  - {type: Container, default: {cpu: "1", memory: 256Mi}, defaultRequest: {cpu: 50m, memory: 64Mi}}
+---
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: shared}
+spec:
+  hard: {pods: "3", requests.cpu: 500m, requests.memory: 512Mi, limits.cpu: "3", limits.memory: 512Mi}
+"""
+
+
+def test_a_run_fits_into_a_quota_for_everything(namespace: str, tmp_path: Path) -> None:
+    assert apply(namespace, SHARED).returncode == 0
+    kubectl("-n", namespace, "wait", "--for=jsonpath={.status.hard.pods}=3", "resourcequota/shared", "--timeout=30s")
+    run = measured(tmp_path, namespace=namespace, images=(GLIBC,))
+    answered(run)
+    assert pods_left(namespace) == []
+    used = kubectl("-n", namespace, "get", "resourcequota", "shared", "-o", "jsonpath={.status.used}")
+    assert re.search(r'"limits.cpu":"\d', used)
