@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 _CONNTRACK, _SNMP = "/proc/net/stat/nf_conntrack", "/proc/net/snmp"
 _SOCKSTAT, _STAT = "/proc/net/sockstat", "/proc/stat"
+#: of the container that reads it, with cgroup v2 and v1; on a machine itself the root's, which no limit throttles
+_CGROUP_STATS = ("/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpu/cpu.stat")
 _SYSCTLS = {
     "count": "/proc/sys/net/netfilter/nf_conntrack_count",
     "max": "/proc/sys/net/netfilter/nf_conntrack_max",
@@ -15,8 +17,8 @@ _SYSCTLS = {
 }
 #: what ``node`` reads; all are of the network namespace they are opened in, and readable by anyone there
 NODE_FILES = (_CONNTRACK, _SNMP, *_SYSCTLS.values())
-#: what ``client`` reads; the last is of the machine
-CLIENT_FILES = (_SNMP, _SOCKSTAT, _STAT)
+#: what ``client`` reads; ``_STAT`` is of the machine
+CLIENT_FILES = (_SNMP, _SOCKSTAT, _STAT, *_CGROUP_STATS)
 
 
 def snmp(text: str, groups: Sequence[str] = ("Udp", "Tcp")) -> dict[str, int]:
@@ -86,12 +88,32 @@ def cpu(text: str) -> dict[str, int]:
     return {"total_ticks": sum(ticks), "idle_ticks": ticks[3] + ticks[4]}
 
 
+def throttling(text: str) -> dict[str, int]:
+    """A cgroup's cpu.stat: ``periods`` in which it ran, ``throttled_periods`` in which it had used up its CPU limit,
+    and ``throttled_us``, how long it then stood still.
+
+    Version 1 gives that time in ns (``throttled_time``), version 2 in us. Empty for a cgroup that cannot have a limit.
+    """
+    pairs = (line.split() for line in text.splitlines())
+    numbers = {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+    if not {"nr_periods", "nr_throttled"} <= numbers.keys():
+        return {}
+    throttled_us = numbers.get("throttled_usec", numbers.get("throttled_time", 0) // 1000)
+    return {
+        "periods": numbers["nr_periods"],
+        "throttled_periods": numbers["nr_throttled"],
+        "throttled_us": throttled_us,
+    }
+
+
 def client(texts: Mapping[str, str | None]) -> dict[str, int]:
     """A client's own counters (``client.``) and its machine's CPU time (``machine.cpu.``) from ``CLIENT_FILES``.
 
     Takes the texts by path. A file that could not be read is left out.
     """
     numbers = snmp(texts.get(_SNMP) or "") | sockstat(texts.get(_SOCKSTAT) or "")
+    limited = next(filter(None, (throttling(texts.get(path) or "") for path in _CGROUP_STATS)), {})
+    numbers |= under("cpu", limited)
     return under("machine.cpu", cpu(texts.get(_STAT) or "")) | under("client", numbers)
 
 

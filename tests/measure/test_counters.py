@@ -52,6 +52,44 @@ def test_cpu() -> None:
     assert counters.cpu("") == {}
 
 
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        (
+            "usage_usec 90\nuser_usec 60\nsystem_usec 30\nnr_periods 50\nnr_throttled 20\nthrottled_usec 1500\n",
+            {"periods": 50, "throttled_periods": 20, "throttled_us": 1500},
+        ),
+        (  # version 1
+            "nr_periods 50\nnr_throttled 20\nthrottled_time 1500999\n",
+            {"periods": 50, "throttled_periods": 20, "throttled_us": 1500},
+        ),
+        ("usage_usec 90\nuser_usec 60\nsystem_usec 30\n", {}),  # the root of version 2
+        ("", {}),
+    ],
+)
+def test_throttling(text: str, numbers: dict[str, int]) -> None:
+    assert counters.throttling(text) == numbers
+
+
+def test_a_clients_counters_are_its_own_and_its_machines() -> None:
+    texts = {
+        "/proc/net/snmp": "Udp: InDatagrams\nUdp: 7\n",
+        "/proc/net/sockstat": None,
+        "/proc/stat": "cpu  10 0 5 80 5 0 0 0 0 0\n",
+        "/sys/fs/cgroup/cpu.stat": None,
+        "/sys/fs/cgroup/cpu/cpu.stat": "nr_periods 5\nnr_throttled 2\nthrottled_time 3000\n",
+    }
+    assert set(texts) == set(counters.CLIENT_FILES)
+    assert counters.client(texts) == {
+        "client.Udp.InDatagrams": 7,
+        "client.cpu.periods": 5,
+        "client.cpu.throttled_periods": 2,
+        "client.cpu.throttled_us": 3,
+        "machine.cpu.total_ticks": 100,
+        "machine.cpu.idle_ticks": 85,
+    }
+
+
 NODE = {
     "/proc/net/stat/nf_conntrack": "entries  clashres insert_failed drop\n0000000a 00000001 00000010 00000002\n",
     "/proc/net/snmp": "Udp: InDatagrams RcvbufErrors\nUdp: 7 3\n",
