@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from dnslab.explain.comparison import compare as compare
     from dnslab.explain.findings import conclude as conclude
     from dnslab.explain.overview import headlines as headlines, side_by_side as side_by_side
+    from dnslab.explain.soundness import examine as examine
     from dnslab.explain.tables import against_baseline as against_baseline, by_configuration as by_configuration
-    from dnslab.explain.validity import find_vetoes as find_vetoes
     from dnslab.notebook import (
         BeforeAfterParameters as BeforeAfterParameters,
         CompareParameters as CompareParameters,
@@ -62,7 +62,7 @@ _HOME = {
     "costs": "analyse.costs",
     "ecdf": "present.pictures.ecdf",
     "effects_against_baseline": "present.pictures.effects",
-    "find_vetoes": "explain.validity",
+    "examine": "explain.soundness",
     "follow": "explain.closeup",
     "headlines": "explain.overview",
     "latency_by_round": "present.pictures.panels",

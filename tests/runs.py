@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def start(trial: Any, target: TargetInfo, **changes: Any) -> dict[str, Any]:
         "stall_ms": 4500.0 if target.libc == "glibc" else 2250.0,
         "deadline_s": 16.0,
         "started_realtime_ns": STARTED_NS + (trial.group - 1) * GROUP_NS,
-        "counters": {"server-a.Udp.RcvbufErrors": 0, "machine.cpu.total_ticks": 0, "machine.cpu.idle_ticks": 0},
+        "counters": dict.fromkeys((*END_COUNTERS, "client.cpu.periods", "client.cpu.throttled_periods"), 0),
         **changes,
     }
 
@@ -83,9 +83,11 @@ def write_run(
     exposed: int | None = None,
     start_changes: Mapping[str, Any] = {},
     known: Sequence[TargetInfo] = (GLIBC, MUSL),
+    counters_of: Callable[[str, str, int], Mapping[str, int]] = lambda variant, target, number: {},
 ) -> Path:
     """A run of ``plan`` in which (variant, target, round) had these records, or with the load as fourth under that load
-    alone; those left out were not measured. Without any, all that are known were to be."""
+    alone; those left out were not measured. Without any, all that are known were to be. ``counters`` are those at the
+    end of each client, ``counters_of`` those of one."""
     used = {key[1] for key in lookups}
     targets = [target for target in known if target.name in used or not used]
     environment = {
@@ -111,7 +113,7 @@ def write_run(
             end = {
                 "status": "complete",
                 "error": None,
-                "counters": {**END_COUNTERS, **counters},
+                "counters": {**END_COUNTERS, **counters, **counters_of(*key)},
                 "exposed_counted": exposed,
             }
             writer.end({**end, "trailer": {"n_records": len(made), "blocked_ns": 0}})

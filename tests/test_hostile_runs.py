@@ -19,11 +19,10 @@ import yaml
 
 from dnslab.analyse.dataset import open_run
 from dnslab.analyse.quantiles import sketches
-from dnslab.analyse.summary import summarise
 from dnslab.analyse.timeline import stalls_per_second
 from dnslab.errors import InvalidPlan, RunInvalid, StreamForeign
 from dnslab.explain.findings import conclude
-from dnslab.explain.validity import find_vetoes
+from dnslab.explain.soundness import examine
 from dnslab.measure import runner
 from dnslab.plan.model import Plan
 from dnslab.plan.planfile import load
@@ -47,8 +46,8 @@ def run(tmp_path: Path) -> Path:
 def read(run: Path) -> None:
     """All that ``summary``, ``gate`` and a report read of a run."""
     opened = open_run(run)
-    figures = summarise(opened)
-    conclude(figures, find_vetoes(opened, figures))
+    part = examine(opened)
+    conclude(part.summary, part.vetoes)
     opened.lookups()
     opened.trials()
     sketches(opened)

@@ -27,7 +27,7 @@ from dnslab.explain.comparison import compare
 from dnslab.explain.findings import conclude
 from dnslab.explain.gates import decide
 from dnslab.explain.overview import headlines, side_by_side
-from dnslab.explain.validity import find_vetoes
+from dnslab.explain.soundness import examine
 from dnslab.imports.readers import load
 from dnslab.imports.summary import summarise_imported
 from dnslab.measure.display import _table, line
@@ -102,8 +102,8 @@ def test_an_error_is_one_clean_line(
 
 
 def test_a_summary_shows_hostile_names(named: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    figures = summarise(named)
-    found = conclude(figures, find_vetoes(named, figures))
+    part = examine(named)
+    figures, found = part.summary, conclude(part.summary, part.vetoes)
     print_summary(figures, found)
     assert_clean(capsys.readouterr().out)
     compared = compare(named, named)
@@ -118,8 +118,8 @@ def test_a_summary_shows_hostile_names(named: Run, capsys: pytest.CaptureFixture
 
 
 def _shown(named: Run) -> dict[str, Any]:
-    summary = summarise(named)
-    findings = conclude(summary, find_vetoes(named, summary))
+    part = examine(named)
+    summary, findings = part.summary, conclude(part.summary, part.vetoes)
     return {
         "findings": findings,
         "evidence": findings.evidence,

@@ -17,7 +17,7 @@ from dnslab.analyse.quantiles import LEVELS, quantiles
 from dnslab.plan.model import Load
 from dnslab.plan.resolvconf import libc_of, parse, retry_step_s
 from dnslab.store import stream as records
-from dnslab.store.client import Key
+from dnslab.store.client import ClientName, Key
 from dnslab.store.contents import ClientEnd, ClientStart
 
 #: a lookup that starts later than this while a worker is idle is late by the generator's fault (a busy machine of two
@@ -48,7 +48,9 @@ class ClientCounts:
 
     ``flagged_stalls`` are those after which glibc had fallen back because one of two answers did not come. ``late`` are
     lookups that started over ``LATE_MS`` late while a worker was idle, ``exhausted`` those that found no idle worker.
-    ``early_ms`` and ``late_ms`` are median response times of the first fifth and of the second half of the trial.
+    ``early_ms`` and ``late_ms`` are median response times of the first fifth and of the second half of the trial,
+    ``service_p50_ms`` the median service time. ``throttled_share`` are the periods of the client's cgroup in which its
+    own CPU limit stopped it, NaN where that is not known.
     """
 
     variant: str
@@ -68,6 +70,7 @@ class ClientCounts:
     warmup_stalls: int
     lookups_per_s: float
     idle_share: float
+    throttled_share: float
     rcvbuf_errors: int
     time_wait: int
     blocked_ns: int
@@ -76,6 +79,7 @@ class ClientCounts:
     clock_error_ms: float
     early_ms: float
     late_ms: float
+    service_p50_ms: float
     paused_s: float
     warmth: Warmth
     exposed_counted: int | None
@@ -84,6 +88,11 @@ class ClientCounts:
     def key(self) -> Key:
         """Variant, target and load."""
         return self.variant, self.target, self.load
+
+    @property
+    def name(self) -> ClientName:
+        """Variant, target, load and round."""
+        return *self.key, self.round
 
 
 @dataclass(frozen=True)
@@ -222,6 +231,7 @@ def _counts(lookups: Lookups, limit_ms: float, load: Load) -> ClientCounts:
     before, after = start.counters, end.counters
     service, stall, exhausted = lookups.service_ms, lookups.stall, lookups.exhausted
     ticks = _delta(before, after, "machine.cpu.total_ticks")
+    periods = _delta(before, after, "client.cpu.periods")
     span_s = (float(lookups.intended_s.max() - lookups.intended_s.min()) if len(service) else 0.0) or math.nan
     early_ms, late_ms = _settling(lookups)
     return ClientCounts(
@@ -242,6 +252,9 @@ def _counts(lookups: Lookups, limit_ms: float, load: Load) -> ClientCounts:
         warmup_stalls=lookups.n_warmup_stalls,
         lookups_per_s=len(service) / span_s,
         idle_share=(_delta(before, after, "machine.cpu.idle_ticks") or 0) / ticks if ticks else math.nan,
+        throttled_share=(
+            (_delta(before, after, "client.cpu.throttled_periods") or 0) / periods if periods else math.nan
+        ),
         rcvbuf_errors=_dropped_by_servers(before, after),
         time_wait=after.get("client.TCP.tw", 0),
         blocked_ns=end.trailer.blocked_ns,
@@ -250,6 +263,7 @@ def _counts(lookups: Lookups, limit_ms: float, load: Load) -> ClientCounts:
         clock_error_ms=end.clock.error_ns / 1e6,
         early_ms=early_ms,
         late_ms=late_ms,
+        service_p50_ms=float(np.median(service)) if len(service) else math.nan,
         paused_s=lookups.paused_s,
         warmth=_warmth(lookups),
         exposed_counted=end.exposed_counted,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from dnslab.errors import RunInvalid
 from dnslab.plan.model import MAX_CLIENTS, Plan
 from dnslab.plan.schedule import TargetInfo, trials
 from dnslab.store.bundle import open_bundle
-from dnslab.store.client import ClientRecord
+from dnslab.store.client import ClientName, ClientRecord
 from dnslab.store.contents import Environment
 from dnslab.store.folder import RunFolder, latest_run_path, results_folder
 from dnslab.text import as_html, as_output
@@ -31,15 +31,38 @@ KEPT_BYTES = 512 * 2**20
 N_AT_ONCE = 2
 
 
+class _Kept:
+    """Decoded trials in memory, by the file of each, up to ``KEPT_BYTES``. Trials come in order: the first are kept."""
+
+    def __init__(self) -> None:
+        self._lookups: dict[Path, Lookups] = {}
+        self._n_bytes = 0
+
+    def get(self, client: ClientRecord) -> Lookups | None:
+        return self._lookups.get(client.stream)
+
+    def keep(self, client: ClientRecord, lookups: Lookups) -> None:
+        if client.stream not in self._lookups and self._n_bytes + lookups.n_bytes <= KEPT_BYTES:
+            self._n_bytes += lookups.n_bytes
+            self._lookups[client.stream] = lookups
+
+
 class Run:
-    """A run folder, opened for reading. ``problems`` names trials that are incomplete, with the reason."""
+    """A run folder, opened for reading. ``left_out`` are clients that it is read without (``without``)."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.path = folder.path
         self.plan: Plan = folder.plan
-        self._kept: dict[int, Lookups] = {}
-        self._kept_bytes = 0
+        self.left_out: frozenset[ClientName] = frozenset()
+        self._kept = _Kept()
+
+    def without(self, clients: Collection[ClientName]) -> Run:
+        """The same run, read without these clients. They are then no ``problems`` either."""
+        other = Run(self.folder)
+        other.left_out = self.left_out | frozenset(clients)
+        other._kept = self._kept
+        return other
 
     @cached_property
     def environment(self) -> Environment:
@@ -71,25 +94,31 @@ class Run:
 
     @cached_property
     def _clients(self) -> list[ClientRecord]:
-        return self.folder.last_clients()
+        return [client for client in self.folder.last_clients() if client.name not in self.left_out]
 
     def clients(self) -> list[ClientRecord]:
         """One record for each trial on each target: its last attempt."""
         return self._clients
 
-    @cached_property
+    @property
     def problems(self) -> list[str]:
         """One line for each trial that is missing or incomplete."""
+        return list(self.incomplete.values())
+
+    @cached_property
+    def incomplete(self) -> Mapping[ClientName, str]:
+        """The clients that are missing or incomplete, with a line on each."""
         done = {(client.number, client.target): client for client in self._clients}
-        lines = []
+        lines: dict[ClientName, str] = {}
         for trial in trials(self.plan, self.targets):
             for target in trial.targets:
+                name = (trial.variant, target, trial.load, trial.round)
                 client = done.get((trial.number, target))
                 status = client.status if client else "missing"
-                if status != "complete":
+                if status != "complete" and name not in self.left_out:
                     reason = client.end.error if client and client.end else None
                     where = f"trial {trial.number} ({trial.variant}, round {trial.round}, {target})"
-                    lines.append(f"{where}: {status}" + (f", {reason}" if reason else ""))
+                    lines[name] = f"{where}: {status}" + (f", {reason}" if reason else "")
         return lines
 
     def trials(self) -> pd.DataFrame:
@@ -120,7 +149,7 @@ class Run:
         """
 
         def work(index: int) -> tuple[Lookups, T]:
-            lookups = self._kept.get(index) or decode(self._clients[index])
+            lookups = self._kept.get(self._clients[index]) or decode(self._clients[index])
             return lookups, measure(lookups)
 
         with ThreadPoolExecutor(max_workers=N_AT_ONCE) as pool:
@@ -130,14 +159,8 @@ class Run:
                     coming.append(pool.submit(work, index))
                 if index >= N_AT_ONCE:
                     lookups, measured = coming.popleft().result()
-                    self._keep(index - N_AT_ONCE, lookups)
+                    self._kept.keep(self._clients[index - N_AT_ONCE], lookups)
                     yield measured
-
-    def _keep(self, index: int, lookups: Lookups) -> None:
-        """Keep the lookups of a trial in memory while there is room. Trials come in order, so the first are kept."""
-        if index not in self._kept and self._kept_bytes + lookups.n_bytes <= KEPT_BYTES:
-            self._kept_bytes += lookups.n_bytes
-            self._kept[index] = lookups
 
     def lookups(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Every measured lookup, one row each, warm-up excluded.

@@ -95,6 +95,11 @@ class Row:
     by_round: Sequence[RoundCounts]
 
     @property
+    def key(self) -> Key:
+        """Variant, target and load."""
+        return self.variant, self.target, self.load
+
+    @property
     def is_clean(self) -> bool:
         """Whether no lookup stalled or failed."""
         return not self.stalls and not self.failed

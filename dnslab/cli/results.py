@@ -22,14 +22,13 @@ def summary(run_folder: str, form: str) -> None:
     RUN_FOLDER is a path, a bundle, or `latest`.
     """
     from dnslab.analyse.dataset import open_run
-    from dnslab.analyse.summary import summarise
     from dnslab.explain.findings import conclude
-    from dnslab.explain.validity import find_vetoes
+    from dnslab.explain.soundness import examine
     from dnslab.present.exports import csv_text
 
-    opened = open_run(run_folder)
-    summed = summarise(opened)
-    findings = conclude(summed, find_vetoes(opened, summed))
+    opened = open_run(run_folder)  # what a bundle is unpacked to lasts as long as this
+    part = examine(opened)
+    summed, findings = part.summary, conclude(part.summary, part.vetoes)
     if form == "json":
         echo_text(json.dumps({**summed.to_dict(), "findings": findings.to_dict()}, indent=1, allow_nan=False))
     elif form == "csv":
@@ -80,14 +79,13 @@ def gate(run_folder: str, asked: Sequence[str], variant: str, form: str) -> int:
     p99<=100ms.
     """
     from dnslab.analyse.dataset import open_run
-    from dnslab.analyse.summary import summarise
     from dnslab.explain import gates
-    from dnslab.explain.validity import find_vetoes
+    from dnslab.explain.soundness import examine
 
     wanted = [gates.Gate.parse(text) for text in asked] or gates.DEFAULT
     opened = open_run(run_folder)
-    summed = summarise(opened)
-    gated = gates.decide(summed, find_vetoes(opened, summed), wanted, variant)
+    part = examine(opened)
+    gated = gates.decide(part.summary, part.vetoes, wanted, variant)
     echo_text(gated.to_markdown() if form == "markdown" else gated.to_text(terminal_width()))
     return gated.status
 

@@ -48,7 +48,9 @@ def leading_others(summary: Summary) -> list[Row]:
     return [row for row in measured(summary) if row.target == target and row.variant != "baseline"]
 
 
-def answers(summary: Summary, baseline: Row, others: Sequence[Row], notes: Sequence[str]) -> dict[str, str]:
+def answers(
+    summary: Summary, baseline: Row, others: Sequence[Row], notes: Sequence[str], left_out: str = ""
+) -> dict[str, str]:
     """An answer to each question that a reader has.
 
     Parameters
@@ -58,11 +60,14 @@ def answers(summary: Summary, baseline: Row, others: Sequence[Row], notes: Seque
     baseline, others
         Rows of one target under the first load, each with one lookup or more.
     notes
-        Names of what stands beside the figures, as ``validity.Veto`` has them.
+        Names of what stands beside the figures, as ``veto.Veto`` has them.
+    left_out
+        A sentence on what the figures leave out.
     """
+    noted = f"Noted: {', '.join(notes)}." if notes else ""
     return {
         "Is it happening?": _happening(summary, baseline),
-        "How sure?": " ".join([_how_sure(summary, baseline), *([f"Noted: {', '.join(notes)}."] if notes else [])]),
+        "How sure?": " ".join(filter(None, [_how_sure(summary, baseline), left_out, noted])),
         "What helps?": _what_helps(summary, baseline, others),
         "What does it cost?": _what_it_costs(baseline, others),
     }

@@ -17,8 +17,9 @@ from dnslab.analyse.summary import Row, Summary
 from dnslab.explain import verification
 from dnslab.explain.answers import answers, baselines, how_it_fared, leading_baseline, leading_others
 from dnslab.explain.causes import MIN_STALLS, Kind, cause_of
-from dnslab.explain.validity import VOID, Veto, voids
+from dnslab.explain.validity import voids
 from dnslab.explain.verification import verify
+from dnslab.explain.veto import VOID, Veto, left_out
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.stalls import timeout_of_stall_s
 from dnslab.text import as_html, as_output, first_of, listed, percent, rounded
@@ -59,11 +60,11 @@ class Findings:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data for JSON, described in docs/summary.md."""
-        return {**asdict(self), "void": self.void}
+        return {**asdict(self), "vetoes": [veto.to_dict() for veto in self.vetoes], "void": self.void}
 
     def _repr_html_(self) -> str:
         marks = "".join(
-            f"<li><strong>{as_html(veto.name)}</strong>: {as_html(veto.seen)}. "
+            f"<li><strong>{as_html(veto.title)}</strong>: {as_html(veto.details)}. "
             f"{as_html(veto.advice[0].upper() + veto.advice[1:])}.</li>"
             for veto in self.vetoes
         )
@@ -78,16 +79,18 @@ class Findings:
 
 
 def conclude(summary: Summary, vetoes: Sequence[Veto]) -> Findings:
-    """Findings of ``summary``; a veto of severity ``void`` empties the headline."""
+    """Findings of ``summary``; a veto of severity ``void`` empties the headline.
+
+    Both as ``soundness.examine`` gives them: the headline says what was left out, and nothing else speaks of that.
+    """
     void = voids(vetoes)
     limits = Sentences(_limits(summary))
     if void:
         reasons = "; ".join(dict.fromkeys(veto.reason for veto in void[:3]))
         return Findings(f"{VOID} {reasons}.", {}, Sentences(), limits, tuple(vetoes))
     verified = verify(summary)
-    headline = (
-        verified[0].sentence if verified else " ".join(filter(None, [_of_baseline(summary), _of_others(summary)]))
-    )
+    found = [verified[0].sentence] if verified else [_of_baseline(summary), _of_others(summary)]
+    headline = " ".join(filter(None, [*found, left_out(vetoes)]))
     return Findings(headline, _answers(summary, vetoes), Sentences(_evidence(summary)), limits, tuple(vetoes))
 
 
@@ -168,7 +171,8 @@ def _answers(summary: Summary, vetoes: Sequence[Veto]) -> dict[str, str]:
     baseline = leading_baseline(summary)
     if baseline is None:
         return {"Is it happening?": f"This run cannot say. {_without_baseline(summary)}"}
-    given = answers(summary, baseline, leading_others(summary), [veto.name for veto in vetoes])
+    noted = [veto.name for veto in vetoes if not veto.left_out]
+    given = answers(summary, baseline, leading_others(summary), noted, left_out(vetoes))
     cause = cause_of(summary, baseline)
     return {**given, "Why?": f"{str(cause)[0].upper()}{str(cause)[1:]}."} if cause else given
 

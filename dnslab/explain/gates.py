@@ -14,8 +14,9 @@ from dnslab.analyse import intervals
 from dnslab.analyse.intervals import MIN_ROUNDS, Interval, upper_bound_when_none
 from dnslab.analyse.quantiles import LEVELS
 from dnslab.analyse.summary import SHARES, Row, Summary, column
-from dnslab.errors import UsageError
-from dnslab.explain.validity import VOID, Veto, voids
+from dnslab.errors import RunInvalid, UsageError
+from dnslab.explain.validity import voids
+from dnslab.explain.veto import VOID, Veto, left_out
 from dnslab.text import Table, as_markdown, milliseconds, percent, visible
 
 MEASURES = (*(f"{name}_share" for name in SHARES), *(name.removesuffix("_ms") for name in LEVELS))
@@ -71,22 +72,29 @@ class Decision:
     why: str = ""
 
 
+#: vetoes that come from DNS itself: where a part was left out for these, what is left must not pass for all of it
+OUTAGES = ("workers exhausted", "workers lost")
+
+
 @dataclass(frozen=True)
 class Gated:
-    """Decisions of all gates, and why the run cannot be relied on, else ``""``.
+    """Decisions of all gates; why the run cannot be relied on, and what was left out of it, or ``""``.
 
-    ``status`` is for the command line: 1 where one fails, else 4 where one is undecided.
+    ``status`` is for the command line: 1 where one fails, else 4 where one is undecided, or where a part was left out
+    for an outage (``outage``).
     """
 
     decisions: tuple[Decision, ...]
     load_labels: tuple[str, ...]
     void: str
+    left_out: str = ""
+    outage: bool = False
 
     @property
     def status(self) -> int:
         """The exit status."""
         words = {decision.word for decision in self.decisions}
-        return 1 if "fails" in words else 4 if "undecided" in words else 0
+        return 1 if "fails" in words else 4 if "undecided" in words or self.outage else 0
 
     @property
     def table(self) -> Table:
@@ -111,7 +119,8 @@ class Gated:
 
     @property
     def _headings(self) -> list[str]:
-        return [f"{VOID} {self.void}."] if self.void else []
+        undecided = "What was left out had an outage: the gates are undecided as a whole." if self.outage else ""
+        return list(filter(None, [f"{VOID} {self.void}." if self.void else "", self.left_out, undecided]))
 
     def to_text(self, width: int | None = None) -> str:
         """For a terminal of ``width`` columns."""
@@ -134,14 +143,19 @@ def decide(
     """Check ``variant`` on each target under each load against ``gates``.
 
     A gate passes if the whole 95 % interval is on the good side, and fails if all of it is on the bad side. Else it is
-    undecided, as it is with too few rounds or when a veto makes the run void.
+    undecided, as it is with too few rounds or when a veto makes the run void. Summary and vetoes as
+    ``soundness.examine`` gives them: what it left out is not checked, and is named.
 
     Raises
     ------
     UsageError
         The run did not measure the variant.
+    RunInvalid
+        All that was measured of the variant was left out.
     """
     rows = [row for row in summary.measured() if row.variant == variant]
+    if not rows and any(name[0] == variant for veto in vetoes if veto.left_out for name in veto.clients):
+        raise RunInvalid(f"{summary.run}: nothing is left of {variant}. {left_out(vetoes)}")
     if not rows:
         names = ", ".join(dict.fromkeys(row.variant for row in summary.measured()))
         raise UsageError(f"{summary.run} has no lookups of {variant}: there are {names or 'none at all'}")
@@ -152,7 +166,9 @@ def decide(
         for row in rows:
             closed = "a closed loop shows throughput and maximum only" if row.load in summary.closed_loops else ""
             decisions.append(_decision(gate, row, unusable or closed))
-    return Gated(tuple(decisions), summary.load_labels, "; ".join(veto.reason for veto in void))
+    outage = any(veto.left_out and veto.name in OUTAGES for veto in vetoes)
+    reasons = "; ".join(veto.reason for veto in void)
+    return Gated(tuple(decisions), summary.load_labels, reasons, left_out(vetoes), outage)
 
 
 def _decision(gate: Gate, row: Row, unusable: str) -> Decision:

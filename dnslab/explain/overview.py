@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dnslab.analyse.dataset import Run
-from dnslab.analyse.summary import summarise
 from dnslab.explain import tables
 from dnslab.explain.comparison import labels
 from dnslab.explain.findings import conclude
-from dnslab.explain.validity import find_vetoes
+from dnslab.explain.soundness import examine
 from dnslab.text import ANSWER, Table
 
 
@@ -23,13 +22,13 @@ def headlines(runs: Sequence[Run]) -> Table:
     """A row for each run: its folder, when it began, its fault, its headline."""
     rows = []
     for name, run in _named(runs):
-        summary = summarise(run)
-        answer = conclude(summary, find_vetoes(run, summary)).headline
-        facts = {"folder": run.path.name, "started": run.environment.started or "", "fault": summary.fault}
+        part = examine(run)
+        answer = conclude(part.summary, part.vetoes).headline
+        facts = {"folder": run.path.name, "started": run.environment.started or "", "fault": part.summary.fault}
         rows.append({"run": name, **facts, ANSWER: answer})
     return Table(pd.DataFrame(rows), "the answer of each run")
 
 
 def side_by_side(runs: Sequence[Run]) -> Table:
-    """The numbers of every run. The rows of one configuration stand below each other."""
-    return tables.side_by_side({name: tables.by_configuration(summarise(run)) for name, run in _named(runs)})
+    """The numbers of every run's sound part. The rows of one configuration stand below each other."""
+    return tables.side_by_side({name: tables.by_configuration(examine(run).summary) for name, run in _named(runs)})

@@ -15,7 +15,7 @@ def print_summary(summary: Summary, findings: Findings) -> None:
     width = terminal_width()
     echo_text(textwrap.fill(visible(findings.headline), min(width or 100, 100)))
     for veto in findings.vetoes:
-        echo_text(item(f"{veto.name}: {veto.seen}. {veto.advice[0].upper()}{veto.advice[1:]}.", width))
+        echo_text(item(f"{veto.title}: {veto.details}. {veto.advice[0].upper()}{veto.advice[1:]}.", width))
     echo_text(f"\n{by_configuration(summary).to_text(width)}")
     changes = against_baseline(summary)
     if len(changes.frame):

@@ -13,6 +13,8 @@ from dnslab.store.writing import as_json, failures_are_named, write_once
 
 #: variant, target and load
 Key = tuple[str, str, int]
+#: variant, target, load and round: one client of a run
+ClientName = tuple[str, str, int, int]
 
 
 class Stream:
@@ -55,6 +57,11 @@ class ClientRecord:
     def key(self) -> Key:
         """Variant, target and load."""
         return self.start.variant, self.target, self.start.load
+
+    @property
+    def name(self) -> ClientName:
+        """Variant, target, load and round."""
+        return *self.key, self.start.round
 
     @property
     def clocks_ns(self) -> list[tuple[int, int]]:

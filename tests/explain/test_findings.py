@@ -14,6 +14,7 @@ import pytest
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.analyse.summary import summarise
 from dnslab.explain.findings import Findings, conclude
+from dnslab.explain.soundness import examine
 from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
 from dnslab.plan.model import FaultPlan, Load, Plan, TargetPlan
@@ -37,8 +38,8 @@ def run_with(path: Path, stalls: int, flagged: int, fault: str = "none", rounds:
 
 
 def found(run: Run) -> Findings:
-    summary = summarise(run)
-    return conclude(summary, find_vetoes(run, summary))
+    part = examine(run)
+    return conclude(part.summary, part.vetoes)
 
 
 def test_the_race_is_named_by_its_evidence(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from dnslab.analyse.dataset import open_run
 from dnslab.analyse.summary import summarise
 from dnslab.errors import UsageError
 from dnslab.explain.gates import DEFAULT, Gate, Gated, decide
-from dnslab.explain.validity import find_vetoes
+from dnslab.explain.soundness import examine
 from dnslab.plan.model import Load, Plan
 from tests.runs import GLIBC, rows, write_run
 
@@ -33,9 +33,8 @@ def made(path: Path, stalls: Sequence[int], n: int = 1000, n_rounds: int | None 
 
 
 def decided(path: Path, *gates: str) -> Gated:
-    run = open_run(path)
-    summary = summarise(run)
-    return decide(summary, find_vetoes(run, summary), [Gate.parse(text) for text in gates] or DEFAULT)
+    part = examine(open_run(path))
+    return decide(part.summary, part.vetoes, [Gate.parse(text) for text in gates] or DEFAULT)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ import numpy as np
 
 from dnslab.analyse import costs, sweeps, timeline
 from dnslab.analyse.dataset import Run, open_run
-from dnslab.analyse.summary import Summary, summarise
+from dnslab.analyse.summary import Summary
 from dnslab.explain import closeup, comparison, gates, overview
 from dnslab.explain.findings import Findings, conclude
-from dnslab.explain.validity import find_vetoes
+from dnslab.explain.soundness import examine
 from dnslab.plan.model import Plan
 from dnslab.present import exports, share
 from dnslab.present.terminal import print_summary
@@ -96,9 +96,9 @@ def case(rng: random.Random, folder: Path, counts: Counter[str]) -> None:
         reading(counts, "runs"),
     ):
         run = open_run(folder)
-        summary = summarise(run)
-        found = conclude(summary, find_vetoes(run, summary))
-        rng.choice(READERS)(run, summary, found, Path(scratch))
+        part = examine(run)
+        found = conclude(part.summary, part.vetoes)
+        rng.choice(READERS)(part.run, part.summary, found, Path(scratch))
         counts["runs read"] += 1
 
 

@@ -67,8 +67,9 @@ def said(command: str, *arguments: str) -> str:
 def shown(path: Path) -> str:
     """What the page shows but its pictures."""
     run = dnslab.open_run(path)
-    summary = dnslab.summarise(run)
-    findings = dnslab.conclude(summary, dnslab.find_vetoes(run, summary))
+    examined = dnslab.examine(run)
+    run, summary = examined.run, examined.summary
+    findings = dnslab.conclude(summary, examined.vetoes)
     tables: list[Any] = [findings, dnslab.by_configuration(summary), dnslab.against_baseline(summary), findings.limits]
     tables += [dnslab.follow(run), dnslab.headlines([run, run])]
     return "\n".join([*(table._repr_html_() for table in tables), dnslab.measured_on(run), run._repr_html_()]) + "\n"

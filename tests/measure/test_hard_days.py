@@ -22,7 +22,8 @@ import pytest
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.analyse.summary import summarise
 from dnslab.analyse.timeline import run_slices
-from dnslab.explain.validity import Veto, find_vetoes
+from dnslab.explain.validity import find_vetoes
+from dnslab.explain.veto import Veto
 from tests.cli.test_cli import DNSLAB, wait_for
 from tests.measure.test_lab import gone_within, leftovers
 from tests.nameserver import Nameserver, nameserver

@@ -20,7 +20,7 @@ from dnslab.analyse.summary import summarise
 from dnslab.errors import DnslabError, RunExists, RunInvalid, RunNotFound
 from dnslab.experiment.compare import SAMPLE
 from dnslab.explain.findings import conclude
-from dnslab.explain.validity import find_vetoes
+from dnslab.explain.soundness import examine
 from dnslab.plan.model import ClusterPlan, CustomVariant, Load, Plan, TargetPlan
 from dnslab.plan.schedule import TargetInfo
 from dnslab.present import share
@@ -149,9 +149,10 @@ def told(parquet: Path) -> str:
 
 
 def figures(path: Path) -> dict[str, Any]:
+    """Of all rows, also of those that are left out, and what is said of the sound part."""
     opened = open_run(path)
-    summary = summarise(opened)
-    return {**summary.to_dict(), "findings": conclude(summary, find_vetoes(opened, summary)).to_dict()}
+    part = examine(opened)
+    return {**summarise(opened).to_dict(), "findings": conclude(part.summary, part.vetoes).to_dict()}
 
 
 def test_no_original_is_left_in_any_byte(run: Path, tmp_path: Path) -> None:
