@@ -20,7 +20,7 @@ from dnslab.store.client import ClientName, Key
 from dnslab.store.folder import resume_command
 from dnslab.text import rounded
 
-RAISE_LIMIT = "raise the pod's CPU limit, or lower --rate: the machine is not what is short"
+RAISE_LIMIT = "raise the pod's CPU limit, or lower --rate"
 #: share of lookups late with an idle worker from which on the schedule was not kept
 LATE_SHARE = 0.01
 #: share of lookups that found every worker busy from which on the load was not the one planned
