@@ -61,7 +61,7 @@ def examine(run: Run) -> Examined:
             part = replace(part, vetoes=tuple(marked))
         elif (
             any(veto.reach == "run" for veto in void)
-            or spoiled <= gone
+            or spoiled <= gone  # each void names a client that is still there, else this would never end
             or not _enough_left(whole.summary, gone | spoiled)
         ):
             return whole
@@ -130,7 +130,7 @@ def _told(summary: Summary, veto: Veto, spoiled: frozenset[ClientName]) -> Veto:
     seen = f"({veto.seen})"
     if veto.reach == "round":
         of = f"of {'its' if len(there) == 1 else 'their'} {{}} trials" if all_of_it else "of {} trials there"
-        seen = f"in {len(veto.clients)} {of.format(sum(map(len, there.values())))}"
+        seen = f"in {len(veto.clients):,} {of.format(format(sum(map(len, there.values())), ','))}"
     return replace(veto, severity="left out", seen=seen, left_out=tuple(names))
 
 

@@ -238,6 +238,15 @@ def test_a_pod_throttled_by_its_own_limit_is_told_from_a_busy_machine(tmp_path: 
     assert measured(tmp_path / "little", counters=lambda variant, node, number: little).part.vetoes == ()
 
 
+@pytest.mark.parametrize(
+    ("backend", "advice"),
+    [("lab", "lower --rate, or free the CPUs"), ("kubernetes", "see what else keeps the node busy, or lower --rate")],
+)
+def test_a_busy_node_of_a_cluster_has_other_work(tmp_path: Path, backend: str, advice: str) -> None:
+    run = measured(tmp_path, counters=busy_at(lambda variant, node, number: node == "node-2"), backend=backend)
+    assert run.veto("CPU saturated").advice == advice
+
+
 def test_a_late_generator_in_a_throttled_pod_is_not_told_to_free_cpus(tmp_path: Path) -> None:
     late = rows([0.5] * 100)
     late["intended_ns"][50:] -= 20_000_000
