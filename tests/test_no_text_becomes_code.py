@@ -17,7 +17,7 @@ from dnslab.measure.lab.backend import BASELINE, LabBackend
 from dnslab.measure.protocol import Client
 from dnslab.plan.model import FaultPlan, Load, Plan
 from dnslab.plan.planfile import load
-from dnslab.plan.resolvconf import is_address, render
+from dnslab.plan.resolvconf import FLAGS, check_domain, is_address, render
 from dnslab.plan.variants import Variant
 from tests.cli.test_cli import dnslab
 
@@ -72,6 +72,7 @@ FIELDS = {
     "custom_variants.nameservers.zone": {"custom_variants": {"x": {"nameservers": ["fe80::1%VALUE"]}}},
     "custom_variants.search": {"custom_variants": {"x": {"search": ["VALUE"]}}},
     "names": ["VALUE"],
+    "expect": {"names": ["a.test"], "expect": {"a.test": ["VALUE"]}},
     "loads.engine": {"loads": [{"engine": "VALUE"}]},
     "loads.loop": {"loads": [{"loop": "VALUE"}]},
     "schedule": "VALUE",
@@ -80,11 +81,13 @@ FIELDS = {
     "cluster.like": {"cluster": {"like": "deploy/VALUE"}},
     "cluster.nodes": {"cluster": {"nodes": "VALUE"}},
     "cluster.container": {"cluster": {"existing": "app=x", "container": "VALUE"}},
+    "cluster.node_local": {"cluster": {"node_local": "VALUE"}},
     "cluster.debug_image": {"cluster": {"existing": "app=x", "debug_image": "VALUE"}},
 }
 #: one line of free text: control and bidirectional characters are refused, the rest is only ever shown or quoted
 LINES = {
     "custom_variants.summary": {"custom_variants": {"x": {"summary": "VALUE"}}},
+    "verifies.run": {"verifies": {"run": "VALUE", "stalls": 1, "n": 2}},
     "cluster.context": {"cluster": {"context": "VALUE"}},
     "cluster.existing": {"cluster": {"existing": "VALUE"}},
 }
@@ -109,6 +112,21 @@ def test_each_field_of_a_plan_is_what_it_says(field: str, tmp_path: Path) -> Non
         with pytest.raises(UsageError) as caught:
             load(with_value(field, FIELDS[field], value))
         assert str(caught.value).isprintable(), str(caught.value)
+
+
+def test_of_a_resolv_conf_only_what_was_checked_is_used(tmp_path: Path) -> None:
+    for value in attacks(tmp_path / "X"):
+        text = f"nameserver 10.0.0.1\nnameserver {value}\nsearch a.test {value}\noptions {value}\n{value}\n"
+        shape = {"custom_variants": {"x": {"resolv_conf": "VALUE"}}}
+        try:
+            variant = load(with_value("x", shape, text)).variant("x")
+        except UsageError:
+            continue
+        assert variant.whole is not None
+        assert all(map(is_address, variant.whole.nameservers))
+        assert set(variant.whole.flags) <= set(FLAGS)
+        for domain in variant.whole.search:
+            check_domain(domain)
 
 
 @pytest.mark.parametrize("field", LINES)

@@ -15,8 +15,10 @@ import click
 
 from dnslab.cli.cluster import clean, fix, manifests, node_cache
 from dnslab.cli.machine import doctor, lab, variants
+from dnslab.cli.plan import plan_
 from dnslab.cli.results import bundle, compare_, export, gate, import_, report_, summary
-from dnslab.cli.run import plan_, run, verify_
+from dnslab.cli.run import run
+from dnslab.cli.verify import verify_
 from dnslab.errors import DEFECT, DnslabError, Interrupted, NotAble, UsageError, refusal
 from dnslab.text import echo, echo_text
 

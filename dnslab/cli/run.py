@@ -1,8 +1,7 @@
-"""What measures, and what plans it: ``run``, ``plan``."""
+"""What measures: ``run``."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -129,7 +128,7 @@ def run(
     if resume is not None:
         if plan_file or out or dry_run or any(given(value) for value in asked.values()):
             raise UsageError("--resume continues the plan in its folder: give no other options with it")
-        _name_cluster(RunFolder(resume).plan)
+        name_cluster(RunFolder(resume).plan)
         with shown() as on_progress:
             path = runner.resume(resume, on_progress)
     else:
@@ -139,7 +138,7 @@ def run(
         if dry_run:
             _print_dry_run(plan, out, fits)
             return
-        _name_cluster(plan)
+        name_cluster(plan)
         for line in fits:
             echo(line)
         with shown() as on_progress:
@@ -149,55 +148,12 @@ def run(
         write_report(path, None)
 
 
-@click.command(name="verify")
-@click.argument("run_folder", default="latest", metavar="RUN")
-@click.option("--like", metavar="deploy/NAME", help="The patched workload, if RUN does not name it: pods like its own.")
-@click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="The same, measured in existing pods.")
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder to make. Default: results/<UTC time>-verify.")
-@click.option("--report", is_flag=True, help="Write report.html at the end.")
-def verify_(run_folder: str, like: str | None, existing: str | None, out: Path | None, report: bool) -> int:
-    """Say whether a patch helped: measure the workload as it stands now beside its old configuration.
-
-    RUN is the run that found the stalls: a path, a bundle, or `latest`. Both configurations are measured in the same
-    minutes, so that a quiet hour is not taken for a cure. The exit status is 0 if the stalls are gone, 1 if they are
-    not, and 4 if this run cannot tell.
-    """
-    from dnslab.analyse.dataset import open_run
-    from dnslab.analyse.summary import summarise
-    from dnslab.experiment.verify import plan_of
-    from dnslab.explain.findings import conclude
-    from dnslab.explain.validity import find_vetoes
-    from dnslab.explain.verification import status
-    from dnslab.measure import preflight, runner
-    from dnslab.measure.display import shown
-    from dnslab.present.terminal import print_summary
-
-    if like and existing:
-        raise UsageError("the patched workload is one: give either --like or --in")
-    if report:
-        preflight.check_report()
-    named = {"like": like} if like else {"existing": existing} if existing else None
-    plan = plan_of(open_run(run_folder), named)
-    runner.check(plan, out)
-    _name_cluster(plan)
-    with shown() as on_progress:
-        path = runner.run(plan, out, on_progress=on_progress)
-    echo(f"run: {path}")
-    made = open_run(path)
-    summary = summarise(made)
-    findings = conclude(summary, find_vetoes(made, summary))
-    print_summary(summary, findings)
-    if report:
-        write_report(path, None)
-    return status(summary, findings.void)
-
-
 def given(value: object) -> bool:
     """Whether an option was given, be it with 0 or an empty text, which its own check is to refuse."""
     return value is not None and value is not False and value != ()
 
 
-def _name_cluster(plan: Any) -> None:
+def name_cluster(plan: Any) -> None:
     """Print which cluster will be loaded, and what will be done in pods of others; nothing for other backends."""
     if plan.in_cluster:
         from dnslab.measure.kubernetes.api.client import connect
@@ -407,50 +363,3 @@ def _print_in_cluster(plan: Any, in_cluster: Any, trials: Sequence[Any]) -> None
     echo("# commands, each an exec:")
     for line in in_cluster.commands():
         echo(f"#   {line}")
-
-
-class Share(click.ParamType):  # type: ignore[type-arg]
-    """A share as ``0.1%`` or ``0.001``, above 0 and under 1."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The share as a number."""
-        try:
-            share = float(str(value).removesuffix("%")) / (100 if str(value).endswith("%") else 1)
-        except ValueError:
-            share = math.nan
-        if not 0 < share < 1:
-            self.fail(f"expected a share as 0.1% or 0.001, saw {value!r}", param, ctx)
-        return share
-
-
-@click.command(name="plan")
-@click.option("--detect", type=Share(), required=True, metavar="0.1%", help="Share of lookups that stall.")
-@click.option("--power", type=Share(), default="90%", show_default=True, help="How sure to be that it shows.")
-@click.option("--rate", type=float, default=200.0, show_default=True, help="Lookups a second for each variant.")
-@click.option(
-    "--variants",
-    "n_variants",
-    type=click.IntRange(2, 1000),
-    help="How many variants to compare, baseline among them; default the usual six.",
-)
-@click.option(
-    "--pilot", metavar="RUN", help="An earlier run (a path, or latest) that shows how much rounds differ there."
-)
-def plan_(detect: float, power: float, rate: float, n_variants: int | None, pilot: str | None) -> None:
-    """Say how many rounds of what length it takes to see a share of stalls, or a difference of that size."""
-    from dnslab.analyse.power import sizes_needed
-    from dnslab.plan.model import MOST_PER_S
-    from dnslab.plan.variants import USUAL
-
-    if not 0 < rate <= MOST_PER_S:
-        raise UsageError(f"--rate should be above 0 and at most {MOST_PER_S:,} lookups a second, is {rate:g}")
-    spread = None
-    if pilot:
-        from dnslab.analyse.dataset import open_run
-        from dnslab.analyse.summary import summarise
-
-        spread = summarise(open_run(pilot)).spread
-    for line in sizes_needed(detect, power, rate, (n_variants or len(USUAL)) - 1, spread):
-        echo(line)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from dnslab.analyse.dataset import Run, open_run
-from dnslab.analyse.summary import Row, summarise
+from dnslab.analyse.summary import Row
 from dnslab.errors import RunInvalid, UsageError
 from dnslab.experiment.compare import run as measure
-from dnslab.explain.validity import find_vetoes, voids
+from dnslab.explain.soundness import examine
+from dnslab.explain.validity import voids
 from dnslab.plan.model import CustomVariant, Earlier, Plan
 from dnslab.plan.resolvconf import parse, render
 from dnslab.plan.variants import BEFORE
@@ -81,11 +82,11 @@ def plan_of(before: Run, workload: Mapping[str, str] | None = None) -> Plan:
 
 def _baseline(before: Run) -> tuple[list[Row], str]:
     """Baseline's rows, and the text of the resolv.conf that all of them had."""
-    summary = summarise(before)
-    for void in voids(find_vetoes(before, summary)):
+    sound = examine(before)
+    for void in voids(sound.vetoes):
         raise RunInvalid(f"nothing can be concluded from {before.path.name}, {void.reason}: measure again first")
-    rows = [row for row in summary.measured(load=0) if row.variant == "baseline" and row.n]
-    had = {parse(client.start.resolv_conf) for client in before.clients() if client.start.variant == "baseline"}
+    rows = [row for row in sound.summary.measured(load=0) if row.variant == "baseline" and row.n]
+    had = {parse(client.start.resolv_conf) for client in sound.run.clients() if client.start.variant == "baseline"}
     if len(had) > 1:
         raise UsageError(
             f"targets of {before.path.name} had different resolv.conf files: verify one workload at a time"

@@ -7,7 +7,7 @@ other known differences are listed beside them, or forbid the comparison.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -16,9 +16,12 @@ from dnslab.analyse import intervals
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import Interval, Verdict
 from dnslab.analyse.quantiles import LEVELS
-from dnslab.analyse.summary import SHARES, Row, Summary, column, judge, summarise
+from dnslab.analyse.summary import SHARES, Row, Summary, column, judge
+from dnslab.explain.matching import MatchedBy, match_targets
+from dnslab.explain.soundness import examine
 from dnslab.explain.tables import row_names, verdict_in_words
-from dnslab.explain.validity import find_vetoes, voids
+from dnslab.explain.validity import voids
+from dnslab.explain.veto import left_out
 from dnslab.text import Table, as_html, as_markdown, as_output, change, first_of, item, milliseconds, percent, visible
 
 #: values of a list that are shown
@@ -71,7 +74,8 @@ class Comparison:
     """How the later runs differ from the one before.
 
     ``rows`` has one for each variant, target and load of a later run that the earlier one has, too. ``differences`` and
-    ``unmatched`` are a line each; ``void`` is one for each run that cannot be relied on.
+    ``unmatched`` are a line each; ``void`` is one for each run that cannot be relied on, or of
+    which a part is left out.
     """
 
     names: tuple[str, ...]
@@ -158,13 +162,13 @@ def compare(before: Run, *after: Run) -> Comparison:
     rounds' quantiles, censored at the common deadline (Welch's). Verdicts are Holm's over all of a measure and load.
     """
     base = _Side.of("before", before)
-    void = [base.no_conclusion] if base.void else []
+    void = base.warnings
     rows: list[ComparedRow] = []
     differences: list[str] = []
     unmatched: list[str] = []
     for label, run in zip(labels(len(after) + 1)[1:], after, strict=True):
         side = _Side.of(label, run)
-        void += [side.no_conclusion] if side.void else []
+        void += side.warnings
         targets, lonely = match_targets(base.targets, side.targets)
         compared, missing = _pairs(base, side, targets)
         rows += compared
@@ -188,32 +192,25 @@ def labels(n_runs: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class MatchedBy:
-    """A target, and what finds its match in another run."""
-
-    name: str
-    libc: str
-    workload: str = ""
-    node: str | None = None
-
-
-@dataclass(frozen=True)
 class _Side:
     label: str
     run: Run
     summary: Summary
     void: str | None
+    left_out: str
 
     @classmethod
     def of(cls, label: str, run: Run) -> _Side:
-        summary = summarise(run)
-        void = next(iter(voids(find_vetoes(run, summary))), None)
-        return cls(label, run, summary, void.reason if void else None)
+        sound = examine(run)
+        void = next(iter(voids(sound.vetoes)), None)
+        return cls(label, sound.run, sound.summary, void.reason if void else None, left_out(sound.vetoes))
 
     @property
-    def no_conclusion(self) -> str:
-        """A sentence that says that the run is void and why."""
-        return f"No conclusion: the run {self.label} cannot be relied on, {self.void}."
+    def warnings(self) -> list[str]:
+        """A sentence that says that the run is void and why, or what of it is left out."""
+        if self.void:
+            return [f"No conclusion: the run {self.label} cannot be relied on, {self.void}."]
+        return [f"The run {self.label}: {self.left_out}"] if self.left_out else []
 
     @property
     def targets(self) -> list[MatchedBy]:
@@ -222,44 +219,6 @@ class _Side:
         workloads = {target.name: target.workload for target in self.run.targets}
         nodes = {place.target: place.node for place in self.run.environment.backend.places or ()}
         return [MatchedBy(name, libc, workloads.get(name, ""), nodes.get(name)) for name, libc in libcs.items()]
-
-
-def match_targets(
-    before: Sequence[MatchedBy], after: Sequence[MatchedBy]
-) -> tuple[dict[str, str], tuple[list[str], list[str]]]:
-    """Match the targets of two runs: by C library if each run has only one target with it, else by name, else by
-    workload and C library, since a rollout gives pods new names: those on one node first, then in order.
-
-    Gives the later target for each earlier one, and the targets of each run that have no match.
-
-    >>> before = [MatchedBy("pod-1", "glibc"), MatchedBy("a", "musl"), MatchedBy("b", "musl")]
-    >>> match_targets(before, [MatchedBy("pod-7", "glibc"), MatchedBy("b", "musl")])
-    ({'pod-1': 'pod-7', 'b': 'b'}, (['a'], []))
-    """
-    matched: dict[str, str] = {}
-
-    def match(alike: Callable[[MatchedBy, MatchedBy], bool]) -> None:
-        for earlier in before:
-            free = [later for later in after if later.name not in matched.values()]
-            found = next((later for later in free if alike(earlier, later)), None)
-            if earlier.name not in matched and found:
-                matched[earlier.name] = found.name
-
-    def replicas(earlier: MatchedBy, later: MatchedBy) -> bool:
-        return bool(earlier.workload) and (earlier.workload, earlier.libc) == (later.workload, later.libc)
-
-    for libc in dict.fromkeys(target.libc for target in before):
-        ones, others = ([target.name for target in side if target.libc == libc] for side in (before, after))
-        if len(ones) == len(others) == 1:
-            matched[ones[0]] = others[0]
-    match(lambda earlier, later: later.name == earlier.name)
-    match(lambda earlier, later: replicas(earlier, later) and later.node == earlier.node is not None)
-    match(replicas)
-    alone = (
-        [target.name for target in before if target.name not in matched],
-        [target.name for target in after if target.name not in matched.values()],
-    )
-    return matched, alone
 
 
 def _lonely(before: _Side, after: _Side, lonely: tuple[Sequence[str], Sequence[str]]) -> list[str]:

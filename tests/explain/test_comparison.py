@@ -15,7 +15,8 @@ import scipy.stats
 
 from dnslab.analyse.dataset import open_run
 from dnslab.analyse.intervals import newcombe
-from dnslab.explain.comparison import Comparison, MatchedBy, compare, match_targets
+from dnslab.explain.comparison import Comparison, compare
+from dnslab.explain.matching import MatchedBy, match_targets
 from dnslab.plan.model import DEFAULT_IMAGE, Load, Plan
 from dnslab.plan.schedule import TargetInfo
 from dnslab.present.report import measured_on

@@ -18,9 +18,8 @@ import papermill
 import pytest
 
 from dnslab.analyse.dataset import open_run
-from dnslab.analyse.summary import summarise
 from dnslab.explain.findings import conclude
-from dnslab.explain.validity import find_vetoes
+from dnslab.explain.soundness import examine
 from dnslab.plan.variants import USUAL
 from dnslab.present.report import find_notebook
 from tests import nodes
@@ -32,7 +31,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.verify, pytest.mark.alone]
 
 ON_NODES = ("dlc-n1", "dlc-n2", "dlc-n3")
 #: 1,000 lookups and more of each configuration
-LOAD = ("--rate", "80", "-d", "5", "--rounds", "3", "--name", "kubernetes.default.svc.cluster.local.")
+LOAD = ("--rate", "80", "-d", "4", "--rounds", "5", "--name", "kubernetes.default.svc.cluster.local.")
 WEB = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
@@ -175,7 +174,7 @@ def test_with_own_pods_like_the_workloads(story: Story) -> None:
 
 
 def test_in_the_workloads_own_pods(story: Story) -> None:
-    slow = ("--in", "deploy/web", "--variants", "baseline,single-request-reopen", "--rate", "15", "-d", "12")
+    slow = ("--in", "deploy/web", "--variants", "baseline,single-request-reopen", "--rate", "15", "-d", "8")
     with race():
         run = story.found(*slow)
         story.fixed("single-request-reopen")
@@ -206,7 +205,8 @@ def test_the_default_run_needs_nothing_more(has_cache: bool, story: Story) -> No
         took_s = time.monotonic() - began_s
     assert done.returncode == 0, done
     run = open_run(story.folder / run_folder(done))
-    summary = summarise(run)
+    sound = examine(run)
+    summary = sound.summary
     print(f"{took_s:.0f} s; left out: {[(row.variant, row.reason) for row in summary.not_applicable]}")
     assert took_s < 240
     assert not run.problems
@@ -214,7 +214,7 @@ def test_the_default_run_needs_nothing_more(has_cache: bool, story: Story) -> No
     node_local = {"node-local", "node-local+single-request-reopen"}
     assert {row.variant for row in summary.not_applicable} == (set() if has_cache else node_local)
     assert {row.variant for row in summary.measured()} == set(USUAL) - (set() if has_cache else node_local)
-    assert not conclude(summary, find_vetoes(run, summary)).void
+    assert not conclude(summary, sound.vetoes).void
 
 
 def test_by_papermill(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,8 +224,8 @@ def test_by_papermill(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
         "backend": "kubernetes",
         "cluster": {"namespace": story.namespace, "like": "deploy/web"},
         "variants": ["baseline", "single-request-reopen"],
-        "loads": [{"rate_per_s": 80, "duration_s": 5}],
-        "rounds": 3,
+        "loads": [{"rate_per_s": 80, "duration_s": 4}],
+        "rounds": 5,
     }
     with race():
         papermill.execute_notebook(find_notebook(), "found.ipynb", {"run": "new", "plan": plan}, progress_bar=False)
