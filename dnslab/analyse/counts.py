@@ -168,7 +168,8 @@ class Cell:
     step_s: float | None = None
     stall_ms: float = 0.0
     deadline_ms: float = 0.0
-    n_candidates: int = 1
+    #: the last client's start
+    start: ClientStart | None = None
 
     def add(self, client: _Measured) -> None:
         """Add the lookups of one client."""
@@ -176,7 +177,7 @@ class Cell:
         self.totals.add(counts)
         exposed = counts.exposed_counted
         self.exposed = None if exposed is None or self.exposed is None else self.exposed + exposed
-        self.n_candidates, self.stall_ms, self.step_s = client.start.n_candidates, client.start.stall_ms, client.step_s
+        self.start, self.stall_ms, self.step_s = client.start, client.start.stall_ms, client.step_s
         self.deadline_ms = max(self.deadline_ms, client.start.deadline_s * 1e3)
         self.responses_ms.append(client.responses_ms)
         least, most, total = client.service_ms

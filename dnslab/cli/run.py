@@ -134,7 +134,7 @@ def run(
     else:
         plan = _plan(plan_file, asked)
         runner.check(plan, out)
-        plan, fits = _fitted(plan)
+        fits = _lowered_rates(plan)
         if dry_run:
             _print_dry_run(plan, out, fits)
             return
@@ -163,19 +163,18 @@ def name_cluster(plan: Any) -> None:
             echo(line)
 
 
-def _fitted(plan: Any) -> tuple[Any, list[str]]:
-    """The plan with rates that fit its limits, and a line for each that nobody chose and that was lowered."""
+def _lowered_rates(plan: Any) -> list[str]:
+    """A line for each rate that nobody gave and that the run will lower."""
     from dnslab.measure.backends import known_targets
     from dnslab.plan.limits import fitted
 
-    if not plan.in_cluster:
-        return plan, []
+    if not plan.in_cluster or plan.cluster.existing:
+        return []
     targets = known_targets(plan)
-    lower = fitted(plan, targets)
-    return lower, [
+    return [
         f"rate: {load.rate_per_s:g} lookups/s for each of {len(plan.variants)} variants on each of {len(targets)} "
         f"targets, to stay within {plan.limits.max_rate_per_s:,.0f} in all (--rate, --max-rate)"
-        for usual, load in zip(plan.loads, lower.loads, strict=True)
+        for usual, load in zip(plan.loads, fitted(plan, targets).loads, strict=True)
         if usual.rate_per_s != load.rate_per_s
     ]
 
@@ -317,6 +316,7 @@ def _names_in(path: Path) -> list[str]:
 def _print_dry_run(plan: Any, out: Path | None, fits: Sequence[str]) -> None:
     from dnslab.measure import preflight
     from dnslab.measure.backends import known_targets
+    from dnslab.plan.limits import fitted
     from dnslab.plan.schedule import forecast
 
     if plan.in_cluster:
@@ -327,6 +327,7 @@ def _print_dry_run(plan: Any, out: Path | None, fits: Sequence[str]) -> None:
         targets = in_cluster.targets()
     else:
         in_cluster, targets = None, known_targets(plan)
+    plan = fitted(plan, targets)
     preflight.check_targets(plan, targets)
     preflight.allow_open_files(plan, targets)
     expected = forecast(plan, targets)

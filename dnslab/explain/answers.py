@@ -12,6 +12,17 @@ from dnslab.analyse.intervals import MIN_ROUNDS
 from dnslab.analyse.summary import Row, Summary
 from dnslab.text import change, listed, milliseconds, percent, rounded
 
+#: the name of a veto: flows were used again, on which nothing can race
+EXPOSURE_LOST = "exposure lost"
+
+
+def cannot_tell(baseline: Row) -> str:
+    """What is said of a clean baseline whose flows were not new."""
+    return (
+        f"This run cannot tell: none of {baseline.n:,} baseline lookups stalled on {baseline.target}, but too few "
+        "opened a new flow, and the race needs one."
+    )
+
 
 def measured(summary: Summary) -> list[Row]:
     """Rows under the first load that have at least one lookup."""
@@ -66,14 +77,16 @@ def answers(
     """
     noted = f"Noted: {', '.join(notes)}." if notes else ""
     return {
-        "Is it happening?": _happening(summary, baseline),
+        "Is it happening?": _happening(summary, baseline, EXPOSURE_LOST in notes),
         "How sure?": " ".join(filter(None, [_how_sure(summary, baseline), left_out, noted])),
         "What helps?": _what_helps(summary, baseline, others),
         "What does it cost?": _what_it_costs(baseline, others),
     }
 
 
-def _happening(summary: Summary, baseline: Row) -> str:
+def _happening(summary: Summary, baseline: Row, exposure_lost: bool) -> str:
+    if exposure_lost and baseline.is_clean:
+        return cannot_tell(baseline)
     injected = "" if summary.fault == "none" else f", with the fault {summary.fault} injected"
     where, length = baseline.target, f"{rounded(baseline.stall_ms / 1e3)} s or more"
     failed = percent(baseline.failed_share)

@@ -15,7 +15,15 @@ from dnslab.analyse import power
 from dnslab.analyse.counts import STEP_TOLERANCE
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain import verification
-from dnslab.explain.answers import answers, baselines, how_it_fared, leading_baseline, leading_others
+from dnslab.explain.answers import (
+    EXPOSURE_LOST,
+    answers,
+    baselines,
+    cannot_tell,
+    how_it_fared,
+    leading_baseline,
+    leading_others,
+)
 from dnslab.explain.causes import MIN_STALLS, Kind, cause_of
 from dnslab.explain.validity import voids
 from dnslab.explain.verification import verify
@@ -90,6 +98,9 @@ def conclude(summary: Summary, vetoes: Sequence[Veto]) -> Findings:
         return Findings(f"{VOID} {reasons}.", {}, Sentences(), limits, tuple(vetoes))
     verified = verify(summary)
     found = [verified[0].sentence] if verified else [_of_baseline(summary), _of_others(summary)]
+    baseline = leading_baseline(summary)
+    if baseline and baseline.is_clean and not verified and EXPOSURE_LOST in [veto.name for veto in vetoes]:
+        found = [cannot_tell(baseline)]
     headline = " ".join(filter(None, [*found, left_out(vetoes)]))
     return Findings(headline, _answers(summary, vetoes), Sentences(_evidence(summary)), limits, tuple(vetoes))
 

@@ -6,13 +6,17 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from dnslab.analyse.counts import LATE_MS, ClientCounts
 from dnslab.analyse.dataset import Run
+from dnslab.analyse.exposure import options_of
 from dnslab.analyse.intervals import MIN_ROUNDS
 from dnslab.analyse.summary import Row, Summary
+from dnslab.explain.answers import EXPOSURE_LOST
 from dnslab.explain.steadiness import unsteady
 from dnslab.explain.veto import Reach, Veto, clients_of
+from dnslab.plan import flows
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.flows import NEW_FLOWS_NEEDED
 from dnslab.plan.variants import DIRECT
@@ -153,13 +157,19 @@ def _exposure(run: Run, summary: Summary) -> Iterator[Veto]:
         if modelled < NEW_FLOWS_NEEDED * row.n:
             seen = f"{row.variant}: by model only {modelled / row.n:.0%} of lookups opened a new flow"
             advice = "lower --rate: clients that exist cannot be made fresh"
-            yield Veto("exposure lost", "void", seen, advice, clients_of(summary, row.key), "variant")
+            severity: Literal["void", "note"] = "void"
+            if row.load in summary.closed_loops:  # which gives no shares that could be wrong
+                severity, advice = (
+                    "note",
+                    "a closed loop uses its flows again: measure with --rate, which is made to fit",
+                )
+            yield Veto(EXPOSURE_LOST, severity, seen, advice, clients_of(summary, row.key), "variant")
     counted: dict[Key, dict[ClientName, float]] = {}
     for client in run.clients():
         start, end = client.start, client.end
         if end is None or end.exposed_counted is None or not end.trailer.n_records:
             continue
-        if run.plan.variant(start.variant).sends_pairs:
+        if flows.sends_pairs(options_of(run, start)):
             counted.setdefault(client.key, {})[client.name] = end.exposed_counted / end.trailer.n_records
     for (variant, target, _), shares in counted.items():
         least, most = min(shares.values()), max(shares.values())
@@ -169,7 +179,7 @@ def _exposure(run: Run, summary: Summary) -> Iterator[Veto]:
             # lookups were exposed in trials without idle time, 0.45 where the machine was idle for most of it.
             advice = "a trial met flows of an earlier one, the rate is too high, or the machine was busy in some trials"
             low = frozenset(name for name, share in shares.items() if share < EXPOSURE_KEPT * most)
-            yield Veto("exposure lost", "void", seen, advice, low, "round")
+            yield Veto(EXPOSURE_LOST, "void", seen, advice, low, "round")
 
 
 def _ports(run: Run, summary: Summary) -> Iterator[Veto]:

@@ -7,21 +7,23 @@ goes to ``store``. No record is decoded here.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dnslab.errors import DnslabError, UsageError
-from dnslab.measure import backends, health, preflight
+from dnslab.measure import backends, health, preflight, trial
 from dnslab.measure.backends import completed, known_targets, open_backend
 from dnslab.measure.environment import environment
 from dnslab.measure.group import RunInProgress
 from dnslab.measure.progress import OnProgress
 from dnslab.measure.protocol import Backend, Expected
-from dnslab.plan import limits
+from dnslab.plan import flows, limits
 from dnslab.plan.model import Plan
-from dnslab.store.contents import Environment
+from dnslab.plan.resolvconf import parse
+from dnslab.store.contents import BackendFacts, Environment
 from dnslab.store.folder import RunFolder, results_folder
 
 
@@ -67,6 +69,8 @@ def run(
     with _opened_backend(checked) as backend:
         preflight.check_targets(checked, backend.targets())  # now that their libc is known, in a cluster too
         expected = _expected(checked, backend)
+        if checked.cluster.existing:
+            checked = _fitted_to_flows(checked, backend.describe(), expected)
         before = health.before(checked, backend, expected)
         folder = _make_folder(checked, environment(checked, backend, before), out, results)
         with folder.claimed():
@@ -125,6 +129,21 @@ def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
         folder.add_environment(environment(folder.plan, backend, before))
         RunInProgress(folder, backend, expected, before, on_progress).measure()
     return folder.path
+
+
+def _fitted_to_flows(plan: Plan, facts: BackendFacts, expected: Mapping[str, Expected]) -> Plan:
+    """The plan with the rates that nobody gave low enough that most flows from a pod's one address are new."""
+    options = parse(facts.resolv_conf)
+    if facts.node_cache.owns_cluster_ip or not facts.n_ports:
+        return plan
+    n_asked = max(trial.n_asked(name, expected[name].absolute, options, "glibc") for name in plan.names)
+    in_force = [plan.variant(name).applied_to(options) for name in plan.variants]
+    sockets = [flows.sockets_per_lookup(each, n_asked) for each in in_force]
+    rate_per_s = flows.fitting_rate_per_s(sockets, plan.order, facts.n_ports)
+    if not math.isfinite(rate_per_s):
+        return plan
+    loads = tuple(load if load.has_own_rate else load.lowered_to(rate_per_s) for load in plan.loads)
+    return plan.model_copy(update={"loads": loads})
 
 
 def _with_addresses(now: Expected, addresses: Sequence[str]) -> Expected:

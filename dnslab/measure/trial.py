@@ -16,6 +16,7 @@ from dnslab.measure.protocol import Expected, TargetFacts
 from dnslab.plan.model import Load, Plan
 from dnslab.plan.resolvconf import (
     DNS_PORT,
+    Libc,
     ResolverOptions,
     attempt_timeout_s,
     libc_of,
@@ -82,12 +83,22 @@ def describe(
         expected=[[expected[name].n_a, expected[name].n_aaaa] for name in plan.names],
         asks_aaaa=variant.asks_aaaa,
         n_candidates=n_candidates,
+        n_asked=max(
+            n_asked(name, expected[given].absolute, options, libc)
+            for name, given in zip(asked, plan.names, strict=True)
+        ),
         attempt_timeout_s=attempt_timeout_s(options, libc),
         stall_ms=stall_ms(attempt_timeout_s(_over_udp(options), libc) or 0.0),
         deadline_s=plan.deadline_s or lookup_failure_s(options, n_candidates, libc) + DEADLINE_MARGIN_S,
         started_realtime_ns=time.time_ns(),
         counters={},
     )
+
+
+def n_asked(name: str, found: str, options: ResolverOptions, libc: Libc) -> int:
+    """How many of the names that the search list makes are asked for until ``found``; all if it is none of them."""
+    tried = names_tried(name, options, libc)
+    return tried.index(found) + 1 if found in tried else len(tried)
 
 
 def make_job(plan: Plan, trial: Trial, facts: TargetFacts, start: ClientStart) -> Job:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from dnslab.plan.variants import Variant
+from dnslab.plan.resolvconf import ResolverOptions, is_of_node
 
 #: Linux forgets a UDP flow after 30 s, and one with traffic both ways for over 2 s ("stream") after 120 s: udp_timeouts
 #: in the kernel's net/netfilter/nf_conntrack_proto_udp.c. A lookup is over before its flow counts as a stream.
@@ -24,20 +24,34 @@ N_PORTS = 60999 - 32768 + 1
 NEW_FLOWS_NEEDED = 0.95
 
 
-def sockets_per_lookup(variant: Variant, n_candidates: int = 1) -> int:
-    """UDP sockets that one lookup opens towards the cluster's nameserver.
+def is_tracked(options: ResolverOptions) -> bool:
+    """Whether lookups go over UDP through connection tracking: not by TCP, nor to an address of the node itself, whose
+    cache tells the kernel not to track."""
+    return "use-vc" not in options.flags and not any(map(is_of_node, options.nameservers[:1]))
 
-    TCP and the node-local cache count 0: their flows are others. Else there is one socket for each name tried, and
-    two where A and AAAA have one each.
+
+def sends_pairs(options: ResolverOptions) -> bool:
+    """Whether A and AAAA are in flight together on one tracked UDP socket, so that the conntrack race can hit them."""
+    return is_tracked(options) and not {"single-request", "single-request-reopen", "no-aaaa"}.intersection(
+        options.flags
+    )
+
+
+def sockets_per_lookup(options: ResolverOptions, n_asked: int = 1) -> int:
+    """UDP sockets with tracked flows that one lookup opens.
+
+    One for each name asked for, and two where A and AAAA have one each.
 
     Parameters
     ----------
-    n_candidates
-        Names that the search list makes the resolver try for one lookup.
+    options
+        In force at the client.
+    n_asked
+        Names of the search list that are asked for until one is found.
     """
-    if "use-vc" in variant.options or variant.node_local:
+    if not is_tracked(options):
         return 0
-    return n_candidates * (2 if "single-request-reopen" in variant.options else 1)
+    return n_asked * (2 if "single-request-reopen" in options.flags else 1)
 
 
 def count_ports(port_range: str | None) -> int:
@@ -90,3 +104,15 @@ def max_sockets_per_s(share: float, udp_timeout_s: float, n_ports: int) -> float
     48
     """
     return -math.log(share) * n_ports / udp_timeout_s
+
+
+def fitting_rate_per_s(sockets_of: Sequence[int], order: Literal["side-by-side", "in-turn"], n_ports: int) -> float:
+    """Lookups a second of each variant at which enough flows from one address stay new; infinity without sockets.
+
+    Parameters
+    ----------
+    sockets_of
+        For each variant that shares the address, the sockets of a lookup.
+    """
+    together = shared_sockets_per_s([[float(n) for n in sockets_of]], order)
+    return max_sockets_per_s(NEW_FLOWS_NEEDED, UDP_TIMEOUT_S, n_ports) / together if together else math.inf

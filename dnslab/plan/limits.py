@@ -65,8 +65,7 @@ def _fitted(plan: Plan, targets: Sequence[TargetInfo]) -> Load:
     peak, allowed = forecast(plan, targets).peak_lookups_per_s, plan.limits.max_rate_per_s
     if load.has_own_rate or not load.rate_per_s or not peak or peak <= allowed:
         return load
-    rate_per_s = load.rate_per_s * allowed / peak
-    return load.model_copy(update={"rate_per_s": float(math.floor(rate_per_s)) if rate_per_s >= 1 else rate_per_s})
+    return load.lowered_to(load.rate_per_s * allowed / peak)
 
 
 def check_names(plan: Plan, absolute: Mapping[str, str], resolv_conf: str) -> None:

@@ -6,6 +6,7 @@ carried out.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -99,6 +100,13 @@ class Load(_Model):
     def has_own_rate(self) -> bool:
         """Whether somebody gave a rate. If not, a run may lower it to fit its limits."""
         return self.loop == "closed" or "rate_per_s" in self.model_fields_set
+
+    def lowered_to(self, rate_per_s: float) -> Load:
+        """The load at no more than ``rate_per_s``, rounded down; it is still a rate that nobody gave."""
+        rate_per_s = float(math.floor(rate_per_s)) if rate_per_s >= 1 else rate_per_s
+        lower = self.model_copy(update={"rate_per_s": min(rate_per_s, self.rate_per_s or rate_per_s)})
+        lower.model_fields_set.discard("rate_per_s")
+        return lower
 
     @property
     def total_s(self) -> float:

@@ -233,6 +233,18 @@ def is_address(text: str) -> bool:
     return not percent or (version == 6 and re.fullmatch(r"[A-Za-z0-9._-]{1,15}", zone) is not None)
 
 
+#: link-local resolvers of AWS and GCP, which are no cache on the node
+CLOUD_RESOLVERS = {"169.254.169.253", "169.254.169.254"}
+
+
+def is_of_node(address: str) -> bool:
+    """Whether ``address`` is link-local, as a node-local cache's is."""
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_link_local and address not in CLOUD_RESOLVERS
+    except ValueError:
+        return False
+
+
 def parse_endpoint(text: str) -> tuple[str, int]:
     """Address and port of ``ADDRESS``, ``ADDRESS:PORT`` or ``[ADDRESS]:PORT``; UsageError for any other form.
 

@@ -97,14 +97,6 @@ class Variant:
         """Whether AAAA is asked for. If not, an answer without AAAA is not partial."""
         return "no-aaaa" not in (self.options if self.whole is None else self.whole.flags)
 
-    @property
-    def sends_pairs(self) -> bool:
-        """Whether A and AAAA are in flight together on one tracked UDP socket, so that the conntrack race can hit
-        them."""
-        apart = {"use-vc", "single-request", "single-request-reopen", "no-aaaa"}
-        flags = self.options if self.whole is None else self.whole.flags
-        return not self.node_local and not apart.intersection(flags)
-
 
 _GLIBC = frozenset({"glibc"})
 

@@ -103,6 +103,8 @@ class ClientStart(_Closed):
     expected: Annotated[list[Expected], Field(max_length=MAX_NAMES, fail_fast=True)]
     asks_aaaa: bool
     n_candidates: Annotated[int, Field(ge=1, le=1_000)] = 1
+    #: of these, those that are asked for until one is found
+    n_asked: Annotated[int, Field(ge=1, le=1_000)] | None = None
     attempt_timeout_s: Seconds | None = None
     stall_ms: Milliseconds
     deadline_s: Seconds

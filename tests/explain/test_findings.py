@@ -51,6 +51,24 @@ def test_the_race_is_named_by_its_evidence(tmp_path: Path) -> None:
     assert not said.void
 
 
+def test_a_closed_loop_on_flows_that_are_used_again_cannot_tell(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline",), rounds=3, loads=(Load(loop="closed", workers=9, duration_s=1),))
+    lookups = {("baseline", "glibc", number): rows([0.5] * 1_000) for number in (1, 2, 3)}
+    path = write_run(tmp_path / "run", plan, lookups)
+    environment = json.loads((path / "environment.json").read_text())
+    environment["backend"] = {"fresh_clients": False, "n_ports": 28_232, "udp_timeout_s": 30}
+    (path / "environment.json").chmod(0o644)
+    (path / "environment.json").write_text(json.dumps(environment))
+    said = found(open_run(path))
+    assert said.headline.startswith(
+        "This run cannot tell: none of 3,000 baseline lookups stalled on glibc, but too few"
+    )
+    assert said.answers["Is it happening?"] == said.headline
+    assert [(veto.name, veto.severity) for veto in said.vetoes if "exposure" in veto.name] == [
+        ("exposure lost", "note")
+    ]
+
+
 @pytest.mark.parametrize(
     ("stalls", "few"),
     [([9, 0, 0, 8, 0], True), ([4, 3, 3, 4, 3], False), ([9, 30, 20, 24, 33], False), ([0] * 5, False)],

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from dnslab.plan import flows
-from dnslab.plan.variants import Variant, find
+from dnslab.plan.resolvconf import ResolverOptions
+from dnslab.plan.variants import find
 
 
 @pytest.mark.parametrize(
@@ -25,11 +26,22 @@ from dnslab.plan.variants import Variant, find
     ],
 )
 def test_sockets_of_a_lookup(variant: str, n_candidates: int, n_sockets: int) -> None:
-    assert flows.sockets_per_lookup(find(variant), n_candidates) == n_sockets
+    options = find(variant).applied_to(ResolverOptions(nameservers=("10.96.0.10",)))
+    assert flows.sockets_per_lookup(options, n_candidates) == n_sockets
 
 
 def test_another_nameserver_is_asked_from_the_same_ports() -> None:
-    assert flows.sockets_per_lookup(Variant("mine", "", nameservers=("10.0.0.9",))) == 1
+    assert flows.sockets_per_lookup(ResolverOptions(nameservers=("10.0.0.9",))) == 1
+    # A cloud's own resolver is link-local too, and no cache on the node.
+    assert flows.sockets_per_lookup(ResolverOptions(nameservers=("169.254.169.253",))) == 1
+
+
+def test_a_rate_fits_all_that_share_an_address() -> None:
+    baseline, reopen = 2, 4
+    both = flows.fitting_rate_per_s([baseline, reopen], "side-by-side", flows.N_PORTS)
+    assert both == pytest.approx(48.27 / 6, abs=0.01)
+    assert flows.fitting_rate_per_s([baseline, reopen], "in-turn", flows.N_PORTS) == pytest.approx(both * 6 / 4)
+    assert flows.fitting_rate_per_s([0, 0], "side-by-side", flows.N_PORTS) == float("inf")
 
 
 def test_variants_side_by_side_add_up_and_the_busiest_load_counts() -> None:

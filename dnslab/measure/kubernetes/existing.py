@@ -27,11 +27,13 @@ from dnslab.measure.kubernetes.selection import find_containers, read_pod, workl
 from dnslab.measure.protocol import Channel, Expected, Target, TargetFacts
 from dnslab.plan import flows
 from dnslab.plan.model import Plan
-from dnslab.plan.resolvconf import parse
+from dnslab.plan.resolvconf import ResolverOptions, parse
 from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import Means
 from dnslab.store.contents import BackendFacts
 
+#: of a pod whose file was not read yet
+USUAL_OPTIONS = ResolverOptions(nameservers=("10.96.0.10",))
 #: pods prepared at once: each takes a handful of execs
 AT_ONCE = 8
 
@@ -288,22 +290,22 @@ def announced(plan: Plan) -> list[str]:
             f"in each pod: an ephemeral container of {cluster.debug_image}, which Kubernetes keeps in the pod's list "
             "for good; its libc is what is measured"
         )
-    limit = flows.max_sockets_per_s(flows.NEW_FLOWS_NEEDED, flows.UDP_TIMEOUT_S, flows.N_PORTS)
-    sockets_per_s = _sockets_per_s(plan)
-    if sockets_per_s > limit:
+    if not all(load.has_own_rate for load in plan.loads):
         lines.append(
-            f"rate: {sockets_per_s:,.0f} sockets/s or more leave from each pod's one address, {limit:.0f} keep "
-            f"{flows.NEW_FLOWS_NEEDED:.0%} of flows new, and without that the comparison is void: "
-            f"lower --rate by {sockets_per_s / limit:.1f} times or more"
+            f"rate: chosen when the run begins, so that {flows.NEW_FLOWS_NEEDED:.0%} of the flows from a pod's one "
+            "address are new, as the race needs them"
+        )
+        return lines
+    options = [plan.variant(name).applied_to(USUAL_OPTIONS) for name in plan.variants]
+    fits_per_s = flows.fitting_rate_per_s([*map(flows.sockets_per_lookup, options)], plan.order, flows.N_PORTS)
+    rate_per_s = max(load.rate_per_s or 0.0 for load in plan.loads)
+    if rate_per_s > fits_per_s:
+        lines.append(
+            f"rate: at {rate_per_s:g} lookups/s under {flows.NEW_FLOWS_NEEDED:.0%} of the flows from a pod's one "
+            f"address are new, and without that the comparison is void: at most {fits_per_s:.0f} fit, fewer where a "
+            "name takes several queries; without --rate it is chosen"
         )
     return lines
-
-
-def _sockets_per_s(plan: Plan) -> float:
-    """From one pod, with one search candidate a lookup: more are not known before the pod's resolv.conf is."""
-    n_sockets = [flows.sockets_per_lookup(plan.variant(name)) for name in plan.variants]
-    rates = [[(load.rate_per_s or 0.0) * n for n in n_sockets] for load in plan.loads]
-    return flows.shared_sockets_per_s(rates, plan.order)
 
 
 def known_targets(client: Client, plan: Plan) -> list[TargetInfo]:

@@ -5,7 +5,6 @@ Only reads. What may not be read is reported as unknown, never guessed.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +20,11 @@ from dnslab.measure.kubernetes.cluster_dns import SYSTEM, UPSTREAM, FoundDns, fi
 from dnslab.measure.kubernetes.pods.condition import is_ready
 from dnslab.plan.model import CustomVariant, Plan
 from dnslab.plan.remedies import ClusterDns, Workload
-from dnslab.plan.resolvconf import is_address, parse
+from dnslab.plan.resolvconf import is_address, is_of_node, parse
 from dnslab.plan.variants import DIRECT, NODE_LOCAL_ADDRESS, Variant, find as find_variant
 
 #: k8s-app of the DaemonSets of Kubernetes and of kubespray
 LABELS = {"node-local-dns", "nodelocaldns"}
-#: resolvers of AWS and GCP, link-local too, and no cache on the node
-CLOUD_RESOLVERS = {"169.254.169.253", "169.254.169.254"}
 
 
 @dataclass(frozen=True)
@@ -210,14 +207,7 @@ def for_remedy(variant: Variant, dns: FoundDns, cache: Detection) -> tuple[Clust
 
 def _by_resolv_conf(text: str) -> list[str]:
     """Nameservers in a resolv.conf text that are addresses on the node itself."""
-    return [address for address in parse(text).nameservers if _is_of_node(address)]
-
-
-def _is_of_node(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_link_local and address not in CLOUD_RESOLVERS
-    except ValueError:
-        return False
+    return [address for address in parse(text).nameservers if is_of_node(address)]
 
 
 def daemon_sets(client: Client) -> list[Any]:
