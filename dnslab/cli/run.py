@@ -315,9 +315,9 @@ def _names_in(path: Path) -> list[str]:
 
 def _print_dry_run(plan: Any, out: Path | None, fits: Sequence[str]) -> None:
     from dnslab.measure import preflight
-    from dnslab.measure.backends import known_targets
+    from dnslab.measure.backends import known_targets, usual_options
     from dnslab.plan.limits import fitted
-    from dnslab.plan.schedule import forecast
+    from dnslab.plan.schedule import forecast, longest_deadline_s
 
     if plan.in_cluster:
         from dnslab.measure.kubernetes.dry_run import planned
@@ -341,6 +341,11 @@ def _print_dry_run(plan: Any, out: Path | None, fits: Sequence[str]) -> None:
     peak, workers = expected.peak_lookups_per_s, expected.peak_workers
     rate = f"at most {peak:g} lookups/s in all" if peak else f"as fast as {workers} workers go"
     echo(f"# load: {expected.n_groups} groups one after another, {expected.load_s:.0f} s at least, {rate}")
+    deadline_s = longest_deadline_s(plan, usual_options(plan))
+    echo(
+        f"# waits: up to {expected.n_groups * deadline_s:.0f} s more for lookups that wait for their deadline, up to "
+        f"{deadline_s:.0f} s after each group where they fail"
+    )
     made_in = "cluster" if in_cluster else plan.backend
     echo(f"# makes: {out or 'results/<UTC time>-' + plan.name}, and in the {made_in} what it removes again")
     for line in (*fits, *_announced(plan)):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dnslab.errors import UsageError
+from dnslab.plan.resolvconf import ResolverOptions
 from dnslab.plan.variants import DIRECT
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class BackendKind:
     open: Callable[[Plan], Backend]
     #: the targets that ``open`` would offer, without making anything; a libc may not be known yet
     known_targets: Callable[[Plan], Sequence[TargetInfo]]
+    #: of a target's resolv.conf, as far as they are known before one is opened
+    usual_options: Callable[[Plan], ResolverOptions]
     #: raises UsageError for what the backend cannot do
     check: Callable[[Plan], None] | None = None
     #: puts into a plan what only its cluster knows
@@ -93,6 +96,11 @@ def known_targets(plan: Plan) -> Sequence[TargetInfo]:
     return BACKENDS[plan.backend].known_targets(plan)
 
 
+def usual_options(plan: Plan) -> ResolverOptions:
+    """What a target's resolv.conf has, as far as it is known without opening one; of a pod, what it usually has."""
+    return BACKENDS[plan.backend].usual_options(plan)
+
+
 def _open_lab(plan: Plan) -> Backend:
     from dnslab.measure.lab.backend import LabBackend
 
@@ -112,6 +120,12 @@ def _check_lab(plan: Plan) -> None:
     backend.expected(plan.names)
 
 
+def _lab_options(plan: Plan) -> ResolverOptions:
+    from dnslab.measure.lab import backend
+
+    return backend.BASELINE
+
+
 def _open_local(plan: Plan) -> Backend:
     from dnslab.measure.local import LocalBackend
 
@@ -122,6 +136,12 @@ def _local_targets(plan: Plan) -> Sequence[TargetInfo]:
     from dnslab.measure import local
 
     return local.known_targets()
+
+
+def _local_options(plan: Plan) -> ResolverOptions:
+    from dnslab.measure import local
+
+    return local.options_here(plan.nameserver)
 
 
 def _open_kubernetes(plan: Plan) -> Backend:
@@ -140,6 +160,10 @@ def _kubernetes_targets(plan: Plan) -> Sequence[TargetInfo]:
     return dry_run.known_targets(plan)
 
 
+def _pod_options(plan: Plan) -> ResolverOptions:
+    return ResolverOptions(search=("default.svc.cluster.local", "svc.cluster.local", "cluster.local"), ndots=5)
+
+
 def _complete_in_cluster(plan: Plan) -> Plan:
     from dnslab.measure.kubernetes.node_cache import detect
 
@@ -150,16 +174,22 @@ BACKENDS: Mapping[str, BackendKind] = {
     "lab": BackendKind(
         _open_lab,
         _lab_targets,
+        _lab_options,
         _check_lab,
         min_open_files=2_048,  # what unbound asks for at least, for 2,000 connections
         installed_by={"musl": "`apt-get install musl-tools`, then `python hatch_build.py`"},
     ),
     "local": BackendKind(
-        _open_local, _local_targets, why_no_fault="the local backend injects none", takes_nameserver=True
+        _open_local,
+        _local_targets,
+        _local_options,
+        why_no_fault="the local backend injects none",
+        takes_nameserver=True,
     ),
     "kubernetes": BackendKind(
         _open_kubernetes,
         _kubernetes_targets,
+        _pod_options,
         complete=_complete_in_cluster,
         why_no_fault="nothing is injected into a cluster",
         probes_are_children=False,

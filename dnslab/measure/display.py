@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: seconds between two plain lines
 PLAIN_INTERVAL_S = 5.0
+#: so long a wait is told even if no lookup has failed yet: half an hour
+LONG_WAIT_S = 1_800.0
 
 
 def _totals(progress: Progress) -> tuple[int, int, int, float]:
@@ -44,8 +46,14 @@ def line(progress: Progress) -> str:
     return (
         f"trial {min(progress.n_done + len(trials), progress.n_trials)}/{progress.n_trials} ({running}): "
         f"{n_lookups:,} lookups, {rate:,.0f}/s, {n_failed:,} failed, {n_stalls:,} stalls, "
-        f"about {progress.left_s:.0f} s left"
+        f"about {progress.left_s:.0f} s left{_waits(progress, n_failed + n_stalls > 0)}"
     )
+
+
+def _waits(progress: Progress, unwell: bool) -> str:
+    """How much longer it may take where lookups fail; empty where none does and a short wait would be all."""
+    may_wait = progress.sick or unwell or progress.wait_s > LONG_WAIT_S
+    return f", up to {progress.wait_s:.0f} s more for lookups that wait for their deadline" if may_wait else ""
 
 
 @contextlib.contextmanager

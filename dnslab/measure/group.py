@@ -57,21 +57,21 @@ class RunInProgress:
         folder: RunFolder,
         backend: Backend,
         expected: Mapping[str, Expected],
-        health_before: health.Tally,
+        health_before: health.Before,
         on_progress: OnProgress | None,
     ) -> None:
         self.folder, self.plan, self.backend, self.expected = folder, folder.plan, backend, expected
         control = health.control_trial(self.plan, backend.targets()).variant
-        self.watch = health.Watch(control, health_before, self.plan.limits.abort_margin)
+        self.watch = health.Watch(control, health_before.tally, self.plan.limits.abort_margin)
         measured = folder.last_clients()
         self.clock = RunClock(measured)
         self.clock_exchanges = threading.Semaphore(CLOCKS_AT_ONCE)
         self._on_progress = on_progress or (lambda progress: None)
-        self._pace = Pace()
-        self._failures: list[str] = []
+        self._pace, self._failures = Pace(health_before.overrun_s, health_before.deadline_s), list[str]()
         self._trials = trials(self.plan, backend.targets())
         self._groups = in_groups(self._missing(measured))
-        self._progress = Progress(self.n_trials, n_done=self.n_trials - sum(map(len, self._groups)))
+        self._progress = Progress(self.n_trials, self.n_trials - sum(map(len, self._groups)))
+        self._progress.sick = health_before.tally.n_failed > 0
 
     @property
     def n_trials(self) -> int:
@@ -113,7 +113,7 @@ class RunInProgress:
     def report(self, running: Sequence[ClientProgress]) -> None:
         """Call ``on_progress`` with the progress of the clients ``running``."""
         self._progress.running = running
-        self._progress.left_s = self._pace.left_s()
+        self._progress.left_s, self._progress.wait_s = self._pace.left_s(), self._pace.wait_s()
         self._on_progress(self._progress)
 
     def load_s(self, group: Sequence[Trial]) -> float:
@@ -127,7 +127,7 @@ class RunInProgress:
         with ThreadPoolExecutor(max_workers=max(1, 2 * n_clients), thread_name_prefix="client") as pool:
             following: GroupRun | None = None
             for index, group in enumerate(groups):
-                self._pace.begin(loads_s[index], sum(loads_s[index + 1 :]))
+                self._pace.begin(loads_s[index:])
                 current = following or GroupRun(self, group, pool)
                 following = GroupRun(self, groups[index + 1], pool) if index + 1 < len(groups) else None
                 self._measure_group(current, following)

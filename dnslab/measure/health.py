@@ -80,8 +80,10 @@ class Cohorts:
         self._counts: list[list[int]] = []
 
     def add(self, block: memoryview) -> None:
-        """Count a block of records."""
+        """Count a block of records, but for lookups that could not begin."""
         for intended_ns, outcome in _DUE_AND_OUTCOME.iter_unpack(block):
+            if outcome == records.OUTCOME_NOT_STARTED:  # too few workers for an outage that may be as old as the run
+                continue
             second = intended_ns // 1_000_000_000
             while len(self._counts) <= second:
                 self._counts.append([0, 0])
@@ -110,7 +112,16 @@ def together(by_client: Sequence[Sequence[Tally]]) -> list[Tally]:
     return [total(second) for second in itertools.zip_longest(*by_client, fillvalue=Tally())]
 
 
-def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Tally:
+@dataclass(frozen=True)
+class Before:
+    """The lookups before the run: by how much they overran their load, all that is set up included, their deadline."""
+
+    tally: Tally
+    overrun_s: float = 0.0
+    deadline_s: float = 0.0
+
+
+def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Before:
     """Measure how many lookups fail before the run puts any load on DNS. Takes about two seconds, or one and the
     deadline where lookups fail.
 
@@ -128,7 +139,7 @@ def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Ta
     DnslabError
         No client could be had, or no probe in any of them came to its end.
     """
-    trial = control_trial(plan, backend.targets())
+    began_s, trial = time.monotonic(), control_trial(plan, backend.targets())
     quiet = plan.model_copy(update={"loads": (_quiet(plan.loads[trial.load], len(trial.targets)),)})
     with ThreadPoolExecutor(max_workers=len(trial.targets)) as pool:
         futures = [pool.submit(_ask, quiet, trial, backend, expected, name) for name in trial.targets]
@@ -137,7 +148,9 @@ def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Ta
     if len(broken) == len(futures):
         raise broken[0]
     beats = [future.result() for future in futures if not isinstance(future.exception(), RunInvalid)]
-    return total(Tally(beat.n_done, beat.n_failed) for beat in beats)
+    tally = total(Tally(beat.n_done, beat.n_failed) for beat, _ in beats)
+    overrun_s = max(0.0, time.monotonic() - began_s - DURATION_S)
+    return Before(tally, overrun_s, max((deadline_s for _, deadline_s in beats), default=0.0))
 
 
 def control_trial(plan: Plan, targets: Sequence[TargetInfo]) -> Trial:
@@ -160,20 +173,23 @@ def _quiet(load: Load, n_targets: int) -> Load:
     return load.model_copy(update={**paced, "duration_s": DURATION_S, "warmup_s": 0.0})
 
 
-def _ask(plan: Plan, trial: Trial, backend: Backend, expected: Mapping[str, Expected], name: str) -> records.Heartbeat:
-    """Measure one quiet trial, keep nothing of it, and give its last heartbeat."""
+def _ask(
+    plan: Plan, trial: Trial, backend: Backend, expected: Mapping[str, Expected], name: str
+) -> tuple[records.Heartbeat, float]:
+    """Measure one quiet trial, keep nothing of it, and give its last heartbeat and the deadline of its lookups, s."""
     variant, load = plan.variant(trial.variant), plan.loads[0]
     heartbeats: list[records.Heartbeat] = []
     with contextlib.closing(backend.open(Client(f"0000-{name}", name, variant, load, plan.names))) as target:
         facts = target.facts()
-        job = make_job(plan, trial, facts, describe(plan, trial, name, facts, expected))
+        start = describe(plan, trial, name, facts, expected)
+        job = make_job(plan, trial, facts, start)
         with contextlib.closing(target.start(encode(job))) as channel:
             conversation = Conversation(channel, lambda data: None)
             conversation.ready()
             clock = conversation.measure_clock()
             conversation.go(time.monotonic_ns() + START_DELAY_NS + clock.offset_ns)
             conversation.follow(heartbeats.append)
-    return heartbeats[-1]
+    return heartbeats[-1], start.deadline_s
 
 
 class Watch:

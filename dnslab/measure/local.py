@@ -31,6 +31,16 @@ def known_targets() -> list[TargetInfo]:
     return [TargetInfo("here", "glibc", glibc_version(), "_res")]
 
 
+def options_here(nameserver: str | None) -> ResolverOptions:
+    """What this machine's resolv.conf says, with ``nameserver`` in place of its own."""
+    text = RESOLV_CONF.read_text(encoding="utf-8", errors="replace") if RESOLV_CONF.exists() else ""
+    options = parse(text, "glibc", glibc_version())
+    domain = socket.gethostname().partition(".")[2]
+    if domain and not options.search:  # which glibc searches then (res_vinit_1)
+        options = replace(options, search=(domain,))
+    return replace(options, nameservers=(parse_endpoint(nameserver)[0],)) if nameserver else options
+
+
 class LocalBackend:
     """Lookups from this machine; ``nameserver`` replaces its own, ``cache_addresses`` are asked once."""
 
@@ -40,13 +50,7 @@ class LocalBackend:
     def __init__(self, nameserver: str | None = None, cache_addresses: Iterable[str] = ()) -> None:
         self._probe = find_probe("glibc")
         self._server = parse_endpoint(nameserver) if nameserver else None
-        text = RESOLV_CONF.read_text(encoding="utf-8", errors="replace") if RESOLV_CONF.exists() else ""
-        self._options = parse(text, "glibc", glibc_version())
-        domain = socket.gethostname().partition(".")[2]
-        if domain and not self._options.search:  # which glibc searches then (res_vinit_1)
-            self._options = replace(self._options, search=(domain,))
-        if self._server:
-            self._options = replace(self._options, nameservers=(self._server[0],))
+        self._options = options_here(nameserver)
         self._no_cache = why_no_cache(self._target().start, cache_addresses)
 
     def describe(self) -> BackendFacts:

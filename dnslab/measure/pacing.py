@@ -24,24 +24,42 @@ class Pace:
 
     A group takes longer than its load because its clients are set up before it, and because lookups in flight at its
     end may take as long as the resolver waits.
+
+    Parameters
+    ----------
+    overrun_s
+        By how much the lookups before the run overran their load: nothing else is known in the first group.
+    deadline_s
+        The longest that a lookup may take.
     """
 
-    def __init__(self) -> None:
-        self._began_s = self._spent_s = self._planned_s = self._current_s = self._later_s = 0.0
+    def __init__(self, overrun_s: float = 0.0, deadline_s: float = 0.0) -> None:
+        self._overruns_s, self._deadline_s = [overrun_s], deadline_s
+        self._began_s, self._loads_s = 0.0, [0.0]
 
-    def begin(self, current_s: float, later_s: float) -> None:
-        """Note that a group begins, with the load planned for it, and for all groups after it."""
-        now_s = time.monotonic()
-        if self._current_s:
-            self._spent_s += now_s - self._began_s
-            self._planned_s += self._current_s
-        self._began_s, self._current_s, self._later_s = now_s, current_s, later_s
+    def begin(self, loads_s: Sequence[float]) -> None:
+        """Note that a group begins, with the length of its load and of those of all groups after it."""
+        if self._began_s:
+            self._overruns_s.append(self._over_s())
+        self._began_s, self._loads_s = time.monotonic(), list(loads_s)
 
     def left_s(self) -> float:
         """Estimated time until the last group ends, s."""
-        factor = self._spent_s / self._planned_s if self._planned_s else 1.0
-        elapsed_s = time.monotonic() - self._began_s
-        return max(0.0, factor * self._current_s - elapsed_s) + factor * self._later_s
+        overrun_s, (current_s, *later_s) = self._overrun_s(), self._loads_s
+        left_s = max(0.0, current_s + overrun_s - (time.monotonic() - self._began_s))
+        return left_s + sum(later_s) + len(later_s) * overrun_s
+
+    def wait_s(self) -> float:
+        """How much longer at most, s, as lookups may wait until their deadline at the end of each group."""
+        return len(self._loads_s) * max(0.0, self._deadline_s - self._overrun_s())
+
+    def _overrun_s(self) -> float:
+        """By how much a group overruns its load. One that goes on raises it little by little, and not when it ends."""
+        so_far_s = sum(self._overruns_s)
+        return max(so_far_s / len(self._overruns_s), (so_far_s + self._over_s()) / (len(self._overruns_s) + 1))
+
+    def _over_s(self) -> float:
+        return max(0.0, time.monotonic() - self._began_s - self._loads_s[0])
 
 
 class RunClock:

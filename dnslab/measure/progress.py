@@ -35,6 +35,9 @@ class Progress:
     n_failed_done: int = 0
     n_stalls_done: int = 0
     left_s: float = 0.0
+    #: how much longer at most, if lookups wait until their deadline; whether any failed before the run
+    wait_s: float = 0.0
+    sick: bool = False
 
     def count_done(self, trials: Sequence[Trial], clients: Sequence[ClientProgress]) -> None:
         """Count ``trials`` that have ended, and the lookups of their ``clients``. No client runs after this."""

@@ -72,7 +72,7 @@ def run(
         if checked.cluster.existing:
             checked = _fitted_to_flows(checked, backend.describe(), expected)
         before = health.before(checked, backend, expected)
-        folder = _make_folder(checked, environment(checked, backend, before), out, results)
+        folder = _make_folder(checked, environment(checked, backend, before.tally), out, results)
         with folder.claimed():
             RunInProgress(folder, backend, expected, before, on_progress).measure()
     return folder.path
@@ -126,7 +126,7 @@ def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
     with folder.claimed(), _opened_backend(folder.plan) as backend:
         expected = _expected(folder.plan, backend)
         before = health.before(folder.plan, backend, expected)
-        folder.add_environment(environment(folder.plan, backend, before))
+        folder.add_environment(environment(folder.plan, backend, before.tally))
         RunInProgress(folder, backend, expected, before, on_progress).measure()
     return folder.path
 

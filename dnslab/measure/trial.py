@@ -20,19 +20,16 @@ from dnslab.plan.resolvconf import (
     ResolverOptions,
     attempt_timeout_s,
     libc_of,
-    lookup_failure_s,
     names_tried,
     parse,
 )
-from dnslab.plan.schedule import Trial
+from dnslab.plan.schedule import Trial, deadline_s
 from dnslab.plan.stalls import stall_ms
 from dnslab.plan.variants import Variant
 from dnslab.store.contents import ClientExtra, ClientStart
 
 #: what glibc takes where resolv.conf does not say (resolv.h: RES_DFLRETRY, RES_TIMEOUT; resolv.conf(5): ndots)
 RES_DEFAULTS = {"ndots": 1, "timeout": 5, "attempts": 2}
-#: by how much the probe's deadline exceeds the resolver's longest wait: a shorter deadline would cut stalls
-DEADLINE_MARGIN_S = 1.0
 #: the probe ends by itself this long after the deadline of the last lookup it may make
 HARD_DEADLINE_MARGIN_S = 60.0
 #: the most workers that the probe replaces because a lookup never returned
@@ -89,7 +86,7 @@ def describe(
         ),
         attempt_timeout_s=attempt_timeout_s(options, libc),
         stall_ms=stall_ms(attempt_timeout_s(_over_udp(options), libc) or 0.0),
-        deadline_s=plan.deadline_s or lookup_failure_s(options, n_candidates, libc) + DEADLINE_MARGIN_S,
+        deadline_s=deadline_s(plan, options, n_candidates, libc),
         started_realtime_ns=time.time_ns(),
         counters={},
     )
@@ -112,7 +109,6 @@ def make_job(plan: Plan, trial: Trial, facts: TargetFacts, start: ClientStart) -
         As ``describe`` gave it.
     """
     load = plan.loads[trial.load]
-    deadline_s = start.deadline_s
     options = _in_force(plan, trial, facts)
     return Job(
         engine=load.engine,
@@ -123,8 +119,8 @@ def make_job(plan: Plan, trial: Trial, facts: TargetFacts, start: ClientStart) -
         rate_per_s=load.rate_per_s if load.loop != "closed" and load.rate_per_s else 0.0,
         warmup_s=load.warmup_s,
         duration_s=load.duration_s,
-        deadline_s=deadline_s,
-        hard_deadline_s=load.total_s + deadline_s + HARD_DEADLINE_MARGIN_S,
+        deadline_s=start.deadline_s,
+        hard_deadline_s=load.total_s + start.deadline_s + HARD_DEADLINE_MARGIN_S,
         limit_ms=plan.limit_ms,
         stall_ms=start.stall_ms,
         seed=_seed(plan.seed, trial.number, start.target),

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from dnslab.errors import InvalidPlan
 from dnslab.plan import variants
 from dnslab.plan.model import MAX_CLIENTS, Plan
-from dnslab.plan.resolvconf import Libc
+from dnslab.plan.resolvconf import Libc, ResolverOptions, lookup_failure_s, names_tried
 from dnslab.plan.variants import Means, Variant
+
+#: by how much the probe's deadline exceeds the resolver's longest wait: a shorter deadline would cut stalls
+DEADLINE_MARGIN_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,26 @@ def in_groups(trials: Sequence[Trial]) -> list[list[Trial]]:
     for trial in trials:
         groups.setdefault(trial.group, []).append(trial)
     return list(groups.values())
+
+
+def deadline_s(plan: Plan, options: ResolverOptions, n_candidates: int, libc: Libc = "glibc") -> float:
+    """How long the probe waits for a lookup, s: the plan's own time, or longer than the resolver itself ever waits.
+
+    Parameters
+    ----------
+    options
+        In force for the lookup.
+    n_candidates
+        How many full names the resolver may try.
+    """
+    return plan.deadline_s or lookup_failure_s(options, n_candidates, libc) + DEADLINE_MARGIN_S
+
+
+def longest_deadline_s(plan: Plan, options: ResolverOptions) -> float:
+    """The longest deadline, s, of any variant where the targets' resolv.conf has ``options``."""
+    names = {(name.count("."), name[-1]): name for name in plan.names}.values()  # which of them counts, no more
+    in_force = [plan.variant(name).applied_to(options) for name in plan.variants]
+    return max(deadline_s(plan, each, max(len(names_tried(name, each)) for name in names)) for each in in_force)
 
 
 def count_clients(trials: Iterable[Trial]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import struct
@@ -15,10 +16,12 @@ import pytest
 from dnslab.analyse.dataset import open_run
 from dnslab.errors import RunInvalid
 from dnslab.measure import runner
+from dnslab.measure.asking import TIMES
 from dnslab.measure.health import Cohorts, Tally, Watch, control_trial
 from dnslab.measure.progress import Progress
 from dnslab.plan.model import Limits, Load, Plan
 from dnslab.plan.schedule import TargetInfo
+from dnslab.store import stream as records
 from tests.nameserver import Nameserver, nameserver
 
 NAME = "web.any.cluster.local."
@@ -115,6 +118,14 @@ def test_failed_lookups_that_end_late_are_counted_where_they_began() -> None:
     assert drained.past(math.inf) == [Tally(10, 7)], "the last to end are failures, and belong to where they began"
 
 
+def test_lookups_that_found_every_worker_waiting_say_nothing_of_dns() -> None:
+    cohorts = Cohorts()
+    cohorts.add(block((0.1, True), (0.2, False)))
+    not_started = struct.pack("<QQQIhHII", int(3e8), 0, 0, 0, records.OUTCOME_NOT_STARTED, 0, 0, 0)
+    cohorts.add(memoryview(not_started * 100))
+    assert cohorts.past(math.inf) == [Tally(2, 1)]
+
+
 def test_a_nameserver_that_dies_is_noticed_before_the_deadline() -> None:
     """Failures take 5 s of at most 61 s."""
     cohorts = Cohorts(61.0, 20.0)
@@ -137,7 +148,7 @@ def test_before_the_run_baseline_is_asked_on_targets_of_every_node() -> None:
 class Sick:
     """A nameserver's rule that withholds answers: all, each port's first two, or for good those to odd ports.
 
-    The very first two are the backend's own, by which it learns what the name resolves to.
+    The very first are the backend's own, by which it learns what the name resolves to.
     """
 
     def __init__(self, half: bool = False) -> None:
@@ -146,7 +157,9 @@ class Sick:
 
     def __call__(self, rdtype: int, port: int, seen: int) -> bool:
         self.n += 1
-        return not (self.dead.is_set() or (self.slow.is_set() and seen < 2) or (self.half and self.n > 2 and port % 2))
+        return not (
+            self.dead.is_set() or (self.slow.is_set() and seen < 2) or (self.half and self.n > 2 * TIMES and port % 2)
+        )
 
 
 def plan(server: Nameserver, duration_s: float, **keys: Any) -> Plan:
@@ -222,13 +235,29 @@ def test_who_asks_for_it_goes_on(tmp_path: Path) -> None:
 def test_one_that_was_sick_before_stays_measurable(tmp_path: Path) -> None:
     path = tmp_path / "run"
     with nameserver(Sick(half=True)) as server:
-        runner.run(plan(server, 6.0), path)
+        left_s: list[float] = []
+        runner.run(plan(server, 6.0), path, on_progress=lambda progress: left_s.append(progress.left_s))
+    assert max(after - before for before, after in itertools.pairwise(left_s)) < 0.5
     n, n_failed = failed_before(path)
     assert 45 <= n <= 50
     assert 0.2 * n < n_failed < 0.8 * n
     (client,) = open_run(path).clients()
     assert client.status == "complete"
     assert (open_run(path).lookups()["outcome"] == "failed").mean() > 0.3
+
+
+@pytest.mark.verify
+@pytest.mark.probe
+def test_an_outage_older_than_the_run_may_keep_every_worker_waiting(tmp_path: Path) -> None:
+    """Half of all lookups take 10 s and fail: 500 would wait at a time, and there are 10 workers."""
+    path, load = tmp_path / "run", Load(rate_per_s=100, duration_s=6.0, warmup_s=0.1, workers=10)
+    with nameserver(Sick(half=True)) as server:
+        runner.run(plan(server, 6.0, loads=(load,), deadline_s=None), path)
+    run = open_run(path)
+    assert [client.status for client in run.clients()] == ["complete"]
+    errors = run.lookups()["error"].value_counts(normalize=True)
+    print(errors.to_dict())
+    assert errors["not started"] > 0.2
 
 
 @pytest.mark.verify

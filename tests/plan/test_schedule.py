@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from dnslab.plan.model import Plan, TargetPlan
-from dnslab.plan.schedule import TargetInfo, forecast, not_applicable, trials
+from dnslab.plan.resolvconf import parse
+from dnslab.plan.schedule import TargetInfo, forecast, longest_deadline_s, not_applicable, trials
 from dnslab.plan.variants import BUILT_IN
 from tests.plan.test_model import PLANS
 
@@ -34,6 +35,14 @@ def test_in_turn_is_a_latin_square(seed: int, n: int) -> None:
     rows = [[t.variant for t in trials(plan, [GLIBC]) if t.round == r] for r in range(1, n + 1)]
     for column in zip(*rows, strict=True):
         assert sorted(column) == sorted(plan.variants)
+
+
+def test_the_longest_deadline_is_that_of_the_variant_that_waits_longest() -> None:
+    pod = parse("search a.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5")
+    assert longest_deadline_s(Plan(variants=("baseline", "timeout-1")), pod) == 61.0
+    assert longest_deadline_s(Plan(variants=("timeout-1",)), pod) == 13.0
+    assert longest_deadline_s(Plan(names=("web.any.cluster.local.",)), pod) == 16.0
+    assert longest_deadline_s(Plan(deadline_s=0.5), pod) == 0.5
 
 
 def test_side_by_side_runs_a_round_at_once() -> None:
