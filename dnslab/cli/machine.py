@@ -9,6 +9,7 @@ import click
 
 from dnslab.cli.cluster import connected
 from dnslab.errors import NotAble, UsageError
+from dnslab.plan.backends import BACKEND_NAMES
 from dnslab.text import echo, echo_text
 
 
@@ -26,7 +27,7 @@ def variants(libc: str | None) -> None:
 
 
 @click.command()
-@click.option("--backend", type=click.Choice(["lab", "kubernetes"]), default="lab", show_default=True)
+@click.option("--backend", type=click.Choice(BACKEND_NAMES), default="lab", show_default=True)
 @click.option(
     "--context", metavar="NAME", help="Context of the kubeconfig; default the current one (backend kubernetes)."
 )
@@ -36,23 +37,27 @@ def variants(libc: str | None) -> None:
 def doctor(backend: str, context: str | None, namespace: str | None) -> None:
     """Check what this machine or a cluster can do. Say what is missing and how to get it."""
     from dnslab.measure import doctor as checks
+    from dnslab.plan.model import Plan
 
     if backend == "kubernetes":
         _doctor_of_cluster(context, namespace)
         return
     if context or namespace:
         raise UsageError(f"--{'context' if context else 'namespace'} is for --backend kubernetes")
-    if not _print_checks(checks.checks()):
-        raise NotAble("this machine cannot run the lab: see MISSING above")
+    if not _print_checks(checks.checks(Plan.model_validate({"backend": backend}))):
+        what = "run the lab" if backend == "lab" else "measure"
+        raise NotAble(f"this machine cannot {what}: see MISSING above")
 
 
 def _doctor_of_cluster(context: str | None, namespace: str | None) -> None:
     from dnslab.measure import doctor as checks
     from dnslab.measure.kubernetes import rights as access
+    from dnslab.plan.model import Plan
 
+    plan = Plan.model_validate({"backend": "kubernetes", "cluster": {"context": context, "namespace": namespace}})
     client = connected(context, namespace)
     rights = access.check(client)
-    ok = _print_checks(checks.cluster_checks(client, rights))
+    ok = _print_checks(checks.cluster_checks(plan, client, rights))
     missing = [finding for finding in rights if finding.rule.needed and not finding.ok]
     if missing:
         echo_text("# What is missing; whoever may applies it with `kubectl apply -f`.\n---")

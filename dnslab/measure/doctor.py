@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dnslab.errors import DnslabError, NotAble, UsageError
-from dnslab.measure.backends import open_backend
-from dnslab.measure.probe import find_probe
+from dnslab.measure import preflight, runner
+from dnslab.measure.backends import known_targets, open_backend
+from dnslab.measure.probe import BIN, find_probe
 from dnslab.plan.model import Plan
 
 if TYPE_CHECKING:
@@ -31,35 +32,63 @@ class Check:
     needed: bool = True
 
 
-def checks() -> Iterator[Check]:
-    """Check this machine. The last check opens a lab and closes it."""
-    yield Check("platform", platform.system() == "Linux", f"{platform.system()} {platform.release()}")
+def checks(plan: Plan) -> Iterator[Check]:
+    """Check this machine for a run of ``plan``. The last check opens its backend and closes it."""
+    if plan.backend == "lab":
+        yield Check("platform", platform.system() == "Linux", f"{platform.system()} {platform.release()}")
     for libc in ("glibc", "musl", "static"):
         try:
             yield Check(f"probe for {libc}", True, str(find_probe(libc)), libc == "glibc")
         except DnslabError as error:
             yield Check(f"probe for {libc}", False, str(error), libc == "glibc")
-    for module, extra in (("pandas", "analysis"), ("papermill", "notebooks")):
-        installed = importlib.util.find_spec(module) is not None
-        yield Check(f"{extra} extra", installed, "there" if installed else f"`pip install 'dnslab[{extra}]'`", False)
+    yield from _extras()
+    yield from _of_a_run(plan)
     try:
-        backend = open_backend(Plan())
+        backend = open_backend(plan)
     except DnslabError as error:
-        yield Check("lab", False, str(error))
+        yield Check(plan.backend, False, str(error))
         return
     try:
         targets = ", ".join(f"{target.name} {target.libc_version}" for target in backend.targets())
-        yield Check("lab", True, f"opened and closed again; targets: {targets}")
+        yield Check(plan.backend, True, f"opened and closed again; targets: {targets}")
     finally:
         backend.close()
 
 
-def cluster_checks(client: Client, rights: Sequence[Finding]) -> Iterator[Check]:
-    """Check a namespace of a cluster. If nothing is missing, the last check asks whether it admits a pod."""
+def _extras() -> Iterator[Check]:
+    for extra, modules in (("analysis", preflight.ANALYSIS_NEEDS), ("notebooks", preflight.REPORT_NEEDS)):
+        missing = [name for name in modules if importlib.util.find_spec(name) is None]
+        detail = f"{missing[0]} is missing: `pip install 'dnslab[{extra}]'`" if missing else "there"
+        yield Check(f"{extra} extra", not missing, detail, needed=False)
+
+
+def _of_a_run(plan: Plan) -> Iterator[Check]:
+    """The checks that a run of ``plan`` makes before it makes anything, in the run's own words."""
+    steps: Sequence[tuple[str, Callable[[], object]]] = (
+        ("results folder", lambda: runner.check(plan)),
+        ("targets", lambda: preflight.check_targets(plan, known_targets(plan))),
+        ("open files", lambda: preflight.allow_open_files(plan, known_targets(plan))),
+    )
+    for what, ask in steps:
+        try:
+            ask()
+        except DnslabError as error:
+            yield Check(what, False, str(error))
+        else:
+            yield Check(what, True, "as a usual run needs it")
+
+
+def cluster_checks(plan: Plan, client: Client, rights: Sequence[Finding]) -> Iterator[Check]:
+    """Check the cluster that ``plan`` names and ``client`` talks to.
+
+    If nothing is missing, the last checks ask whether its namespace admits a pod, and what a run asks first.
+    """
     from dnslab.measure.kubernetes import rights as access
     from dnslab.measure.kubernetes.cluster_dns import server_version
 
+    built = [path.name for path in sorted(BIN.glob("probe-*"))]
     checks = [
+        Check("probes", bool(built), ", ".join(built) or "none was built: `python hatch_build.py`"),
         _optional("server", server_version, client),
         _optional("namespace", access.pod_security, client),
         _optional("quota", access.quotas, client),
@@ -71,6 +100,7 @@ def cluster_checks(client: Client, rights: Sequence[Finding]) -> Iterator[Check]
             yield Check("own pod", True, access.admitted(client))
         except NotAble as error:
             yield Check("own pod", False, str(error))
+        yield from _of_a_run(plan)
 
 
 def _optional(what: str, ask: Callable[[Client], str], client: Client) -> Check:

@@ -16,9 +16,11 @@ from dnslab.plan import limits
 from dnslab.plan.model import Plan
 from dnslab.plan.schedule import TargetInfo, count_clients, in_groups, trials
 
+#: what reading a run imports; all of the extra "analysis"
+ANALYSIS_NEEDS = ("numpy", "pandas", "scipy", "matplotlib", "seaborn", "pyarrow")
 #: what a report imports, here or in its kernel; all of the extra "notebooks"
 REPORT_NEEDS = (
-    *("numpy", "pandas", "scipy", "matplotlib", "seaborn", "pyarrow"),
+    *ANALYSIS_NEEDS,
     *("papermill", "nbconvert", "nbformat", "nbclient", "ipykernel"),
 )
 #: files that dnslab, or a probe, has open beside those of its clients: pipes, libraries, files of the run

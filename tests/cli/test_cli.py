@@ -323,6 +323,36 @@ def test_doctor(tmp_path: Path) -> None:
     assert "targets: glibc" in done.stdout
 
 
+def test_doctor_of_this_machines_resolver(tmp_path: Path) -> None:
+    done = dnslab("doctor", "--backend", "local", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "targets: here" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("backend", ["lab", "local"])
+@pytest.mark.parametrize("trouble", ["files", "folder"])
+def test_doctor_finds_what_a_run_would_end_with(trouble: str, backend: str, tmp_path: Path) -> None:
+    """In the same words: too few open files are allowed, or a file stands where results go."""
+    if trouble == "folder":
+        (tmp_path / "results").write_text("")
+    most = "100" if trouble == "files" else "4096"
+    doctor, run = (
+        subprocess.run(
+            ["prlimit", f"--nofile={most}:{most}", *DNSLAB, command, "--backend", backend],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+        )
+        for command in ("doctor", "run")
+    )
+    said = run.stderr.splitlines()[-1].removeprefix("error: ")
+    assert (doctor.returncode, run.returncode > 0) == (3, True)
+    assert f"MISSING  {'open files' if trouble == 'files' else 'results folder'}: " in doctor.stdout
+    assert said in doctor.stdout.replace("<UTC time>-compare", said.partition("results/")[2].partition(":")[0])
+
+
 @pytest.mark.lab
 def test_lab_shell_runs_in_a_client(tmp_path: Path) -> None:
     done = dnslab("lab", "shell", "--variant", "use-vc", "--", "cat", "/etc/resolv.conf", cwd=tmp_path)
