@@ -65,7 +65,7 @@ test-cluster: setup  ## tests against a real Kubernetes, which is built and star
 test-cluster-iptables: setup  ## those that depend on kube-proxy, once more with its mode iptables (under 4 minutes)
 	$(call on_cluster,cluster and proxy,iptables)
 
-verify-cluster: setup  ## the long truth checks there (under 20 minutes)
+verify-cluster: setup  ## the long truth checks there, and the whole story: find, fix, verify (about half an hour)
 	$(call on_cluster,cluster and verify,nftables)
 
 verify: setup  ## the long truth checks (about 20 minutes)

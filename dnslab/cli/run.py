@@ -120,6 +120,7 @@ def run(
     PLAN_FILE is YAML as --dry-run prints it. Options override what it says.
     """
     from dnslab.measure import preflight, runner
+    from dnslab.measure.backends import completed
     from dnslab.measure.display import shown
     from dnslab.store.folder import RunFolder
 
@@ -134,6 +135,7 @@ def run(
     else:
         plan = _plan(plan_file, asked)
         runner.check(plan, out)
+        plan = completed(plan)
         fits = _lowered_rates(plan)
         if dry_run:
             _print_dry_run(plan, out, fits)
@@ -191,7 +193,6 @@ def _announced(plan: Any) -> Sequence[str]:
 def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     from pydantic import ValidationError
 
-    from dnslab.measure.backends import completed
     from dnslab.plan import planfile
     from dnslab.plan.model import Plan
 
@@ -226,7 +227,7 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     # Only what was given: a rate that nobody chose may be lowered to fit.
     data["loads"] = [{**planned.model_dump(exclude_unset=True), **load} for planned in base.loads]
     try:
-        return completed(Plan.model_validate(data).check())
+        return Plan.model_validate(data).check()
     except ValidationError as error:
         errors = error.errors()
         # A load that does not hold is missing from the plan's loads then: that follows, and tells nothing more.

@@ -60,8 +60,9 @@ def run(
     Interrupted
         On Ctrl-C; likewise.
     """
-    checked = completed((plan if isinstance(plan, Plan) else Plan.model_validate(dict(plan))).check())
+    checked = (plan if isinstance(plan, Plan) else Plan.model_validate(dict(plan))).check()
     check(checked, out, results)
+    checked = completed(checked)
     targets = known_targets(checked)
     checked = limits.fitted(checked, targets)
     preflight.check_targets(checked, targets)
