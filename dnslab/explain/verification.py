@@ -92,6 +92,9 @@ def verify(summary: Summary) -> list[Verification]:
         rows = [row for row in summary.measured(load=0) if row.libc == libc]
         now, before = (Side.of([row for row in rows if row.variant == name]) for name in ("baseline", BEFORE))
         word, sentence = _answer(now, before, earlier)
+        left_out = [row.reason for row in summary.not_applicable if (row.variant, row.libc) == (BEFORE, libc)]
+        if left_out and not before.total:
+            sentence += f" In these pods {left_out[0]}: name the workload with --like, to measure pods like its own."
         if word == "stays" and summary.unpatched:
             sentence += " The workload's resolv.conf still says what it said in that run: no patch has reached it."
         answers.append(Verification(libc, word, sentence, now, before))

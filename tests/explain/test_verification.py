@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,22 @@ def test_a_workload_that_no_patch_has_reached_is_said_to_be_one(tmp_path: Path) 
     (answer,) = verify(summarise(Run(RunFolder(path))))
     assert answer.word == "stays"
     assert answer.sentence.endswith("no patch has reached it.")
+
+
+def test_an_old_configuration_that_these_pods_cannot_have_is_said_to_be_one(tmp_path: Path) -> None:
+    plan = Plan(
+        rounds=3,
+        variants=("baseline", "before"),
+        custom_variants={"before": CustomVariant(resolv_conf=OLD)},
+        verifies=Earlier(run="the-first", stalls=40, n=1000),
+    )
+    inside = replace(MUSL, means="_res")
+    lookups = {("baseline", "musl", number): rows([0.3] * N) for number in (1, 2, 3)}
+    path = write_run(tmp_path / "run", plan, lookups, known=(inside,))
+    (answer,) = verify(summarise(Run(RunFolder(path))))
+    assert answer.word == "not enough data"
+    assert "musl reads resolv.conf only: nothing can be changed inside a running process" in answer.sentence
+    assert "--like" in answer.sentence
 
 
 def test_all_targets_count_and_each_libc_by_itself_the_worst_first(tmp_path: Path) -> None:
