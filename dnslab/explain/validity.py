@@ -14,12 +14,12 @@ from dnslab.analyse.exposure import options_of
 from dnslab.analyse.intervals import MIN_ROUNDS
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.answers import EXPOSURE_LOST
+from dnslab.explain.node_cache import node_local_already
 from dnslab.explain.steadiness import unsteady
 from dnslab.explain.veto import Reach, Veto, clients_of
 from dnslab.plan import flows
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.flows import NEW_FLOWS_NEEDED
-from dnslab.plan.variants import DIRECT
 from dnslab.store.client import ClientName, Key
 from dnslab.store.folder import resume_command
 from dnslab.text import rounded
@@ -66,7 +66,7 @@ def find_vetoes(run: Run, summary: Summary) -> list[Veto]:
         *_cpu(summary),
         *_blocked(summary),
         *_rounds(summary),
-        *_baseline(run),
+        *node_local_already(run),
         *_mixed(run),
         *_clocks(run, summary),
         *_wall_clock(run),
@@ -243,15 +243,6 @@ def _rounds(summary: Summary) -> Iterator[Veto]:
     if summary.n_rounds < MIN_ROUNDS:
         seen = f"{summary.n_rounds} round{'s' if summary.n_rounds > 1 else ''}: no interval can be given"
         yield Veto("too few rounds", "note", seen, f"--rounds {MIN_ROUNDS} at least, 9 for a comparison of several")
-
-
-def _baseline(run: Run) -> Iterator[Veto]:
-    """Warn if baseline already uses a node-local cache."""
-    cache = run.environment.backend.node_cache
-    if cache.owns_cluster_ip:
-        seen = f"a node-local cache owns the cluster IP ({', '.join(cache.evidence[:1]) or 'as it was seen'})"
-        compared = f"{DIRECT} asks CoreDNS past it" + ("" if DIRECT in run.plan.variants else ": add it to --variants")
-        yield Veto("baseline is node-local already", "note", seen, compared)
 
 
 def _mixed(run: Run) -> Iterator[Veto]:
