@@ -48,7 +48,13 @@ def tame_run(path: Path) -> Path:
         lookups["baseline", "glibc", number] = rows([0.5] * 95 + [5004.0] * 5)
         lookups["corp", "glibc", number] = rows([1.0] * 100)
         lookups["baseline", "musl", number] = rows([0.4] * 97 + [2504.0] * 3)
-    return write_run(path, plan, lookups)
+    write_run(path, plan, lookups)
+    # As its hostile twin has it: what a cache answers no race can hit.
+    environment = json.loads((path / "environment.json").read_text())
+    environment["backend"]["node_cache"] = {"owns_cluster_ip": True, "state": "detected"}
+    (path / "environment.json").chmod(0o644)
+    (path / "environment.json").write_text(json.dumps(environment))
+    return path
 
 
 def hostile_run(path: Path, whole: bool = True) -> Path:
