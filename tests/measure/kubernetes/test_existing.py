@@ -353,5 +353,8 @@ def test_a_dry_run_brings_nothing_in(namespace: str, tmp_path: Path) -> None:
     done = dnslab("run", "--backend=kubernetes", *where, "--dry-run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "# in each pod: the probe is brought in by exec" in done.stdout
-    assert "# rate: 400 sockets/s or more" in done.stdout
+    assert "# rate: chosen when the run begins, so that 95% of the flows" in done.stdout
+    done = dnslab("run", "--backend=kubernetes", *where, "--rate", "200", "--dry-run", cwd=tmp_path)
+    assert "# rate: at 200 lookups/s under 95% of the flows from a pod's one address are new" in done.stdout
+    assert "at most 24 fit" in done.stdout
     assert files(namespace, "web") == []
