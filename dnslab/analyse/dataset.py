@@ -16,7 +16,9 @@ import pandas as pd
 from dnslab.analyse.lookups import OUTCOMES, SLOW_MS, Lookups, decode, error_name
 from dnslab.errors import RunInvalid
 from dnslab.plan.model import MAX_CLIENTS, Plan
+from dnslab.plan.resolvconf import parse
 from dnslab.plan.schedule import TargetInfo, trials
+from dnslab.plan.variants import BEFORE
 from dnslab.store.bundle import open_bundle
 from dnslab.store.client import ClientName, ClientRecord
 from dnslab.store.contents import Environment
@@ -120,6 +122,21 @@ class Run:
                     where = f"trial {trial.number} ({trial.variant}, round {trial.round}, {target})"
                     lines[name] = f"{where}: {status}" + (f", {reason}" if reason else "")
         return lines
+
+    @property
+    def unknown_names(self) -> tuple[str, ...]:
+        """Names of which it was not known what they should resolve to."""
+        first = next(iter(self.clients()), None)
+        expected = first.start.expected if first else []
+        return tuple(name for name, counts in zip(self.plan.names, expected, strict=False) if not any(counts))
+
+    @property
+    def unpatched(self) -> bool:
+        """Of a verifying run: whether baseline's resolv.conf still says what the old configuration said."""
+        if self.plan.verifies is None:
+            return False
+        now = [parse(client.start.resolv_conf) for client in self.clients() if client.start.variant == "baseline"]
+        return bool(now) and all(options == self.plan.variant(BEFORE).whole for options in now)
 
     def trials(self) -> pd.DataFrame:
         """One row for each trial on each target: number, round, group, variant, load, target, libc, attempt, status."""

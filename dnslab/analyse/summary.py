@@ -22,9 +22,7 @@ from dnslab.analyse.exposure import exposed_modelled
 from dnslab.analyse.intervals import Interval, Verdict, upper_bound_when_none
 from dnslab.analyse.quantiles import LEVELS, quantiles
 from dnslab.plan.model import Earlier, Load
-from dnslab.plan.resolvconf import parse
 from dnslab.plan.schedule import not_applicable, wanted
-from dnslab.plan.variants import BEFORE
 from dnslab.store.client import Key
 
 SUMMARY_VERSION = 1
@@ -258,9 +256,9 @@ def summarise(run: Run) -> Summary:
         run.plan.rounds,
         run.plan.limit_ms,
         run.plan.verifies,
-        _unpatched(run),
+        run.unpatched,
         tuple(run.environment.backend.not_copied),
-        _unknown_names(run),
+        run.unknown_names,
     )
 
 
@@ -268,13 +266,6 @@ def _unknown_names(run: Run) -> tuple[str, ...]:
     first = next(iter(run.clients()), None)
     expected = first.start.expected if first else []
     return tuple(name for name, counts in zip(run.plan.names, expected, strict=False) if not any(counts))
-
-
-def _unpatched(run: Run) -> bool:
-    if run.plan.verifies is None:
-        return False
-    now = [parse(client.start.resolv_conf) for client in run.clients() if client.start.variant == "baseline"]
-    return bool(now) and all(options == run.plan.variant(BEFORE).whole for options in now)
 
 
 def _judged(rows: Sequence[Row | NotApplicable]) -> list[Row | NotApplicable]:
