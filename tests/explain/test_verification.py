@@ -22,14 +22,18 @@ NEW = f"{OLD.strip()} single-request-reopen\n"
 N = 500
 
 
-def measured(path: Path, now: list[int], before: list[int], earlier: tuple[int, int] = (40, 1000)) -> Summary:
-    """A verifying run with so many stalls of 500 lookups in each round."""
-    plan = Plan(
-        rounds=len(now),
+def plan_of(rounds: int, earlier: tuple[int, int] = (40, 1000)) -> Plan:
+    return Plan(
+        rounds=rounds,
         variants=("baseline", "before"),
         custom_variants={"before": CustomVariant(resolv_conf=OLD)},
         verifies=Earlier(run="the-first", stalls=earlier[0], n=earlier[1]),
     )
+
+
+def measured(path: Path, now: list[int], before: list[int], earlier: tuple[int, int] = (40, 1000)) -> Summary:
+    """A verifying run with so many stalls of 500 lookups in each round."""
+    plan = plan_of(len(now), earlier)
     lookups = {
         (variant, "glibc", number): rows([5_001.0] * n + [0.3] * (N - n))
         for variant, stalls in (("baseline", now), ("before", before))
@@ -72,12 +76,7 @@ def test_too_few_lookups_are_not_a_fault_that_has_gone(tmp_path: Path) -> None:
 
 
 def test_a_workload_that_no_patch_has_reached_is_said_to_be_one(tmp_path: Path) -> None:
-    plan = Plan(
-        rounds=3,
-        variants=("baseline", "before"),
-        custom_variants={"before": CustomVariant(resolv_conf=OLD)},
-        verifies=Earlier(run="the-first", stalls=40, n=1000),
-    )
+    plan = plan_of(3)
     stalling = rows([5_001.0] * 40 + [0.3] * (N - 40))
     lookups = {(name, "glibc", number): stalling for name in plan.variants for number in (1, 2, 3)}
     path = write_run(tmp_path / "run", plan, lookups, start_changes={"resolv_conf": OLD})
@@ -87,12 +86,7 @@ def test_a_workload_that_no_patch_has_reached_is_said_to_be_one(tmp_path: Path) 
 
 
 def test_an_old_configuration_that_these_pods_cannot_have_is_said_to_be_one(tmp_path: Path) -> None:
-    plan = Plan(
-        rounds=3,
-        variants=("baseline", "before"),
-        custom_variants={"before": CustomVariant(resolv_conf=OLD)},
-        verifies=Earlier(run="the-first", stalls=40, n=1000),
-    )
+    plan = plan_of(3)
     inside = replace(MUSL, means="_res")
     lookups = {("baseline", "musl", number): rows([0.3] * N) for number in (1, 2, 3)}
     path = write_run(tmp_path / "run", plan, lookups, known=(inside,))
@@ -103,12 +97,7 @@ def test_an_old_configuration_that_these_pods_cannot_have_is_said_to_be_one(tmp_
 
 
 def test_all_targets_count_and_each_libc_by_itself_the_worst_first(tmp_path: Path) -> None:
-    plan = Plan(
-        rounds=3,
-        variants=("baseline", "before"),
-        custom_variants={"before": CustomVariant(resolv_conf=OLD)},
-        verifies=Earlier(run="the-first", stalls=40, n=1000),
-    )
+    plan = plan_of(3)
     stalling, clean = rows([5_001.0] * 40 + [0.3] * (N - 40)), rows([0.3] * N)
     lookups = {
         (name, target, number): clean if (name, target) == ("baseline", "glibc") else stalling
