@@ -179,6 +179,15 @@ def item(line: str, width: int | None) -> str:
     return textwrap.fill(visible(line), min(width or 100, 100), initial_indent="- ", subsequent_indent="  ")
 
 
+def counted(n: int, noun: str, nouns: str = "") -> str:
+    """A count with its noun in the right number.
+
+    >>> counted(1, "stall"), counted(1234, "stall"), counted(0, "query", "queries")
+    ('1 stall', '1,234 stalls', '0 queries')
+    """
+    return f"{n:,} {noun if n == 1 else nouns or noun + 's'}"
+
+
 def first_of(names: Sequence[str], most: int) -> str:
     """``"a, b and 3 more"``; all names if there are at most ``most``."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -16,7 +16,7 @@ import dnslab
 PACKAGE = Path(dnslab.__file__).parent
 
 #: what each part may import of dnslab besides itself; measuring and reading meet in `experiment` alone
-BELOW = ("errors", "text", "files")
+BELOW = ("errors", "text", "files", "sentences")
 RULES = {
     **dict.fromkeys(BELOW, BELOW),
     "plan": BELOW,
