@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from dnslab.analyse.counts import Cell
 from dnslab.analyse.dataset import Run
-from dnslab.plan import flows
+from dnslab.plan import flows, ports
+from dnslab.plan.model import Load
 from dnslab.plan.resolvconf import ResolverOptions, libc_of, parse
 from dnslab.store.client import Key
 from dnslab.store.contents import ClientStart
@@ -23,15 +24,24 @@ def exposed_modelled(run: Run, key: Key, cells: Mapping[Key, Cell]) -> float | N
     0 where no pair is ever in flight on a tracked flow, as behind a node-local cache. None where the life of an entry
     or the number of ports is not known. In a closed loop the rate is the one that was measured.
     """
-    backend, start = run.environment.backend, cells[key].start
+    backend, start, load = run.environment.backend, cells[key].start, run.plan.loads[key[2]]
+    if load.engine == "wire" and not (_is_paired(load) and load.mode == "fresh"):
+        return 0.0
     if start is None or not flows.sends_pairs(options_of(run, start)) or backend.node_cache.owns_cluster_ip:
         return 0.0
+    if ports.are_chosen(run.plan, load):
+        return float(cells[key].totals.n)
     if not backend.udp_timeout_s or not backend.n_ports:
         return None
     sockets_per_s = _sockets_per_s(run, key, cells)
-    if run.plan.loads[key[2]].loop == "closed":  # as fast as it goes, which a short trial does not keep up for long
+    if load.loop == "closed":  # as fast as it goes, which a short trial does not keep up for long
         sockets_per_s = min(sockets_per_s, _closed_sockets(run, key, cells) / backend.udp_timeout_s)
     return cells[key].totals.n * flows.new_flow_share(sockets_per_s, backend.udp_timeout_s, backend.n_ports)
+
+
+def _is_paired(load: Load) -> bool:
+    """Whether engine wire sends A and AAAA together from one UDP socket."""
+    return load.arrangement == "pair-one-socket" and load.transport == "udp"
 
 
 def _closed_sockets(run: Run, key: Key, cells: Mapping[Key, Cell]) -> float:
@@ -45,6 +55,9 @@ def _closed_sockets(run: Run, key: Key, cells: Mapping[Key, Cell]) -> float:
 def _sockets_per_lookup(run: Run, cell: Cell) -> int:
     if cell.start is None:
         return 0
+    load = run.plan.loads[cell.start.load]
+    if load.engine == "wire":
+        return flows.sockets_per_arrival(load.arrangement) if load.transport == "udp" and load.mode == "fresh" else 0
     return flows.sockets_per_lookup(options_of(run, cell.start), cell.start.n_asked or cell.start.n_candidates)
 
 

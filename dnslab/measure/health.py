@@ -140,7 +140,8 @@ def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Be
         No client could be had, or no probe in any of them came to its end.
     """
     began_s, trial = time.monotonic(), control_trial(plan, backend.targets())
-    quiet = plan.model_copy(update={"loads": (_quiet(plan.loads[trial.load], len(trial.targets)),)})
+    loads = (_quiet(plan.loads[trial.load], len(trial.targets)),)
+    quiet = plan.model_copy(update={"loads": loads, "schedule": "in-turn"})  # nothing beside it
     with ThreadPoolExecutor(max_workers=len(trial.targets)) as pool:
         futures = [pool.submit(_ask, quiet, trial, backend, expected, name) for name in trial.targets]
     # One broken probe is not DNS: its trial will say so. When all break, the run cannot be judged.

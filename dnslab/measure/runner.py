@@ -137,13 +137,15 @@ def _fitted_to_flows(plan: Plan, facts: BackendFacts, expected: Mapping[str, Exp
     options = parse(facts.resolv_conf)
     if facts.node_cache.owns_cluster_ip or not facts.n_ports:
         return plan
-    n_asked = max(trial.n_asked(name, expected[name].absolute, options, "glibc") for name in plan.names)
+    n_asked = max(trial.n_asked(name, expected[name], options, "glibc") for name in plan.names)
     in_force = [plan.variant(name).applied_to(options) for name in plan.variants]
     sockets = [flows.sockets_per_lookup(each, n_asked) for each in in_force]
     rate_per_s = flows.fitting_rate_per_s(sockets, plan.order, facts.n_ports)
     if not math.isfinite(rate_per_s):
         return plan
-    loads = tuple(load if load.has_own_rate else load.lowered_to(rate_per_s) for load in plan.loads)
+    loads = tuple(
+        load if load.has_own_rate or load.engine == "wire" else load.lowered_to(rate_per_s) for load in plan.loads
+    )
     return plan.model_copy(update={"loads": loads})
 
 

@@ -9,10 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 from dnslab.errors import UsageError
 from dnslab.measure.probe.job import RES_OPTIONS, Job, ResolverPatch, wire_query
 from dnslab.measure.protocol import Expected, TargetFacts
+from dnslab.plan import ports
 from dnslab.plan.model import Load, Plan
 from dnslab.plan.resolvconf import (
     DNS_PORT,
@@ -81,8 +83,7 @@ def describe(
         asks_aaaa=variant.asks_aaaa,
         n_candidates=n_candidates,
         n_asked=max(
-            n_asked(name, expected[given].absolute, options, libc)
-            for name, given in zip(asked, plan.names, strict=True)
+            n_asked(name, expected[given], options, libc) for name, given in zip(asked, plan.names, strict=True)
         ),
         attempt_timeout_s=attempt_timeout_s(options, libc),
         stall_ms=stall_ms(attempt_timeout_s(_over_udp(options), libc) or 0.0),
@@ -92,10 +93,11 @@ def describe(
     )
 
 
-def n_asked(name: str, found: str, options: ResolverOptions, libc: Libc) -> int:
-    """How many of the names that the search list makes are asked for until ``found``; all if it is none of them."""
+def n_asked(name: str, expected: Expected, options: ResolverOptions, libc: Libc) -> int:
+    """How many of the names that the search list makes are asked for until one has addresses."""
     tried = names_tried(name, options, libc)
-    return tried.index(found) + 1 if found in tried else len(tried)
+    is_found = expected.absolute in tried and (expected.n_a or expected.n_aaaa)
+    return tried.index(expected.absolute) + 1 if is_found else len(tried)
 
 
 def make_job(plan: Plan, trial: Trial, facts: TargetFacts, start: ClientStart) -> Job:
@@ -129,7 +131,17 @@ def make_job(plan: Plan, trial: Trial, facts: TargetFacts, start: ClientStart) -
         arrangement=load.arrangement,
         transport=load.transport,
         nameserver=_endpoint(options, facts) if load.engine == "wire" else None,
+        **_ports(plan, trial, load),
     )
+
+
+def _ports(plan: Plan, trial: Trial, load: Load) -> dict[str, Any]:
+    """Who chooses source ports: the kernel, or the probe, in its lane beside the probes of other variants."""
+    if not ports.are_chosen(plan, load):
+        return {}
+    lanes = ports.n_lanes(plan)
+    lane = plan.variants.index(trial.variant) if lanes > 1 else 0
+    return {"ports": "shared" if plan.cluster.existing else "own", "port_lane": lane, "n_port_lanes": lanes}
 
 
 def _seed(seed: int, number: int, target: str) -> int:

@@ -18,6 +18,14 @@ from dnslab.plan.resolvconf import ResolverOptions, is_of_node
 UDP_TIMEOUT_S = 30
 UDP_STREAM_TIMEOUT_S = 120
 PORT_RANGE_FILE = "/proc/sys/net/ipv4/ip_local_port_range"
+#: after this long no kernel keeps a UDP flow by its defaults: older ones keep a stream for 180 s
+PORT_REST_S = 180
+#: engine wire goes once through all ports in this time, so that bursts may be up to 10 s early (PERIOD in the probe's
+#: ports.c), and uses at most this share of them, which leaves room for bursts
+PORT_PERIOD_S = PORT_REST_S + 10
+PORTS_USED = 0.85
+#: standard deviations of Poisson arrivals that a trial has ports for
+BURST = 6.0
 #: ports of Linux's own range, 32768 to 60999 (net/ipv4/af_inet.c, inet_init_net)
 N_PORTS = 60999 - 32768 + 1
 #: under this share of new flows a comparison of clients that are not fresh is void
@@ -52,6 +60,11 @@ def sockets_per_lookup(options: ResolverOptions, n_asked: int = 1) -> int:
     if not is_tracked(options):
         return 0
     return n_asked * (2 if "single-request-reopen" in options.flags else 1)
+
+
+def sockets_per_arrival(arrangement: str) -> int:
+    """UDP sockets that engine wire opens at a time."""
+    return 2 if arrangement == "pair-two-sockets" else 1
 
 
 def count_ports(port_range: str | None) -> int:
@@ -116,3 +129,28 @@ def fitting_rate_per_s(sockets_of: Sequence[int], order: Literal["side-by-side",
     """
     together = shared_sockets_per_s([[float(n) for n in sockets_of]], order)
     return max_sockets_per_s(NEW_FLOWS_NEEDED, UDP_TIMEOUT_S, n_ports) / together if together else math.inf
+
+
+def wire_rate_per_s(load_s: float, n_lanes: int = 1, n_ports: int = N_PORTS) -> float:
+    """Sockets a second of each probe of engine wire for which the ports of a shared address suffice.
+
+    Parameters
+    ----------
+    load_s
+        Length of a trial: of few arrivals more may come at a time than on average.
+    n_lanes
+        Probes that share the ports at the same time.
+    """
+    per_s = n_ports / PORT_PERIOD_S / n_lanes
+    return min(PORTS_USED * per_s, _with_bursts(per_s * load_s) / load_s)
+
+
+def fresh_wire_rate_per_s(load_s: float, n_ports: int = N_PORTS) -> float:
+    """The same where each probe has an address of its own, which nobody had before."""
+    length_s = min(load_s, PORT_REST_S)
+    return _with_bursts(n_ports) / length_s
+
+
+def _with_bursts(n_most: float) -> float:
+    """The Poisson mean whose ``BURST`` deviations above are ``n_most``."""
+    return (math.sqrt(n_most + BURST**2 / 4) - BURST / 2) ** 2

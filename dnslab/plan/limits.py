@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from dnslab.errors import UsageError
+from dnslab.plan import ports
 from dnslab.plan.model import Load, Plan
 from dnslab.plan.resolvconf import parse
 from dnslab.plan.schedule import TargetInfo, forecast
@@ -24,10 +25,12 @@ def check_load(plan: Plan, targets: Sequence[TargetInfo]) -> None:
     Raises
     ------
     UsageError
-        The load is over a limit. A target whose libc is not known yet counts with every variant.
+        The load is over a limit, or engine wire has too few ports for it. A target whose libc is not known yet counts
+        with every variant.
     """
     if not plan.in_cluster:
         return
+    ports.check(plan)
     expected, limits = forecast(plan, targets), plan.limits
     peak, workers, n_lookups = expected.peak_lookups_per_s, expected.peak_workers, expected.n_paced_lookups
     where = f"over {len(targets)} target{'s' if len(targets) != 1 else ''} and {len(plan.variants)} variants"
@@ -51,7 +54,7 @@ def check_load(plan: Plan, targets: Sequence[TargetInfo]) -> None:
 def fitted(plan: Plan, targets: Sequence[TargetInfo]) -> Plan:
     """The plan with the rates that nobody gave low enough for its limits; the plan itself where they are.
 
-    A target whose libc is not known yet counts with every variant.
+    For engine wire they leave ports enough, too. A target whose libc is not known yet counts with every variant.
     """
     if not plan.in_cluster:
         return plan
@@ -63,9 +66,12 @@ def _fitted(plan: Plan, targets: Sequence[TargetInfo]) -> Load:
     """The only load of ``plan``, with a lower rate where it has to be."""
     (load,) = plan.loads
     peak, allowed = forecast(plan, targets).peak_lookups_per_s, plan.limits.max_rate_per_s
-    if load.has_own_rate or not load.rate_per_s or not peak or peak <= allowed:
+    if load.has_own_rate or not load.rate_per_s or not peak:
         return load
-    return load.lowered_to(load.rate_per_s * allowed / peak)
+    rate_per_s = min(load.rate_per_s * allowed / peak, ports.most_per_s(plan, load))
+    if rate_per_s >= load.rate_per_s:
+        return load
+    return load.lowered_to(rate_per_s)
 
 
 def check_names(plan: Plan, absolute: Mapping[str, str], resolv_conf: str) -> None:

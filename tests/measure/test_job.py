@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from dnslab.errors import InvalidName, UsageError
-from dnslab.measure.probe.job import ARRANGEMENTS, Job, ResolverPatch, decode, encode, wire_query
+from dnslab.measure.probe.job import ARRANGEMENTS, PORTS, Job, ResolverPatch, decode, encode, wire_query
 
 JOB = Job(
     entries=(b"a.test",), workers=3, duration_s=2.0, deadline_s=1.5, hard_deadline_s=9.0, loop="poisson", rate_per_s=0.5
@@ -20,13 +20,13 @@ BODY = (
     "0000000000000000 0094357700000000 0000000000000000 002f685900000000 001a711802000000 0011102401000000"
     "008d380c01000000"
     "f4010000 00000000 0000000000000000 00000000 00000000 0000 0000 0000 0000 0000 0000 0000 0000"
-    "00000000000000000000000000000000 0600 612e74657374"
+    "00000000000000000000000000000000 0000 0000 00000000 0600 612e74657374"
 )
 
 
 def test_golden_bytes() -> None:
     body = bytes.fromhex(BODY)
-    head = b"DNSJ" + bytes.fromhex("0100 0000 a0000000") + zlib.crc32(body).to_bytes(4, "little")
+    head = b"DNSJ" + bytes.fromhex("0100 0000 a8000000") + zlib.crc32(body).to_bytes(4, "little")
     assert encode(JOB).hex() == (head + body).hex()
     assert decode(head + body) == JOB
 
@@ -43,6 +43,9 @@ def test_golden_bytes() -> None:
         mode=st.sampled_from(["fresh", "sticky"]),
         rate_per_s=st.integers(0, 10**6).map(lambda rate: rate / 1000),
         arrangement=st.sampled_from(ARRANGEMENTS),
+        ports=st.sampled_from(PORTS),
+        port_lane=st.integers(0, 65_535),
+        n_port_lanes=st.integers(0, 65_535),
         patch=st.none()
         | st.builds(
             ResolverPatch,

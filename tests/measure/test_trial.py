@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from dnslab.errors import UsageError
 from dnslab.measure.probe.job import ResolverPatch
 from dnslab.measure.protocol import Expected, TargetFacts
 from dnslab.measure.trial import describe, make_job
-from dnslab.plan.model import Load, Plan
+from dnslab.plan.model import ClusterPlan, Load, Plan
 from dnslab.plan.schedule import Trial
 from dnslab.store.contents import ClientStart
 
@@ -44,6 +45,48 @@ def test_stall_and_deadline_follow_the_resolver(libc: str, conf: str, stall_ms: 
     about, job = described("baseline", facts(libc=libc, resolv_conf=conf))
     assert (about.stall_ms, about.deadline_s, about.n_candidates) == (stall_ms, deadline_s, 4)
     assert (job.stall_ms, job.deadline_s) == (stall_ms, deadline_s)
+
+
+@pytest.mark.parametrize(
+    ("variant", "changes", "found", "n_asked"),
+    [
+        ("baseline", {}, EXPECTED["kubernetes.default"], 2),
+        ("absolute", {}, EXPECTED["kubernetes.default"], 1),
+        ("ndots-1", {"means": "_res"}, EXPECTED["kubernetes.default"], 3),
+        ("baseline", {"libc": "musl"}, EXPECTED["kubernetes.default"], 2),
+        ("baseline", {}, Expected("kubernetes.default.default.svc.cluster.local.", 0, 0, exists=False), 4),
+    ],
+)
+def test_names_are_asked_for_until_one_is_found(
+    variant: str, changes: dict[str, Any], found: Expected, n_asked: int
+) -> None:
+    plan, trial = Plan(variants=(variant,)), Trial(1, 1, 1, variant, 0, ("a",))
+    assert describe(plan, trial, "a", facts(**changes), {"kubernetes.default": found}).n_asked == n_asked
+
+
+def ports_of(variant: str = "use-vc", load: Mapping[str, Any] = {}, **keys: Any) -> tuple[str, int, int]:
+    plan = Plan(
+        **{
+            "backend": "kubernetes",
+            "cluster": ClusterPlan(existing="app=x"),
+            "variants": ("baseline", "use-vc"),
+            "loads": (Load(engine="wire", rate_per_s=50, **load),),
+            **keys,
+        }
+    )
+    trial = Trial(1, 1, 1, variant, 0, ("a",))
+    about = describe(plan, trial, "a", facts(), EXPECTED)
+    job = make_job(plan, trial, facts(), about)
+    return job.ports, job.port_lane, job.n_port_lanes
+
+
+def test_in_pods_engine_wire_walks_through_ports_each_variant_in_its_lane() -> None:
+    assert [ports_of("baseline"), ports_of("use-vc")] == [("shared", 0, 2), ("shared", 1, 2)]
+    assert ports_of(schedule="in-turn") == ("shared", 0, 1)
+    assert ports_of(cluster=ClusterPlan()) == ("own", 0, 1)
+    for load in ({"transport": "tcp"}, {"mode": "sticky"}, {"loop": "closed"}):
+        assert ports_of(load=load) == ("kernel", 0, 0)
+    assert ports_of(backend="lab", cluster=ClusterPlan()) == ("kernel", 0, 0)
 
 
 def test_absolute_asks_for_what_baseline_resolved_to() -> None:

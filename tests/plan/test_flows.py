@@ -69,5 +69,20 @@ def test_the_highest_rate_keeps_its_share(share: float) -> None:
     assert flows.new_flow_share(per_s, 30, 28_232) == pytest.approx(share)
 
 
+@pytest.mark.parametrize("n_lanes", [1, 2, 6])
+@pytest.mark.parametrize("load_s", [1.5, 10.5, 600.0])
+def test_ports_of_engine_wire_go_round_in_their_period(load_s: float, n_lanes: int) -> None:
+    per_s = flows.wire_rate_per_s(load_s, n_lanes)
+    assert per_s * n_lanes * flows.PORT_PERIOD_S <= 0.85 * flows.N_PORTS
+    most = per_s * load_s + flows.BURST * (per_s * load_s) ** 0.5
+    assert most <= 28_232 / 190 / n_lanes * load_s + 1e-6
+
+
+def test_an_address_of_ones_own_has_all_ports_for_one_trial() -> None:
+    per_s = flows.fresh_wire_rate_per_s(10.0)
+    assert 10 * per_s + 6 * (10 * per_s) ** 0.5 == pytest.approx(28_232)
+    assert flows.fresh_wire_rate_per_s(3600.0) == pytest.approx(flows.fresh_wire_rate_per_s(180.0))
+
+
 def test_no_socket_opens_no_flow() -> None:
     assert flows.new_flow_share(0.0, flows.UDP_TIMEOUT_S, flows.N_PORTS) == 1.0

@@ -8,7 +8,7 @@ import pytest
 
 from dnslab.errors import UsageError
 from dnslab.plan.limits import check_load, check_names, cluster_zone, fitted
-from dnslab.plan.model import Limits, Load, Plan
+from dnslab.plan.model import ClusterPlan, Limits, Load, Plan
 from dnslab.plan.planfile import load
 from dnslab.plan.schedule import TargetInfo
 
@@ -43,6 +43,28 @@ def test_more_than_allowed_is_refused(wanted: Plan, says: str) -> None:
     check_load(wanted.model_copy(update={"backend": "lab"}), TARGETS)
     raised = Limits(max_rate_per_s=2002, max_workers=1004, max_lookups=5_002_000)
     check_load(wanted.model_copy(update={"limits": raised}), TARGETS)
+
+
+def wire(rate: float, **keys: Any) -> Load:
+    return Load(engine="wire", rate_per_s=rate, arrangement="pair-one-socket", **keys)
+
+
+@pytest.mark.parametrize(
+    ("load_", "keys", "most"),
+    [
+        (wire(300), {}, 126),  # 85 % of 28,232 ports in 190 s
+        (wire(100), {"schedule": "side-by-side"}, 59),
+        (wire(100, duration_s=0.5), {}, 91),  # 1 s: few arrivals scatter more
+        (wire(100).model_copy(update={"arrangement": "pair-two-sockets"}), {}, 63),
+        (wire(999).model_copy(update={"duration_s": 60.0}), {"cluster": ClusterPlan()}, 450),
+    ],
+)
+def test_engine_wire_is_refused_where_its_ports_do_not_suffice(load_: Load, keys: dict[str, Any], most: int) -> None:
+    shared = {"cluster": ClusterPlan(existing="app=x"), "schedule": "in-turn", **keys}
+    with pytest.raises(UsageError, match=rf"uses no source port twice within 180 s.* At most {most} lookups/s fit "):
+        check_load(plan(loads=(load_,), **shared), TARGETS)
+    for changes in ({"rate_per_s": most}, {"transport": "tcp"}, {"mode": "sticky"}):
+        check_load(plan(loads=(load_.model_copy(update=changes),), **shared), TARGETS)
 
 
 @pytest.mark.parametrize("one", [Load(rate_per_s=500), LONG, CLOSED.model_copy(update={"workers": 250})])

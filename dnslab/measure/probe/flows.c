@@ -61,6 +61,10 @@ bool open_flow(uint32_t number)
 	} else {
 		setsockopt(flow->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
 	}
+	if (!ports_bind(flow->fd, wire.server.ss_family)) {
+		close_flow(flow);
+		return false;
+	}
 	flow->connecting = false;
 	if (connect(flow->fd, (const struct sockaddr *)&wire.server, wire.server_size)) {
 		flow->connecting = errno == EINPROGRESS;

@@ -167,8 +167,11 @@ struct job {
 	uint16_t transport; /* wire: TRANSPORT_* */
 	uint16_t nameserver_family; /* 0 none, 4, 6 */
 	uint16_t nameserver_port; /* host order */
-	uint16_t zero;
+	uint16_t ports; /* wire: PORTS_* */
 	uint8_t nameserver[16]; /* network order; IPv4 in the first four bytes */
+	uint16_t port_lane; /* PORTS_OWN and PORTS_SHARED: this probe's lane, from 0 */
+	uint16_t n_port_lanes; /* of all probes that share the address at the same time */
+	uint32_t zero;
 };
 #define JOB_MAGIC FOURCC('D', 'N', 'S', 'J')
 #define JOB_SIZE_MAX (16u << 20)
@@ -190,6 +193,9 @@ struct job {
 #define ARRANGE_PAIR_TWO_SOCKETS 2
 #define TRANSPORT_UDP 0
 #define TRANSPORT_TCP 1
+#define PORTS_KERNEL 0 /* source ports are the kernel's choice */
+#define PORTS_OWN 1 /* no port twice within 180 s; nobody had the address before. Open loop, UDP, mode fresh */
+#define PORTS_SHARED 2 /* likewise, over all probes that send from the address, earlier ones too */
 
 _Static_assert(sizeof(struct frame) == 16, "file format");
 _Static_assert(sizeof(struct stream_header) == 72, "file format");
@@ -198,6 +204,6 @@ _Static_assert(sizeof(struct record) == 40, "file format");
 _Static_assert(sizeof(struct heartbeat) == 64, "file format");
 _Static_assert(sizeof(struct trailer) == 88, "file format");
 _Static_assert(sizeof(struct command) == 16, "file format");
-_Static_assert(sizeof(struct job) == 152, "file format");
+_Static_assert(sizeof(struct job) == 160, "file format");
 
 #endif

@@ -18,7 +18,7 @@ from dnslab.errors import InvalidName, UsageError
 from dnslab.plan.resolvconf import FLAGS
 from dnslab.store.stream import FORMAT_VERSION
 
-JOB = struct.Struct("<4sHHIIHHIIIQQQQQQQQIIQIIHHHHHHHH16s")
+JOB = struct.Struct("<4sHHIIHHIIIQQQQQQQQIIQIIHHHHHHHH16sHHI")
 JOB_SIZE_MAX = 16 << 20
 #: magic, version, engine, size, crc: the checksum covers what follows
 _CHECKED_FROM = 16
@@ -28,6 +28,7 @@ LOOPS = ("closed", "poisson", "fixed")
 MODES = ("fresh", "sticky")
 ARRANGEMENTS = ("single", "pair-one-socket", "pair-two-sockets")
 TRANSPORTS = ("udp", "tcp")
+PORTS = ("kernel", "own", "shared")
 
 PATCH_OPTIONS, PATCH_NDOTS, PATCH_TIMEOUT, PATCH_ATTEMPTS, PATCH_NAMESERVER, PATCH_CLEAR = 1, 2, 4, 8, 16, 32
 
@@ -52,7 +53,11 @@ class ResolverPatch:
 
 @dataclass(frozen=True)
 class Job:
-    """One probe's whole task. ``entries`` are names (engine libc) or queries (wire); units are in the names."""
+    """One probe's whole task. ``entries`` are names (engine libc) or queries (wire); units are in the names.
+
+    ``ports`` says who chooses the source ports of engine wire: ``"kernel"``, or the probe, so that none comes again
+    within 180 s, from an address of its ``"own"`` or one ``"shared"`` with probes before and beside it.
+    """
 
     entries: tuple[bytes, ...]
     workers: int
@@ -75,6 +80,9 @@ class Job:
     arrangement: str = "single"
     transport: str = "udp"
     nameserver: tuple[str, int] | None = field(default=None)
+    ports: str = "kernel"
+    port_lane: int = 0
+    n_port_lanes: int = 0
 
 
 def _ns(seconds: float) -> int:
@@ -136,8 +144,11 @@ def encode(job: Job) -> bytes:
         TRANSPORTS.index(job.transport),
         family,
         server[1] if server else 0,
-        0,
+        PORTS.index(job.ports),
         address,
+        job.port_lane,
+        job.n_port_lanes,
+        0,
     )
     crc = zlib.crc32(body, zlib.crc32(head[_CHECKED_FROM:]))
     return head[:12] + struct.pack("<I", crc) + head[_CHECKED_FROM:] + body
@@ -150,7 +161,7 @@ def decode(data: bytes) -> Job:
     fields = JOB.unpack_from(data)
     (_, version, engine, size, crc, loop, mode, workers, n_entries, outstanding, rate, warmup, duration) = fields[:13]
     (seed, deadline, hard_deadline, limit, stall, heartbeat_ms, max_replaced, max_lookups, patch, bits) = fields[13:23]
-    (ndots, timeout_s, attempts, arrangement, transport, family, port, _, address) = fields[23:]
+    (ndots, timeout_s, attempts, arrangement, transport, family, port, ports, address, lane, lanes, _) = fields[23:]
     if version != FORMAT_VERSION or size != len(data) or zlib.crc32(data[_CHECKED_FROM:]) != crc:
         raise UsageError("expected a complete job of this format version")
     entries, position = [], JOB.size
@@ -190,6 +201,9 @@ def decode(data: bytes) -> Job:
         arrangement=ARRANGEMENTS[arrangement],
         transport=TRANSPORTS[transport],
         nameserver=None if patch & PATCH_NAMESERVER else server,
+        ports=PORTS[ports],
+        port_lane=lane,
+        n_port_lanes=lanes,
     )
 
 

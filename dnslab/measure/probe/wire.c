@@ -79,6 +79,8 @@ const char *wire_prepare(struct run *run)
 {
 	const struct job *job = &run->job;
 	const char *reason = check_job(run);
+	if (!reason)
+		reason = ports_prepare(job);
 	if (reason)
 		return reason;
 	wire.run = run;
@@ -220,6 +222,7 @@ void wire_run(struct run *of)
 	uint64_t next_ns = open_loop ? next_arrival(&of->job, 0) : 0;
 	sleep_until(of->origin_ns);
 	take_offset();
+	ports_begin(of);
 	for (;;) {
 		uint64_t now = clock_ns() - of->origin_ns;
 		if (now + of->origin_ns - wire.offset_taken_ns > NS_PER_S)

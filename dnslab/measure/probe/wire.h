@@ -1,6 +1,6 @@
 /*
  * What the files of engine wire share: wire.c (when to send) uses packets.c (bytes) and flows.c (sockets), packets.c
- * uses flows.c. Nothing is used the other way. All of it runs in one thread.
+ * uses flows.c, and flows.c uses ports.c. Nothing is used the other way. All of it runs in one thread.
  */
 #ifndef DNSLAB_WIRE_H
 #define DNSLAB_WIRE_H
@@ -49,6 +49,11 @@ struct wire {
 	socklen_t server_size;
 };
 extern struct wire wire;
+
+/* ports.c */
+const char *ports_prepare(const struct job *job); /* why the job's sockets cannot have ports, or NULL */
+void ports_begin(const struct run *run);
+bool ports_bind(int fd, int family); /* to a port that has rested; false: there is none */
 
 /* flows.c */
 bool flows_alloc(uint32_t n); /* n flows of wire.slots_per_flow slots; false: out of memory */
