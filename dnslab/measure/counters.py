@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 
 _CONNTRACK, _SNMP = "/proc/net/stat/nf_conntrack", "/proc/net/snmp"
-_SOCKSTAT, _STAT = "/proc/net/sockstat", "/proc/stat"
+_SOCKSTAT, _STAT, _STATUS = "/proc/net/sockstat", "/proc/stat", "/proc/self/status"
 #: of the container that reads it, with cgroup v2 and v1; on a machine itself the root's, which no limit throttles
 _CGROUP_STATS = ("/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpu/cpu.stat")
 _SYSCTLS = {
@@ -17,8 +18,8 @@ _SYSCTLS = {
 }
 #: what ``node`` reads; all are of the network namespace they are opened in, and readable by anyone there
 NODE_FILES = (_CONNTRACK, _SNMP, *_SYSCTLS.values())
-#: what ``client`` reads; ``_STAT`` is of the machine
-CLIENT_FILES = (_SNMP, _SOCKSTAT, _STAT, *_CGROUP_STATS)
+#: what ``client`` reads; ``_STAT`` is of the machine, ``_STATUS`` of whoever reads it
+CLIENT_FILES = (_SNMP, _SOCKSTAT, _STAT, _STATUS, *_CGROUP_STATS)
 
 
 def snmp(text: str, groups: Sequence[str] = ("Udp", "Tcp")) -> dict[str, int]:
@@ -79,13 +80,31 @@ def unbound(text: str) -> dict[str, int]:
     return numbers
 
 
-def cpu(text: str) -> dict[str, int]:
-    """First line of /proc/stat: ``total_ticks`` and ``idle_ticks`` (idle and iowait) of the machine."""
-    words = text.split("\n", 1)[0].split()
-    if not words or words[0] != "cpu":
+def cpu(text: str, allowed: Collection[int] | None = None) -> dict[str, int]:
+    """/proc/stat: ``total_ticks`` and ``idle_ticks`` (idle and iowait) of the machine, or of the CPUs ``allowed``.
+
+    The kubelet's static CPU manager gives some pods CPUs of their own, and the rest to all others: what the other CPUs
+    do then says nothing of a pod.
+    """
+    wanted = {"cpu"} if allowed is None else {f"cpu{number}" for number in allowed}
+    rows = [words for words in map(str.split, text.splitlines()) if len(words) > 8 and words[0] in wanted]
+    if not rows:
         return {}
-    ticks = [int(word) for word in words[1:9]]
-    return {"total_ticks": sum(ticks), "idle_ticks": ticks[3] + ticks[4]}
+    ticks = [[int(word) for word in words[1:9]] for words in rows]
+    return {"total_ticks": sum(map(sum, ticks)), "idle_ticks": sum(row[3] + row[4] for row in ticks)}
+
+
+def cpus_allowed(text: str) -> frozenset[int] | None:
+    """/proc/PID/status: the CPUs that a process may use; None if the text does not tell.
+
+    >>> sorted(cpus_allowed("Cpus_allowed_list:\\t0-2,5\\n"))
+    [0, 1, 2, 5]
+    """
+    found = re.search(r"(?m)^Cpus_allowed_list:\s*([0-9]{1,5}(?:[,-][0-9]{1,5})*)$", text)
+    if not found:
+        return None
+    ends = [part.partition("-") for part in found[1].split(",")]
+    return frozenset(number for low, _, high in ends for number in range(int(low), int(high or low) + 1))
 
 
 def throttling(text: str) -> dict[str, int]:
@@ -107,14 +126,15 @@ def throttling(text: str) -> dict[str, int]:
 
 
 def client(texts: Mapping[str, str | None]) -> dict[str, int]:
-    """A client's own counters (``client.``) and its machine's CPU time (``machine.cpu.``) from ``CLIENT_FILES``.
+    """A client's own counters (``client.``) and the time of its machine's CPUs (``machine.cpu.``), of ``CLIENT_FILES``.
 
-    Takes the texts by path. A file that could not be read is left out.
+    CPUs that the client may not use do not count. Takes the texts by path. A file that could not be read is left out.
     """
     numbers = snmp(texts.get(_SNMP) or "") | sockstat(texts.get(_SOCKSTAT) or "")
     limited = next(filter(None, (throttling(texts.get(path) or "") for path in _CGROUP_STATS)), {})
     numbers |= under("cpu", limited)
-    return under("machine.cpu", cpu(texts.get(_STAT) or "")) | under("client", numbers)
+    allowed = cpus_allowed(texts.get(_STATUS) or "")
+    return under("machine.cpu", cpu(texts.get(_STAT) or "", allowed)) | under("client", numbers)
 
 
 def node(texts: Mapping[str, str | None]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -52,6 +53,16 @@ def test_cpu() -> None:
     assert counters.cpu("") == {}
 
 
+def test_only_cpus_that_the_client_may_use_count() -> None:
+    stat = "cpu 130 0 5 85 0 0 0 0 0 0\ncpu0 10 0 5 80 5 0 0 0 0 0\ncpu1 100 0 0 0 0 0 0 0 0 0\n"
+    status = "Name:\tprobe\nCpus_allowed:\t1\nCpus_allowed_list:\t0,2-3\n"
+    of_client = counters.client({"/proc/stat": stat, "/proc/self/status": status})
+    assert of_client == {"machine.cpu.total_ticks": 100, "machine.cpu.idle_ticks": 85}
+    assert counters.cpus_allowed("Cpus_allowed_list:\tnonsense\n") is None
+    own = counters.cpus_allowed(Path("/proc/self/status").read_text())
+    assert own == frozenset(os.sched_getaffinity(0))
+
+
 @pytest.mark.parametrize(
     ("text", "numbers"),
     [
@@ -75,6 +86,7 @@ def test_a_clients_counters_are_its_own_and_its_machines() -> None:
     texts = {
         "/proc/net/snmp": "Udp: InDatagrams\nUdp: 7\n",
         "/proc/net/sockstat": None,
+        "/proc/self/status": None,
         "/proc/stat": "cpu  10 0 5 80 5 0 0 0 0 0\n",
         "/sys/fs/cgroup/cpu.stat": None,
         "/sys/fs/cgroup/cpu/cpu.stat": "nr_periods 5\nnr_throttled 2\nthrottled_time 3000\n",
