@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.capture import Packet, tcpdump
@@ -84,6 +84,23 @@ def rcvbuf_errors(pid: int) -> int:
         line.split() for line in Path(f"/proc/{pid}/net/snmp").read_text().splitlines() if line.startswith("Udp:")
     ]
     return int(values[names.index("RcvbufErrors")])
+
+
+@contextlib.contextmanager
+def cpus(of_nodes: Mapping[str, str]) -> Iterator[None]:
+    """Let the pods of each node use these CPUs only. The nodes share one machine, and would all be busy together."""
+    root = Path("/sys/fs/cgroup/cpuset")
+    all_cpus = (root / "cpuset.cpus").read_text()
+    for node, own in of_nodes.items():
+        for folder, _, _ in os.walk(root / node, topdown=False):  # a group may not have more than the one above it
+            (Path(folder) / "cpuset.cpus").write_text(own)
+    try:
+        yield
+    finally:
+        for node in of_nodes:
+            for folder, _, _ in os.walk(root / node):
+                with contextlib.suppress(FileNotFoundError):  # a pod that has just gone
+                    (Path(folder) / "cpuset.cpus").write_text(all_cpus)
 
 
 @contextlib.contextmanager

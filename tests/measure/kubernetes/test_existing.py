@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,26 @@ def test_a_glibc_pod_by_res(namespace: str, tmp_path: Path) -> None:
     assert row.failed == 0 < row.n
     assert files(namespace, "web") == []
     assert resolv_conf(namespace, "web") == before
+
+
+@on_cluster
+def test_engine_wire_opens_a_new_flow_for_each_pair_over_runs_side_by_side_and_later(
+    namespace: str, tmp_path: Path
+) -> None:
+    make_pod(namespace, "web")
+    load = Load(engine="wire", arrangement="pair-one-socket", rate_per_s=50, duration_s=2, warmup_s=0)
+    variants = ("baseline", "absolute")
+    ports: Counter[int] = Counter()
+    for name in ("first", "second"):
+        where = {"existing": "pod/web"}
+        found = measured(tmp_path / name, namespace, where, loads=(load,), variants=variants, rounds=2)
+        ports.update(found.lookups()["worker"].to_numpy() & 0xFFFF)
+        row = summarise(found).row("baseline")
+        assert row
+        assert row.exposed_counted is None
+        assert row.exposed_modelled == row.n > 100
+    assert sum(ports.values()) > 2 * 2 * 2 * 100
+    assert set(ports.values()) == {2}  # A and AAAA of one pair
 
 
 @on_cluster
