@@ -32,7 +32,7 @@ test $$status = 5 || exit $$status
 endef
 PROBE := dnslab/measure/probe/bin/.built
 
-.PHONY: demo test test-cluster test-cluster-iptables verify-cluster verify fuzz bench check format setup system sample lock clean
+.PHONY: demo test test-cluster test-cluster-iptables verify-cluster verify fuzz bench check format setup system sample wheel lock clean
 
 demo: setup  ## compare the usual configurations in the lab, with an emulated race; leaves results/<run>/report.html
 	$(BIN)/dnslab run demo.yaml --report
@@ -111,6 +111,10 @@ $(CACHE)/.compiled: $(VENV)/.installed $(shell find dnslab -name '*.py')
 $(PROBE): $(VENV)/.installed hatch_build.py $(wildcard dnslab/measure/probe/*.c dnslab/measure/probe/*.h)
 	@$(BIN)/python hatch_build.py
 	@touch $@
+
+wheel: setup  ## dist/dnslab-<version>-py3-none-any.whl, to install where kubectl works
+	@$(BIN)/uv build --wheel --quiet --no-build-isolation --out-dir dist .
+	@ls dist/*.whl
 
 sample: setup  ## measure the run that notebooks show where no lab can be had anew
 	rm -rf $(CACHE)/sample
