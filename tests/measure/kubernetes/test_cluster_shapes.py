@@ -143,3 +143,16 @@ def test_the_manifest_fits_the_cluster(name: str, tmp_path: Path) -> None:
         except (NotAble, UsageError) as error:
             said = str(error)
     assert says in said
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("eks", "kube-proxy runs in IPVS mode: only pods whose nameserver is the cache's own address ask it"),
+        ("cilium", "Cilium does kube-proxy's work: whether pods reach the cache's address, install shows"),
+        ("k3s", "kube-proxy's mode is not known: under IPVS and Cilium a cache cannot listen on the cluster IP"),
+    ],
+)
+def test_what_a_mode_means_for_a_cache_is_said_before_it_is_applied(name: str, line: str, tmp_path: Path) -> None:
+    with client_of(list(yaml.safe_load_all(SHAPES[name].read_text())), tmp_path) as client:
+        assert line in install.notes_in(install.render(client, "r.test/nc"))

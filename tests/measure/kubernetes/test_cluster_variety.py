@@ -13,6 +13,7 @@ import yaml
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.analyse.summary import summarise
 from dnslab.errors import UsageError
+from dnslab.explain.findings import conclude
 from dnslab.measure import runner
 from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.cluster_dns import find
@@ -149,6 +150,32 @@ def test_like_a_workload_of_a_dedicated_pool(pool: str, namespace: str, tmp_path
     assert {client.start.node for client in others.clients()} == {"dlc-n1", "dlc-n2"}
     with pytest.raises(UsageError, match="--nodes 2: 1 nodes are ready for pods"):
         measured(tmp_path / "refused", namespace=namespace, like="deploy/web", nodes="2")
+
+
+# The node's network, where the namespace admits it and where it does not.
+
+
+@pytest.mark.parametrize("standard", ["privileged", "baseline", "restricted"])
+def test_like_a_workload_in_the_nodes_network(standard: str, namespace: str, tmp_path: Path) -> None:
+    kubectl("label", "namespace", namespace, f"pod-security.kubernetes.io/enforce={standard}")
+    container = {"name": "app", "image": GLIBC, "imagePullPolicy": "Never"}
+    spec: dict[str, Any] = {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet", "containers": [container]}
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": spec}
+    of_web = {"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": template}
+    web = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": of_web}
+    assert apply(namespace, yaml.safe_dump(web)).returncode == 0
+    run = measured(tmp_path, namespace=namespace, like="deploy/web")
+    answered(run)
+    (client,) = run.clients()
+    if standard == "privileged":
+        assert client.start.extra.address.startswith("172.30.0.")
+        assert run.environment.backend.not_copied == []
+        return
+    assert client.start.extra.address.startswith("10.244.")
+    (line,) = run.environment.backend.not_copied
+    assert line.startswith("the node's network (hostNetwork): ")
+    assert f'violates PodSecurity "{standard}:latest": host namespaces (hostNetwork=true)' in line
+    assert f"but for this: {line}." in " ".join(conclude(summarise(run), []).limits)
 
 
 # A namespace with a quota for every resource, and a LimitRange that gives what a pod does not ask for.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from dnslab.measure.kubernetes.cluster_dns import find
 from dnslab.measure.kubernetes.node_cache.detect import Detection, status
 from dnslab.measure.kubernetes.node_cache.manifest import image_with_tag, node_cache_manifest
 from dnslab.measure.kubernetes.node_cache.remove import remove
-from dnslab.measure.kubernetes.node_cache.verify import iptables_rules
+from dnslab.measure.kubernetes.node_cache.verify import iptables_rules, why_no_rules
 from tests.cluster.cluster import kubectl, processes, restart, stop
 
 IMAGE = "dnslab.test/coredns:1"
@@ -148,6 +149,20 @@ COMMIT
     ]
     saved = "*raw\n-A OUTPUT -d fd00::a/128 -p udp -m udp --dport 53 -j NOTRACK\nCOMMIT\n"
     assert len(iptables_rules(saved, ["fd00::a"])) == 1
+
+
+def test_without_iptables_no_rule_is_tried_for_long() -> None:
+    """As the exec API tells of a program that is not there, and a kernel that takes no such rule."""
+    asked: list[list[str]] = []
+
+    def no_program(command: Sequence[str]) -> tuple[int, bytes]:
+        asked.append(list(command))
+        return 127, b"exec: iptables: not found"
+
+    assert why_no_rules(no_program, ["169.254.20.10"]) == "exec: iptables: not found"
+    assert {command[0] for command in asked} == {"iptables"}
+    assert why_no_rules(lambda _: (4, b""), ["fd00::a"]) == "ip6tables ended with status 4"
+    assert why_no_rules(lambda _: (0, b""), ["169.254.20.10", "fd00::a"]) == ""
 
 
 # ---- on a cluster
@@ -331,6 +346,48 @@ def test_on_the_cluster_ip_it_is_waited_for_until_the_cache_answers(client: Clie
     gone = dnslab("remove", "--yes")
     assert gone.returncode == 0, gone.stderr
     assert traces() == []
+
+
+@contextlib.contextmanager
+def tables_of_another(netns: Path) -> Iterator[None]:
+    """The node's table ``ip raw`` is a program's own, for as long as it runs: iptables may change nothing in it."""
+    command = ["nsenter", f"--net={netns}", "nft", "-i"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as owner:
+        assert owner.stdin
+        owner.stdin.write("add table ip raw { flags owner; }\n")
+        owner.stdin.flush()
+        deadline_s = time.monotonic() + 10
+        while "table ip raw" not in in_node(netns, "nft", "list", "tables"):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.1)
+        yield
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("no_cache_after")
+@pytest.mark.alone
+def test_a_node_that_takes_no_iptables_is_named_at_once(client: Client) -> None:
+    if not NETNS:
+        pytest.skip("looks into the nodes' network namespaces, which this cluster does not have here")
+    node = NETNS[1]
+    with tables_of_another(node):
+        done = dnslab("install", "--image", IMAGE, "--yes")
+        ended_s = time.monotonic()
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert f"the cache can set no rules on {node.name}: iptables v" in done.stderr
+    assert "Operation not permitted" in done.stderr
+    assert "`dnslab node-cache remove` removes the cache" in done.stderr
+    (created,) = (
+        item["metadata"]["creationTimestamp"]
+        for item in list_objects(client, "DaemonSet", "kube-system")
+        if item["metadata"]["name"] == "node-local-dns"
+    )
+    waited_s = time.time() - (time.monotonic() - ended_s) - datetime.datetime.fromisoformat(created).timestamp()
+    assert waited_s < 30
+    gone = dnslab("remove", "--yes")
+    assert gone.returncode == 0, gone.stderr
+    assert traces() == []
+    assert all("DNSLAB-TRY" not in in_node(netns, "iptables-save") for netns in NETNS)
 
 
 @pytest.fixture

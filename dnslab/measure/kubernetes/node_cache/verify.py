@@ -35,6 +35,8 @@ EVERYWHERE = {"tolerations": [{"operator": "Exists"}]}
 RULES_TIMEOUT_S = 75.0
 #: iptables' built-in chains in which node-cache sets its rules (cache_app.go)
 CHAINS = {("raw", "PREROUTING"), ("raw", "OUTPUT"), ("filter", "INPUT"), ("filter", "OUTPUT")}
+#: a chain that no packet comes to: rules are tried there
+TRIAL_CHAIN = "DNSLAB-TRY"
 
 
 def verify(client: Client, nodes: Nodes, image: str, addresses: Sequence[str], zone: str) -> Iterator[str]:
@@ -45,8 +47,9 @@ def verify(client: Client, nodes: Nodes, image: str, addresses: Sequence[str], z
     Raises
     ------
     NotAble
-        Not within ``RULES_TIMEOUT_S``.
+        Not within ``RULES_TIMEOUT_S``; at once where a node takes no such rules.
     """
+    _check_rules_can_be_set(client, nodes, addresses)
     pods = Pods(client, f"cache-{secrets.token_hex(3)}")
     places = [(node, machine, address) for node, machine in nodes.ready for address in addresses]
     names = {f"dnslab-{pods.run_id}-{number}": place for number, place in enumerate(places)}
@@ -106,12 +109,49 @@ def _wait_until_it_answers(
         time.sleep(1)
 
 
+def _in_cache_of(client: Client, node: str) -> pod_facts.Run:
+    """Runs a command in the cache's container on a node."""
+    pod = next(p for p in list_objects(client, "Pod", SYSTEM, OWN_PODS) if p["spec"].get("nodeName") == node)
+    system = dataclasses.replace(client, namespace=SYSTEM)
+    return functools.partial(run, system, pod["metadata"]["name"], CACHE_CONTAINER)
+
+
+def _check_rules_can_be_set(client: Client, nodes: Nodes, addresses: Sequence[str]) -> None:
+    """Raise NotAble if a node takes no rules of iptables: the cache itself says so only in its log."""
+    reasons = {node: why_no_rules(_in_cache_of(client, node), addresses) for node, _ in nodes.ready}
+    failed = [node for node, reason in reasons.items() if reason]
+    if failed:
+        raise NotAble(
+            f"the cache can set no rules on {', '.join(failed)}: {reasons[failed[0]]}. It needs iptables, which a node "
+            "with nftables alone does not take; `dnslab node-cache remove` removes the cache"
+        )
+
+
+def why_no_rules(execute: pod_facts.Run, addresses: Sequence[str]) -> str:
+    """Why a cache on ``addresses`` cannot set its rules there, ``""`` if it can: each kind is tried and taken back."""
+    for address in addresses:
+        for table, target in (("raw", "NOTRACK"), ("filter", "ACCEPT")):
+            command = [_iptables(address), "-w", "-t", table]
+            rule = ["-d", address, "-p", "udp", "--dport", "53", "-j", target]
+            try:
+                for step in (["-N", TRIAL_CHAIN], ["-A", TRIAL_CHAIN, *rule]):
+                    code, output = execute([*command, *step])
+                    if code:
+                        words = " ".join(output.decode("utf-8", "replace").split())
+                        return words or f"{command[0]} ended with status {code}"
+            finally:
+                for step in (["-F", TRIAL_CHAIN], ["-X", TRIAL_CHAIN]):
+                    execute([*command, *step])
+    return ""
+
+
+def _iptables(address: str) -> str:
+    return "ip6tables" if ":" in address else "iptables"
+
+
 def _wait_for_rules(client: Client, node: str, address: str, deadline_s: float) -> None:
     while True:
-        system = dataclasses.replace(client, namespace=SYSTEM)
-        pod = next(p for p in list_objects(client, "Pod", SYSTEM, OWN_PODS) if p["spec"].get("nodeName") == node)
-        rules = rules_there(functools.partial(run, system, pod["metadata"]["name"], CACHE_CONTAINER), [address])
-        if rules:
+        if rules_there(_in_cache_of(client, node), [address]):
             return
         if time.monotonic() > deadline_s:
             raise NotAble(
@@ -130,8 +170,7 @@ def rules_there(execute: pod_facts.Run, addresses: Sequence[str]) -> list[list[s
         Rules cannot be listed.
     """
     found: list[list[str]] = []
-    families = {":" in address for address in addresses} or {False}
-    for program in ("ip6tables" if is_ipv6 else "iptables" for is_ipv6 in families):
+    for program in sorted({_iptables(address) for address in addresses} or {"iptables"}):
         code, saved = execute([f"{program}-save"])
         if code:
             words = " ".join(saved.decode("utf-8", "replace").split()) or "it printed no error"
