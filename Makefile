@@ -32,7 +32,8 @@ test $$status = 5 || exit $$status
 endef
 PROBE := dnslab/measure/probe/bin/.built
 
-.PHONY: demo test test-cluster test-cluster-iptables verify-cluster verify fuzz bench check format setup system sample wheel lock clean
+.PHONY: demo test test-cluster test-cluster-iptables test-cluster-dual verify-cluster verify fuzz bench check format setup \
+  system sample wheel lock clean
 
 demo: setup  ## compare the usual configurations in the lab, with an emulated race; leaves results/<run>/report.html
 	$(BIN)/dnslab run demo.yaml --report
@@ -41,32 +42,35 @@ demo: setup  ## compare the usual configurations in the lab, with an emulated ra
 test: export DNSLAB_TEST_PACKAGES := tcpdump dnsperf
 verify: export DNSLAB_TEST_PACKAGES := tcpdump chromium chromium-driver
 bench: export DNSLAB_TEST_PACKAGES := dnsperf
-test-cluster test-cluster-iptables verify-cluster: export DNSLAB_TEST_PACKAGES := tcpdump containerd runc containernetworking-plugins etcd-server conntrack \
-  iptables busybox-static musl openssl
+test-cluster test-cluster-iptables test-cluster-dual verify-cluster: export DNSLAB_TEST_PACKAGES := tcpdump containerd \
+  runc containernetworking-plugins etcd-server conntrack iptables busybox-static musl openssl
 
 test: setup  ## all tests but the long truth checks
 	@$(call tests,not verify)
 
-# on_cluster MARKERS MODE: on a cluster of their own with kube-proxy in that mode, ended whatever they say; with KUBECONFIG
-# set, on that one as it is.
+# on_cluster MARKERS OPTIONS: on a cluster of their own that is started with these options, and ended whatever they say;
+# with KUBECONFIG set, on that one as it is.
 ifdef KUBECONFIG
 on_cluster = @export DNSLAB_TEST_CLUSTER=1; $(call tests,$(1),-rP)
 else
 define on_cluster
-$(BIN)/python -m tests.cluster up 3 --proxy $(2)
+$(BIN)/python -m tests.cluster up $(2)
 @export DNSLAB_TEST_CLUSTER=1 KUBECONFIG=$${DNSLAB_CLUSTER_DIR:-$$HOME/.cache/dnslab-cluster}/kubeconfig; \
 ($(call tests,$(1),-rP)); status=$$?; $(BIN)/python -m tests.cluster down; exit $$status
 endef
 endif
 
 test-cluster: setup  ## tests against a real Kubernetes, which is built and started for them (tests/cluster)
-	$(call on_cluster,cluster and not verify,nftables)
+	$(call on_cluster,cluster and not verify and not dual,3)
 
 test-cluster-iptables: setup  ## those that depend on kube-proxy, once more with its mode iptables (under 4 minutes)
-	$(call on_cluster,cluster and proxy,iptables)
+	$(call on_cluster,cluster and proxy,3 --proxy iptables)
+
+test-cluster-dual: setup  ## those that depend on the family of addresses, with IPv4 and IPv6 (under 4 minutes)
+	$(call on_cluster,cluster and (dual or family),2 --ip-family dual)
 
 verify-cluster: setup  ## the long truth checks there, and the whole story: find, fix, verify (about half an hour)
-	$(call on_cluster,cluster and verify,nftables)
+	$(call on_cluster,cluster and verify,3)
 
 verify: setup  ## the long truth checks (about 20 minutes)
 	@$(call tests,verify and not cluster,-rP)

@@ -17,38 +17,39 @@ from tests.cluster.cluster import BIN, DNS, KUBECONFIG, STATE, in_node, kubectl,
 #: the emulated conntrack race: of two packets that meet a flow without an answer, the second is dropped now and then.
 #: Between conntrack (-200) and kube-proxy's DNAT (-100); drops are counted by the pod that sent them.
 RACE = """
-table ip dnslab_race {{
+table {family} dnslab_race {{
   set dropped {{
-    typeof ip saddr
+    typeof {family} saddr
     size 65535
     flags dynamic
     counter
   }}
   chain race {{
     ct mark 0 ct mark set 1 accept
-    numgen random mod 1000 < {per_mille} update @dropped {{ ip saddr }} drop
+    numgen random mod 1000 < {per_mille} update @dropped {{ {family} saddr }} drop
   }}
   chain pre {{
     type filter hook prerouting priority -110; policy accept;
-    ip daddr {dns} udp dport 53 ct state new jump race
+    {family} daddr {dns} udp dport 53 ct state new jump race
   }}
 }}
 """
 
 
 @contextlib.contextmanager
-def race(node: str, per_mille: int) -> Iterator[None]:
-    """Emulate the race for the pods of one node."""
-    in_node(node, "nft", "-f", "-", inp=RACE.format(per_mille=per_mille, dns=DNS))
+def race(node: str, per_mille: int, dns: str = DNS) -> Iterator[None]:
+    """Emulate the race for the pods of one node that ask ``dns``."""
+    family = "ip6" if ":" in dns else "ip"
+    in_node(node, "nft", "-f", "-", inp=RACE.format(per_mille=per_mille, dns=dns, family=family))
     try:
         yield
     finally:
-        in_node(node, "nft", "delete", "table", "ip", "dnslab_race")
+        in_node(node, "nft", "delete", "table", family, "dnslab_race")
 
 
-def dropped(node: str) -> dict[str, int]:
+def dropped(node: str, family: str = "ip") -> dict[str, int]:
     """Packets dropped so far by the emulated race, by the address of the pod that sent them."""
-    answer = json.loads(in_node(node, "nft", "-j", "list", "set", "ip", "dnslab_race", "dropped"))
+    answer = json.loads(in_node(node, "nft", "-j", "list", "set", family, "dnslab_race", "dropped"))
     elements = next(item["set"] for item in answer["nftables"] if "set" in item).get("elem", [])
     return {item["elem"]["val"]: item["elem"]["counter"]["packets"] for item in elements}
 

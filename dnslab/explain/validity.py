@@ -67,6 +67,7 @@ def find_vetoes(run: Run, summary: Summary) -> list[Veto]:
         *_blocked(summary),
         *_rounds(summary),
         *node_local_already(run),
+        *_another_answers(run),
         *_mixed(run),
         *_clocks(run, summary),
         *_wall_clock(run),
@@ -86,6 +87,14 @@ def _merged(vetoes: Sequence[Veto]) -> Iterator[Veto]:
         more = f", and so {len(others)} more" if others else ""
         clients = first.clients.union(*(veto.clients for veto in others))
         yield replace(first, seen=f"{first.seen}{more}", clients=clients)
+
+
+def _another_answers(run: Run) -> Iterator[Veto]:
+    """Note that DNS is redirected: what the variants change may then not reach the cluster's DNS."""
+    who = run.environment.backend.who_answers
+    if who.redirected or who.elsewhere:
+        advice = "all variants measure that one: a variant that names another server changes nothing"
+        yield Veto("another server answers", "note", "; ".join(who.lines), advice)
 
 
 def _missing(run: Run) -> Iterator[Veto]:

@@ -30,6 +30,8 @@ SERVER_S = 2.0
 N_QUERIES = 3
 #: every server on the way to the root of names answers this, be it with an error
 ANY_NAME = "kubernetes.default.svc.cluster.local."
+#: at these documentation addresses (RFC 5737, RFC 3849) no server is: an answer shows that DNS is redirected
+NOWHERE_IPV4, NOWHERE_IPV6 = "192.0.2.53", "2001:db8::53"
 #: of getaddrinfo, for an answer that there is no such name, or that it has no address (netdb.h)
 EAI_NONAME, EAI_NODATA = -2, -5
 #: index of the entry, outcome, addresses (low half A, high half AAAA): see struct record in the probe's format.h
@@ -105,24 +107,54 @@ def answers_dns(start: Start, address: str) -> bool:
     ProbeFailed
         The probe does not run there.
     """
+    return n_answers(start, address, [ANY_NAME] * N_QUERIES, "A") > 0
+
+
+def n_answers(start: Start, address: str, names: Sequence[str], rdtype: str) -> int:
+    """How many queries for ``names``, each sent once, are answered at ``address``, be it with an error.
+
+    Raises
+    ------
+    ProbeFailed
+        The probe does not run there.
+    """
     job = Job(
-        entries=(wire_query(ANY_NAME, "A"),),
+        entries=tuple(wire_query(name, rdtype) for name in names),
         engine="wire",
         workers=1,
-        outstanding=N_QUERIES,
-        max_lookups=N_QUERIES,
+        outstanding=len(names),
+        max_lookups=len(names),
         duration_s=SERVER_S,
         deadline_s=SERVER_S,
         hard_deadline_s=10 * SERVER_S,
         nameserver=(address, DNS_PORT),
     )
-    return any(outcome >= 0 for _, outcome, _ in _answers(start, job))  # 0 or an RCODE; what got none is under 0
+    return sum(outcome >= 0 for _, outcome, _ in _answers(start, job))  # 0 or an RCODE; what got none is under 0
+
+
+def nowhere(nameserver: str) -> str:
+    """An address of the family of ``nameserver`` at which no server is."""
+    return NOWHERE_IPV6 if ":" in nameserver else NOWHERE_IPV4
+
+
+def is_redirected(start: Start, nameserver: str) -> bool:
+    """Whether DNS is redirected on its way from there, whatever the nameserver: something answers where no server is.
+
+    Raises
+    ------
+    ProbeFailed
+        The probe does not run there.
+    """
+    return answers_dns(start, nowhere(nameserver))
 
 
 def why_no_cache(start: Start, addresses: Iterable[str]) -> str:
     """Why a variant that asks a node-local cache at ``addresses`` has nothing to ask; ``""`` if all answer."""
     silent = sorted(address for address in addresses if not answers_dns(start, address))
-    return f"no node-local cache answers at {', '.join(silent)}" if silent else ""
+    if silent:
+        return f"no node-local cache answers at {', '.join(silent)}"
+    redirected = sorted(address for address in addresses if is_redirected(start, address))
+    return f"what answers at {redirected[0]} is whom all DNS is redirected to, not a cache there" if redirected else ""
 
 
 def _answers(start: Start, job: Job) -> list[Answer]:

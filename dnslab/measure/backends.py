@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dnslab.errors import UsageError
-from dnslab.plan.resolvconf import ResolverOptions
+from dnslab.plan.resolvconf import ResolverOptions, usual_of_pod
 from dnslab.plan.variants import DIRECT
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _kubernetes_targets(plan: Plan) -> Sequence[TargetInfo]:
 
 
 def _pod_options(plan: Plan) -> ResolverOptions:
-    return ResolverOptions(search=("default.svc.cluster.local", "svc.cluster.local", "cluster.local"), ndots=5)
+    return usual_of_pod(plan.cluster.namespace or "default")
 
 
 def _complete_in_cluster(plan: Plan) -> Plan:

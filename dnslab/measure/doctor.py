@@ -92,6 +92,7 @@ def cluster_checks(plan: Plan, client: Client, rights: Sequence[Finding]) -> Ite
         _optional("server", server_version, client),
         _optional("namespace", access.pod_security, client),
         _optional("quota", access.quotas, client),
+        _dns(client),
         *(Check(right.rule.title, right.ok, str(right), right.rule.needed) for right in rights),
     ]
     yield from checks
@@ -101,6 +102,19 @@ def cluster_checks(plan: Plan, client: Client, rights: Sequence[Finding]) -> Ite
         except NotAble as error:
             yield Check("own pod", False, str(error))
         yield from _of_a_run(plan)
+
+
+def _dns(client: Client) -> Check:
+    """What the cluster's objects tell of its DNS. Who really answers takes a pod, which is not made here."""
+    from dnslab.measure.kubernetes.cluster_dns import find
+
+    dns = find(client)
+    return Check(
+        "DNS",
+        dns.service is not None,
+        f"{'; '.join(dns.lines)}; who answers pods a run measures when it begins",
+        needed=False,
+    )
 
 
 def _optional(what: str, ask: Callable[[Client], str], client: Client) -> Check:

@@ -12,11 +12,8 @@ from collections.abc import Mapping, Sequence
 from dnslab.errors import UsageError
 from dnslab.plan import ports
 from dnslab.plan.model import Load, Plan
-from dnslab.plan.resolvconf import parse
+from dnslab.plan.resolvconf import DEFAULT_ZONE, parse
 from dnslab.plan.schedule import TargetInfo, forecast
-
-#: where a resolv.conf does not tell (kubeadm's default)
-DEFAULT_ZONE = "cluster.local"
 
 
 def check_load(plan: Plan, targets: Sequence[TargetInfo]) -> None:

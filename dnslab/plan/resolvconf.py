@@ -61,6 +61,10 @@ def libc_of(kind: str) -> Libc:
     return "glibc" if kind == "glibc" else "musl"
 
 
+#: of a cluster, where no resolv.conf tells (kubeadm's default)
+DEFAULT_ZONE = "cluster.local"
+
+
 @dataclass(frozen=True)
 class ResolverOptions:
     """One resolver configuration.
@@ -79,6 +83,11 @@ class ResolverOptions:
     def with_flags(self, *flags: str) -> ResolverOptions:
         """The same options with more flags. A flag that is already there is not repeated."""
         return replace(self, flags=self.flags + tuple(flag for flag in flags if flag not in self.flags))
+
+
+def usual_of_pod(namespace: str, zone: str = DEFAULT_ZONE, nameservers: tuple[str, ...] = ()) -> ResolverOptions:
+    """What a kubelet usually writes for a pod of ``namespace``, for where no pod has told yet."""
+    return ResolverOptions(nameservers, (f"{namespace}.svc.{zone}", f"svc.{zone}", zone), ndots=5)
 
 
 def parse(text: str, libc: Libc = "glibc", version: str = "") -> ResolverOptions:

@@ -183,6 +183,14 @@ class NodeCache(_Open):
     unknown: Annotated[list[str], Field(strict=False)] | None = None
 
 
+class WhoAnswers(_Open):
+    """Who answered the targets' DNS when the run began, as it was measured."""
+
+    redirected: Annotated[list[str], Field(strict=False)] = []
+    elsewhere: bool | None = None
+    lines: Annotated[list[str], Field(strict=False)] = []
+
+
 class Node(_Open):
     """A node of the cluster."""
 
@@ -230,6 +238,7 @@ class BackendFacts(_Open):
     udp_timeout_s: Seconds | None = None
     places: list[Place] | None = None
     node_cache: Annotated[NodeCache, OrNull] = NodeCache()
+    who_answers: Annotated[WhoAnswers, OrNull] = WhoAnswers()
     surroundings: Annotated[Surroundings, OrNull] = Surroundings()
     context: object = None
     server: object = None

@@ -56,7 +56,7 @@ _HOLDS: Mapping[str, str] = {
     "search": "domain", "like": "reference", "existing": "reference", "workload": "reference",
     "node_local": "strict", "verifies.run": "run", "deployments.name": "workload",
     "service.name": "workload", "targets.name": "target", "target": "target", "variant": "variant",
-    "variants": "variant", "resolv_conf": "resolv_conf",
+    "who_answers.redirected": "target", "variants": "variant", "resolv_conf": "resolv_conf",
     **dict.fromkeys((
         "dnslab", "version", "started", "kernel", "machine", "cpu", "memory", "python", "libc", "libc_version", "means",
         "fault", "fault_summary", "unbound", "nft", "engine", "arrangement", "loop", "mode", "transport", "schedule",

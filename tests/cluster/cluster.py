@@ -19,13 +19,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.cluster import images
+from tests.cluster import configuration, images
 from tests.cluster.build import build
 
 CONTROL = "172.30.0.1"  # the control plane's address on the bridge
+CONTROL_IPV6 = "fd00:172:30::1"
 HOST = "172.30.0.254"  # this machine's end of the veth pair
 SERVICES = "10.96.0.0/16"
 DNS = "10.96.0.10"
+SERVICES_IPV6 = "fd00:10:96::/112"
+DNS_IPV6 = "fd00:10:96::a"
 
 ROOT = Path(os.environ.get("DNSLAB_CLUSTER_DIR", Path.home() / ".cache/dnslab-cluster"))
 BIN, STATE = ROOT / "bin", ROOT / "state"
@@ -108,18 +111,25 @@ def _record(name: str) -> Path:
 # Start.
 
 
-def up(nodes: int, proxy: str) -> None:
-    """Start it from nothing, with kube-proxy in mode ``proxy``; an earlier one is ended first."""
+def up(nodes: int, proxy: str, dual: bool = False) -> None:
+    """Start it from nothing, with kube-proxy in mode ``proxy``; an earlier one is ended first.
+
+    ``dual``: pods, nodes and the DNS Service have IPv6 addresses, too, and pods ask DNS at its IPv6 address.
+    """
     build(ROOT)
     down()
     STATE.mkdir(parents=True)
     (STATE / "namespaces").write_text(sh("ip", "netns", "list"))  # so that `down` leaves others' alone
     archives = images.write_all(STATE / "images", BIN)
     _network(nodes)
-    _control_plane()
+    if dual:
+        _network_ipv6(nodes)
+    _control_plane(dual)
     for i in range(1, nodes + 1):
-        _node(i, archives, proxy)
-    kubectl("apply", "-f", Path(__file__).with_name("kube-dns.yaml"))
+        _node(i, archives, proxy, dual)
+    kube_dns = Path(__file__).with_name("kube-dns.yaml").read_text(encoding="utf-8")
+    both = f"  clusterIP: {DNS}\n  clusterIPs: [{DNS}, '{DNS_IPV6}']\n  ipFamilyPolicy: RequireDualStack\n"
+    kubectl("apply", "-f", "-", inp=kube_dns.replace(f"  clusterIP: {DNS}\n", both) if dual else kube_dns)
     wait("nodes", lambda: kubectl("get", "nodes", "-o", "name").count("node/") == nodes)
     for i in range(1, nodes + 1):
         kubectl("label", "node", f"dlc-n{i}", f"topology.kubernetes.io/zone=zone-{i}")
@@ -155,8 +165,26 @@ def _network(nodes: int) -> None:
             in_node(name, "ip", "route", "add", f"10.244.{j}.0/24", "via", _address(j))
 
 
+def _network_ipv6(nodes: int) -> None:
+    """The same for IPv6. Addresses are not looked for on the link first (nodad), which would take a second each."""
+    in_node("dlc-cp", "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    in_node("dlc-cp", "ip", "addr", "add", f"{CONTROL_IPV6}/64", "dev", "br0", "nodad")
+    for i in range(1, nodes + 1):
+        name = f"dlc-n{i}"
+        in_node(name, "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+        in_node(name, "ip", "addr", "add", f"{_address_ipv6(i)}/64", "dev", "eth0", "nodad")
+        in_node(name, "ip", "route", "add", "default", "via", CONTROL_IPV6)
+        in_node("dlc-cp", "ip", "route", "add", f"fd00:10:244:{i}::/64", "via", _address_ipv6(i))
+        for j in (j for j in range(1, nodes + 1) if j != i):
+            in_node(name, "ip", "route", "add", f"fd00:10:244:{j}::/64", "via", _address_ipv6(j))
+
+
 def _address(node: int) -> str:
     return f"172.30.0.{10 + node}"
+
+
+def _address_ipv6(node: int) -> str:
+    return f"fd00:172:30::{10 + node}"
 
 
 def kubeconfig(path: Path, token: str) -> Path:
@@ -179,7 +207,7 @@ def kubeconfig(path: Path, token: str) -> Path:
     return path
 
 
-def _control_plane() -> None:
+def _control_plane(dual: bool) -> None:
     pki = STATE / "pki"
     pki.mkdir()
     sh("openssl", "genrsa", "-out", pki / "sa.key", "2048")
@@ -201,7 +229,7 @@ def _control_plane() -> None:
         f"--tls-cert-file={certificate}",
         f"--tls-private-key-file={key}",
         f"--token-auth-file={pki}/tokens.csv",
-        f"--service-cluster-ip-range={SERVICES}",
+        f"--service-cluster-ip-range={SERVICES}{f',{SERVICES_IPV6}' if dual else ''}",
         "--authorization-mode=Node,RBAC",
         "--allow-privileged=true",
         f"--service-account-key-file={pki}/sa.pub",
@@ -224,29 +252,12 @@ def _control_plane() -> None:
     start("kube-scheduler", "dlc-cp", BIN / "kube-scheduler", f"--kubeconfig={config}", "--leader-elect=false")
 
 
-CONTAINERD = """version = 2
-root = "{home}/containerd"
-state = "{home}/run"
-disabled_plugins = ["io.containerd.internal.v1.opt"]
-[grpc]
-  address = "{home}/containerd.sock"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{registry}/pause:1"
-  restrict_oom_score_adj = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
-    conf_dir = "{home}/cni"
-  [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "overlayfs"
-"""
-
-
-def _node(i: int, archives: Sequence[Path], proxy: str) -> None:
+def _node(i: int, archives: Sequence[Path], proxy: str, dual: bool) -> None:
     name, home = f"dlc-n{i}", STATE / f"n{i}"
     (home / "cni").mkdir(parents=True)
     (home / "manifests").mkdir()
-    (home / "cni" / "10-ptp.conflist").write_text(json.dumps(_cni(i, home)))
-    (home / "containerd.toml").write_text(CONTAINERD.format(home=home, registry=images.REGISTRY))
+    (home / "cni" / "10-ptp.conflist").write_text(json.dumps(configuration.cni(i, home, dual)))
+    (home / "containerd.toml").write_text(configuration.CONTAINERD.format(home=home, registry=images.REGISTRY))
     start(f"{name}-containerd", name, "containerd", "--config", home / "containerd.toml")
     socket = home / "containerd.sock"
     wait(f"{name} containerd", lambda: sh("ctr", "-a", socket, "version"))
@@ -254,7 +265,9 @@ def _node(i: int, archives: Sequence[Path], proxy: str) -> None:
         sh("ctr", "-a", socket, "-n", "k8s.io", "image", "import", archive)
     _cgroups(name)
     (home / "resolv.conf").write_text(f"nameserver {CONTROL}\n")
-    (home / "kubelet.json").write_text(json.dumps(_kubelet(i, name, home)))
+    (home / "kubelet.json").write_text(
+        json.dumps(configuration.kubelet(_address(i), name, home, DNS_IPV6 if dual else DNS))
+    )
     start(
         f"{name}-kubelet",
         name,
@@ -263,24 +276,10 @@ def _node(i: int, archives: Sequence[Path], proxy: str) -> None:
         f"--kubeconfig={KUBECONFIG}",
         f"--root-dir={home}/kubelet",
         f"--hostname-override={name}",
-        f"--node-ip={_address(i)}",
+        f"--node-ip={_address(i)}{f',{_address_ipv6(i)}' if dual else ''}",
     )
-    (home / "proxy.json").write_text(json.dumps(_proxy(name, proxy)))
+    (home / "proxy.json").write_text(json.dumps(configuration.proxy(name, proxy, KUBECONFIG, dual)))
     start(f"{name}-kube-proxy", name, BIN / "kube-proxy", f"--config={home}/proxy.json")
-
-
-def _cni(i: int, home: Path) -> object:
-    ipam = {
-        "type": "host-local",
-        "dataDir": str(home / "ipam"),
-        "routes": [{"dst": "0.0.0.0/0"}],
-        "ranges": [[{"subnet": f"10.244.{i}.0/24"}]],
-    }
-    plugins = [
-        {"type": "ptp", "ipMasq": False, "ipam": ipam},
-        {"type": "portmap", "capabilities": {"portMappings": True}},
-    ]
-    return {"cniVersion": "0.4.0", "name": "pods", "plugins": plugins}
 
 
 def _cgroups(name: str) -> None:
@@ -291,44 +290,6 @@ def _cgroups(name: str) -> None:
             if controller.name == "cpuset":
                 for knob in ("cpuset.cpus", "cpuset.mems"):
                     (controller / name / knob).write_text((controller / knob).read_text())
-
-
-def _kubelet(i: int, name: str, home: Path) -> object:
-    return {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
-        "authorization": {"mode": "AlwaysAllow"},
-        "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{name}",
-        "cgroupsPerQOS": True,
-        "enforceNodeAllocatable": [],
-        "failSwapOn": False,
-        "failCgroupV1": False,
-        "clusterDNS": [DNS],
-        "clusterDomain": "cluster.local",
-        "containerRuntimeEndpoint": f"unix://{home}/containerd.sock",
-        "resolvConf": str(home / "resolv.conf"),
-        "address": _address(i),
-        "healthzBindAddress": "127.0.0.1",
-        "staticPodPath": str(home / "manifests"),
-        "maxPods": 200,
-        "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%", "memory.available": "100Mi"},
-        "imageGCHighThresholdPercent": 100,
-        "podLogsDir": f"/var/log/pods-{name}",
-    }
-
-
-def _proxy(name: str, mode: str) -> object:
-    return {
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-        "kind": "KubeProxyConfiguration",
-        "mode": mode,
-        "clusterCIDR": "10.244.0.0/16",
-        "hostnameOverride": name,
-        "clientConnection": {"kubeconfig": str(KUBECONFIG)},
-        "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
-    }
 
 
 # Stop.

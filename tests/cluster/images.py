@@ -22,6 +22,7 @@ OCI = "application/vnd.oci.image"
 MACHINE = "amd64" if os.uname().machine == "x86_64" else "arm64"
 FOREVER = ["/bin/sleep", "2147483647"]
 BUSYBOX = Path("/bin/busybox")
+IPTABLES = ("iptables", "iptables-save", "ip6tables", "ip6tables-save")
 
 Files = Mapping[str, Path | str]
 
@@ -45,7 +46,7 @@ def write_all(folder: Path, programs: Path) -> list[Path]:
         "bin/coredns": programs / "coredns",
         "node-cache": (here / "node-cache.sh").read_text(encoding="utf-8"),
         **{path.replace("/usr/sbin/", "/stand-in/"): source for path, source in _program("/usr/sbin/ip").items()},
-        **{path: source for name in ("", "-save") for path, source in _program(f"/usr/sbin/iptables{name}").items()},
+        **{path: source for name in IPTABLES for path, source in _program(f"/usr/sbin/{name}").items()},
         **{path: source for library in _iptables_extensions() for path, source in _program(str(library)).items()},
     }
     no_ip = {path: target for path, target in applets.items() if path != "bin/ip"}  # the image of the real one has none

@@ -25,7 +25,7 @@ rules() {
   done
 }
 
-one_rule() { iptables -w -t "$3" "$1" "$4" -p "$2" "$5" "$6" "$7" "$8" -j "$9"; }
+one_rule() { $(case $IPS in *:*) echo ip6tables ;; *) echo iptables ;; esac) -w -t "$3" "$1" "$4" -p "$2" "$5" "$6" "$7" "$8" -j "$9"; }
 
 end() {
   kill "$COREDNS" "$SETTER"
@@ -37,7 +37,7 @@ end() {
 ip() { /stand-in/ip "$@"; } # not in PATH: the real image has none
 ip link show nodelocaldns >/dev/null 2>&1 || ip link add nodelocaldns type dummy || ip link add nodelocaldns type bridge
 ip link set nodelocaldns up
-for ip in $IPS; do ip addr replace "$ip/32" dev nodelocaldns; done
+for ip in $IPS; do ip addr replace "$ip" dev nodelocaldns nodad; done # a bridge without ports never ends nodad's look
 # the real one writes its Corefile from this template
 [ -r /etc/coredns/Corefile.base ] &&
   sed "s|__PILLAR__CLUSTER__DNS__|$KUBE_DNS_UPSTREAM_SERVICE_HOST|; s|__PILLAR__UPSTREAM__SERVERS__|/etc/resolv.conf|" /etc/coredns/Corefile.base >"$CONF"

@@ -29,7 +29,7 @@ NAME = "web.any.cluster.local."
     params=[
         "local",
         pytest.param("lab", marks=pytest.mark.lab),
-        pytest.param("kubernetes", marks=[pytest.mark.cluster, pytest.mark.proxy]),
+        pytest.param("kubernetes", marks=[pytest.mark.cluster, pytest.mark.proxy, pytest.mark.family]),
     ]
 )
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:

@@ -11,7 +11,7 @@ import itertools
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -22,6 +22,8 @@ from dnslab.measure import counters, protocol
 from dnslab.measure.asking import expected, why_no_cache
 from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.api.exec import run
+from dnslab.measure.kubernetes.api.objects import nodes_or_refusal
+from dnslab.measure.kubernetes.cluster_dns import find
 from dnslab.measure.kubernetes.counters import dns_counters
 from dnslab.measure.kubernetes.node_cache.detect import status
 from dnslab.measure.kubernetes.placement import Place, base_spec, chosen_places, lifetime_s, pod_spec
@@ -30,6 +32,7 @@ from dnslab.measure.kubernetes.pods.lifecycle import AGAIN_TIMEOUT_S, BESIDE_TIM
 from dnslab.measure.kubernetes.pods.manifest import CONTAINER
 from dnslab.measure.kubernetes.pods.own_pod import OwnPod
 from dnslab.measure.kubernetes.surroundings import surroundings
+from dnslab.measure.kubernetes.who_answers import who_answers
 from dnslab.measure.protocol import Expected, Target
 from dnslab.plan import flows
 from dnslab.plan.model import Plan
@@ -78,8 +81,8 @@ class KubernetesBackend:
         self._lifetime_s = lifetime_s(plan)
         self._like = base_spec(self.client, self._cluster)
         self._base = self._like.spec
-        self._places = chosen_places(self.client, self._cluster, self._base)
-        self._surroundings = surroundings(self.client)
+        nodes = nodes_or_refusal(self.client)
+        self._places = chosen_places(self.client, self._cluster, self._base, nodes)
         try:
             self._pods.prepare()
             self._scout()
@@ -90,7 +93,13 @@ class KubernetesBackend:
             self._resolv_conf = texts[pod_facts.RESOLV_CONF] or ""
             self._n_ports = flows.count_ports(texts[flows.PORT_RANGE_FILE])
             self._no_cache = self._ask_caches(plan)
-            self._cache = status(self.client, resolv_conf=self._resolv_conf)
+            dns = find(self.client, self._resolv_conf)
+            self._surroundings = surroundings(self.client, dns, nodes)
+            self._cache = status(self.client, resolv_conf=self._resolv_conf, dns=dns)
+            starts = {place.target: scout.start for place, scout in self._first_places()}
+            self._who_answers = who_answers(
+                self.client, starts, parse(self._resolv_conf), dns, self._surroundings.dns_pods
+            )
         except BaseException:
             with contextlib.suppress(NotAble):  # the error under way says more
                 self.close()
@@ -109,6 +118,11 @@ class KubernetesBackend:
             self._probes[place.image, nodes[kind]] = probe
             self._scouts.append(OwnPod(self._pods, pod, probe, {}))
         self._places = [replace(place, node=nodes[place.kind]) for place in self._places]
+
+    def _first_places(self) -> Iterator[tuple[Place, OwnPod]]:
+        """The first place of each kind, with its scout."""
+        by_kind = {place.kind: place for place in reversed(self._places)}
+        return ((by_kind[kind], scout) for kind, scout in zip(self._probes, self._scouts, strict=True))
 
     def _ask_caches(self, plan: Plan) -> dict[tuple[str, str | None], str]:
         """By kind of place, why no node-local cache can be asked there."""
@@ -141,6 +155,7 @@ class KubernetesBackend:
             "udp_timeout_s": flows.UDP_TIMEOUT_S,
             "surroundings": dict(self._surroundings.facts),
             "node_cache": vars(self._cache),
+            "who_answers": vars(self._who_answers),
             "denied": [*self._surroundings.facts["denied"], *self._denied],
             "resolv_conf": self._resolv_conf,
             "places": [vars(place) for place in self._places],

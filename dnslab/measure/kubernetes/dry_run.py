@@ -14,16 +14,18 @@ from typing import Any
 import yaml
 
 from dnslab.measure import counters
+from dnslab.measure.asking import NOWHERE_IPV4, NOWHERE_IPV6
 from dnslab.measure.kubernetes import existing
 from dnslab.measure.kubernetes.api.client import connect
+from dnslab.measure.kubernetes.api.objects import nodes_or_refusal
 from dnslab.measure.kubernetes.cluster_dns import FoundDns, find
 from dnslab.measure.kubernetes.placement import Place, base_spec, chosen_places, lifetime_s, pod_spec
 from dnslab.measure.kubernetes.pods import pod_facts, upload
 from dnslab.measure.kubernetes.pods.manifest import configmap_manifest, pod_manifest
+from dnslab.measure.kubernetes.who_answers import N_QUESTIONS
 from dnslab.plan import flows
-from dnslab.plan.limits import DEFAULT_ZONE
 from dnslab.plan.model import Plan
-from dnslab.plan.resolvconf import ResolverOptions
+from dnslab.plan.resolvconf import DEFAULT_ZONE, ResolverOptions, usual_of_pod
 from dnslab.plan.schedule import TargetInfo, Trial, trials
 from dnslab.plan.variants import Variant
 
@@ -45,7 +47,8 @@ class Planned:
         self.client = connect(plan.cluster.context, plan.cluster.namespace)
         self._like = base_spec(self.client, plan.cluster)
         self._base = self._like.spec
-        self._places = {place.target: place for place in chosen_places(self.client, plan.cluster, self._base)}
+        nodes = nodes_or_refusal(self.client)
+        self._places = {place.target: place for place in chosen_places(self.client, plan.cluster, self._base, nodes)}
         self._numbers = itertools.count(1)
 
     def targets(self) -> Sequence[TargetInfo]:
@@ -78,8 +81,7 @@ class Planned:
     def _usual_options(self) -> ResolverOptions:
         """The resolv.conf options that a kubelet usually writes. A run reads them from its first pod."""
         zone = next(iter(self._dns.zones), DEFAULT_ZONE)
-        search = (f"{self.client.namespace}.svc.{zone}", f"svc.{zone}", zone)
-        return ResolverOptions(self._dns.addresses[:1], search, ndots=5)
+        return usual_of_pod(self.client.namespace, zone, self._dns.addresses[:1])
 
     @cached_property
     def _dns(self) -> FoundDns:
@@ -96,7 +98,7 @@ class Planned:
         yield f"/lib/ld-musl-{place.machine}.so.1  (there, for musl's version)"
         yield f"PROBE --show {pod_facts.RESOLV_CONF} {flows.PORT_RANGE_FILE}  (in the very first pod)"
         yield "PROBE  (there, with a job on stdin: each of the plan's names once)"
-        yield from _asking_caches(self._plan, "in the first pod of each image on each node")
+        yield from _asking_servers(self._plan, "in the first pod of each image on each node")
         yield f"PROBE --show {pod_facts.RESOLV_CONF} {pod_facts.KERNEL}  (in each trial's pod)"
         yield f"PROBE --show {' '.join(counters.CLIENT_FILES)}  (there, before and after)"
         yield "PROBE  (there, with the trial's job on stdin)"
@@ -137,13 +139,15 @@ class PlannedInExisting:
         yield "PROBE  (there, without a job: its checksum)"
         yield f"PROBE --show {flows.PORT_RANGE_FILE}  (in the first pod)"
         yield "PROBE  (there, with a job on stdin: each of the plan's names once)"
-        yield from _asking_caches(self._plan, "in each pod")
+        yield from _asking_servers(self._plan, "in each pod")
         yield f"PROBE --show {pod_facts.RESOLV_CONF} {pod_facts.KERNEL}  (for each trial)"
         yield f"PROBE --show {' '.join(counters.CLIENT_FILES)}  (before and after each)"
         yield "PROBE  (with the trial's job on stdin)"
 
 
-def _asking_caches(plan: Plan, where: str) -> Iterator[str]:
+def _asking_servers(plan: Plan, where: str) -> Iterator[str]:
+    yield f"PROBE  ({where}, with a job on stdin: a query to {NOWHERE_IPV4}, where no server is, or {NOWHERE_IPV6})"
+    yield f"PROBE  (in the first, with a job on stdin: {N_QUESTIONS} names that do not exist, which DNS servers count)"
     for address in sorted(plan.cache_addresses):
         yield f"PROBE  ({where}, with a job on stdin: a query to {address}, as variants for a cache need one)"
 

@@ -17,6 +17,7 @@ from dnslab.errors import DnslabError, UsageError
 from dnslab.measure import protocol
 from dnslab.measure.asking import expected, why_no_cache
 from dnslab.measure.kubernetes.api.client import Client, connect
+from dnslab.measure.kubernetes.cluster_dns import find
 from dnslab.measure.kubernetes.node_cache.detect import status
 from dnslab.measure.kubernetes.placement import lifetime_s
 from dnslab.measure.kubernetes.pods import ephemeral, pod_facts, resolv_conf
@@ -24,16 +25,16 @@ from dnslab.measure.kubernetes.pods.channel import PodChannel
 from dnslab.measure.kubernetes.pods.condition import Pod, image_id, restarts, why_ended
 from dnslab.measure.kubernetes.pods.upload import Upload
 from dnslab.measure.kubernetes.selection import find_containers, read_pod, workload_of
+from dnslab.measure.kubernetes.surroundings import dns_servers
+from dnslab.measure.kubernetes.who_answers import who_answers
 from dnslab.measure.protocol import Channel, Expected, Target, TargetFacts
 from dnslab.plan import flows
 from dnslab.plan.model import Plan
-from dnslab.plan.resolvconf import ResolverOptions, parse
+from dnslab.plan.resolvconf import parse, usual_of_pod
 from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import Means
 from dnslab.store.contents import BackendFacts
 
-#: of a pod whose file was not read yet
-USUAL_OPTIONS = ResolverOptions(nameservers=("10.96.0.10",))
 #: pods prepared at once: each takes a handful of execs
 AT_ONCE = 8
 
@@ -195,11 +196,16 @@ class ExistingPods:
                 future.result()
             self._containers = dict(sorted(self._containers.items()))
             self._first_container = next(iter(self._containers.values()))
-            self._cache = status(self.client, resolv_conf=self._first_container.original)
+            resolv_conf_text = self._first_container.original
+            dns = find(self.client, resolv_conf_text)
+            self._cache = status(self.client, resolv_conf=resolv_conf_text, dns=dns)
+            starts = {name: container.start for name, container in self._containers.items()}
+            self._who_answers = who_answers(
+                self.client, starts, parse(resolv_conf_text), dns, dns_servers(self.client, dns)
+            )
             addresses = plan.cache_addresses
             with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ask") as pool:
-                starts = [container.start for container in self._containers.values()]
-                reasons = list(pool.map(lambda start: why_no_cache(start, addresses), starts))
+                reasons = list(pool.map(lambda start: why_no_cache(start, addresses), starts.values()))
             self._no_cache = dict(zip(self._containers, reasons, strict=True))
             self._n_ports = flows.count_ports(self._first_container.show(flows.PORT_RANGE_FILE)[flows.PORT_RANGE_FILE])
         except BaseException:
@@ -221,6 +227,7 @@ class ExistingPods:
             "udp_timeout_s": flows.UDP_TIMEOUT_S,
             "resolv_conf": self._first_container.original,
             "node_cache": vars(self._cache),
+            "who_answers": vars(self._who_answers),
             "existing": self._cluster.existing,
             "debug_image": self._cluster.debug_image,
             "places": [
@@ -296,7 +303,8 @@ def announced(plan: Plan) -> list[str]:
             "address are new, as the race needs them"
         )
         return lines
-    options = [plan.variant(name).applied_to(USUAL_OPTIONS) for name in plan.variants]
+    usual = usual_of_pod(cluster.namespace or "default")
+    options = [plan.variant(name).applied_to(usual) for name in plan.variants]
     fits_per_s = flows.fitting_rate_per_s([*map(flows.sockets_per_lookup, options)], plan.order, flows.N_PORTS)
     rate_per_s = max(load.rate_per_s or 0.0 for load in plan.loads)
     if rate_per_s > fits_per_s:

@@ -12,7 +12,6 @@ from typing import Any
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes.api.client import Client, Refused
 from dnslab.measure.kubernetes.api.names import MACHINES
-from dnslab.measure.kubernetes.api.objects import list_nodes
 from dnslab.measure.kubernetes.like import Likeness, alike
 from dnslab.measure.kubernetes.node_fit import why_unfit
 from dnslab.measure.kubernetes.pods.admission import admit
@@ -47,8 +46,10 @@ class Place:
         return probe_path(self.machine, kind)
 
 
-def chosen_places(client: Client, cluster: ClusterPlan, base: PodSpec) -> list[Place]:
-    """The targets that ``cluster`` names, as the API server knows them now. Makes nothing.
+def chosen_places(
+    client: Client, cluster: ClusterPlan, base: PodSpec, listed: Sequence[Mapping[str, Any]] | NotAble
+) -> list[Place]:
+    """The targets that ``cluster`` names. Makes nothing. ``listed`` are the nodes, or why they may not be listed.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def chosen_places(client: Client, cluster: ClusterPlan, base: PodSpec) -> list[P
     names = [image.rpartition("/")[2].partition("@")[0].partition(":")[0] for image in images]
     if len(set(names)) != len(names):
         raise UsageError(f"images are told apart by their last word, and these have the same one: {', '.join(images)}")
-    nodes = _chosen_nodes(client, cluster.nodes, base.placement)
+    nodes = _chosen_nodes(client, cluster.nodes, base.placement, listed)
     numbers = range(1, cluster.pods_per_node + 1) if cluster.pods_per_node > 1 else (0,)
     return [
         Place(_target_name(name if len(images) > 1 else "", node, number), image, node, machine)
@@ -76,22 +77,22 @@ def _target_name(image: str, node: str | None, number: int) -> str:
     return f"{name}.{number}" if number else name
 
 
-def _chosen_nodes(client: Client, wanted: str, placement: Mapping[str, Any]) -> Sequence[tuple[str | None, str]]:
+def _chosen_nodes(
+    client: Client, wanted: str, placement: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]] | NotAble
+) -> Sequence[tuple[str | None, str]]:
     """Names and machines of the chosen nodes.
 
     The right to list nodes is not needed for any one node, or for one by its name.
     """
-    try:
-        nodes = list_nodes(client, f"for --nodes {wanted}")
-    except NotAble as error:
+    if isinstance(nodes, NotAble):
         if wanted == "1":
             return [(None, USUAL_MACHINE)]
         if not wanted.isdigit() and wanted != "all":
             return [(wanted, USUAL_MACHINE)]
         raise NotAble(
-            f"{error}: to choose nodes takes the ClusterRole for nodes, an optional part that `dnslab manifests rbac "
-            f"--namespace {client.namespace}` prints; without it leave --nodes away, or name one node"
-        ) from error
+            f"--nodes {wanted}: {nodes}: to choose nodes takes the ClusterRole for nodes, an optional part that "
+            f"`dnslab manifests rbac --namespace {client.namespace}` prints; without it name one node, or none"
+        ) from nodes
     unfit = {node["metadata"]["name"]: why_unfit(node, placement) for node in nodes}
     architectures = {node["metadata"]["name"]: node["status"]["nodeInfo"]["architecture"] for node in nodes}
     machines = {name: MACHINES[architectures[name]] for name, reason in unfit.items() if not reason}

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from dnslab.errors import NotAble
 from dnslab.measure.kubernetes.api.client import Client
-from dnslab.measure.kubernetes.api.objects import list_nodes, list_objects
-from dnslab.measure.kubernetes.cluster_dns import SYSTEM, cluster_ips, find, server_version
+from dnslab.measure.kubernetes.api.objects import list_objects, nodes_or_refusal
+from dnslab.measure.kubernetes.cluster_dns import SYSTEM, FoundDns, cluster_ips, find, server_version
 from dnslab.measure.kubernetes.counters import DnsPod, Kind, coredns_version, metrics
 from dnslab.measure.kubernetes.node_cache.detect import LABELS
 from dnslab.measure.kubernetes.pods.condition import container_status, is_ready
@@ -41,12 +41,21 @@ class Surroundings:
         return {"zone": zone, "coredns_on_node": shared}
 
 
-def surroundings(client: Client) -> Surroundings:
+def surroundings(
+    client: Client, dns: FoundDns | None = None, nodes: Sequence[Mapping[str, Any]] | NotAble | None = None
+) -> Surroundings:
     """Nodes and DNS servers, as far as they may be read.
 
     ``facts["denied"]`` has a line for each part that could not be read; the part itself is None. Quantities are as
     Kubernetes writes them (``100m``).
+
+    Parameters
+    ----------
+    dns, nodes
+        The cluster's, or why they may not be read, where they were found already.
     """
+    dns = dns or find(client)
+    nodes = nodes_or_refusal(client) if nodes is None else nodes
     denied: list[str] = []
 
     def optional(ask: Callable[[], Answer]) -> Answer | None:
@@ -56,7 +65,6 @@ def surroundings(client: Client) -> Surroundings:
             denied.append(str(error))
             return None
 
-    dns = find(client)
     caches = optional(lambda: list_objects(client, "Pod", SYSTEM, CACHE_SELECTOR))
     dns_pods = (*_dns_pods("coredns", dns.pods or []), *_dns_pods("node-local", caches or []))
     texts, unanswered = metrics(client, dns_pods)
@@ -65,7 +73,7 @@ def surroundings(client: Client) -> Surroundings:
     facts = {
         "server_version": optional(lambda: server_version(client)),
         **client.described(),
-        "nodes": optional(lambda: [describe_node(node) for node in list_nodes(client)]),
+        "nodes": None if isinstance(nodes, NotAble) else [describe_node(node) for node in nodes],
         "dns": {
             "service": describe_service(dns.service) if dns.service else None,
             "server": dns.server or None,
@@ -80,9 +88,19 @@ def surroundings(client: Client) -> Surroundings:
         "kube_proxy_mode": dns.proxy_mode or "unknown",
         "denied": denied,
     }
+    denied += [str(nodes)] if isinstance(nodes, NotAble) else []
     denied += [*dns.not_seen, *unanswered]
     denied[:] = dict.fromkeys(denied)
     return Surroundings(facts, dns_pods)
+
+
+def dns_servers(client: Client, dns: FoundDns) -> list[DnsPod]:
+    """Servers whose metrics tell what they were asked: the cluster's DNS, and node-local caches if they may be seen."""
+    try:
+        caches = list_objects(client, "Pod", SYSTEM, CACHE_SELECTOR)
+    except NotAble:
+        caches = []
+    return [*_dns_pods("coredns", dns.pods or []), *_dns_pods("node-local", caches)]
 
 
 def _dns_pods(kind: Kind, pods: Sequence[Mapping[str, Any]]) -> list[DnsPod]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,12 @@ from dnslab.analyse.dataset import Run, open_run
 from dnslab.analyse.summary import summarise
 from dnslab.errors import UsageError
 from dnslab.explain.findings import conclude
+from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
 from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.cluster_dns import find
 from dnslab.plan.model import ClusterPlan, Load, Plan
-from tests.cluster.cluster import kubectl
+from tests.cluster.cluster import DNS, kubectl, processes, sh
 from tests.nodes import apply, pods_left
 
 pytestmark = pytest.mark.cluster
@@ -26,11 +28,11 @@ pytestmark = pytest.mark.cluster
 GLIBC = "dnslab.test/glibc:1"
 
 
-def measured(path: Path, **cluster: Any) -> Run:
+def measured(path: Path, variants: tuple[str, ...] = ("baseline",), **cluster: Any) -> Run:
     a_plan = Plan(
         backend="kubernetes",
         cluster=ClusterPlan(**cluster),
-        variants=("baseline",),
+        variants=variants,
         loads=(Load(rate_per_s=20, duration_s=1),),
         names=("kubernetes.default",),
         rounds=1,
@@ -53,7 +55,7 @@ metadata: {name: names}
 data:
   Corefile: |
     .:1053 {
-        kubernetes corp.test
+        kubernetes corp.test cluster.local
         ready
     }
 ---
@@ -109,8 +111,88 @@ def test_a_second_dns_is_found_by_what_pods_ask(second_dns: str, namespace: str,
     (client,) = run.clients()
     assert f"nameserver {second_dns}\n" in client.start.resolv_conf
     dns = find(connect(), client.start.resolv_conf)
-    assert (dns.addresses, dns.zones) == ((second_dns,), ("corp.test",))
+    assert (dns.addresses, dns.zones) == ((second_dns,), ("corp.test", "cluster.local"))
     assert f"Service {namespace}/names (a pod's resolv.conf names it)" in dns.seen[0]
+
+
+# DNS that is redirected, as by a mesh: in the pod's own network namespace, or on its node.
+
+#: port 53 of all packets from {whose} to {where} goes to another server, before kube-proxy's rules
+REDIRECT = """
+table ip mesh {{
+  chain to_another {{
+    type nat hook {hook} priority -110; policy accept;
+    ip saddr {whose} ip daddr {where} udp dport 53 dnat to {server}
+    ip saddr {whose} ip daddr {where} tcp dport 53 dnat to {server}
+  }}
+}}
+"""
+EVERYWHERE, AT_DNS = "0.0.0.0/0", DNS
+REDIRECTED = "something does at 192.0.2.53, where no server is: port 53 of app is redirected, whatever the nameserver"
+
+
+def process_in(pod: str, namespace: str) -> str:
+    """Any process of the pod's containers, as seen from here."""
+    uid = kubectl("-n", namespace, "get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
+    return next(str(pid) for pid in processes() if f"/pod{uid}/" in Path(f"/proc/{pid}/cgroup").read_text())
+
+
+@contextlib.contextmanager
+def redirected(inside: list[str], **rule: str) -> Iterator[None]:
+    """``inside`` enters the network namespace in which the rule is set."""
+    sh(*inside, "nft", "-f", "-", inp=REDIRECT.format(**rule))
+    try:
+        yield
+    finally:
+        sh(*inside, "nft", "delete", "table", "ip", "mesh")
+
+
+@pytest.fixture
+def second_pod(second_dns: str, namespace: str) -> str:
+    """Address and port of the second DNS's pod."""
+    return kubectl("-n", namespace, "get", "pod", "names", "-o", "jsonpath={.status.podIP}") + ":1053"
+
+
+@pytest.mark.parametrize("where", [EVERYWHERE, AT_DNS, ""])
+def test_who_answers_an_existing_pod_is_measured(where: str, second_pod: str, namespace: str, tmp_path: Path) -> None:
+    container = {"name": "app", "image": GLIBC, "imagePullPolicy": "Never"}
+    spec = {"terminationGracePeriodSeconds": 0, "containers": [container]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app"}, "spec": spec}
+    assert apply(namespace, yaml.safe_dump(pod)).returncode == 0
+    kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/app", "--timeout=60s")
+    inside = ["nsenter", "-t", process_in("app", namespace), "-n"]
+    with contextlib.ExitStack() as stack:
+        if where:
+            stack.enter_context(redirected(inside, hook="output", whose=EVERYWHERE, where=where, server=second_pod))
+        run = measured(tmp_path, namespace=namespace, existing="pod/app")
+    answered(run)
+    who = run.environment.backend.who_answers
+    assert (who.redirected, who.elsewhere) == (["app"] if where == EVERYWHERE else [], bool(where))
+    port, counted = who.lines
+    assert (REDIRECTED in port) == (where == EVERYWHERE)
+    assert counted == (
+        f"who answers at {DNS}: another than the cluster's DNS: of 20 answers, coredns counted 0 questions (measured)"
+        if where
+        else f"who answers at {DNS}: the cluster's DNS: of 20 answers, coredns counted 20 questions (measured)"
+    )
+    notes = [veto for veto in find_vetoes(run, summarise(run)) if veto.name == "another server answers"]
+    assert len(notes) == bool(where)
+
+
+@pytest.mark.alone
+def test_who_answers_own_pods_is_measured_on_each_node(second_pod: str, namespace: str, tmp_path: Path) -> None:
+    """And no cache is taken to be where a redirect answers."""
+    inside = ["nsenter", "--net=/run/netns/dlc-n2"]
+    variants = ("baseline", "node-local")
+    with redirected(inside, hook="prerouting", whose="10.244.2.0/24", where=EVERYWHERE, server=second_pod):
+        run = measured(tmp_path, variants, namespace=namespace, images=(GLIBC,), nodes="all")
+    answered(run)
+    who = run.environment.backend.who_answers
+    assert (who.redirected, who.elsewhere) == (["dlc-n2"], False)
+    reasons = {target.name: target.no_cache for target in run.environment.targets}
+    assert reasons["dlc-n1"] == "no node-local cache answers at 169.254.20.10"
+    assert reasons["dlc-n2"] == "what answers at 169.254.20.10 is whom all DNS is redirected to, not a cache there"
+    assert {client.start.variant for client in run.clients()} == {"baseline"}
 
 
 # A dedicated pool.

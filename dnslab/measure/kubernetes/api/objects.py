@@ -13,7 +13,7 @@ from typing import Any
 import kubernetes
 import yaml
 
-from dnslab.errors import UsageError
+from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, answered
 from dnslab.measure.kubernetes.api.names import MACHINES, MANAGED_BY
 
@@ -70,11 +70,19 @@ def list_objects(client: Client, kind: str, namespace: str | None, selector: str
         return list(json.loads(answer.data)["items"])
 
 
-def list_nodes(client: Client, purpose: str = "") -> list[dict[str, Any]]:
-    """All nodes. An error says that they are needed for ``purpose``."""
-    with answered(f"list nodes{purpose and f' ({purpose})'}"):
+def list_nodes(client: Client) -> list[dict[str, Any]]:
+    """All nodes."""
+    with answered("list nodes"):
         answer = client.core().list_node(_preload_content=False, _request_timeout=TIMEOUT_S)
         return list(json.loads(answer.data)["items"])
+
+
+def nodes_or_refusal(client: Client) -> list[dict[str, Any]] | NotAble:
+    """All nodes, or why they may not be listed."""
+    try:
+        return list_nodes(client)
+    except NotAble as error:
+        return error
 
 
 def list_machines(client: Client) -> list[tuple[str, str]]:
