@@ -134,17 +134,17 @@ def run(
             path = runner.resume(resume, on_progress)
     else:
         plan = _plan(plan_file, asked)
-        runner.check(plan, out)
-        plan = completed(plan)
-        fits = _lowered_rates(plan)
         if dry_run:
-            _print_dry_run(plan, out, fits)
+            runner.check(plan, out)
+            _print_dry_run(completed(plan), out)
             return
+        prepared = runner.prepare(plan, out)
+        fits = _lowered_rates(plan, prepared.plan, len(prepared.targets))
         name_cluster(plan)
         for line in fits:
             echo(line)
         with shown() as on_progress:
-            path = runner.run(plan, out, on_progress=on_progress)
+            path = runner.run(prepared, out, on_progress=on_progress)
     echo(f"run: {path}")
     if report:
         write_report(path, None)
@@ -165,18 +165,14 @@ def name_cluster(plan: Any) -> None:
             echo(line)
 
 
-def _lowered_rates(plan: Any) -> list[str]:
+def _lowered_rates(plan: Any, fitted: Any, n_targets: int) -> list[str]:
     """A line for each rate that nobody gave and that the run will lower."""
-    from dnslab.measure.backends import known_targets
-    from dnslab.plan.limits import fitted
-
     if not plan.in_cluster or plan.cluster.existing:
         return []
-    targets = known_targets(plan)
     return [
-        f"rate: {load.rate_per_s:g} lookups/s for each of {len(plan.variants)} variants on each of {len(targets)} "
+        f"rate: {load.rate_per_s:g} lookups/s for each of {len(plan.variants)} variants on each of {n_targets} "
         f"targets, to stay within {plan.limits.max_rate_per_s:,.0f} in all (--rate, --max-rate)"
-        for usual, load in zip(plan.loads, fitted(plan, targets).loads, strict=True)
+        for usual, load in zip(plan.loads, fitted.loads, strict=True)
         if usual.rate_per_s != load.rate_per_s
     ]
 
@@ -314,7 +310,7 @@ def _names_in(path: Path) -> list[str]:
     return list(names)
 
 
-def _print_dry_run(plan: Any, out: Path | None, fits: Sequence[str]) -> None:
+def _print_dry_run(plan: Any, out: Path | None) -> None:
     from dnslab.measure import preflight
     from dnslab.measure.backends import known_targets, usual_options
     from dnslab.plan.limits import fitted
@@ -328,7 +324,7 @@ def _print_dry_run(plan: Any, out: Path | None, fits: Sequence[str]) -> None:
         targets = in_cluster.targets()
     else:
         in_cluster, targets = None, known_targets(plan)
-    plan = fitted(plan, targets)
+    usual, plan = plan, fitted(plan, targets)
     preflight.check_targets(plan, targets)
     preflight.allow_open_files(plan, targets)
     expected = forecast(plan, targets)
@@ -349,7 +345,7 @@ def _print_dry_run(plan: Any, out: Path | None, fits: Sequence[str]) -> None:
     )
     made_in = "cluster" if in_cluster else plan.backend
     echo(f"# makes: {out or 'results/<UTC time>-' + plan.name}, and in the {made_in} what it removes again")
-    for line in (*fits, *_announced(plan)):
+    for line in (*_lowered_rates(usual, plan, len(targets)), *_announced(plan)):
         echo(f"# {line}")
     if in_cluster:
         _print_in_cluster(plan, in_cluster, expected.trials)

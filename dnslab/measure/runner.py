@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,35 @@ from dnslab.measure.protocol import Backend, Expected
 from dnslab.plan import flows, limits
 from dnslab.plan.model import Plan
 from dnslab.plan.resolvconf import parse
+from dnslab.plan.schedule import TargetInfo
 from dnslab.store.contents import BackendFacts, Environment
 from dnslab.store.folder import RunFolder, results_folder
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A plan that was checked and is complete, with rates that fit, and the targets that it will have."""
+
+    plan: Plan
+    targets: Sequence[TargetInfo]
+
+
+def prepare(
+    plan: Plan | Mapping[str, Any], out: Path | str | None = None, results: Path | str | None = None
+) -> Prepared:
+    """All that is checked and looked up before a run makes anything. Parameters and errors are those of ``run``."""
+    checked = (plan if isinstance(plan, Plan) else Plan.model_validate(dict(plan))).check()
+    check(checked, out, results)
+    checked = completed(checked)
+    targets = known_targets(checked)
+    checked = limits.fitted(checked, targets)
+    preflight.check_targets(checked, targets)
+    preflight.allow_open_files(checked, targets)
+    return Prepared(checked, targets)
+
+
 def run(
-    plan: Plan | Mapping[str, Any],
+    plan: Plan | Mapping[str, Any] | Prepared,
     out: Path | str | None = None,
     results: Path | str | None = None,
     on_progress: OnProgress | None = None,
@@ -38,7 +61,7 @@ def run(
     Parameters
     ----------
     plan
-        A plan, or the keys of one.
+        A plan, the keys of one, or one that was prepared already, which is not looked up again.
     out
         The run folder to make; default ``<results>/<UTC time>-<plan's name>``.
     results
@@ -60,13 +83,7 @@ def run(
     Interrupted
         On Ctrl-C; likewise.
     """
-    checked = (plan if isinstance(plan, Plan) else Plan.model_validate(dict(plan))).check()
-    check(checked, out, results)
-    checked = completed(checked)
-    targets = known_targets(checked)
-    checked = limits.fitted(checked, targets)
-    preflight.check_targets(checked, targets)
-    preflight.allow_open_files(checked, targets)
+    checked = (plan if isinstance(plan, Prepared) else prepare(plan, out, results)).plan
     with _opened_backend(checked) as backend:
         preflight.check_targets(checked, backend.targets())  # now that their libc is known, in a cluster too
         expected = _expected(checked, backend)

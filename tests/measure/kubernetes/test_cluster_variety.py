@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes
 import pytest
 import yaml
 
@@ -193,6 +195,21 @@ def test_who_answers_own_pods_is_measured_on_each_node(second_pod: str, namespac
     assert reasons["dlc-n1"] == "no node-local cache answers at 169.254.20.10"
     assert reasons["dlc-n2"] == "what answers at 169.254.20.10 is whom all DNS is redirected to, not a cache there"
     assert {client.start.variant for client in run.clients()} == {"baseline"}
+
+
+def test_a_run_looks_for_dns_once(namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And lists nodes for the targets' names, then for their pods."""
+    asked: Counter[str] = Counter()
+    for name in ("list_node", "list_service_for_all_namespaces"):
+        real = getattr(kubernetes.client.CoreV1Api, name)
+
+        def counting(self: Any, *args: Any, name: str = name, real: Any = real, **keys: Any) -> Any:
+            asked[name] += 1
+            return real(self, *args, **keys)
+
+        monkeypatch.setattr(kubernetes.client.CoreV1Api, name, counting)
+    measured(tmp_path, namespace=namespace, images=(GLIBC,))
+    assert asked == {"list_node": 2, "list_service_for_all_namespaces": 1}
 
 
 # A dedicated pool.
