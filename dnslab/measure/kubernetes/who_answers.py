@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from dnslab.errors import ProbeFailed
+from dnslab.errors import DnslabError
 from dnslab.measure.asking import Start, is_redirected, n_answers, nowhere
 from dnslab.measure.kubernetes.api.client import Client
 from dnslab.measure.kubernetes.cluster_dns import FoundDns
@@ -28,6 +28,8 @@ N_QUESTIONS = 20
 #: of the questions answered, the share that the cluster's DNS servers have to have counted
 COUNTED = 0.5
 MOST_TARGETS = 3
+#: targets asked at a time, each for the two seconds in which nothing answers
+AT_ONCE = 32
 _BY_TYPE = {"coredns_dns_requests_total": "type", "coredns_dns_request_type_count_total": "type"}
 
 
@@ -58,11 +60,11 @@ def who_answers(
     if not nameserver:
         return WhoAnswers(lines=("who answers: not measured, as resolv.conf names no server",))
     try:
-        with ThreadPoolExecutor(len(starts), thread_name_prefix="redirect") as pool:
+        with ThreadPoolExecutor(min(len(starts), AT_ONCE), thread_name_prefix="redirect") as pool:
             answers = pool.map(lambda start: is_redirected(start, nameserver), starts.values())
             elsewhere, line = _counted(client, next(iter(starts.values())), nameserver, dns, servers)
             redirected = tuple(name for name, answer in zip(starts, answers, strict=True) if answer)
-    except ProbeFailed as error:
+    except DnslabError as error:  # a run goes on without: it needs no answer to this
         return WhoAnswers(lines=(f"who answers: not measured: {error}",))
     where = nowhere(nameserver)
     port = f"who answers: nothing does at {where}, where no server is: port 53 as such is not redirected (measured)"
