@@ -27,7 +27,9 @@ def exposed_modelled(run: Run, key: Key, cells: Mapping[Key, Cell]) -> float | N
     backend, start, load = run.environment.backend, cells[key].start, run.plan.loads[key[2]]
     if load.engine == "wire" and not (_is_paired(load) and load.mode == "fresh"):
         return 0.0
-    if start is None or not flows.sends_pairs(options_of(run, start)) or backend.node_cache.owns_cluster_ip:
+    if start is None or not flows.sends_pairs(options_of(run, start), run.plan.cache_addresses):
+        return 0.0
+    if backend.node_cache.owns_cluster_ip:
         return 0.0
     if ports.are_chosen(run.plan, load):
         return float(cells[key].totals.n)
@@ -58,7 +60,8 @@ def _sockets_per_lookup(run: Run, cell: Cell) -> int:
     load = run.plan.loads[cell.start.load]
     if load.engine == "wire":
         return flows.sockets_per_arrival(load.arrangement) if load.transport == "udp" and load.mode == "fresh" else 0
-    return flows.sockets_per_lookup(options_of(run, cell.start), cell.start.n_asked or cell.start.n_candidates)
+    n_asked = cell.start.n_asked or cell.start.n_candidates
+    return flows.sockets_per_lookup(options_of(run, cell.start), n_asked, run.plan.cache_addresses)
 
 
 def _sockets_per_s(run: Run, key: Key, cells: Mapping[Key, Cell]) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.exposure import options_of
 from dnslab.explain.veto import Veto
-from dnslab.plan.resolvconf import is_of_node
+from dnslab.plan.flows import asks_cache
 from dnslab.plan.variants import DIRECT
 from dnslab.store.client import ClientRecord
 
@@ -59,7 +59,7 @@ def asked_of_caches(run: Run) -> float | None:
         rose += max(after) - min(before)
         for client in clients:
             start, n = client.start, client.end.trailer.n_records if client.end else 0
-            if is_of_node(next(iter(options_of(run, start).nameservers), "")):
+            if asks_cache(options_of(run, start), run.plan.cache_addresses):
                 rose -= n * QUERIES * (start.n_asked or start.n_candidates)
             elif start.variant != DIRECT:
                 at_cluster_ip += n

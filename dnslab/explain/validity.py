@@ -178,7 +178,7 @@ def _exposure(run: Run, summary: Summary) -> Iterator[Veto]:
         start, end = client.start, client.end
         if end is None or end.exposed_counted is None or not end.trailer.n_records:
             continue
-        if flows.sends_pairs(options_of(run, start)):
+        if flows.sends_pairs(options_of(run, start), run.plan.cache_addresses):
             counted.setdefault(client.key, {})[client.name] = end.exposed_counted / end.trailer.n_records
     for (variant, target, _), shares in counted.items():
         least, most = min(shares.values()), max(shares.values())

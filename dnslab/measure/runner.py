@@ -156,7 +156,7 @@ def _fitted_to_flows(plan: Plan, facts: BackendFacts, expected: Mapping[str, Exp
         return plan
     n_asked = max(trial.n_asked(name, expected[name], options, "glibc") for name in plan.names)
     in_force = [plan.variant(name).applied_to(options) for name in plan.variants]
-    sockets = [flows.sockets_per_lookup(each, n_asked) for each in in_force]
+    sockets = [flows.sockets_per_lookup(each, n_asked, plan.cache_addresses) for each in in_force]
     rate_per_s = flows.fitting_rate_per_s(sockets, plan.order, facts.n_ports)
     if not math.isfinite(rate_per_s):
         return plan

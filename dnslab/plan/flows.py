@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from dnslab.plan.resolvconf import ResolverOptions, is_of_node
@@ -32,20 +32,25 @@ N_PORTS = 60999 - 32768 + 1
 NEW_FLOWS_NEEDED = 0.95
 
 
-def is_tracked(options: ResolverOptions) -> bool:
-    """Whether lookups go over UDP through connection tracking: not by TCP, nor to an address of the node itself, whose
-    cache tells the kernel not to track."""
-    return "use-vc" not in options.flags and not any(map(is_of_node, options.nameservers[:1]))
+def is_tracked(options: ResolverOptions, caches: Collection[str] = ()) -> bool:
+    """Whether lookups go over UDP through connection tracking: not by TCP, nor to a cache on the node, which tells the
+    kernel not to track."""
+    return "use-vc" not in options.flags and not asks_cache(options, caches)
 
 
-def sends_pairs(options: ResolverOptions) -> bool:
+def asks_cache(options: ResolverOptions, caches: Collection[str] = ()) -> bool:
+    """Whether the first nameserver is a cache on the node: link-local, or one of ``caches`` (IPv6 shows no sign)."""
+    return any(is_of_node(address) or address in caches for address in options.nameservers[:1])
+
+
+def sends_pairs(options: ResolverOptions, caches: Collection[str] = ()) -> bool:
     """Whether A and AAAA are in flight together on one tracked UDP socket, so that the conntrack race can hit them."""
-    return is_tracked(options) and not {"single-request", "single-request-reopen", "no-aaaa"}.intersection(
+    return is_tracked(options, caches) and not {"single-request", "single-request-reopen", "no-aaaa"}.intersection(
         options.flags
     )
 
 
-def sockets_per_lookup(options: ResolverOptions, n_asked: int = 1) -> int:
+def sockets_per_lookup(options: ResolverOptions, n_asked: int = 1, caches: Collection[str] = ()) -> int:
     """UDP sockets with tracked flows that one lookup opens.
 
     One for each name asked for, and two where A and AAAA have one each.
@@ -56,8 +61,10 @@ def sockets_per_lookup(options: ResolverOptions, n_asked: int = 1) -> int:
         In force at the client.
     n_asked
         Names of the search list that are asked for until one is found.
+    caches
+        As for ``is_tracked``.
     """
-    if not is_tracked(options):
+    if not is_tracked(options, caches):
         return 0
     return n_asked * (2 if "single-request-reopen" in options.flags else 1)
 

@@ -30,6 +30,12 @@ def test_sockets_of_a_lookup(variant: str, n_candidates: int, n_sockets: int) ->
     assert flows.sockets_per_lookup(options, n_candidates) == n_sockets
 
 
+def test_a_cache_is_known_by_its_address() -> None:
+    cache = ResolverOptions(nameservers=("fd00::a",))
+    assert (flows.sends_pairs(cache), flows.sends_pairs(cache, {"fd00::a"})) == (True, False)
+    assert (flows.sockets_per_lookup(cache, 2), flows.sockets_per_lookup(cache, 2, {"fd00::a"})) == (2, 0)
+
+
 def test_another_nameserver_is_asked_from_the_same_ports() -> None:
     assert flows.sockets_per_lookup(ResolverOptions(nameservers=("10.0.0.9",))) == 1
     # A cloud's own resolver is link-local too, and no cache on the node.

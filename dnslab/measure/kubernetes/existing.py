@@ -305,7 +305,8 @@ def announced(plan: Plan) -> list[str]:
         return lines
     usual = usual_of_pod(cluster.namespace or "default")
     options = [plan.variant(name).applied_to(usual) for name in plan.variants]
-    fits_per_s = flows.fitting_rate_per_s([*map(flows.sockets_per_lookup, options)], plan.order, flows.N_PORTS)
+    sockets = [flows.sockets_per_lookup(each, caches=plan.cache_addresses) for each in options]
+    fits_per_s = flows.fitting_rate_per_s(sockets, plan.order, flows.N_PORTS)
     rate_per_s = max(load.rate_per_s or 0.0 for load in plan.loads)
     if rate_per_s > fits_per_s:
         lines.append(

@@ -110,6 +110,8 @@ def test_a_cache_at_an_ipv6_address(namespace: str, tmp_path: Path) -> None:
     assert all(f"-d {ADDRESS}/128" in in_node(node, "ip6tables-save") for node in NODES)
     run = measured(tmp_path, namespace, variants=("baseline", "node-local"))
     assert not any(row.failed for row in summarise(run).measured())
+    exposed = {(row.variant, row.target): row.exposed_modelled for row in summarise(run).measured()}
+    assert all((exposed[key] == 0) == (key[0] == "node-local") for key in exposed), exposed
     asked = {client.start.variant: client.start.resolv_conf for client in run.clients()}
     assert f"nameserver {ADDRESS}\n" in asked["node-local"]
     assert f"nameserver {DNS_IPV6}\n" in asked["baseline"]

@@ -181,6 +181,7 @@ def test_who_answers_an_existing_pod_is_measured(where: str, second_pod: str, na
     assert len(notes) == bool(where)
 
 
+@pytest.mark.proxy
 @pytest.mark.alone
 def test_who_answers_own_pods_is_measured_on_each_node(second_pod: str, namespace: str, tmp_path: Path) -> None:
     """And no cache is taken to be where a redirect answers."""
