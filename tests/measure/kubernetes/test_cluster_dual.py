@@ -71,7 +71,8 @@ def test_a_race_over_ipv6_is_found_on_its_node(namespace: str, tmp_path: Path) -
         stalls[client.start.variant, client.start.node] = n_stalls
     print(stalls, dropped)
     assert {key for key, n in stalls.items() if n} == {("baseline", NODES[0])}
-    assert stalls["baseline", NODES[0]] == sum(dropped.values()) >= 5
+    # By pod: those that were asked before the trial met the race, too, and asked far less.
+    assert stalls["baseline", NODES[0]] == max(dropped.values()) >= 5
 
 
 def test_a_patch_names_a_server_that_answers(namespace: str, tmp_path: Path) -> None:
