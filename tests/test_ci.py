@@ -39,7 +39,7 @@ ENOUGH = 1_000_000
 MAKEFILE = f"""
 PYTEST := {sys.executable} -m pytest -p xdist.plugin --basetemp=.cache/tests
 
-setup check test-cluster test-cluster-iptables verify verify-cluster:
+setup check test-cluster test-cluster-iptables test-cluster-dual verify verify-cluster:
 	@echo "{ENOUGH} passed"; echo "lab tests passed: {ENOUGH}, cluster tests passed: {ENOUGH}"
 
 test:
