@@ -189,7 +189,7 @@ def test_engine_wire_opens_a_new_flow_for_each_pair_over_runs_side_by_side_and_l
         assert row
         assert row.exposed_counted is None
         assert row.exposed_modelled == row.n > 100
-    assert sum(ports.values()) > 2 * 2 * 2 * 2 * 2 * 60
+    assert sum(ports.values()) > 1_000
     assert set(ports.values()) == {2}  # A and AAAA of one pair
 
 
