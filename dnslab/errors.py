@@ -21,6 +21,8 @@ Messages are one line: what was expected, what was seen, what can be done.
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 #: exit status of the command line after an exception that nobody foresaw
 DEFECT = 5
@@ -46,8 +48,38 @@ class UnknownVariant(UsageError):
     """A variant that is neither built in nor in the plan."""
 
 
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a plan. ``location`` leads from the plan to the value: ``("loads", 0, "workers")``.
+
+    ``text`` says what was expected and what stood there.
+    """
+
+    location: tuple[int | str, ...]
+    text: str
+    of_unknown_key: bool = False
+
+    def __str__(self) -> str:
+        key = ".".join(part if part.isprintable() else ascii(part) for part in map(str, self.location))
+        return f"{key[:120]}: {self.text}" if key else self.text
+
+
 class InvalidPlan(UsageError):
-    """A plan is not valid. The message names the key, and the line if there is one."""
+    """A plan is not valid.
+
+    Parameters
+    ----------
+    problems
+        All that is wrong with it: texts, or where the place is known ``Problem``.
+    lines
+        How each is told, if not by its key.
+    """
+
+    def __init__(self, *problems: Problem | str, lines: Sequence[str] = ()) -> None:
+        self.problems = tuple(problem if isinstance(problem, Problem) else Problem((), problem) for problem in problems)
+        #: a line for each problem
+        self.lines = tuple(lines or dict.fromkeys(map(str, self.problems)))
+        super().__init__("; ".join(self.lines))
 
 
 class RunExists(UsageError):

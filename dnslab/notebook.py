@@ -5,13 +5,15 @@ It measures nothing and opens no run: that is done by ``experiment``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
-from dnslab.errors import UsageError
+from dnslab.errors import InvalidPlan, Problem, UsageError
 from dnslab.experiment.compare import check_runs
 from dnslab.plan.model import Plan
+from dnslab.plan.problems import problems_of
 
 
 class _Parameters(BaseModel):
@@ -23,15 +25,22 @@ class _Parameters(BaseModel):
 
         Raises
         ------
-        UsageError
-            In one line, what is wrong with the first that is wrong.
+        InvalidPlan
+            In one line, what is wrong with each parameter that is wrong.
         """
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            problem = error.errors()[0]
-            named = f"parameter {'.'.join(map(str, problem['loc']))}: " if problem["loc"] else ""
-            raise UsageError(f"{named}{problem['msg'].removeprefix('Value error, ')}") from error
+            problems = problems_of(error, cls)
+        except InvalidPlan as error:
+            problems = list(error.problems)
+        lines = dict.fromkeys(f"parameter {cls._parameter(values, problem)}: {problem.text}" for problem in problems)
+        raise InvalidPlan(*problems, lines=tuple(lines))
+
+    @classmethod
+    def _parameter(cls, values: Mapping[str, object], problem: Problem) -> str:
+        """The parameter that gave the value of which ``problem`` is."""
+        return str(problem.location[0])
 
 
 class CompareParameters(_Parameters):
@@ -78,8 +87,17 @@ class _MeasureParameters(_Parameters):
 
     @model_validator(mode="after")
     def _makes_a_plan(self) -> Self:
-        Plan.model_validate(self.plan)
+        Plan.of(self.plan)
         return self
+
+    @classmethod
+    def _parameter(cls, values: Mapping[str, object], problem: Problem) -> str:
+        """As the user set it: the plan has other names."""
+        names = {"rate_per_s": "rate", "duration_s": "duration", "workers": "values", "targets": "values"}
+        keys = [part for part in problem.location if isinstance(part, str)]
+        name = next((names[key] for key in keys if key in names), keys[0] if keys else "variants")
+        swept = values.get("sweep", "rate") if "sweep" in cls.model_fields else ""
+        return "values" if swept and name in (swept, "loads") else name
 
     @property
     def plan(self) -> dict[str, Any]:

@@ -7,15 +7,18 @@ for the character that reverses a line. All other text stays as it is. Data for 
 
 from __future__ import annotations
 
+import difflib
 import html
 import math
 import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from dnslab.sentences import plan_errors as said
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,6 +199,19 @@ def first_of(names: Sequence[str], most: int) -> str:
 def listed(names: Sequence[str]) -> str:
     """``"a, b and c"``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def nearest(name: str, known: Iterable[str], or_all: bool = True) -> str:
+    """The end of a sentence on a name that is not known: the nearest that is, else with ``or_all`` all of them.
+
+    >>> nearest("rase", ["race", "loss"]), nearest("x", ["race", "loss"])
+    (": did you mean 'race'?", '; known are race, loss')
+    """
+    names = list(known)
+    near = difflib.get_close_matches(name[:60], names, n=1, cutoff=0.4)
+    if near:
+        return said.DID_YOU_MEAN(near=repr(near[0]))
+    return said.KNOWN_ARE(known=", ".join(names)) if or_all and names else ""
 
 
 @dataclass(frozen=True)

@@ -147,23 +147,23 @@ def test_what_is_no_json_of_dnslab_is_named(run: Path, file: str, text: bytes) -
 
 
 def plans() -> Iterator[tuple[str, bytes, str]]:
-    yield "sequences 200,000 deep", b"rounds: " + b"[" * 200_000, "line 1"
-    yield "mappings 200,000 deep", b"{a: " * 200_000, "line 1"
-    yield "blocks 1,500 deep", b"".join(b" " * i + b"a:\n" for i in range(1_500)), "line 20: nested deeper than 20"
-    yield "a number of 5,001 digits", b"rounds: " + b"1" * 5_001, "line 1: expected a number"
-    yield "a number without digits", b"rounds: 3\nseed: 0x_\n", "line 2: expected a number"
-    yield "a day that is none", b"rounds: 2001-13-45\n", "line 1: expected a number, a date"
+    yield "sequences 200,000 deep", b"rounds: " + b"[" * 200_000, ":1: "
+    yield "mappings 200,000 deep", b"{a: " * 200_000, ":1: "
+    yield "blocks 1,500 deep", b"".join(b" " * i + b"a:\n" for i in range(1_500)), ":20: nested deeper than 20"
+    yield "a number of 5,001 digits", b"rounds: " + b"1" * 5_001, ":1: expected a number"
+    yield "a number without digits", b"rounds: 3\nseed: 0x_\n", ":2: expected a number"
+    yield "a day that is none", b"rounds: 2001-13-45\n", ":1: expected a number, a date"
     yield "UTF-16", "rounds: 3\n".encode("utf-16"), "not UTF-8 text"
     yield "Latin-1", "name: ä\n".encode("latin-1"), "not UTF-8 text"
     yield "binary", bytes(range(256)), "not UTF-8 text"
     yield "NUL", b"name: \0\n", "not YAML"
-    yield "a key twice", b"rounds: 3\nseed: 1\nrounds: 4\n", "line 3: the key 'rounds' is there twice, first in line 1"
+    yield "a key twice", b"rounds: 3\nseed: 1\nrounds: 4\n", ":3: the key 'rounds' is there twice, first in line 1"
     yield "a key twice in a line", b"{rounds: 3, rounds: 4}", "the key 'rounds' is there twice"
-    yield "a key twice inside", b"custom_variants:\n a: {summary: x}\n a: {summary: y}\n", "line 3: the key 'a'"
-    yield "a billion laughs", b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "line 1: expected the value itself"
-    yield "a merge", b"<<: {rounds: 3}\nrounds: 4\n", "line 1: the key '<<' is not read"
-    yield "a tag", b"rounds: !!python/object/apply:os.system [true]\n", "line 1: expected a value, saw a tag"
-    yield "a tag that does not fit", b"seed: 1\nrounds: !!int abc\n", "line 2: expected a value, saw a tag"
+    yield "a key twice inside", b"custom_variants:\n a: {summary: x}\n a: {summary: y}\n", ":3: the key 'a'"
+    yield "a billion laughs", b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", ":1: expected the value itself"
+    yield "a merge", b"<<: {rounds: 3}\nrounds: 4\n", ":1: the key '<<' is not read"
+    yield "a tag", b"rounds: !!python/object/apply:os.system [true]\n", ":1: expected a value, saw a tag"
+    yield "a tag that does not fit", b"seed: 1\nrounds: !!int abc\n", ":2: expected a value, saw a tag"
     yield "a key that is a list", b"? [a]\n: b\n", "unhashable"
     yield "not finite", b"limit_ms: .inf\n", "limit_ms: "
     yield "too large", b"#" + b"x\n#" * 3_000_000, "at most 8 MiB"
@@ -300,9 +300,9 @@ def test_a_thousand_variants_are_shown_in_seconds(tmp_path: Path) -> None:
     ("text", "says"),
     [
         (with_variants(5_000), "more than 1,000 keys"),
-        ("variants: [" + ",".join(f"v{i}" for i in range(1_001)) + "]", "variants: .* at most 1000 items"),
-        ("loads: [" + "{rate_per_s: 1}," * 101 + "]", "loads: .* at most 100 items"),
-        ("targets: [" + ",".join(f"t{i}" for i in range(10_001)) + "]", "targets: .* at most 10000 items"),
+        ("variants: [" + ",".join(f"v{i}" for i in range(1_001)) + "]", "variants: expected at most 1,000 items, saw "),
+        ("loads: [" + "{rate_per_s: 1}," * 101 + "]", "loads: expected at most 100 items, saw "),
+        ("targets: [" + ",".join(f"t{i}" for i in range(10_001)) + "]", "targets: expected at most 10,000 items, saw "),
         (with_variants(201, rounds=1_000), "201,000 trials: expected at most 200,000"),
     ],
 )

@@ -79,14 +79,21 @@ def test_papermill_lists_every_parameter(name: str) -> None:
 @pytest.mark.parametrize(
     ("model", "values", "says"),
     [
-        ("explore", {"rounds": 0}, "rounds"),
-        ("explore", {"rate": "fast"}, "parameter rate"),
-        ("explore", {"colour": "red"}, "parameter colour"),
-        ("matrix", {"sweep": "colour"}, "parameter sweep: Input should be 'rate', 'workers', 'duration' or 'target'"),
-        ("matrix", {"values": "20,many"}, "rate_per_s"),
-        ("matrix", {"values": ""}, "loads"),
+        ("explore", {"rounds": 0}, "parameter rounds: expected 1 or more, saw 0"),
+        ("explore", {"rate": -5.0}, "parameter rate: expected more than 0, saw -5"),
+        (
+            "explore",
+            {"variants": "baseline,use-cv"},
+            "parameter variants: unknown variant 'use-cv': did you mean 'use-vc'?",
+        ),
+        ("explore", {"fault": "rase", "rounds": 0}, "parameter fault: unknown fault 'rase': did you mean 'race'?"),
+        ("explore", {"rate": "fast"}, "parameter rate: expected a number, saw 'fast'"),
+        ("explore", {"colour": "red"}, "parameter colour: unknown key"),
+        ("matrix", {"sweep": "colour"}, "parameter sweep: expected rate, workers, duration or target, saw 'colour'"),
+        ("matrix", {"values": "20,many"}, "parameter values: expected a number, saw 'many'"),
+        ("matrix", {"values": ""}, "parameter values: expected 1 or more items"),
         ("before_after", {"runs": ["one"]}, "parameter runs: name two runs or more"),
-        ("before_after", {"runs": [20250101, 20250102]}, "parameter runs.0: Input should be a valid string"),
+        ("before_after", {"runs": [20250101, 20250102]}, "parameter runs: expected a text, saw 20,250,101"),
     ],
 )
 def test_parameters_are_checked(model: str, values: dict[str, Any], says: str) -> None:

@@ -19,7 +19,7 @@ from dnslab.cli.plan import plan_
 from dnslab.cli.results import bundle, compare_, export, gate, import_, report_, summary
 from dnslab.cli.run import run
 from dnslab.cli.verify import verify_
-from dnslab.errors import DEFECT, DnslabError, Interrupted, NotAble, UsageError, refusal
+from dnslab.errors import DEFECT, DnslabError, Interrupted, InvalidPlan, NotAble, UsageError, refusal
 from dnslab.text import echo, echo_text
 
 EPILOG = "Exit status: 0 done, 1 a verdict is bad, 2 usage, 3 this machine is not able, 4 run invalid, incomplete or undecided, 5 a defect of dnslab, 130 interrupted."  # noqa: E501
@@ -40,7 +40,7 @@ for command in (
 
 
 def main() -> None:
-    """Entry point: every error is one line on stderr, with the status that is stated for it."""
+    """Entry point: every error is one line on stderr (or one for each problem of a plan), with its status."""
     debug = "--debug" in sys.argv
     _open_standard_files()
     signal.signal(signal.SIGTERM, _terminated)
@@ -55,11 +55,12 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except (Exception, KeyboardInterrupt) as error:
-        message, status = _line_and_status(error)
+        lines, status = _lines_and_status(error)
         if debug:
             echo_text(traceback.format_exc(), err=True)
         with contextlib.suppress(OSError):  # the terminal may have gone
-            echo(message, err=True)
+            for line in lines:
+                echo(line, err=True)
         sys.exit(status)
     sys.exit(status if isinstance(status, int) else 0)
 
@@ -82,8 +83,15 @@ def _terminated(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
+def _lines_and_status(error: BaseException) -> tuple[list[str], int]:
+    """An error as one line, or as a line for each problem of a plan, and the exit status it ends with."""
+    if isinstance(error, InvalidPlan):
+        return [f"error: {line}" for line in error.lines], error.status
+    message, status = _line_and_status(error)
+    return [message], status
+
+
 def _line_and_status(error: BaseException) -> tuple[str, int]:
-    """An error as one line, and the exit status it ends with."""
     match error:
         case Interrupted():
             message = (str(error), error.status)

@@ -44,7 +44,7 @@ def doctor(backend: str, context: str | None, namespace: str | None) -> None:
         return
     if context or namespace:
         raise UsageError(f"--{'context' if context else 'namespace'} is for --backend kubernetes")
-    if not _print_checks(checks.checks(Plan.model_validate({"backend": backend}))):
+    if not _print_checks(checks.checks(Plan.of({"backend": backend}))):
         what = "run the lab" if backend == "lab" else "measure"
         raise NotAble(f"this machine cannot {what}: see MISSING above")
 
@@ -54,7 +54,7 @@ def _doctor_of_cluster(context: str | None, namespace: str | None) -> None:
     from dnslab.measure.kubernetes import rights as access
     from dnslab.plan.model import Plan
 
-    plan = Plan.model_validate({"backend": "kubernetes", "cluster": {"context": context, "namespace": namespace}})
+    plan = Plan.of({"backend": "kubernetes", "cluster": {"context": context, "namespace": namespace}})
     client = connected(context, namespace)
     rights = access.check(client)
     ok = _print_checks(checks.cluster_checks(plan, client, rights))

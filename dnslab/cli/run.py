@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import click
 
 from dnslab import files
 from dnslab.cli.results import write_report
-from dnslab.errors import InvalidPlan, UsageError
+from dnslab.errors import InvalidPlan, Problem, UsageError
 from dnslab.plan.backends import BACKEND_NAMES, IN_CLUSTER
 from dnslab.text import echo, echo_text
 
@@ -187,8 +186,6 @@ def _announced(plan: Any) -> Sequence[str]:
 
 
 def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
-    from pydantic import ValidationError
-
     from dnslab.plan import planfile
     from dnslab.plan.model import Plan
 
@@ -223,12 +220,10 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     # Only what was given: a rate that nobody chose may be lowered to fit.
     data["loads"] = [{**planned.model_dump(exclude_unset=True), **load} for planned in base.loads]
     try:
-        return Plan.model_validate(data).check()
-    except ValidationError as error:
-        errors = error.errors()
-        # A load that does not hold is missing from the plan's loads then: that follows, and tells nothing more.
-        of_user = [detail for detail in errors if detail["loc"] != ("loads",)] or errors
-        raise InvalidPlan("; ".join(_spoken(detail, asked) for detail in of_user)) from error
+        return Plan.of(data)
+    except InvalidPlan as error:
+        lines = dict.fromkeys(_as_asked(problem, asked) for problem in error.problems)
+        raise InvalidPlan(*error.problems, lines=tuple(lines)) from None
 
 
 def _load(asked: Mapping[str, Any], of_a_file: bool) -> dict[str, Any]:
@@ -262,24 +257,18 @@ _LIMITS = {
     "max_lookups": "--max-total",
     "allow_external": "--allow-external",
 }
-_OPTION = {
-    **_IN_CLUSTER,
-    **_LIMITS,
-    "workers": "-c",
-    "rate_per_s": "--rate",
-    "duration_s": "-d",
-    "limit_ms": "-l",
-    "name": "--run-name",
-}
 
 
-def _spoken(error: Any, asked: dict[str, Any]) -> str:
-    """A validation error in the words of the command line."""
-    key = next((part for part in reversed(error["loc"]) if isinstance(part, str)), "plan")
-    option = _OPTION.get(key, f"--{key}" if key in asked else key)
-    message = re.sub(r"^(Value error, |\w+ (?=should ))", "", error["msg"])
-    shown = "ctx" in error and error["type"] != "value_error"
-    return f"{option}: {message}, is {error['input']!r}" if shown else f"{option}: {message}"
+def _as_asked(problem: Problem, asked: Mapping[str, Any]) -> str:
+    """A problem by the name of the option that gave the value."""
+    first, *_ = (*problem.location, "")
+    key = next((part for part in reversed(problem.location) if isinstance(part, str)), "")
+    parameter = str(first) if first in ("targets", "names", "expect", "variants") else key
+    parameter = "run_name" if problem.location == ("name",) else "rate" if key == "rate_per_s" else parameter
+    if not given(asked.get(parameter)):
+        return str(problem)
+    option = next(option.opts[0] for option in run.params if option.name == parameter)
+    return f"{option}: {problem.text}"
 
 
 def _target(text: str) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def plan_of(before: Run, workload: Mapping[str, str] | None = None) -> Plan:
         "loads": (load.model_copy(update={"duration_s": max(load.duration_s, longer_s)}).model_dump(),),
         "verifies": Earlier(run=before.path.name, stalls=stalls, n=n).model_dump(),
     }
-    return Plan.model_validate(data).check()
+    return Plan.of(data)
 
 
 def _baseline(before: Run) -> tuple[list[Row], str]:

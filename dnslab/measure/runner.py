@@ -40,7 +40,7 @@ def prepare(
     plan: Plan | Mapping[str, Any], out: Path | str | None = None, results: Path | str | None = None
 ) -> Prepared:
     """All that is checked and looked up before a run makes anything. Parameters and errors are those of ``run``."""
-    checked = (plan if isinstance(plan, Plan) else Plan.model_validate(dict(plan))).check()
+    checked = plan.check() if isinstance(plan, Plan) else Plan.of(plan)
     check(checked, out, results)
     checked = completed(checked)
     targets = known_targets(checked)

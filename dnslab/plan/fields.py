@@ -13,6 +13,7 @@ from pydantic import AfterValidator, StringConstraints
 
 from dnslab.errors import UsageError
 from dnslab.plan.resolvconf import check_address, check_domain, parse, parse_endpoint, read_option
+from dnslab.sentences import plan_errors as said
 
 
 def _checked(check: Callable[[str], object]) -> AfterValidator:
@@ -30,14 +31,14 @@ def _checked(check: Callable[[str], object]) -> AfterValidator:
 
 def _check_line(text: str) -> None:
     if not text.isprintable():
-        raise UsageError(f"expected one line of printable characters, saw {text[:80]!r}")
+        raise UsageError(said.ONE_LINE(text=repr(text[:80])))
 
 
 def _check_resolv_conf(text: str) -> None:
     """Names and addresses reach files and objects that others read: each is checked as what it is."""
     options = parse(text)
     if not options.nameservers:
-        raise UsageError("expected a resolv.conf that names a nameserver, saw none")
+        raise UsageError(said.NO_NAMESERVER())
     for domain in options.search:
         check_domain(domain)
 
@@ -47,7 +48,7 @@ def _matching(pattern: str, expected: str) -> AfterValidator:
 
     def check(text: str) -> None:
         if not re.fullmatch(pattern, text):
-            raise UsageError(f"expected {expected}, saw {text[:80]!r}")
+            raise UsageError(said.NOT_THIS(what=expected, text=repr(text[:80])))
 
     return _checked(check)
 

@@ -6,23 +6,19 @@ carried out.
 
 from __future__ import annotations
 
+import copy
 import math
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
-from dnslab.errors import InvalidPlan, UsageError
-from dnslab.plan import variants
+from dnslab.errors import InvalidPlan, Problem, UsageError
+from dnslab.plan import names, variants
 from dnslab.plan.backends import IN_CLUSTER, BackendName
 from dnslab.plan.fields import (
     Address,
@@ -38,14 +34,10 @@ from dnslab.plan.fields import (
     RunName,
     Workload,
 )
-from dnslab.plan.resolvconf import (
-    VALUED,
-    check_name,
-    parse,
-    read_option,
-    values_of,
-)
+from dnslab.plan.problems import Location, Model, follows, leave_out, raise_any
+from dnslab.plan.resolvconf import VALUED, parse, read_option, values_of
 from dnslab.plan.variants import Variant
+from dnslab.sentences import plan_errors as said
 from dnslab.text import as_html_lines
 
 PLAN_VERSION = 1
@@ -63,11 +55,12 @@ MAX_CLIENTS = 200_000
 MOST_PER_S = 1_000_000
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+def _twice(names: Sequence[str]) -> str:
+    """The first of ``names`` that stands there twice; ``""`` if none does."""
+    return next((name for name, n in Counter(names).items() if n > 1), "")
 
 
-class Load(_Model):
+class Load(Model):
     """What one trial asks of each target.
 
     ``loop`` is ``"closed"`` (each of ``workers`` starts its next lookup when the last returned), ``"poisson"`` or
@@ -121,14 +114,14 @@ class Load(_Model):
         return f"{self.rate_per_s:g}/s ({self.loop})"
 
 
-class TargetPlan(_Model):
+class TargetPlan(Model):
     """A target by name; ``variants`` limits which of the plan's variants it runs (default all)."""
 
     name: Name
     variants: tuple[Name, ...] | None = None
 
 
-class CustomVariant(_Model):
+class CustomVariant(Model):
     """A variant of the user's own: resolv.conf options, nameservers, a search list; or all of it as a file's text.
 
     ``resolv_conf`` takes the place of all that the target has.
@@ -143,7 +136,7 @@ class CustomVariant(_Model):
     @model_validator(mode="after")
     def _parts_or_whole(self) -> Self:
         if self.resolv_conf is not None and (self.options or self.nameservers or self.search is not None):
-            raise ValueError("resolv_conf says everything: give no options, nameservers or search list beside it")
+            raise_any(iter([Problem(("resolv_conf",), said.WHOLE_FILE())]))
         return self
 
     def variant(self, name: str) -> Variant:
@@ -163,11 +156,11 @@ class CustomVariant(_Model):
         )
 
 
-class FaultPlan(_Model):
+class FaultPlan(Model):
     """A fault by name with its parameters, written as ``race:p=0.05``. The backend knows which faults exist."""
 
     name: Name
-    parameters: dict[Name, float] = {}
+    parameters: dict[Name, float] = Field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> FaultPlan:
@@ -179,12 +172,12 @@ class FaultPlan(_Model):
                 r"([a-z_]+)=((?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:e[-+]?[0-9]{1,2})?)", part
             )
             if not match:
-                raise UsageError(f"the fault {text[:80]!r} is not of the form name:key=number, as in race:p=0.05")
+                raise UsageError(said.FAULT_FORM(text=repr(text[:80])))
             if match[1] in parameters:
-                raise UsageError(f"the fault {text[:80]!r} gives {match[1]} twice")
+                raise UsageError(said.FAULT_TWICE(text=repr(text[:80]), key=match[1]))
             parameters[match[1]] = float(match[2])
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-            raise UsageError(f"expected a fault's name of a-z, 0-9 and -, saw {name[:80]!r}")
+            raise UsageError(said.FAULT_NAME(text=repr(name[:80])))
         return cls(name=name, parameters=parameters)
 
     def __str__(self) -> str:
@@ -195,7 +188,7 @@ class FaultPlan(_Model):
 DEFAULT_IMAGE = "debian:stable-slim"
 
 
-class ClusterPlan(_Model):
+class ClusterPlan(Model):
     """Where in a cluster to measure: in own pods (default), or in existing ones.
 
     ``images`` are what own pods run, ``like`` (``deploy/NAME``) takes image, placement and resources of a workload;
@@ -221,18 +214,22 @@ class ClusterPlan(_Model):
 
     @model_validator(mode="after")
     def _one_kind_of_target(self) -> Self:
-        if self.existing and (self.images or self.like):
-            raise ValueError("existing pods have their own image: give either these or --image and --like")
-        if self.like and self.images:
-            raise ValueError("--like takes the workload's image: give either --like or --image")
-        if self.container and not (self.existing or self.like):
-            raise ValueError("--container is for existing pods (--in), and for pods like a workload's (--like)")
-        if not self.existing and (self.edit_resolv_conf or self.debug_image):
-            raise ValueError("--edit-resolv-conf and --ephemeral-container are for existing pods (--in)")
+        raise_any(self._problems())
         return self
 
+    def _problems(self) -> Iterator[Problem]:
+        if self.existing and (self.images or self.like):
+            yield Problem(("existing",), said.EXISTING_HAVE_IMAGES())
+        if self.like and self.images:
+            yield Problem(("like",), said.LIKE_HAS_IMAGE())
+        if self.container and not (self.existing or self.like):
+            yield Problem(("container",), said.CONTAINER_OF())
+        for key, flag in (("edit_resolv_conf", "--edit-resolv-conf"), ("debug_image", "--ephemeral-container")):
+            if not self.existing and getattr(self, key):
+                yield Problem((key,), said.EXISTING_ONLY(key=key, flag=flag))
 
-class Limits(_Model):
+
+class Limits(Model):
     """Limits of what a run may do to DNS that others use too.
 
     The first three hold in clusters: paced lookups a second and workers of closed loops over all targets and variants
@@ -248,7 +245,7 @@ class Limits(_Model):
     abort_margin: Annotated[float, Field(gt=0, le=1)] = 0.2
 
 
-class Earlier(_Model):
+class Earlier(Model):
     """What an earlier run found, that this one verifies: its name, and baseline's stalls among its lookups."""
 
     run: Line
@@ -256,7 +253,7 @@ class Earlier(_Model):
     n: Annotated[int, Field(ge=1)]
 
 
-class Plan(_Model):
+class Plan(Model):
     """What a run will do.
 
     ``schedule`` ``"side-by-side"`` runs all variants of a round at the same time, each in a client of its own;
@@ -275,10 +272,10 @@ class Plan(_Model):
     fault: FaultPlan = FaultPlan(name="none")
     targets: Annotated[tuple[TargetPlan, ...], Field(max_length=MAX_TARGETS)] = ()
     variants: Annotated[tuple[Name, ...], Field(max_length=MAX_VARIANTS)] = variants.USUAL
-    custom_variants: Annotated[dict[Name, CustomVariant], Field(max_length=MAX_VARIANTS)] = {}
+    custom_variants: dict[Name, CustomVariant] = Field(default_factory=dict, max_length=MAX_VARIANTS)
     loads: Annotated[tuple[Load, ...], Field(min_length=1, max_length=MAX_LOADS)] = (Load(),)
     names: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_NAMES)] = ("kubernetes.default",)
-    expect: Annotated[dict[str, tuple[Address, ...]], Field(max_length=MAX_NAMES)] = {}
+    expect: dict[str, tuple[Address, ...]] = Field(default_factory=dict, max_length=MAX_NAMES)
     rounds: Annotated[int, Field(ge=1, le=1_000)] = 9
     schedule: Literal["side-by-side", "in-turn"] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
@@ -304,35 +301,57 @@ class Plan(_Model):
 
     @model_validator(mode="after")
     def _holds(self) -> Self:
-        if len(set(self.variants)) != len(self.variants) or not self.variants:
-            raise ValueError("expected at least one variant, and each only once")
-        if len({target.name for target in self.targets}) != len(self.targets):
-            raise ValueError("expected each target only once")
-        if self.n_trials > MAX_CLIENTS:
-            raise ValueError(
-                f"variants, loads and rounds make {self.n_trials:,} trials: expected at most {MAX_CLIENTS:,}"
-            )
+        raise_any(self._problems())
         return self
 
-    def check(self) -> Plan:
-        """Check names and variants, and give the plan itself.
+    def _problems(self) -> Iterator[Problem]:
+        """What does not go together."""
+        twice = _twice(self.variants)
+        if twice or not self.variants:
+            end = f"; {twice!r} is there twice" if twice else ""
+            yield Problem(("variants",), said.VARIANTS_ONCE(twice=end))
+        if name := _twice([target.name for target in self.targets]):
+            yield Problem(("targets",), said.TARGETS_ONCE(name=repr(name)))
+        if self.n_trials > MAX_CLIENTS:
+            yield Problem(("rounds",), said.TOO_MANY_TRIALS(n=f"{self.n_trials:,}", limit=f"{MAX_CLIENTS:,}"))
+
+    @classmethod
+    def of(cls, data: Mapping[Any, Any]) -> Plan:
+        """The plan that plain data says, checked as by ``check``.
 
         Raises
         ------
-        UnknownVariant, InvalidName, InvalidPlan
+        InvalidPlan
+            With all problems: what holds is checked although something else does not.
         """
-        for name in self.names:
-            check_name(name)
-        for name in self.expect:
-            if name not in self.names:
-                raise InvalidPlan(f"expect names {name!r}, which the plan does not look up")
-        known = set(self.variants)
-        for name in dict.fromkeys([*self.variants, *(v for target in self.targets for v in target.variants or ())]):
-            self.variant(name)
-        for target in self.targets:
-            for name in target.variants or ():
-                if name not in known:
-                    raise InvalidPlan(f"target {target.name!r} has the variant {name!r}, which the plan does not")
+        problems: list[Problem] = []
+        left_out: set[Location] = set()
+        rest = copy.deepcopy(dict(data))
+        while True:
+            try:
+                plan = cls.model_validate(rest)
+            except InvalidPlan as error:
+                problems += [problem for problem in error.problems if not follows(problem, left_out)]
+                n_left_out, places = leave_out(rest, error.problems)
+                if not n_left_out:
+                    raise InvalidPlan(*problems) from None
+                left_out |= places
+            else:
+                break
+        if problems := [*problems, *names.unknown(plan, left_out)]:
+            raise InvalidPlan(*problems)
+        return plan
+
+    def check(self) -> Plan:
+        """Check names, variants and the lab's fault, and give the plan itself.
+
+        Raises
+        ------
+        InvalidPlan
+            With all problems.
+        """
+        if problems := list(names.unknown(self)):
+            raise InvalidPlan(*problems)
         return self
 
     def variant(self, name: str) -> Variant:

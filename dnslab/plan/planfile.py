@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from pydantic import ValidationError
 
 from dnslab import files
 from dnslab.errors import InvalidPlan
 from dnslab.plan.model import PLAN_VERSION, Plan
+from dnslab.plan.problems import MOST, shown
 from dnslab.plan.yamltext import read_yaml
+from dnslab.sentences import plan_errors as said
 
 
 def load(text: str | bytes, source: str = "plan") -> Plan:
@@ -20,23 +21,25 @@ def load(text: str | bytes, source: str = "plan") -> Plan:
     Raises
     ------
     InvalidPlan
-        With the line of the offending key.
+        With all problems, each with its line.
     """
     if isinstance(text, bytes):
         text = files.text(text, Path(source), InvalidPlan)
     node, data = read_yaml(text, source)
     if not isinstance(data, dict):
-        raise InvalidPlan(f"{source}: expected keys and values, as `dnslab run --dry-run` prints them")
+        raise InvalidPlan(said.NOT_A_PLAN(source=source))
     version = data.get("version", PLAN_VERSION)
     if version != PLAN_VERSION:
-        raise InvalidPlan(f"{source}: the plan has format version {version}, this dnslab reads version {PLAN_VERSION}")
+        raise InvalidPlan(said.OTHER_VERSION(source=source, version=shown(version), ours=str(PLAN_VERSION)))
     try:
-        return Plan.model_validate(data).check()
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(part if str(part).isprintable() else ascii(part) for part in map(str, first["loc"]))
-        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-        raise InvalidPlan(f"{source} line {_line(node, first['loc'])}: {key or 'plan'}: {reason}") from error
+        return Plan.of(data)
+    except InvalidPlan as error:
+        lines = {problem: _line(node, problem.location) for problem in error.problems[: MOST + 1]}
+        problems = sorted(error.problems[:MOST], key=lines.__getitem__)
+        told = [f"{source}:{lines[problem]}: {problem}" for problem in problems]
+        if n_more := len(error.problems) - len(problems):
+            told.append(f"{source}: {said.AND_MORE(n=f'{n_more:,}')}")
+        raise InvalidPlan(*error.problems, lines=told) from None
 
 
 def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:

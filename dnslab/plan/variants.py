@@ -7,13 +7,14 @@ is *not applicable* and is never measured under its name.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from dnslab.errors import UnknownVariant
 from dnslab.plan.resolvconf import Libc, ResolverOptions, glibc_version, names_tried
+from dnslab.sentences import plan_errors as said
+from dnslab.text import nearest
 
 #: ``file``: the target's resolv.conf (dnsConfig, an edited file, the lab's own). ``_res``: glibc's state in a process
 Means = Literal["file", "_res"]
@@ -146,10 +147,7 @@ def find(name: str, others: Iterable[str] = ()) -> Variant:
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
-    known = [*BUILT_IN, *others]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f": did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-    raise UnknownVariant(f"unknown variant {name!r}{hint}")
+    raise UnknownVariant(said.UNKNOWN_VARIANT(name=repr(name), hint=nearest(name, [*BUILT_IN, *others])))
 
 
 def not_applicable(variant: Variant, libc: Libc, version: str = "", means: Means = "file") -> str | None:

@@ -87,7 +87,7 @@ def read_yaml(text: str, source: str) -> tuple[yaml.Node | None, Any]:
             loader.dispose()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
+        line = f":{mark.line + 1}" if mark else ""
         kind = "" if isinstance(error, _Refused) else "not YAML: "
         problem = " ".join(str(getattr(error, "problem", None) or error).split())
         raise InvalidPlan(f"{source}{line}: {kind}{problem}") from None

@@ -83,7 +83,7 @@ def test_figures(summary: Summary) -> None:
 def test_exposure_is_modelled_where_it_was_not_counted(
     tmp_path: Path, variant: str, loop: str, candidates: int, share: float | None
 ) -> None:
-    plan = Plan(variants=(variant,), rounds=1, loads=(Load(loop=loop, duration_s=1),))  # type: ignore[arg-type]
+    plan = Plan(variants=(variant,), rounds=1, loads=(Load(loop=loop, duration_s=1),))
     made = {(variant, "glibc", 1): rows([0.5] * 100)}
     path = write_run(tmp_path / "run", plan, made, start_changes={"n_candidates": candidates})
     row = summarise(open_run(path)).row(variant)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from dnslab.errors import DnslabError, InvalidName, InvalidPlan, UnknownVariant, UsageError
+from dnslab.errors import InvalidPlan, UsageError
 from dnslab.plan.model import FaultPlan, Load, Plan, TargetPlan
 from dnslab.plan.planfile import load
 from dnslab.plan.schedule import TargetInfo
@@ -35,14 +35,17 @@ def test_yaml_is_read_back(plan: Plan) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("rounds: 3\nfolder: x\n", "line 2: folder: unknown key"),
-        ("name: a\nloads:\n- workers: 5\n  rats: 3\n", "line 4: loads.0.rats: unknown key"),
-        ("loads:\n- workers: 0\n", "line 2: loads.0.workers"),
+        ("rounds: 3\nfolder: x\n", "my.yaml:2: folder: unknown key"),
+        (
+            "name: a\nloads:\n- workers: 5\n  rats: 3\n",
+            "my.yaml:4: loads.0.rats: unknown key: did you mean 'rate_per_s'?",
+        ),
+        ("loads:\n- workers: 0\n", "my.yaml:2: loads.0.workers: expected 1 or more, saw 0"),
         ("variants: [baseline, baseline]\n", "each only once"),
         ("rounds: [\n", "not YAML"),
-        ("- a\n", "expected keys and values"),
+        ("- a\n", "expected keys with their values"),
         ("version: 7\n", "version 7"),
-        ("custom_variants:\n  mine:\n    options: [fly]\n", "line 3: custom_variants.mine.options"),
+        ("custom_variants:\n  mine:\n    options: [fly]\n", "my.yaml:3: custom_variants.mine.options"),
         ("fault: race:p=lots\n", "name:key=number"),
     ],
 )
@@ -53,16 +56,20 @@ def test_a_bad_plan_is_named_with_its_line(text: str, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plan", "error"),
+    ("plan", "says"),
     [
-        (Plan(variants=("basline",)), UnknownVariant),
-        (Plan(names=("a..b",)), InvalidName),
-        (Plan(variants=("baseline",), targets=(TargetPlan(name="x", variants=("use-vc",)),)), InvalidPlan),
+        (Plan(variants=("basline",)), "variants.0: unknown variant 'basline': did you mean 'baseline'?"),
+        (Plan(names=("a..b",)), "names.0: the name 'a..b' has an empty label"),
+        (
+            Plan(variants=("baseline",), targets=(TargetPlan(name="x", variants=("use-vc",)),)),
+            "targets.0.variants.0: target 'x' has the variant 'use-vc', which the plan does not",
+        ),
     ],
 )
-def test_check(plan: Plan, error: type[DnslabError]) -> None:
-    with pytest.raises(error):
+def test_check(plan: Plan, says: str) -> None:
+    with pytest.raises(InvalidPlan) as caught:
         plan.check()
+    assert says in str(caught.value)
 
 
 def test_custom_variant() -> None:

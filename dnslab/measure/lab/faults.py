@@ -18,13 +18,13 @@ hangs      every lookup runs into the probe's deadline
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from dnslab.errors import UsageError
 from dnslab.plan import flows
+from dnslab.plan.faults import PARAMETERS, Parameter, problems
 from dnslab.plan.model import FaultPlan
 from dnslab.plan.variants import BUILT_IN, DIRECT
 
@@ -39,22 +39,11 @@ SHORT_UDP_TIMEOUTS_S = (1, 1)
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """A parameter of a fault: its default and allowed range."""
-
-    default: float
-    low: float
-    high: float
-    what: str
-
-
-@dataclass(frozen=True)
 class Fault:
     """One fault. ``expected`` is by variant on glibc; its key ``"musl"`` is baseline on musl."""
 
     name: str
     summary: str
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
     #: nft chains in the node's table, with {p} per million
     rules: str = ""
     #: nft rule for the second query of a pair that opens a new flow
@@ -64,15 +53,13 @@ class Fault:
     dead_backend: bool = False
     expected: Mapping[str, Outcome] = field(default_factory=dict)
 
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """Its parameters by name."""
+        return PARAMETERS[self.name]
+
     def values(self, plan: FaultPlan) -> dict[str, float]:
-        """The parameters with defaults filled in; UsageError for one that is unknown or out of range."""
-        for key, value in plan.parameters.items():
-            if key not in self.parameters:
-                known = ", ".join(self.parameters) or "none"
-                raise UsageError(f"the fault {self.name!r} has no parameter {key!r}; it has {known}")
-            limits = self.parameters[key]
-            if not limits.low <= value <= limits.high:
-                raise UsageError(f"{self.name}:{key} should be {limits.low:g} to {limits.high:g}, is {value:g}")
+        """The parameters with defaults filled in."""
         return {key: plan.parameters.get(key, parameter.default) for key, parameter in self.parameters.items()}
 
     def nft(self, values: Mapping[str, float]) -> str:
@@ -137,7 +124,6 @@ def _expect(default: Outcome, **changes: Outcome | Mapping[str, Outcome]) -> Map
     return {**dict.fromkeys(_EVERY, default), **grouped, **named}
 
 
-_P = Parameter(0.05, 0.0, 1.0, "share of packets")
 FAULTS: Mapping[str, Fault] = {
     fault.name: fault
     for fault in (
@@ -145,14 +131,12 @@ FAULTS: Mapping[str, Fault] = {
         Fault(
             "race",
             "drops the second packet of a pair that opens a new flow, as kernels before 5.6 did",
-            {"p": Parameter(0.05, 0.0, 1.0, "share of exposed pairs")},
             pair_rule=_DROP,
             expected=_expect("clean", paired=dict.fromkeys(_PAIRED, "stalls"), musl="lost"),
         ),
         Fault(
             "loss",
             "drops packets at random between client and node, both ways, UDP and TCP",
-            {"p": _P},
             rules=_LOSS,
             expected=_expect(
                 "lost", paired=dict.fromkeys((*_PAIRED, "node-local"), "stalls"), use_vc="retransmit", musl="lost"
@@ -161,15 +145,11 @@ FAULTS: Mapping[str, Fault] = {
         Fault(
             "receive-buffer",
             "gives the sockets of servers and node-local cache a small receive buffer",
-            # Small enough to overflow at 200 workers within seconds. The kernel's default, 106,496, overflows too, but
-            # rarely. Under 8 KiB, one query of a pair is lost so often that the stalls look like those of the race.
-            {"bytes": Parameter(16_384, 1024, 1 << 20, "SO_RCVBUF of each server")},
             expected=_expect("overflow", baseline="lost", use_vc="no stall"),
         ),
         Fault(
             "slow-answer",
             "answers late",
-            {"ms": Parameter(1200, 1, 20_000, "delay of every answer")},
             late=True,
             expected=_expect(
                 "slow",
@@ -181,7 +161,6 @@ FAULTS: Mapping[str, Fault] = {
         Fault(
             "slow-aaaa",
             "answers AAAA late",
-            {"ms": Parameter(1200, 1, 20_000, "delay of every AAAA answer")},
             late=True,
             expected=_expect("slow", no_aaaa="clean"),
         ),
@@ -203,12 +182,10 @@ FAULTS: Mapping[str, Fault] = {
 
 
 def find(plan: FaultPlan) -> tuple[Fault, dict[str, float]]:
-    """The fault that ``plan`` names, with all its parameters; UsageError, with the nearest name, for an unknown one."""
-    fault = FAULTS.get(plan.name)
-    if fault is None:
-        near = difflib.get_close_matches(plan.name, FAULTS, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(FAULTS)}"
-        raise UsageError(f"unknown fault {plan.name!r}: {hint}")
+    """The fault that ``plan`` names, with all its parameters; UsageError for a name or a value that is not known."""
+    for problem in problems(plan.name, plan.parameters):
+        raise UsageError(problem)
+    fault = FAULTS[plan.name]
     return fault, fault.values(plan)
 
 
