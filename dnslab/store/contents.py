@@ -24,6 +24,7 @@ from pydantic import (
 from dnslab.errors import RunInvalid
 from dnslab.files import JSON_CONTAINERS, JSON_VALUES
 from dnslab.plan.model import MAX_NAMES, MAX_TARGETS
+from dnslab.plan.problems import in_words
 
 RUN_VERSION = 1
 MAX_COUNTERS = 100_000
@@ -319,9 +320,8 @@ def _message(error: ValidationError, path: Path) -> str:
     key = ".".join(str(part)[:60] for part in first["loc"])
     if first["type"] == "missing":
         return f"{path}: the key {key!r} is missing: it was changed, or is damaged"
-    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    saw = "" if first["type"] == "value_error" else f", saw {_short(first['input'])}"
-    return f"{path}: {key}{': ' if key else ''}{reason}{saw}"
+    reason = str(first["ctx"]["error"]) if first["type"] == "value_error" else in_words(first)
+    return f"{path}: {key}{': ' if key else ''}{reason}"
 
 
 def _short(value: object) -> str:
