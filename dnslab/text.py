@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import difflib
 import html
+import json
 import math
+import os
 import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from dnslab.sentences import plan_errors as said
 
@@ -35,6 +37,10 @@ _FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])(?!-?\d+$)")
 #: what begins something in GitHub's Markdown, wherever it stands in a line
 _MARKDOWN = re.compile(r"[\\`*_\[\]|~$]|<(?=[A-Za-z/!?])|&(?=[#A-Za-z])")
 NOT_APPLICABLE = "not applicable"
+#: how text stands on a terminal. Blue and orange differ for all eyes; no meaning is carried by colour alone.
+Style = Literal["", "good", "bad", "warn", "quiet", "strong"]
+Span = tuple[str, Style]
+_STYLES: dict[Style, str] = {"good": "36", "bad": "33;1", "warn": "33", "quiet": "2", "strong": "1"}
 #: columns that say what a row is of
 NAMES = ("measure", "configuration", "run", "target", "load")
 #: a column of sentences
@@ -105,9 +111,25 @@ def echo(line: object = "", err: bool = False) -> None:
     _print(visible(str(line)), err)
 
 
+def echo_json(document: object) -> None:
+    """Print data for programs on stdout: exact, not ``visible``. Raises ValueError for a number that is not finite."""
+    _print(json.dumps(document, indent=1, allow_nan=False), err=False)
+
+
 def echo_text(text: str, err: bool = False) -> None:
     """Print text of several lines, see ``visible_lines``; with or without a line end as its last character."""
     _print(visible_lines(text.removesuffix("\n")), err)
+
+
+def echo_spans(lines: Iterable[Sequence[Span]]) -> None:
+    """Print lines on stdout, each of spans of text with a style. Colours are for terminals, and not with NO_COLOR."""
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    for line in lines:
+        _print("".join(_coloured(visible(text), style if coloured else "") for text, style in line), err=False)
+
+
+def _coloured(text: str, style: Style) -> str:
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if style and text else text
 
 
 def _print(text: str, err: bool) -> None:

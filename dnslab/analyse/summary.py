@@ -166,7 +166,7 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, described in docs/summary.md. A value that is not finite is None or ``"failed"``."""
-        rows = [_jsonable(_plain(row)) for row in self.rows]
+        rows = [jsonable(_plain(row)) for row in self.rows]
         head = {"version": SUMMARY_VERSION, "run": self.run, "backend": self.backend, "fault": self.fault}
         return {**head, "rounds": self.n_rounds, "limit_ms": self.limit_ms, "rows": rows}
 
@@ -217,13 +217,14 @@ def _flat(row: Row | NotApplicable) -> dict[str, Any]:
     return flat | {f"verdict_{name}": verdict.word for name, verdict in (plain["verdicts"] or {}).items()}
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """Plain data for JSON: an infinite number is ``"failed"``, one that is not known None."""
     if isinstance(value, (Interval, Verdict, RoundCounts)):
-        return {key: _jsonable(item) for key, item in vars(value).items()}
+        return {key: jsonable(item) for key, item in vars(value).items()}
     if isinstance(value, Mapping):
-        return {key: _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_jsonable(item) for item in value]
+        return {key: jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "failed" if value > 0 else None
     return value

@@ -10,17 +10,25 @@ import click
 from dnslab.cli.cluster import connected
 from dnslab.errors import NotAble, UsageError
 from dnslab.plan.backends import BACKEND_NAMES
-from dnslab.text import echo, echo_text
+from dnslab.text import echo, echo_json, echo_text
+
+_FORM = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 
 
 @click.command()
-@click.option("--libc", type=click.Choice(["glibc", "musl"]), help="Show only what applies to this C library.")
-def variants(libc: str | None) -> None:
+@click.option("--libc", type=click.Choice(["glibc", "musl"]), help="C library: say which variants it ignores.")
+@_FORM
+def variants(libc: Any, form: str) -> None:
     """List the resolver configurations that dnslab knows, and which C libraries follow them."""
+    if form == "json":
+        from dnslab.present import documents
+
+        echo_json(documents.variants(libc))
+        return
     from dnslab.plan.variants import BUILT_IN, not_applicable
 
     for variant in BUILT_IN.values():
-        reason = not_applicable(variant, libc) if libc else None  # type: ignore[arg-type]
+        reason = not_applicable(variant, libc) if libc else None
         honoured = f"not applicable: {reason}" if reason else f"({', '.join(sorted(variant.libcs))})"
         since = f", glibc {variant.since[0]}.{variant.since[1]} or later" if variant.options else ""
         echo(f"{variant.name:34} {variant.summary}{'' if reason else since} {honoured}")
@@ -34,34 +42,43 @@ def variants(libc: str | None) -> None:
 @click.option(
     "--namespace", metavar="NAME", help="Namespace for the pods; default that of the context (backend kubernetes)."
 )
-def doctor(backend: str, context: str | None, namespace: str | None) -> None:
-    """Check what this machine or a cluster can do. Say what is missing and how to get it."""
+@_FORM
+def doctor(backend: str, context: str | None, namespace: str | None, form: str) -> None:
+    """Check whether this machine or a cluster is ready, and how to fix what is missing."""
     from dnslab.measure import doctor as checks
     from dnslab.plan.model import Plan
 
     if backend == "kubernetes":
-        _doctor_of_cluster(context, namespace)
+        _doctor_of_cluster(context, namespace, form == "json")
         return
     if context or namespace:
         raise UsageError(f"--{'context' if context else 'namespace'} is for --backend kubernetes")
-    if not _print_checks(checks.checks(Plan.of({"backend": backend}))):
+    found = checks.checks(Plan.of({"backend": backend}))
+    ok = _print_json(backend, found) if form == "json" else _print_checks(found)
+    if not ok:
         what = "run the lab" if backend == "lab" else "measure"
         raise NotAble(f"this machine cannot {what}: see MISSING above")
 
 
-def _doctor_of_cluster(context: str | None, namespace: str | None) -> None:
+def _doctor_of_cluster(context: str | None, namespace: str | None, as_json: bool) -> None:
     from dnslab.measure import doctor as checks
     from dnslab.measure.kubernetes import rights as access
+    from dnslab.measure.kubernetes.api.client import connect
     from dnslab.plan.model import Plan
 
     plan = Plan.of({"backend": "kubernetes", "cluster": {"context": context, "namespace": namespace}})
-    client = connected(context, namespace)
+    client = connect(context, namespace) if as_json else connected(context, namespace)
     rights = access.check(client)
-    ok = _print_checks(checks.cluster_checks(plan, client, rights))
+    found = checks.cluster_checks(plan, client, rights)
     missing = [finding for finding in rights if finding.rule.needed and not finding.ok]
-    if missing:
-        echo_text("# What is missing; whoever may applies it with `kubectl apply -f`.\n---")
-        echo_text(access.missing_yaml(client, missing))
+    apply = access.missing_yaml(client, missing) if missing else None
+    if as_json:
+        ok = _print_json("kubernetes", found, cluster=str(client), apply=apply)
+    else:
+        ok = _print_checks(found)
+        if apply:
+            echo_text("# What is missing; whoever may applies it with `kubectl apply -f`.\n---")
+            echo_text(apply)
     if not ok:
         raise NotAble(f"cannot measure in namespace {client.namespace}: see MISSING above")
 
@@ -72,6 +89,14 @@ def _print_checks(checks: Iterable[Any]) -> bool:
     for line in checks:
         echo(f"{'ok     ' if line.ok else 'MISSING' if line.needed else 'no     '}  {line.what}: {line.detail}")
         ok = ok and (line.ok or not line.needed)
+    return ok
+
+
+def _print_json(backend: str, checks: Iterable[Any], **more: str | None) -> bool:
+    """The same as JSON (docs/summary.md)."""
+    found = [{"what": one.what, "ok": one.ok, "needed": one.needed, "detail": one.detail} for one in checks]
+    ok = all(one["ok"] or not one["needed"] for one in found)
+    echo_json({"version": 1, "backend": backend, "ok": ok, **more, "checks": found})
     return ok
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,16 @@ from typing import Any
 import click
 
 from dnslab.errors import RunInvalid, UsageError
-from dnslab.text import echo, echo_text, terminal_width
+from dnslab.sentences import terminal as said
+from dnslab.text import counted, echo, echo_json, echo_text, terminal_width
 
 
 @click.command()
 @click.argument("run_folder", default="latest")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-def summary(run_folder: str, form: str) -> None:
-    """Show the numbers of a run, a row for each variant.
+@click.option("--wide", is_flag=True, help="Show all columns and all notes.")
+def summary(run_folder: str, form: str, wide: bool) -> None:
+    """Show what a run found: a row for each variant, then the answer.
 
     RUN_FOLDER is a path, a bundle, or `latest`.
     """
@@ -30,16 +32,17 @@ def summary(run_folder: str, form: str) -> None:
     part = examine(opened)
     summed, findings = part.summary, conclude(part.summary, part.vetoes)
     if form == "json":
-        echo_text(json.dumps({**summed.to_dict(), "findings": findings.to_dict()}, indent=1, allow_nan=False))
+        echo_json({**summed.to_dict(), "findings": findings.to_dict()})
     elif form == "csv":
         echo_text(csv_text(summed.to_frame()))
     else:
         from dnslab.present.terminal import print_summary
 
-        print_summary(summed, findings)
+        print_summary(summed, findings, wide, run_folder)
 
 
-_FORM = click.option("--format", "form", type=click.Choice(["table", "markdown"]), default="table", show_default=True)
+_FORMS = click.Choice(["table", "markdown", "json"])
+_FORM = click.option("--format", "form", type=_FORMS, default="table", show_default=True)
 
 
 @click.command(name="compare")
@@ -55,8 +58,14 @@ def compare_(before: str, after: Sequence[str], form: str) -> int:
     from dnslab.explain.comparison import compare
 
     comparison = compare(open_run(before), *(open_run(path) for path in after))
-    echo_text(comparison.to_markdown() if form == "markdown" else comparison.to_text(terminal_width()))
-    return 0 if len(comparison.changes.frame) else RunInvalid.status
+    status = 0 if len(comparison.changes.frame) else RunInvalid.status
+    if form == "json":
+        from dnslab.present import documents
+
+        echo_json(documents.comparison(comparison, status))
+    else:
+        echo_text(comparison.to_markdown() if form == "markdown" else comparison.to_text(terminal_width()))
+    return status
 
 
 @click.command()
@@ -86,7 +95,12 @@ def gate(run_folder: str, asked: Sequence[str], variant: str, form: str) -> int:
     opened = open_run(run_folder)
     part = examine(opened)
     gated = gates.decide(part.summary, part.vetoes, wanted, variant)
-    echo_text(gated.to_markdown() if form == "markdown" else gated.to_text(terminal_width()))
+    if form == "json":
+        from dnslab.present import documents
+
+        echo_json(documents.gate(gated, part.summary.run))
+    else:
+        echo_text(gated.to_markdown() if form == "markdown" else gated.to_text(terminal_width()))
     return gated.status
 
 
@@ -119,7 +133,7 @@ def import_(kind: str, files: Sequence[str], form: str, columns: str | None, **h
     mapped = dict(_pair(text) for text in columns.split(",")) if columns else None
     imported = summarise_imported(imports.load(kind, [imports.named(text) for text in files], columns=mapped, **how))
     if form == "json":
-        echo_text(json.dumps(imported.to_dict(), indent=1, allow_nan=False))
+        echo_json(imported.to_dict())
     elif form == "csv":
         echo_text(csv_text(imported.to_frame()))
     else:
@@ -137,7 +151,10 @@ def _pair(text: str) -> tuple[str, str]:
 @click.argument("run_folder", default="latest")
 @click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="File to write. An existing file is never replaced."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="File to write, or - for stdout. An existing file is never replaced.",
 )
 def export(run_folder: str, form: Any, out: Path) -> None:
     """Write every lookup of a run to one file, one row each.
@@ -145,12 +162,17 @@ def export(run_folder: str, form: Any, out: Path) -> None:
     RUN_FOLDER is a path, a bundle, or `latest`.
     """
     from dnslab.analyse.dataset import open_run
-    from dnslab.present.exports import export as write
+    from dnslab.present.exports import export as write, export_to
 
     opened = open_run(run_folder)
-    echo(f"export: {write(opened, out, form):,} lookups in {out}")
+    if str(out) == "-":
+        if form == "parquet" and sys.stdout.isatty():
+            raise UsageError(said.NO_TERMINAL_FOR_PARQUET())
+        export_to(opened, sys.stdout.buffer, form)
+    else:
+        echo(said.EXPORTED(n=counted(write(opened, out, form), "lookup"), path=str(out)))
     for problem in opened.problems:
-        echo(f"incomplete: {problem}", err=True)
+        echo(said.INCOMPLETE(problem=problem), err=True)
 
 
 @click.command(name="report")
@@ -200,15 +222,12 @@ def bundle(run_folder: str, out: Path | None, redact: bool) -> None:
     echo(f"bundle: {made}" + (", redacted: look at its report before you share it" if redact else ""))
 
 
-def write_report(path: Path, out: Path | None, parquet: bool = True) -> None:
-    """Render a run, print where, and beside it (not of a bundle) every lookup as parquet."""
+def write_report(path: Path, out: Path | None, parquet: bool = True, err: bool = False) -> None:
+    """Render a run, print where (with ``err`` on stderr), and beside it (not of a bundle) every lookup as parquet."""
     from dnslab.analyse.dataset import open_run
     from dnslab.present.exports import keep_parquet
     from dnslab.present.report import render
 
     page = render(path, out)
-    if not parquet:
-        echo(f"report: {page}")
-        return
-    lookups = keep_parquet(open_run(path), page.parent)
-    echo(f"report: {page}, with every lookup in {lookups.name} beside it")
+    lookups = keep_parquet(open_run(path), page.parent) if parquet else None
+    echo(f"report: {page}" + (f", with every lookup in {lookups.name} beside it" if lookups else ""), err=err)

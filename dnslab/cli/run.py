@@ -154,14 +154,14 @@ def given(value: object) -> bool:
     return value is not None and value is not False and value != ()
 
 
-def name_cluster(plan: Any) -> None:
+def name_cluster(plan: Any, err: bool = False) -> None:
     """Print which cluster will be loaded, and what will be done in pods of others; nothing for other backends."""
     if plan.in_cluster:
         from dnslab.measure.kubernetes.api.client import connect
 
-        echo(f"cluster: {connect(plan.cluster.context, plan.cluster.namespace)}")
+        echo(f"cluster: {connect(plan.cluster.context, plan.cluster.namespace)}", err=err)
         for line in _announced(plan):
-            echo(line)
+            echo(line, err=err)
 
 
 def _lowered_rates(plan: Any, fitted: Any, n_targets: int) -> list[str]:
@@ -292,7 +292,7 @@ def _names_in(path: Path) -> list[str]:
         if not words or words[0].startswith((";", "#")):
             continue
         if len(words) > 2 or (len(words) == 2 and words[1].upper() not in ("A", "AAAA")):
-            raise UsageError(f"{path} line {number}: expected `name A` or `name AAAA`, saw {line.strip()[:80]!r}")
+            raise UsageError(f"{path}:{number}: expected `name A` or `name AAAA`, saw {line.strip()[:80]!r}")
         names[words[0]] = None
     if not names:
         raise UsageError(f"{path} names nothing to look up")

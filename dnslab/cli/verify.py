@@ -9,7 +9,7 @@ import click
 from dnslab.cli.results import write_report
 from dnslab.cli.run import name_cluster
 from dnslab.errors import UsageError
-from dnslab.text import echo
+from dnslab.text import echo, echo_json
 
 
 @click.command(name="verify")
@@ -17,37 +17,41 @@ from dnslab.text import echo
 @click.option("--like", metavar="deploy/NAME", help="The patched workload, if RUN does not name it: pods like its own.")
 @click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="The same, measured in existing pods.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to make. Default: results/<UTC time>-verify.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--report", is_flag=True, help="Write report.html at the end.")
-def verify_(run_folder: str, like: str | None, existing: str | None, out: Path | None, report: bool) -> int:
+def verify_(
+    run_folder: str, like: str | None, existing: str | None, *, out: Path | None, form: str, report: bool
+) -> int:
     """Say whether a patch helped: measure the workload as it stands now beside its old configuration.
 
     RUN is the run that found the stalls: a path, a bundle, or `latest`. Both configurations are measured in the same
     minutes, so that a quiet hour is not taken for a cure. The exit status is 0 if the stalls are gone, 1 if they are
     not, and 4 if this run cannot tell.
     """
-    from dnslab.analyse.dataset import open_run
-    from dnslab.experiment.verify import plan_of
+    from dnslab.experiment.verify import verify
     from dnslab.explain.findings import conclude
     from dnslab.explain.soundness import examine
     from dnslab.explain.verification import status
-    from dnslab.measure import preflight, runner
-    from dnslab.measure.display import shown
-    from dnslab.present.terminal import print_summary
+    from dnslab.measure import preflight
 
     if like and existing:
         raise UsageError("the patched workload is one: give either --like or --in")
     if report:
         preflight.check_report()
-    named = {"like": like} if like else {"existing": existing} if existing else None
-    plan = plan_of(open_run(run_folder), named)
-    runner.check(plan, out)
-    name_cluster(plan)
-    with shown() as on_progress:
-        path = runner.run(plan, out, on_progress=on_progress)
-    echo(f"run: {path}")
-    sound = examine(open_run(path))
+    as_json = form == "json"
+    made = verify(run_folder, like, existing, out, before_load=lambda plan: name_cluster(plan, err=as_json))
+    echo(f"run: {made.path}", err=as_json)
+    sound = examine(made)
     findings = conclude(sound.summary, sound.vetoes)
-    print_summary(sound.summary, findings)
+    ends_with = status(sound.summary, findings.void)
+    if as_json:
+        from dnslab.present import documents
+
+        echo_json(documents.verification(sound.summary, findings, ends_with, str(made.path)))
+    else:
+        from dnslab.present.terminal import print_summary
+
+        print_summary(sound.summary, findings, run=str(made.path))
     if report:
-        write_report(path, None)
-    return status(sound.summary, findings.void)
+        write_report(made.path, None, err=as_json)
+    return ends_with

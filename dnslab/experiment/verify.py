@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from dnslab.errors import RunInvalid, UsageError
 from dnslab.experiment.compare import run as measure
 from dnslab.explain.soundness import examine
 from dnslab.explain.validity import voids
+from dnslab.measure import runner
 from dnslab.plan.model import CustomVariant, Earlier, Plan
 from dnslab.plan.resolvconf import parse, render
 from dnslab.plan.variants import BEFORE
@@ -102,6 +103,8 @@ def verify(
     existing: str | None = None,
     out: Path | str | None = None,
     results: Path | str | None = None,
+    *,
+    before_load: Callable[[Plan], object] = lambda plan: None,
 ) -> Run:
     """Measure the workload of ``run`` as it stands now, beside the configuration that it had then.
 
@@ -113,6 +116,8 @@ def verify(
         The patched workload, where ``run`` does not name it.
     out, results
         As for ``runner.run``.
+    before_load
+        Called with the plan once it is checked, before anything is made.
 
     Returns
     -------
@@ -125,7 +130,10 @@ def verify(
         As ``plan_of`` does, and as ``runner.run`` does.
     """
     named = {"like": like} if like else {"existing": existing} if existing else None
-    return open_run(measure(plan_of(open_run(run, results), named), out, results))
+    plan = plan_of(open_run(run, results), named)
+    runner.check(plan, out, results)
+    before_load(plan)
+    return open_run(measure(plan, out, results))
 
 
 def obtain_verification(run: str = "latest", like: str = "", existing: str = "") -> Run:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import pandas as pd
 
@@ -44,7 +45,7 @@ def export(run: Run, path: Path, form: Form = "csv") -> int:
     try:
         with path.open("xb") as file:
             try:
-                return _write_csv(run, file) if form == "csv" else _write_parquet(run, file)
+                return export_to(run, file, form)
             except BaseException:  # half a file would look like a whole one
                 path.unlink()
                 raise
@@ -52,6 +53,35 @@ def export(run: Run, path: Path, form: Form = "csv") -> int:
         raise UsageError(f"{path} already exists, and dnslab does not overwrite files: name another file") from None
     except FileNotFoundError:
         raise UsageError(f"{path.parent} is not a folder: make it, or name another file") from None
+
+
+def export_to(run: Run, file: IO[bytes], form: Form = "csv") -> int:
+    """Write every measured lookup of ``run`` into an open file, which may be a pipe. Gives the number of rows."""
+    n_rows = _write_csv(run, file) if form == "csv" else _write_parquet(run, _Forward(file))
+    file.flush()
+    return n_rows
+
+
+class _Forward(io.RawIOBase):
+    """A file that only goes forward and knows how far it is: a pipe cannot tell, and parquet asks."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._at = file, 0
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self._at
+
+    def write(self, data: Any) -> int:
+        """All of ``data``."""
+        size = memoryview(data).nbytes
+        self._file.write(data)
+        self._at += size
+        return size
 
 
 def keep_parquet(run: Run, folder: Path | None = None) -> Path:
@@ -100,7 +130,7 @@ def _write_csv(run: Run, file: IO[bytes]) -> int:
     return n_rows
 
 
-def _write_parquet(run: Run, file: IO[bytes]) -> int:
+def _write_parquet(run: Run, file: IO[bytes] | _Forward) -> int:
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 

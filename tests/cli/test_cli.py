@@ -52,7 +52,7 @@ MISTAKES = [
     (["run", "--colour"], 2, "No such option"),
     (["run", "nothing.yaml"], 2, "does not exist"),
     (["run", "bad.yaml"], 2, "bad.yaml:2: folder: unknown key"),
-    (["run", "--names-file", "names.txt"], 2, "names.txt line 2: expected `name A`"),
+    (["run", "--names-file", "names.txt"], 2, "names.txt:2: expected `name A`"),
     (["run", "--out", "there"], 2, "already exists"),
     (["run", "--resume", "there"], 2, "no plan.yaml"),
     (["summary"], 2, "no run in results"),

@@ -379,7 +379,7 @@ def test_terminal_json_and_overview_name_what_was_left_out(tmp_path: Path, capsy
     run = a_race_beside_a_busy_node(tmp_path)
     print_summary(run.part.summary, run.findings)
     text = " ".join(capsys.readouterr().out.split())
-    assert text.count("eft out: node-3, CPU saturated in 9 of its 15 trials. ") == 2
+    assert text.count("eft out: node-3, CPU saturated in 9 of its 15 trials.") == 2
     assert "left out: node-3, CPU saturated in 9 of its 15 trials. Lower --rate, or free the CPUs." in text
     (veto,) = json.loads(json.dumps(run.findings.to_dict()))["vetoes"]
     assert (veto["name"], veto["severity"], veto["left_out"]) == ("CPU saturated", "left out", ["node-3"])

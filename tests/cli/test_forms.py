@@ -1,0 +1,208 @@
+"""What commands print: a summary that fits a screen, JSON that is exact and keeps its keys, help that is whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from dnslab.analyse.dataset import open_run
+from dnslab.analyse.summary import summarise
+from dnslab.cli import cli
+from dnslab.experiment.compare import SAMPLE
+from dnslab.explain.findings import conclude
+from dnslab.explain.soundness import examine
+from dnslab.plan.model import Load, Plan
+from dnslab.plan.schedule import TargetInfo
+from dnslab.plan.variants import BUILT_IN, USUAL
+from dnslab.present import documents
+from dnslab.present.terminal import HEADINGS, print_summary, stalled
+from tests import PROJECT
+from tests.cli.test_cli import DNSLAB
+from tests.explain.test_verification import measured
+from tests.runs import rows, write_run
+
+GOLDEN = PROJECT / "tests/golden/runs"
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def said(*arguments: str) -> str:
+    return CliRunner().invoke(cli, arguments, standalone_mode=False, catch_exceptions=False).output
+
+
+def on_a_terminal(*arguments: str, columns: int = 100, **environment: str) -> str:
+    """What a command prints on a pseudo-terminal of 30 lines."""
+    here, there = pty.openpty()
+    try:
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "LC_ALL": "C.UTF-8", "TERM": "xterm"}
+        env |= {"COLUMNS": str(columns), "LINES": "30", "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        subprocess.run([*DNSLAB, *arguments], stdin=there, stdout=there, env=env, check=True, timeout=60)
+        os.close(there)
+        there = -1
+        told = b""
+        while True:
+            try:
+                told += os.read(here, 65_536)
+            except OSError:  # all is read
+                return told.decode().replace("\r\n", "\n")
+    finally:
+        os.close(here)
+        if there >= 0:
+            os.close(there)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six variants on two nodes with two C libraries each, of which musl ignores four variants."""
+    targets = [
+        TargetInfo(f"{libc}@worker-{node}.eu-central-1", libc, "2.36" if libc == "glibc" else "1.2.3")
+        for libc in ("glibc", "musl")
+        for node in (1, 2)
+    ]
+    lookups: dict[tuple[Any, ...], Any] = {}
+    for target in targets:
+        for variant in USUAL:
+            slow = [5004.0] * 4 if variant == "baseline" else []
+            if target.libc == "glibc" or variant in ("baseline", "node-local"):
+                for number in range(1, 10):
+                    lookups[variant, target.name, number] = rows(slow + [0.5] * (200 - len(slow)))
+    plan = Plan(variants=USUAL, rounds=9, loads=(Load(),))
+    return write_run(tmp_path_factory.mktemp("runs") / "cluster", plan, lookups, known=targets)
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_a_summary_fits_a_screen(cluster: Path, columns: int) -> None:
+    for run in (SAMPLE, cluster, *(GOLDEN / name for name in ("lab", "local", "cluster", "void"))):
+        lines = ESCAPE.sub("", on_a_terminal("summary", str(run), columns=columns)).splitlines()
+        assert len(lines) < 30, run
+        assert max(map(len, lines)) <= columns, run
+        assert tuple(re.split(r" {2,}", lines[0].strip())) == HEADINGS
+        part = examine(open_run(run))
+        answer = " ".join(conclude(part.summary, part.vetoes).headline.split())
+        assert " ".join(" ".join(lines).split()).endswith(answer)
+
+
+def test_colour_is_for_terminals(cluster: Path) -> None:
+    assert ESCAPE.search(on_a_terminal("summary", str(SAMPLE)))
+    assert not ESCAPE.search(on_a_terminal("summary", str(SAMPLE), NO_COLOR="1"))
+    assert not ESCAPE.search(on_a_terminal("summary", str(SAMPLE), TERM="dumb"))
+    assert not ESCAPE.search(said("summary", str(SAMPLE)))
+    assert ESCAPE.sub("", on_a_terminal("summary", str(SAMPLE))) == said("summary", str(SAMPLE))
+
+
+def test_wide_shows_all_columns() -> None:
+    wide = said("summary", str(SAMPLE), "--wide")
+    for heading in ("lookups", "flagged", "stalls at", "partial", "p99.9 ms", "exposed", "≥ 1 s, points"):
+        assert heading in wide
+        assert heading not in said("summary", str(SAMPLE)).splitlines()[0]
+
+
+def test_rows_that_do_not_fit_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    targets = [TargetInfo(f"node-{i}", "glibc", "2.36") for i in range(20)]
+    lookups = {("baseline", one.name, n): rows([0.5] * 50) for one in targets for n in (1, 2, 3)}
+    lookups |= {("baseline", "node-7", n): rows([5004.0] * 9 + [0.5] * 41) for n in (1, 2, 3)}
+    run = write_run(tmp_path / "run", Plan(variants=("baseline",), rounds=3), lookups, known=targets)
+    summary = summarise(open_run(run))
+    print_summary(summary, conclude(summary, ()))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:2] == ["baseline", "node-7"]
+    assert "8 more rows not shown." in lines
+
+
+def test_shares_are_rounded_to_what_their_intervals_bear(cluster: Path) -> None:
+    row = summarise(open_run(SAMPLE)).row("baseline", "glibc")
+    assert row
+    assert stalled(row) == "6.7 % (4.6 to 9.8)"
+    clean = summarise(open_run(SAMPLE)).row("use-vc", "glibc")
+    assert clean
+    assert stalled(clean) == "none (below 0.9 %)"  # 0.882 %
+
+
+def test_a_gate_as_json_says_what_it_decided() -> None:
+    data = json.loads(said("gate", str(SAMPLE), "--format", "json"))
+    assert list(data) == ["version", "run", "status", "loads", "void", "left_out", "outage", "decisions"]
+    assert data["status"] == 1
+    assert [(one["measure"], one["target"], one["verdict"]) for one in data["decisions"]] == [
+        (measure, target, verdict)
+        for measure, verdict in (("failed_share", "undecided"), ("p50", "passes"), ("p99", "fails"))
+        for target in ("glibc", "musl")
+    ]
+    decision = data["decisions"][0]
+    assert list(decision) == [
+        *("measure", "limit", "strict", "variant", "target", "load", "libc", "verdict", "why", "interval")
+    ]
+    n = open_run(SAMPLE).lookups().query("variant == 'baseline' and target == 'glibc'").shape[0]
+    assert decision["interval"]["high"] == pytest.approx(1 - 0.05 ** (1 / n))  # none of n
+
+
+def test_a_comparison_as_json_has_both_sides() -> None:
+    data = json.loads(said("compare", str(GOLDEN / "lab"), str(GOLDEN / "lab"), "--format", "json"))
+    keys = ["version", "runs", "status", "loads", "void", "refused", "unmatched", "differences", "rows"]
+    assert (list(data), data["status"], data["runs"]) == (keys, 0, ["lab", "lab"])
+    for row in data["rows"]:
+        assert row["before"] == row["after"]
+        assert row["effects"]["stalls_share"]["estimate"] == 0
+        assert row["verdicts"]["slow_share"]["word"] == "no difference shown"
+    nothing = json.loads(said("compare", str(GOLDEN / "lab"), str(GOLDEN / "void"), "--format", "json"))
+    assert nothing["status"] == 4
+    assert nothing["void"][0].startswith("No conclusion")
+    assert all(row["effects"] is None and row["refused"] for row in nothing["rows"])
+
+
+def test_variants_as_json() -> None:
+    data = json.loads(said("variants", "--format", "json", "--libc", "musl"))
+    assert [one["name"] for one in data["variants"]] == list(BUILT_IN)
+    reasons = {one["name"]: one["not_applicable"] for one in data["variants"]}
+    assert reasons["use-vc"] == "musl ignores use-vc"
+    assert reasons["node-local"] is None
+
+
+def test_doctor_as_json() -> None:
+    data = json.loads(said("doctor", "--backend", "local", "--format", "json"))
+    assert list(data) == ["version", "backend", "ok", "checks"]
+    assert data["ok"] == all(one["ok"] or not one["needed"] for one in data["checks"])
+    assert {tuple(one) for one in data["checks"]} == {("what", "ok", "needed", "detail")}
+
+
+def test_a_verification_as_json(tmp_path: Path) -> None:
+    summary = measured(tmp_path / "run", [0] * 3, [20, 21, 19])
+    data = documents.verification(summary, conclude(summary, ()), 0, "run")
+    (answer,) = json.loads(json.dumps(data, allow_nan=False))["answers"]
+    assert (answer["word"], answer["now"]["stalls"], answer["before"]["stalls"]) == ("gone", 0, 60)
+
+
+def test_each_key_is_documented() -> None:
+    text = (PROJECT / "docs/summary.md").read_text(encoding="utf-8")
+    found = [
+        json.loads(said("gate", str(SAMPLE), "--format", "json")),
+        json.loads(said("compare", str(GOLDEN / "lab"), str(GOLDEN / "lab"), "--format", "json")),
+        json.loads(said("variants", "--format", "json")),
+        json.loads(said("doctor", "--backend", "local", "--format", "json")),
+    ]
+    for data in found:
+        (entry, *_) = next(data[key] for key in ("decisions", "rows", "variants", "checks") if key in data)
+        for key in (*data, *entry):
+            assert f"`{key}`" in text, key
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_lookups_go_to_stdout(form: str) -> None:
+    done = subprocess.run(
+        [*DNSLAB, "export", str(SAMPLE), "--out", "-", "--format", form], capture_output=True, check=True, cwd=PROJECT
+    )
+    assert done.stderr == b""
+    n = len(open_run(SAMPLE).lookups())
+    if form == "csv":
+        assert len(list(csv.DictReader(io.StringIO(done.stdout.decode())))) == n
+    else:
+        assert len(pd.read_parquet(io.BytesIO(done.stdout))) == n
