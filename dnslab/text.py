@@ -213,6 +213,22 @@ def counted(n: int, noun: str, nouns: str = "") -> str:
     return f"{n:,} {noun if n == 1 else nouns or noun + 's'}"
 
 
+def duration(seconds: float) -> str:
+    """How long something takes, for reading, rounded up.
+
+    >>> duration(8.2), duration(95), duration(3600), duration(5000)
+    ('9 s', '1 min 35 s', '1 h', '1 h 24 min')
+    """
+    whole = math.ceil(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3_600:
+        big, small = divmod(whole, 60)
+        return f"{big} min {small} s" if small else f"{big} min"
+    big, small = divmod(math.ceil(whole / 60), 60)
+    return f"{big} h {small} min" if small else f"{big} h"
+
+
 def first_of(names: Sequence[str], most: int) -> str:
     """``"a, b and 3 more"``; all names if there are at most ``most``."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -67,11 +67,10 @@ class RunInProgress:
         self.clock = RunClock(measured)
         self.clock_exchanges = threading.Semaphore(CLOCKS_AT_ONCE)
         self._on_progress = on_progress or (lambda progress: None)
-        self._pace, self._failures = Pace(health_before.overrun_s, health_before.deadline_s), list[str]()
+        self._pace, self._failures = Pace(health_before.overrun_s), list[str]()
         self._trials = trials(self.plan, backend.targets())
         self._groups = in_groups(self._missing(measured))
         self._progress = Progress(self.n_trials, self.n_trials - sum(map(len, self._groups)))
-        self._progress.sick = health_before.tally.n_failed > 0
 
     @property
     def n_trials(self) -> int:
@@ -110,10 +109,11 @@ class RunInProgress:
                 f"{resume_command(self.folder.path)} measures them again"
             )
 
-    def report(self, running: Sequence[ClientProgress]) -> None:
-        """Call ``on_progress`` with the progress of the clients ``running``."""
-        self._progress.running = running
-        self._progress.left_s, self._progress.wait_s = self._pace.left_s(), self._pace.wait_s()
+    def report(self, running: Sequence[ClientProgress], stopping: bool = False) -> None:
+        """Call ``on_progress`` with the progress of the clients ``running``; once ``stopping``, always so."""
+        self._progress.running, self._progress.stopping = running, stopping or self._progress.stopping
+        self._progress.left_s, self._progress.share = self._pace.left_s(), self._pace.share()
+        self._progress.passed_s, self._progress.is_behind = self._pace.passed_s(), self._pace.is_behind
         self._on_progress(self._progress)
 
     def load_s(self, group: Sequence[Trial]) -> float:
@@ -297,6 +297,7 @@ class GroupRun:
             raise KeyboardInterrupt
         self._interrupted = True
         self._stop()
+        self._run.report(self.progress, stopping=True)
 
     def _stop(self) -> None:
         self._stopping.set()

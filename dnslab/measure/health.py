@@ -114,11 +114,10 @@ def together(by_client: Sequence[Sequence[Tally]]) -> list[Tally]:
 
 @dataclass(frozen=True)
 class Before:
-    """The lookups before the run: by how much they overran their load, all that is set up included, their deadline."""
+    """The lookups before the run: by how much they overran their load, all that is set up included."""
 
     tally: Tally
     overrun_s: float = 0.0
-    deadline_s: float = 0.0
 
 
 def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Before:
@@ -149,9 +148,9 @@ def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Be
     if len(broken) == len(futures):
         raise broken[0]
     beats = [future.result() for future in futures if not isinstance(future.exception(), RunInvalid)]
-    tally = total(Tally(beat.n_done, beat.n_failed) for beat, _ in beats)
+    tally = total(Tally(beat.n_done, beat.n_failed) for beat in beats)
     overrun_s = max(0.0, time.monotonic() - began_s - DURATION_S)
-    return Before(tally, overrun_s, max((deadline_s for _, deadline_s in beats), default=0.0))
+    return Before(tally, overrun_s)
 
 
 def control_trial(plan: Plan, targets: Sequence[TargetInfo]) -> Trial:
@@ -174,10 +173,8 @@ def _quiet(load: Load, n_targets: int) -> Load:
     return load.model_copy(update={**paced, "duration_s": DURATION_S, "warmup_s": 0.0})
 
 
-def _ask(
-    plan: Plan, trial: Trial, backend: Backend, expected: Mapping[str, Expected], name: str
-) -> tuple[records.Heartbeat, float]:
-    """Measure one quiet trial, keep nothing of it, and give its last heartbeat and the deadline of its lookups, s."""
+def _ask(plan: Plan, trial: Trial, backend: Backend, expected: Mapping[str, Expected], name: str) -> records.Heartbeat:
+    """Measure one quiet trial, keep nothing of it, and give its last heartbeat."""
     variant, load = plan.variant(trial.variant), plan.loads[0]
     heartbeats: list[records.Heartbeat] = []
     with contextlib.closing(backend.open(Client(f"0000-{name}", name, variant, load, plan.names))) as target:
@@ -190,7 +187,7 @@ def _ask(
             clock = conversation.measure_clock()
             conversation.go(time.monotonic_ns() + START_DELAY_NS + clock.offset_ns)
             conversation.follow(heartbeats.append)
-    return heartbeats[-1], start.deadline_s
+    return heartbeats[-1]
 
 
 class Watch:

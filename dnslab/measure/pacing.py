@@ -5,6 +5,7 @@ Reads the monotonic and the wall clock. Knows nothing of backends, probes or fil
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -15,48 +16,66 @@ from dnslab.store.client import ClientRecord
 #: it is sent to 100 pods through one API server, the last pod gets it a second after the first.
 START_DELAY_NS = 100_000_000
 START_DELAY_PER_CLIENT_NS = 15_000_000
+#: how long a stalled lookup waits at least: the first attempt timeout of glibc
+STALL_S = 5.0
 #: clocks measured at the same time: more would delay one another
 CLOCKS_AT_ONCE = 2
 
 
 class Pace:
-    """Estimates the time left from how far earlier groups overran their load.
+    """Estimates the time left, which never goes up: a wait for stalled lookups is counted in before it happens.
 
     A group takes longer than its load because its clients are set up before it, and because lookups in flight at its
-    end may take as long as the resolver waits.
+    end take as long as the resolver waits. The first group is expected to overrun its load as the lookups before the
+    run did, and by a stall at least; each later one as those before it did.
 
     Parameters
     ----------
     overrun_s
-        By how much the lookups before the run overran their load: nothing else is known in the first group.
-    deadline_s
-        The longest that a lookup may take.
+        By how much the lookups before the run overran their load.
     """
 
-    def __init__(self, overrun_s: float = 0.0, deadline_s: float = 0.0) -> None:
-        self._overruns_s, self._deadline_s = [overrun_s], deadline_s
-        self._began_s, self._loads_s = 0.0, [0.0]
+    def __init__(self, overrun_s: float = 0.0) -> None:
+        self._foreseen_s, self._overruns_s = max(overrun_s, STALL_S), list[float]()
+        self._first_s = self._began_s = time.monotonic()
+        self._loads_s: list[float] = []
+        self._told_s = math.inf
 
     def begin(self, loads_s: Sequence[float]) -> None:
         """Note that a group begins, with the length of its load and of those of all groups after it."""
-        if self._began_s:
+        if self._loads_s:
             self._overruns_s.append(self._over_s())
         self._began_s, self._loads_s = time.monotonic(), list(loads_s)
 
     def left_s(self) -> float:
-        """Estimated time until the last group ends, s."""
+        """Estimated time until the last group ends, s; never more than it was before."""
+        self._told_s = min(self._told_s, self._estimate_s())
+        return self._told_s
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it takes clearly longer than was told, as more lookups wait than before."""
+        return self._estimate_s() > 1.1 * self._told_s + STALL_S
+
+    def share(self) -> float:
+        """How much of the time has passed, 0 to 1; it never goes down."""
+        return self.passed_s() / max(self.passed_s() + self.left_s(), 1e-9)
+
+    def passed_s(self) -> float:
+        """Time since the run began, s."""
+        return time.monotonic() - self._first_s
+
+    def _estimate_s(self) -> float:
         overrun_s, (current_s, *later_s) = self._overrun_s(), self._loads_s
         left_s = max(0.0, current_s + overrun_s - (time.monotonic() - self._began_s))
         return left_s + sum(later_s) + len(later_s) * overrun_s
 
-    def wait_s(self) -> float:
-        """How much longer at most, s, as lookups may wait until their deadline at the end of each group."""
-        return len(self._loads_s) * max(0.0, self._deadline_s - self._overrun_s())
-
     def _overrun_s(self) -> float:
         """By how much a group overruns its load. One that goes on raises it little by little, and not when it ends."""
-        so_far_s = sum(self._overruns_s)
-        return max(so_far_s / len(self._overruns_s), (so_far_s + self._over_s()) / (len(self._overruns_s) + 1))
+        if not self._overruns_s:
+            return max(self._foreseen_s, self._over_s())
+        so_far_s, n = sum(self._overruns_s), len(self._overruns_s)
+        return max(so_far_s / n, (so_far_s + self._over_s()) / (n + 1))
 
     def _over_s(self) -> float:
         return max(0.0, time.monotonic() - self._began_s - self._loads_s[0])

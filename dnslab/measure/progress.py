@@ -34,10 +34,14 @@ class Progress:
     n_lookups_done: int = 0
     n_failed_done: int = 0
     n_stalls_done: int = 0
+    #: seconds since the run began, and estimated until its end, which never goes up; ``share`` of both that has passed
+    passed_s: float = 0.0
     left_s: float = 0.0
-    #: how much longer at most, if lookups wait until their deadline; whether any failed before the run
-    wait_s: float = 0.0
-    sick: bool = False
+    share: float = 0.0
+    #: it takes longer than was told
+    is_behind: bool = False
+    #: the user has asked to stop; what is in flight is waited for
+    stopping: bool = False
 
     def count_done(self, trials: Sequence[Trial], clients: Sequence[ClientProgress]) -> None:
         """Count ``trials`` that have ended, and the lookups of their ``clients``. No client runs after this."""

@@ -28,7 +28,7 @@ SETTING_UP = Sentence("setting up")
 ROUND_OF_ONE = Sentence("round {number}, {variant}", number="2", variant="use-vc")
 ROUND_OF_MANY = Sentence("round {number}, {n} side by side", number="2", n="6")
 PROGRESS = Sentence(
-    "trial {trial} of {trials} ({running}): {lookups}, {rate}/s, {failed} failed, {stalls}, {left}",
+    "trial {trial} of {trials} ({running}): {lookups}, {rate}/s, {failed} failed, {stalls}",
     trial="7",
     trials="54",
     running="round 2, 6 side by side",
@@ -36,13 +36,14 @@ PROGRESS = Sentence(
     rate="1,200",
     failed="0",
     stalls="3 stalls",
-    left="about 2 min left",
 )
 LEFT = Sentence("about {time} left", time="2 min 10 s")
-STALLED_WAIT = Sentence("waiting for {n} lookups that stall", n="12")
+LEFT_AT_LEAST = Sentence("at least {time} left", time="2 min 10 s")
+STOPPING = Sentence("stopping, keeping what was measured: {lookups} so far", lookups="12,345 lookups")
+MORE_CLIENTS = Sentence("and {n}", n="12 more clients")
 DONE = Sentence(
-    "{trials} done in {time}: {lookups}, {failed} failed, {stalls}",
-    trials="54 trials",
+    "trial {trials} of {trials}, done in {time}: {lookups}, {failed} failed, {stalls}",
+    trials="54",
     time="1 min 40 s",
     lookups="98,765 lookups",
     failed="0",
@@ -55,6 +56,3 @@ NO_TERMINAL_FOR_PARQUET = Sentence(
     "parquet is binary: send it to a file or a program, as in `--out - > lookups.parquet`"
 )
 INCOMPLETE = Sentence("incomplete: {problem}", problem="0003/glibc.dnsr: the stream ends without its trailer")
-
-# Which option was given a value that it cannot take.
-OPTION = Sentence("{option}: {problem}", option="--rate", problem="expected a number, saw 'fast'")

@@ -75,7 +75,7 @@ def start(argv: Sequence[str], cwd: Path) -> subprocess.Popen[str]:
 
 def error_line(done: Done) -> str:
     """The one line of stderr beside those of progress."""
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("trial ")]
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(("trial ", "stopping, "))]
     assert len(lines) == 1, done
     return lines[0]
 

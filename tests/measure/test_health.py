@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import struct
@@ -237,7 +236,7 @@ def test_one_that_was_sick_before_stays_measurable(tmp_path: Path) -> None:
     with nameserver(Sick(half=True)) as server:
         left_s: list[float] = []
         runner.run(plan(server, 6.0), path, on_progress=lambda progress: left_s.append(progress.left_s))
-    assert max(after - before for before, after in itertools.pairwise(left_s)) < 0.5
+    assert left_s == sorted(left_s, reverse=True)
     n, n_failed = failed_before(path)
     assert 45 <= n <= 50
     assert 0.2 * n < n_failed < 0.8 * n

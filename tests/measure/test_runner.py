@@ -96,12 +96,13 @@ def test_ctrl_c_keeps_what_was_measured(plan: Plan, tmp_path: Path) -> None:
 def test_progress_names_all_that_one_waits_for(plan: Plan, tmp_path: Path) -> None:
     on_progress, lines = once(lambda: None, measuring)
     runner.run(plan, tmp_path / "run", on_progress=on_progress)
-    assert "trial 2/4 (round 1, 2 side by side): " in lines[0]
+    assert "trial 2 of 4 (round 1, 2 side by side): " in lines[0]
     for word in ("lookups, ", "/s, ", "0 failed, ", "0 stalls, about "):
         assert word in lines[-1]
     left_s = [float(text.split("about ")[1].split(" s")[0]) for text in lines]
     assert left_s[0] >= 3.0
     assert left_s[-1] <= 1.0
+    assert left_s == sorted(left_s, reverse=True)
     assert (tmp_path / "run" / "environment.json").exists()
 
 
