@@ -99,21 +99,29 @@ system:
 	@mkdir -p $(TMPDIR)
 	@sh tools/system.sh
 
+# step WHAT COMMANDS: a line that says what is done while it is done, and then how long it took.
+define step
+@printf 'setup: %s ... ' '$(1)'; began=$$(date +%s); { $(2); } || { status=$$?; echo 'failed'; exit $$status; }; \
+echo "$$(($$(date +%s) - began)) s"
+endef
+
 # Compiled at once: where Python may write no bytecode, each start would compile pandas anew, for a second.
 $(VENV)/.installed: requirements.txt requirements-uv.txt pyproject.toml
-	@test -x $(BIN)/python || python3 -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.txt
-	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.txt
-	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	$(call step,making a Python environment in $(VENV),test -x $(BIN)/python || python3 -m venv $(VENV))
+	$(call step,installing uv,$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.txt)
+	$(call step,downloading and compiling the Python packages,$(BIN)/uv pip sync --quiet --compile-bytecode \
+	  --require-hashes --python $(BIN)/python requirements.txt)
+	$(call step,installing dnslab and building its probe,$(BIN)/uv pip install --quiet --no-deps --no-build-isolation \
+	  --python $(BIN)/python --editable .)
 	@touch $@
 
 # Likewise dnslab's own modules.
 $(CACHE)/.compiled: $(VENV)/.installed $(shell find dnslab -name '*.py')
-	@$(BIN)/python -m compileall -q dnslab
+	$(call step,compiling dnslab to bytecode,$(BIN)/python -m compileall -q dnslab)
 	@touch $@
 
 $(PROBE): $(VENV)/.installed hatch_build.py $(wildcard dnslab/measure/probe/*.c dnslab/measure/probe/*.h)
-	@$(BIN)/python hatch_build.py
+	$(call step,building the probe for each C library,$(BIN)/python hatch_build.py)
 	@touch $@
 
 wheel: setup  ## dist/dnslab-<version>-py3-none-any.whl, to install where kubectl works

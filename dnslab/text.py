@@ -252,6 +252,11 @@ def nearest(name: str, known: Iterable[str], or_all: bool = True) -> str:
     return said.KNOWN_ARE(known=", ".join(names)) if or_all and names else ""
 
 
+def one_of(names: Sequence[str]) -> str:
+    """``"a, b or c"``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
 @dataclass(frozen=True)
 class Table:
     """Cells as text; ``name`` says to a screen reader what it is of."""

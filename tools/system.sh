@@ -25,7 +25,8 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
 	exit 3
 fi
 
-echo "installing:$want"
+began=$(date +%s)
+printf 'setup: installing system packages:%s ... ' "$want"
 # No daemon may start because of us: the lab runs its own servers.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -37,9 +38,11 @@ log=$(mktemp)
 export DEBIAN_FRONTEND=noninteractive
 # shellcheck disable=SC2086
 if ! { apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends $want; } >"$log" 2>&1; then
+	echo failed
 	tail -n 5 "$log" >&2
 	rm -f "$log"
 	echo "could not install:$want" >&2
 	exit 3
 fi
 rm -f "$log"
+echo "$(($(date +%s) - began)) s"

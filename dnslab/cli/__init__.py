@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import signal
 import stat
 import sys
@@ -20,16 +21,20 @@ from dnslab.cli.results import bundle, compare_, export, gate, import_, report_,
 from dnslab.cli.run import run
 from dnslab.cli.verify import verify_
 from dnslab.errors import DEFECT, DnslabError, Interrupted, InvalidPlan, NotAble, UsageError, refusal
-from dnslab.text import echo, echo_text
+from dnslab.sentences import plan_errors as said
+from dnslab.text import echo, echo_text, nearest, one_of
 
-EPILOG = "Exit status: 0 done, 1 a verdict is bad, 2 usage, 3 this machine is not able, 4 run invalid, incomplete or undecided, 5 a defect of dnslab, 130 interrupted."  # noqa: E501
+EPILOG = (
+    "Exit status: 0 done, 1 a verdict is bad, 2 a mistake in what was asked, 3 this machine lacks something (see "
+    "`dnslab doctor`), 4 the run is invalid, incomplete or undecided, 5 a defect of dnslab, 130 interrupted."
+)
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="dnslab")
 def cli(debug: bool) -> None:
-    """Settle which DNS resolver configuration stalls, how often and why: by measuring each lookup."""
+    """Find out which DNS resolver configuration stalls, how often and why. dnslab measures every lookup."""
 
 
 for command in (
@@ -52,6 +57,9 @@ def main() -> None:
     sys.stdout, sys.stderr = _forgiving(sys.stdout), _forgiving(sys.stderr)
     try:
         status = cli(prog_name="dnslab", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:  # as kubectl, docker and pip do
+        echo_text(error.format_message())
+        sys.exit(0)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except (Exception, KeyboardInterrupt) as error:
@@ -99,6 +107,8 @@ def _line_and_status(error: BaseException) -> tuple[str, int]:
             message = (f"error: {error}", error.status)
         case click.Abort() | KeyboardInterrupt():
             message = ("interrupted", Interrupted.status)
+        case click.BadParameter() if error.param and (problem := _bad_value(error.message)):
+            message = (f"error: {error.param.opts[0]}: {problem}", UsageError.status)
         case click.ClickException():
             message = (f"error: {error.format_message()}", UsageError.status)
         case ModuleNotFoundError() if error.name and not error.name.startswith("dnslab"):
@@ -112,6 +122,18 @@ def _line_and_status(error: BaseException) -> tuple[str, int]:
                 DEFECT,
             )
     return message
+
+
+def _bad_value(message: str) -> str:
+    """What click says of a value, in our words; ``""`` for what has no words yet."""
+    if number := re.match(r"(?P<value>'.*') is not a valid (?P<kind>float|integer)", message):
+        sentence = said.NUMBER if number["kind"] == "float" else said.WHOLE_NUMBER
+        return sentence(value=number["value"])
+    if choice := re.match(r"'(.*)' is not one of (.*)\.", message):
+        names = re.findall(r"'([^']*)'", choice[2])
+        hint = nearest(choice[1], names, or_all=False)
+        return said.ONE_OF(names=one_of(names), value=repr(choice[1]), hint=hint)
+    return ""
 
 
 class _Forgiving(io.FileIO):

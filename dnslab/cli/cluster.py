@@ -10,18 +10,21 @@ import click
 from dnslab.errors import Interrupted, UsageError
 from dnslab.text import echo, echo_text, first_of
 
-_CONTEXT = click.option("--context", metavar="NAME", help="Context of the kubeconfig; default the current one.")
+_CONTEXT = click.option("--context", metavar="NAME", help="Context of the kubeconfig (default the current one).")
 
 
 @click.group()
 def manifests() -> None:
-    """Print what to apply to a cluster before measuring there, as YAML. Changes nothing."""
+    """Print what a cluster needs before a run, as YAML."""
 
 
 @manifests.command()
 @click.option("--namespace", default="default", show_default=True, metavar="NAME", help="Namespace for the pods.")
 def rbac(namespace: str) -> None:
-    """Print the rights that dnslab needs in a namespace, and separately those of each optional part."""
+    """Print the rights that dnslab needs in a namespace.
+
+    Those of each optional part come separately.
+    """
     from dnslab.measure.kubernetes import rights as access
 
     echo(f"# Needed: all of it in namespace {namespace}.")
@@ -31,7 +34,13 @@ def rbac(namespace: str) -> None:
 
 
 @click.command()
-@click.option("--variant", "variant_name", required=True, metavar="NAME", help="See `dnslab variants`.")
+@click.option(
+    "--variant",
+    "variant_name",
+    required=True,
+    metavar="NAME",
+    help="Configuration to apply. `dnslab variants` lists them.",
+)
 @click.option(
     "--workload",
     "reference",
@@ -39,12 +48,15 @@ def rbac(namespace: str) -> None:
     help="Read this workload from the cluster and keep its settings. Without it no cluster is asked.",
 )
 @_CONTEXT
-@click.option("--namespace", metavar="NAME", help="Namespace of the workload; default that of the context.")
+@click.option("--namespace", metavar="NAME", help="Namespace of the workload (default that of the context).")
 @click.option(
-    "--libc", type=click.Choice(["glibc", "musl"]), help="C library of the workload: show only what holds for it."
+    "--libc", type=click.Choice(["glibc", "musl"]), help="C library of the workload. Shows only what holds for it."
 )
 def fix(variant_name: str, reference: str | None, context: str | None, namespace: str | None, libc: Any) -> None:
-    """Print how to give a workload a variant, what to be careful about, and how to undo it. Changes nothing."""
+    """Print how to give a workload a variant. Changes nothing.
+
+    It also says what to be careful about, and how to undo it.
+    """
     from dnslab.plan.remedies import Workload, remedy
     from dnslab.plan.variants import find
 
@@ -67,16 +79,18 @@ def fix(variant_name: str, reference: str | None, context: str | None, namespace
 
 @click.group(name="node-cache")
 def node_cache() -> None:
-    """Look for a node-local DNS cache in a cluster, install one, or remove it."""
+    """Find, install or remove a node-local DNS cache."""
 
 
 _IMAGE = click.option(
-    "--image", metavar="IMAGE", help="Image of the cache; default the newest, from the registry that CoreDNS came from."
+    "--image",
+    metavar="IMAGE",
+    help="Image of the cache (default the newest, from the registry that CoreDNS came from).",
 )
 _ADDRESS = click.option(
     "--address",
     metavar="ADDRESS,...",
-    help="Addresses to listen on. With the cluster IP among them every pod becomes a client.",
+    help="Addresses to listen on. With the cluster IP among them, every pod becomes a client.",
 )
 _YES = click.option("--yes", is_flag=True, help="Do it without asking.")
 
@@ -84,7 +98,10 @@ _YES = click.option("--yes", is_flag=True, help="Do it without asking.")
 @node_cache.command()
 @_CONTEXT
 def status(context: str | None) -> None:
-    """Say whether a node-local cache answers, with the evidence, and what could not be seen."""
+    """Say whether a node-local cache answers.
+
+    It names the evidence, and what could not be seen.
+    """
     from dnslab.measure.kubernetes.node_cache import detect as caches
 
     client = connected(context)
@@ -111,7 +128,10 @@ def render(context: str | None, image: str | None, address: str | None) -> None:
 @_ADDRESS
 @_YES
 def install(context: str | None, image: str | None, address: str | None, yes: bool) -> None:
-    """Install a node-local cache on every node, and wait until it works on each. Shows the changes first."""
+    """Install a node-local cache on every node.
+
+    It shows the changes first, and waits until the cache works on each node.
+    """
     from dnslab.measure.kubernetes.node_cache import install as node_cache_install
 
     client = connected(context)
@@ -131,7 +151,10 @@ def install(context: str | None, image: str | None, address: str | None, yes: bo
 @_ADDRESS
 @_YES
 def remove(context: str | None, image: str | None, address: str | None, yes: bool) -> None:
-    """Remove dnslab's node-local cache, its interface and its rules from each node. Lists them first."""
+    """Remove dnslab's node-local cache from each node.
+
+    It lists the cache, its interface and its rules first.
+    """
     from dnslab.measure.kubernetes.node_cache import remove as node_cache_remove
 
     client = connected(context)
@@ -152,15 +175,15 @@ def remove(context: str | None, image: str | None, address: str | None, yes: boo
 
 @click.command()
 @_CONTEXT
-@click.option("--namespace", metavar="NAME", help="Namespace to look in; default that of the context.")
+@click.option("--namespace", metavar="NAME", help="Namespace to look in (default that of the context).")
 @click.option("--run", "run_id", metavar="ID", help="Remove only what this run left.")
-@click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="Look into these existing pods, too.")
-@click.option(
-    "--container", metavar="NAME", help="Container of each of these pods; default the pod's own, or the first."
-)
+@click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="Existing pods to clean up in, too.")
+@click.option("--container", metavar="NAME", help="Container of these pods (default the pod's own, or the first).")
 @_YES
 def clean(run_id: str | None, existing: str | None, container: str | None, yes: bool, **where: Any) -> None:
-    """Remove what earlier runs left in a cluster, and nothing else. Lists it first.
+    """Remove what earlier runs left in a cluster.
+
+    It lists that first, and removes nothing else.
 
     Existing pods that were measured carry no mark, so name them with --in: their resolv.conf is restored and the probe
     is removed.

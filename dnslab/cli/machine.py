@@ -19,7 +19,7 @@ _FORM = click.option("--format", "form", type=click.Choice(["table", "json"]), d
 @click.option("--libc", type=click.Choice(["glibc", "musl"]), help="C library: say which variants it ignores.")
 @_FORM
 def variants(libc: Any, form: str) -> None:
-    """List the resolver configurations that dnslab knows, and which C libraries follow them."""
+    """List the configurations, and which C libraries follow them."""
     if form == "json":
         from dnslab.present import documents
 
@@ -35,16 +35,15 @@ def variants(libc: Any, form: str) -> None:
 
 
 @click.command()
-@click.option("--backend", type=click.Choice(BACKEND_NAMES), default="lab", show_default=True)
-@click.option(
-    "--context", metavar="NAME", help="Context of the kubeconfig; default the current one (backend kubernetes)."
-)
-@click.option(
-    "--namespace", metavar="NAME", help="Namespace for the pods; default that of the context (backend kubernetes)."
-)
+@click.option("--backend", type=click.Choice(BACKEND_NAMES), default="lab", show_default=True, help="What to check.")
+@click.option("--context", metavar="NAME", help="Context of the kubeconfig (default the current one).")
+@click.option("--namespace", metavar="NAME", help="Namespace for the pods (default that of the context).")
 @_FORM
 def doctor(backend: str, context: str | None, namespace: str | None, form: str) -> None:
-    """Check whether this machine or a cluster is ready, and how to fix what is missing."""
+    """Check whether this machine or a cluster is ready.
+
+    It also says how to fix what is missing. The exit status is 3 if something needed is missing.
+    """
     from dnslab.measure import doctor as checks
     from dnslab.plan.model import Plan
 
@@ -106,12 +105,12 @@ def lab() -> None:
 
 
 @lab.command()
-@click.option("--fault", default="none", show_default=True, metavar="NAME[:KEY=NUMBER,...]")
-@click.option("--variant", default="baseline", show_default=True)
-@click.option("--target", default="glibc", show_default=True)
+@click.option("--fault", default="none", show_default=True, metavar="NAME[:KEY=NUMBER,...]", help="Fault to inject.")
+@click.option("--variant", default="baseline", show_default=True, metavar="NAME", help="Configuration of the client.")
+@click.option("--target", default="glibc", show_default=True, metavar="NAME", help="C library of the client.")
 @click.argument("command", nargs=-1)
 def shell(fault: str, variant: str, target: str, command: Sequence[str]) -> None:
-    """Start a shell, or COMMAND, in a new client namespace of a new lab."""
+    """Start a shell, or COMMAND, in a client of a new lab."""
     from dnslab.measure.lab.backend import shell as open_shell
     from dnslab.plan.model import FaultPlan
     from dnslab.plan.variants import find
@@ -121,7 +120,7 @@ def shell(fault: str, variant: str, target: str, command: Sequence[str]) -> None
 
 @lab.command()
 def faults() -> None:
-    """List the faults that the lab can inject, with their parameters."""
+    """List the faults that the lab can inject."""
     from dnslab.measure.lab.faults import describe_all
 
     for line in describe_all():

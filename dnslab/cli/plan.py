@@ -29,19 +29,25 @@ class Share(click.ParamType):  # type: ignore[type-arg]
 
 @click.command(name="plan")
 @click.option("--detect", type=Share(), required=True, metavar="0.1%", help="Share of lookups that stall.")
-@click.option("--power", type=Share(), default="90%", show_default=True, help="How sure to be that it shows.")
-@click.option("--rate", type=float, default=200.0, show_default=True, help="Lookups a second for each variant.")
+@click.option("--power", type=Share(), default="90%", show_default=True, help="How sure to be that the run shows it.")
+@click.option(
+    "--rate", type=float, default=200.0, show_default="200", metavar="N", help="Lookups a second for each variant."
+)
 @click.option(
     "--variants",
     "n_variants",
     type=click.IntRange(2, 1000),
-    help="How many variants to compare, baseline among them; default the usual six.",
+    metavar="N",
+    help="How many variants to compare, baseline among them (default 6).",
 )
 @click.option(
-    "--pilot", metavar="RUN", help="An earlier run (a path, or latest) that shows how much rounds differ there."
+    "--pilot", metavar="RUN", help="An earlier run, a path or `latest`: it shows how much rounds differ there."
 )
 def plan_(detect: float, power: float, rate: float, n_variants: int | None, pilot: str | None) -> None:
-    """Say how many rounds of what length it takes to see a share of stalls, or a difference of that size."""
+    """Plan a run: how many rounds, and how long, to detect stalls.
+
+    The answer holds for a share of stalls, and for a difference of that size.
+    """
     from dnslab.analyse.power import sizes_needed
     from dnslab.plan.model import MOST_PER_S
     from dnslab.plan.variants import USUAL

@@ -15,13 +15,13 @@ from dnslab.text import counted, echo, echo_json, echo_text, terminal_width
 
 
 @click.command()
-@click.argument("run_folder", default="latest")
+@click.argument("run_folder", default="latest", metavar="[RUN]")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.option("--wide", is_flag=True, help="Show all columns and all notes.")
 def summary(run_folder: str, form: str, wide: bool) -> None:
-    """Show what a run found: a row for each variant, then the answer.
+    """Show what a run found: a row for each variant, and the answer.
 
-    RUN_FOLDER is a path, a bundle, or `latest`.
+    RUN is a path, a bundle, or `latest`, which is the default.
     """
     from dnslab.analyse.dataset import open_run
     from dnslab.explain.findings import conclude
@@ -50,7 +50,7 @@ _FORM = click.option("--format", "form", type=_FORMS, default="table", show_defa
 @click.argument("after", nargs=-1, required=True)
 @_FORM
 def compare_(before: str, after: Sequence[str], form: str) -> int:
-    """Show what changed from one run to later ones (docs/gates.md).
+    """Compare later runs with an earlier one (docs/gates.md).
 
     Each run is a path, a bundle, or `latest`. The exit status is 4 if nothing could be compared.
     """
@@ -69,7 +69,7 @@ def compare_(before: str, after: Sequence[str], form: str) -> int:
 
 
 @click.command()
-@click.argument("run_folder", default="latest")
+@click.argument("run_folder", default="latest", metavar="[RUN]")
 @click.option(
     "--gate",
     "asked",
@@ -82,7 +82,7 @@ def compare_(before: str, after: Sequence[str], form: str) -> int:
 def gate(run_folder: str, asked: Sequence[str], variant: str, form: str) -> int:
     """Check a run against limits (docs/gates.md).
 
-    The exit status is 1 if a limit is broken, and 4 if the rounds are too few or too uneven to decide.
+    The exit status is 1 if a limit is broken, and 4 if the run cannot decide.
 
     Without --gate the limits are those of Kubernetes' scale tests for cluster DNS: failed_share<=0.1%, p50<=20ms,
     p99<=100ms.
@@ -111,17 +111,20 @@ def gate(run_folder: str, asked: Sequence[str], variant: str, form: str) -> int:
     "-l",
     "limit_ms",
     type=float,
-    help="The limit in ms. Give the one that the tool counted with, if it counted (default 4900).",
+    metavar="MS",
+    help="The limit that the tool counted with, if it counted (default 4900).",
 )
 @click.option(
     "--columns",
     metavar="latency_ms=COLUMN,...",
-    help="Which columns of a CSV to read. Also outcome, variant, round, time_s.",
+    help="Columns of a CSV to read. Other keys: outcome, variant, round, time_s.",
 )
 @click.option("--unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Unit of the latency in a CSV (default ms).")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def import_(kind: str, files: Sequence[str], form: str, columns: str | None, **how: Any) -> None:
-    """Compare what other tools measured, and say what their data cannot show (docs/import.md).
+    """Compare what other tools measured (docs/import.md).
+
+    It also says what their data cannot show.
 
     Each FILE is one round of VARIANT. Give several files of one variant for several rounds. Without VARIANT= the file's
     own name is the variant.
@@ -148,7 +151,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @click.command()
-@click.argument("run_folder", default="latest")
+@click.argument("run_folder", default="latest", metavar="[RUN]")
 @click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
 @click.option(
     "--out",
@@ -157,9 +160,9 @@ def _pair(text: str) -> tuple[str, str]:
     help="File to write, or - for stdout. An existing file is never replaced.",
 )
 def export(run_folder: str, form: Any, out: Path) -> None:
-    """Write every lookup of a run to one file, one row each.
+    """Write every lookup of a run to one file.
 
-    RUN_FOLDER is a path, a bundle, or `latest`.
+    RUN is a path, a bundle, or `latest`, which is the default.
     """
     from dnslab.analyse.dataset import open_run
     from dnslab.present.exports import export as write, export_to
@@ -176,19 +179,19 @@ def export(run_folder: str, form: Any, out: Path) -> None:
 
 
 @click.command(name="report")
-@click.argument("run_folder", default="latest")
+@click.argument("run_folder", default="latest", metavar="[RUN]")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="HTML file to write. Default: report.html in the run folder; in this folder for a bundle or with --redact.",
+    help="HTML file to write (default report.html in the run folder; for a bundle or with --redact in this folder).",
 )
 @click.option(
     "--redact", is_flag=True, help="Replace names, addresses, nodes and pods by stand-ins. Writes the page only."
 )
 def report_(run_folder: str, out: Path | None, redact: bool) -> None:
-    """Write a run as one HTML page that you can share.
+    """Write a run as one HTML page.
 
-    RUN_FOLDER is a path, a bundle, or `latest`.
+    RUN is a path, a bundle, or `latest`, which is the default.
     """
     from dnslab.analyse.dataset import open_run
 
@@ -204,15 +207,15 @@ def report_(run_folder: str, out: Path | None, redact: bool) -> None:
 
 
 @click.command()
-@click.argument("run_folder", default="latest")
+@click.argument("run_folder", default="latest", metavar="[RUN]")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Archive to write. Default: <run>.dnslab.zip in this folder."
+    "--out", type=click.Path(path_type=Path), help="Archive to write (default <run>.dnslab.zip in this folder)."
 )
 @click.option("--redact", is_flag=True, help="Replace names, addresses, nodes and pods by stand-ins.")
 def bundle(run_folder: str, out: Path | None, redact: bool) -> None:
-    """Write a run as one archive that you can share. Each reading command opens it.
+    """Write a run as one archive, which summary and report open.
 
-    RUN_FOLDER is a path, or `latest`.
+    RUN is a path, or `latest`, which is the default.
     """
     from dnslab.analyse.dataset import open_run
     from dnslab.present import share

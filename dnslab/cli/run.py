@@ -17,70 +17,90 @@ from dnslab.text import echo, echo_text
 
 @click.command()
 @click.argument("plan_file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--backend", type=click.Choice(BACKEND_NAMES), help="Where to measure; default lab.")
+@click.option("--backend", type=click.Choice(BACKEND_NAMES), help="Where to measure (default lab).")
 @click.option(
     "--nameserver",
     metavar="ADDRESS[:PORT]",
-    help="Nameserver to ask in place of the machine's (backend local); IPv6: [ADDRESS]:PORT.",
+    help="DNS server to query (local backend). Write IPv6 as [ADDRESS]:PORT.",
 )
 @click.option(
     "--target",
     "targets",
     multiple=True,
     metavar="NAME[=VARIANT,...]",
-    help="Where to measure, and with which variants. Repeatable; default all.",
+    help="Where to measure, and with which variants (default all). Repeatable.",
 )
-@click.option("--variants", metavar="NAME,...", help="Configurations to compare; see `dnslab variants`.")
-@click.option("--name", "names", multiple=True, help="Name to look up; repeatable.")
+@click.option("--variants", metavar="NAME,...", help="Configurations to compare. `dnslab variants` lists them.")
+@click.option("--name", "names", multiple=True, metavar="NAME", help="Name to look up. Repeatable.")
 @click.option(
     "--names-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File of names to look up, one `name TYPE` a line, as dnsperf reads it.",
+    help="File of names to look up, with `NAME TYPE` on each line, as for dnsperf.",
 )
 @click.option(
     "--expect",
     "expect",
     multiple=True,
     metavar="NAME=ADDRESS,...",
-    help="What a name should resolve to; default what is answered when the run begins. Repeatable.",
+    help="What a name should resolve to (default what is answered when the run begins). Repeatable.",
 )
 @click.option(
-    "-c", "workers", type=int, help="Closed loop with this many workers. With --rate: the most lookups in flight."
+    "-c",
+    "workers",
+    type=int,
+    metavar="N",
+    help="Closed loop with this many workers. With --rate, the most lookups in flight.",
 )
-@click.option("--rate", type=float, help="Open loop with this many lookups a second for each variant (default 200).")
 @click.option(
-    "--loop", type=click.Choice(["poisson", "fixed"]), help="How the open loop spaces lookups; default poisson."
+    "--rate",
+    type=float,
+    metavar="N",
+    help="Open loop with this many lookups a second for each variant (default 200).",
+)
+@click.option(
+    "--loop", type=click.Choice(["poisson", "fixed"]), help="How the open loop spaces lookups (default poisson)."
 )
 @click.option(
     "--mode",
     type=click.Choice(["fresh", "sticky"]),
-    help="fresh: clear before each lookup what glibc learned from lost answers. sticky: keep it. Default fresh.",
+    help="fresh clears what glibc learned from lost answers before each lookup, sticky keeps it (default fresh).",
 )
-@click.option("-d", "duration_s", type=float, help="Length of a trial in seconds (default 10).")
-@click.option("-l", "limit_ms", type=float, help="Count lookups that took this many ms or more (default 4900).")
-@click.option("--rounds", type=int, help="How often to measure everything. Intervals are over rounds (default 9).")
+@click.option("-d", "duration_s", type=float, metavar="SECONDS", help="Length of a trial (default 10).")
+@click.option(
+    "-l", "limit_ms", type=float, metavar="MS", help="Count lookups that took this long or longer (default 4900)."
+)
+@click.option(
+    "--rounds",
+    type=int,
+    metavar="N",
+    help="How often to measure everything (default 9). Intervals come from rounds.",
+)
 @click.option(
     "--schedule",
     type=click.Choice(["side-by-side", "in-turn"]),
-    help="Order of variants; default side-by-side for paced loads, in-turn for closed loops.",
+    help="Order of variants (default side-by-side for open loops, in-turn for closed ones).",
 )
-@click.option("--seed", type=int, help="Seed of the order and of the arrivals (default 1).")
+@click.option("--seed", type=int, metavar="N", help="Seed for the order and the arrivals (default 1).")
+@click.option("--context", metavar="NAME", help="Context of the kubeconfig (default the current one).")
+@click.option("--namespace", metavar="NAME", help="Namespace of the pods (default that of the context).")
 @click.option(
-    "--context", metavar="NAME", help="Context of the kubeconfig; default the current one (backend kubernetes)."
+    "--image",
+    "images",
+    multiple=True,
+    metavar="IMAGE",
+    help="Image of the pods. Its C library is measured. Repeatable.",
 )
 @click.option(
-    "--namespace", metavar="NAME", help="Namespace of the pods; default that of the context (backend kubernetes)."
-)
-@click.option(
-    "--image", "images", multiple=True, help="Image of the pods. Its C library is what is measured. Repeatable."
-)
-@click.option(
-    "--like", metavar="deploy/NAME", help="Make pods like this workload's: image, DNS settings, place, resources."
+    "--like",
+    metavar="deploy/NAME",
+    help="Make pods like those of this workload: image, DNS settings, placement, resources.",
 )
 @click.option("--nodes", metavar="all|N|NAME", help="Nodes to measure on (default 1).")
-@click.option("--pods-per-node", type=int, help="Targets on each node (default 1).")
+@click.option("--pods-per-node", type=int, metavar="N", help="Targets on each node (default 1).")
 @click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="Measure in existing pods.")
-@click.option("--container", metavar="NAME", help="Container to measure as or in; default the pods' own, or the first.")
+@click.option(
+    "--container", metavar="NAME", help="Container to copy, or to measure in (default the pods' own, or the first)."
+)
 @click.option(
     "--edit-resolv-conf", is_flag=True, help="Change resolv.conf in existing pods for each variant, and restore it."
 )
@@ -92,31 +112,48 @@ from dnslab.text import echo, echo_text
 )
 @click.option("--node-counters", is_flag=True, help="Read each node's conntrack from a pod in its network namespace.")
 @click.option(
-    "--max-rate", "max_rate_per_s", type=float, help="Most lookups a second in a cluster, all together (default 2000)."
+    "--max-rate",
+    "max_rate_per_s",
+    type=float,
+    metavar="N",
+    help="Most lookups a second in a cluster, all together (default 2000).",
 )
-@click.option("--max-workers", type=int, help="Most closed-loop workers in a cluster, all together (default 1000).")
 @click.option(
-    "--max-total", "max_lookups", type=int, help="Most paced lookups of a run in a cluster (default 5000000)."
+    "--max-workers",
+    type=int,
+    metavar="N",
+    help="Most closed-loop workers in a cluster, all together (default 1000).",
+)
+@click.option(
+    "--max-total",
+    "max_lookups",
+    type=int,
+    metavar="N",
+    help="Most open-loop lookups of a run in a cluster (default 5000000).",
 )
 @click.option("--allow-external", is_flag=True, help="Allow names outside the cluster's domain.")
-@click.option("--fault", metavar="NAME[:KEY=NUMBER,...]", help="Fault the lab injects, as in race:p=0.05.")
-@click.option("--run-name", metavar="NAME", help="Name of the run, at the end of its folder's name (default compare).")
+@click.option(
+    "--fault",
+    metavar="NAME[:KEY=NUMBER,...]",
+    help="Fault that the lab injects, as in race:p=0.05. `dnslab lab faults` lists them.",
+)
+@click.option(
+    "--run-name", metavar="NAME", help="Name of the run, which ends the name of its folder (default compare)."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to make. Default: results/<UTC time>-<name>.")
 @click.option(
     "--resume",
     type=click.Path(exists=True, path_type=Path),
-    help="Go on with an interrupted run: measure what is missing.",
+    help="Continue an interrupted run: measure what is missing.",
 )
-@click.option(
-    "--dry-run", is_flag=True, help="Print the plan, its trials, the load, and what would be made. Measures nothing."
-)
+@click.option("--dry-run", is_flag=True, help="Print the plan, its trials and its load. Measure nothing.")
 @click.option("--report", is_flag=True, help="Write report.html at the end.")
 def run(
     plan_file: Path | None, out: Path | None, resume: Path | None, dry_run: bool, report: bool, **asked: Any
 ) -> None:
-    """Compare resolver configurations. Each variant is measured in a new client each time, and every lookup is kept.
+    """Compare resolver configurations, and keep every lookup.
 
-    PLAN_FILE is YAML as --dry-run prints it. Options override what it says.
+    Each variant is measured in a new client each time. PLAN_FILE is YAML as --dry-run prints it. Options override it.
     """
     from dnslab.measure import preflight, runner
     from dnslab.measure.backends import completed

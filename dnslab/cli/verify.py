@@ -13,20 +13,26 @@ from dnslab.text import echo, echo_json
 
 
 @click.command(name="verify")
-@click.argument("run_folder", default="latest", metavar="RUN")
-@click.option("--like", metavar="deploy/NAME", help="The patched workload, if RUN does not name it: pods like its own.")
-@click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="The same, measured in existing pods.")
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder to make. Default: results/<UTC time>-verify.")
+@click.argument("run_folder", default="latest", metavar="[RUN]")
+@click.option(
+    "--like",
+    metavar="deploy/NAME",
+    help="The patched workload, if RUN does not name it. Measured in pods like its own.",
+)
+@click.option(
+    "--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="The patched workload, measured in existing pods."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder to make (default results/<UTC time>-verify).")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--report", is_flag=True, help="Write report.html at the end.")
 def verify_(
     run_folder: str, like: str | None, existing: str | None, *, out: Path | None, form: str, report: bool
 ) -> int:
-    """Say whether a patch helped: measure the workload as it stands now beside its old configuration.
+    """Say whether a patch helped.
 
-    RUN is the run that found the stalls: a path, a bundle, or `latest`. Both configurations are measured in the same
-    minutes, so that a quiet hour is not taken for a cure. The exit status is 0 if the stalls are gone, 1 if they are
-    not, and 4 if this run cannot tell.
+    RUN is the run that found the stalls: a path, a bundle, or `latest`, which is the default. dnslab measures the
+    workload as it is now and its old configuration in the same minutes, because a quiet hour looks like a cure. The
+    exit status is 0 if the stalls are gone, 1 if they are not, and 4 if this run cannot tell.
     """
     from dnslab.experiment.verify import verify
     from dnslab.explain.findings import conclude

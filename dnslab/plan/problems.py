@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dnslab.errors import InvalidPlan, Problem
 from dnslab.sentences import Sentence, plan_errors as said
-from dnslab.text import nearest
+from dnslab.text import nearest, one_of
 
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass as _Metaclass
@@ -81,8 +81,7 @@ def in_words(detail: Any, model: type[BaseModel] | None = None) -> str:
     if kind == "literal_error":
         names = re.findall(r"'([^']*)'", context["expected"]) or [context["expected"]]
         hint = nearest(value, names, or_all=False) if isinstance(value, str) else ""
-        listed = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-        return said.ONE_OF(names=listed, value=shown(value), hint=hint)
+        return said.ONE_OF(names=one_of(names), value=shown(value), hint=hint)
     if kind in _LENGTHS:
         sentence, limit = _LENGTHS[kind]
         return sentence(limit=shown(context[limit]), value=shown(_length(context, value)))

@@ -148,6 +148,7 @@ def _outwards(bound: float) -> str:
     """An upper bound, rounded up to one digit."""
     power = math.floor(math.log10(bound))
     digit = math.ceil(round(bound / 10**power, 9))
+    digit, power = (1, power + 1) if digit == 10 else (digit, power)
     return f"{digit * 10.0**power:.{max(0, -power)}f}"
 
 

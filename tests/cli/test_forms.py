@@ -9,9 +9,11 @@ import os
 import pty
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -206,3 +208,67 @@ def test_lookups_go_to_stdout(form: str) -> None:
         assert len(list(csv.DictReader(io.StringIO(done.stdout.decode())))) == n
     else:
         assert len(pd.read_parquet(io.BytesIO(done.stdout))) == n
+
+
+def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+@pytest.mark.parametrize("command", list(commands()), ids=" ".join)
+def test_help_is_whole_at_80_columns(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = said(*command, "--help")
+    assert max(map(len, text.splitlines())) <= 80
+    for line in text.partition("Commands:")[2].splitlines():
+        assert not line.endswith("..."), line
+    assert "TEXT" not in text
+    assert "INTEGER" not in text
+    found: Any = cli
+    for name in command:
+        found = found.commands[name]
+    for option in found.params:
+        assert isinstance(option, click.Argument) or option.help or option.name in ("form", "help"), option.name
+
+
+@pytest.mark.parametrize("command", ["", "lab", "manifests", "node-cache"])
+def test_a_bare_command_prints_its_help(command: str) -> None:
+    done = subprocess.run([*DNSLAB, *command.split()], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Usage: dnslab {command} ".replace("  ", " "))
+    assert "Commands:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("run --rate fast", "error: --rate: expected a number, saw 'fast'"),
+        ("run --rounds 1.5", "error: --rounds: expected a whole number, saw '1.5'"),
+        ("run --backend labs", "error: --backend: expected lab, local or kubernetes, saw 'labs': did you mean 'lab'?"),
+        (
+            "run --rate -5 --rounds 0 --variants baseline,use-cv --fault rase",
+            "error: --rate: expected more than 0, saw -5\n"
+            "error: --rounds: expected 1 or more, saw 0\n"
+            "error: --variants: unknown variant 'use-cv': did you mean 'use-vc'?\n"
+            "error: --fault: unknown fault 'rase': did you mean 'race'?",
+        ),
+        (
+            "run plan.yaml",
+            "error: plan.yaml:1: rounds: expected 1 or more, saw 0\n"
+            "error: plan.yaml:2: varants: unknown key: did you mean 'variants'?",
+        ),
+        ("run --target glibc=use-cv", "error: --target: unknown variant 'use-cv': did you mean 'use-vc'?"),
+        (
+            "run --backend kubernetes --max-rate -1 --pods-per-node 0",
+            "error: --pods-per-node: expected 1 or more, saw 0\nerror: --max-rate: expected more than 0, saw -1",
+        ),
+    ],
+)
+def test_mistakes_are_told_by_the_option_that_made_them(arguments: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text("rounds: 0\nvarants: [a]\n", encoding="utf-8")
+    done = subprocess.run([*DNSLAB, *arguments.split()], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{says}\n")
