@@ -49,6 +49,18 @@ class CompareParameters(_Parameters):
     run: str = "latest"
     plan: dict[str, Any] = {}
 
+    @model_validator(mode="after")
+    def _plan_holds(self) -> Self:
+        if self.run == "new":
+            Plan.of(self.plan)
+        return self
+
+    @classmethod
+    def _parameter(cls, values: Mapping[str, object], problem: Problem) -> str:
+        """With the key of the plan, if it is of that."""
+        keys = ".".join(map(str, problem.location))
+        return keys if problem.location[:1] in (("run",), ("plan",)) or keys in values else f"plan.{keys}"
+
 
 class BeforeAfterParameters(_Parameters):
     """Parameters of before_after.ipynb. ``runs``: folders or bundles, the one before first; without any, the two

@@ -79,6 +79,9 @@ def test_papermill_lists_every_parameter(name: str) -> None:
 @pytest.mark.parametrize(
     ("model", "values", "says"),
     [
+        ("compare", {"run": "new", "plan": {"rounds": 0}}, "parameter plan.rounds: expected 1 or more, saw 0"),
+        ("compare", {"run": 7}, "parameter run: expected a text, saw 7"),
+        ("compare", {"colour": "red"}, "parameter colour: unknown key; known are run, plan"),
         ("explore", {"rounds": 0}, "parameter rounds: expected 1 or more, saw 0"),
         ("explore", {"rate": -5.0}, "parameter rate: expected more than 0, saw -5"),
         (

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from dnslab.errors import Interrupted, UsageError
-from dnslab.text import echo, echo_text, first_of
+from dnslab.sentences import terminal as said
+from dnslab.text import counted, echo, echo_text, first_of
 
 _CONTEXT = click.option("--context", metavar="NAME", help="Context of the kubeconfig (default the current one).")
 
@@ -27,9 +28,9 @@ def rbac(namespace: str) -> None:
     """
     from dnslab.measure.kubernetes import rights as access
 
-    echo(f"# Needed: all of it in namespace {namespace}.")
+    echo(said.RIGHTS_NEEDED(namespace=namespace))
     echo_text(f"{access.role_yaml(namespace)}---")
-    echo("# From here on optional: take the parts that you use, leave out the others.")
+    echo(said.RIGHTS_OPTIONAL)
     echo_text(access.cluster_role_yaml(namespace))
 
 
@@ -73,7 +74,7 @@ def fix(variant_name: str, reference: str | None, context: str | None, namespace
     dns, cache = caches.dns_and_cache(client)
     known, not_here = caches.for_remedy(variant, dns, cache)
     echo_text(str(remedy(variant, workload, known, libc, not_here=not_here)))
-    for line in ("== Looked at", *dns.lines, *(cache.lines if variant.node_local else [])):
+    for line in (said.LOOKED_AT, *dns.lines, *(cache.lines if variant.node_local else [])):
         echo(line)
 
 
@@ -137,7 +138,7 @@ def install(context: str | None, image: str | None, address: str | None, yes: bo
     client = connected(context)
     manifest = node_cache_install.render(client, image, _addresses(address))
     changes = node_cache_install.diff(client, manifest)
-    echo_text(changes or "nothing to change")
+    echo_text(changes or said.NOTHING_TO_CHANGE())
     for note in node_cache_install.notes_in(manifest):
         echo(note)
     _confirm(yes or not changes, "apply this to kube-system")
@@ -160,14 +161,14 @@ def remove(context: str | None, image: str | None, address: str | None, yes: boo
     client = connected(context)
     there = node_cache_remove.removable(client)
     if not there and not image:
-        echo("there is no node-local cache of dnslab's")
+        echo(said.NO_CACHE)
         return
-    echo("will be deleted; on each node dnslab looks for what is left:")
+    echo(said.CACHE_REMOVED)
     for leftover in there:
         echo(f"  {leftover}")
     asking = node_cache_remove.asking(client)
     if asking:
-        echo(f"pods whose dnsConfig names it, and which will have no DNS: {first_of(asking, 5)}")
+        echo(said.PODS_WITHOUT_DNS(pods=first_of(asking, 5)))
     _confirm(yes, "delete them")
     for line in node_cache_remove.remove(client, image, _addresses(address) if address else ()):
         echo(line)
@@ -191,21 +192,24 @@ def clean(run_id: str | None, existing: str | None, container: str | None, yes: 
     from dnslab.measure.kubernetes import cleanup as leftovers
 
     if container and not existing:
-        raise UsageError("--container is for existing pods: name them with --in")
+        raise UsageError(said.CONTAINER_NEEDS_IN())
     client = connected(**where)
     left = leftovers.find(client, run_id)
     inside = leftovers.find_inside(client, existing, container) if existing else []
     if not left and not inside:
-        echo("nothing to remove")
+        echo(said.NOTHING_TO_REMOVE)
         return
     for leftover in (*left, *inside):
-        echo(f"  {f'run {leftover.run}: ' if isinstance(leftover, leftovers.Left) else ''}{leftover}")
+        run = leftover.run if isinstance(leftover, leftovers.Left) else ""
+        echo(f"  {said.LEFT_BY_RUN(run=run, what=str(leftover)) if run else leftover}")
     for young in leftovers.may_go_on(left):
-        echo(f"run {young} may still be running: its pods are only minutes old")
+        echo(said.MAY_RUN(run=young))
     _confirm(yes, "remove this")
     leftovers.remove(client, left)
     leftovers.remove_inside(client, inside)
-    echo(f"removed: {len(left)} objects" + (f", and from {len(inside)} pods what was in them" if inside else ""))
+    objects = counted(len(left), "object")
+    pods = counted(len(inside), "pod")
+    echo(said.REMOVED_INSIDE(objects=objects, pods=pods) if inside else said.REMOVED(objects=objects))
 
 
 def connected(context: str | None, namespace: str | None = None) -> Any:
@@ -213,7 +217,7 @@ def connected(context: str | None, namespace: str | None = None) -> Any:
     from dnslab.measure.kubernetes.api.client import connect
 
     client = connect(context, namespace)
-    echo(f"cluster: {client}")
+    echo(said.CLUSTER(name=str(client)))
     return client
 
 
@@ -227,11 +231,11 @@ def _confirm(yes: bool, doing: str) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError(f"nothing was changed: to {doing} without a terminal, add --yes")
+        raise UsageError(said.ADD_YES(doing=doing))
     try:
         agreed = click.confirm(f"{doing}?")
     except click.Abort:  # Ctrl-C or end of file leaves the cursor behind the question
         echo()
         agreed = False
     if not agreed:
-        raise Interrupted("nothing was changed")
+        raise Interrupted(said.NOTHING_CHANGED())

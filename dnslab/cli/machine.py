@@ -10,6 +10,7 @@ import click
 from dnslab.cli.cluster import connected
 from dnslab.errors import NotAble, UsageError
 from dnslab.plan.backends import BACKEND_NAMES
+from dnslab.sentences import terminal as said
 from dnslab.text import echo, echo_json, echo_text
 
 _FORM = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
@@ -51,12 +52,12 @@ def doctor(backend: str, context: str | None, namespace: str | None, form: str) 
         _doctor_of_cluster(context, namespace, form == "json")
         return
     if context or namespace:
-        raise UsageError(f"--{'context' if context else 'namespace'} is for --backend kubernetes")
+        raise UsageError(said.FOR_CLUSTERS(option="--context" if context else "--namespace"))
     found = checks.checks(Plan.of({"backend": backend}))
     ok = _print_json(backend, found) if form == "json" else _print_checks(found)
     if not ok:
         what = "run the lab" if backend == "lab" else "measure"
-        raise NotAble(f"this machine cannot {what}: see MISSING above")
+        raise NotAble(said.MISSING_HERE(what=what))
 
 
 def _doctor_of_cluster(context: str | None, namespace: str | None, as_json: bool) -> None:
@@ -76,10 +77,10 @@ def _doctor_of_cluster(context: str | None, namespace: str | None, as_json: bool
     else:
         ok = _print_checks(found)
         if apply:
-            echo_text("# What is missing; whoever may applies it with `kubectl apply -f`.\n---")
+            echo_text(f"{said.APPLY_MISSING}\n---")
             echo_text(apply)
     if not ok:
-        raise NotAble(f"cannot measure in namespace {client.namespace}: see MISSING above")
+        raise NotAble(said.MISSING_THERE(namespace=client.namespace))
 
 
 def _print_checks(checks: Iterable[Any]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dnslab.errors import UsageError
+from dnslab.sentences import terminal as said
 from dnslab.text import echo
 
 
@@ -53,7 +54,7 @@ def plan_(detect: float, power: float, rate: float, n_variants: int | None, pilo
     from dnslab.plan.variants import USUAL
 
     if not 0 < rate <= MOST_PER_S:
-        raise UsageError(f"--rate should be above 0 and at most {MOST_PER_S:,} lookups a second, is {rate:g}")
+        raise UsageError(said.RATE_RANGE(most=f"{MOST_PER_S:,}", rate=f"{rate:g}"))
     spread = None
     if pilot:
         from dnslab.analyse.dataset import open_run

@@ -146,7 +146,7 @@ def import_(kind: str, files: Sequence[str], form: str, columns: str | None, **h
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not value:
-        raise UsageError(f"--columns: expected KEY=COLUMN, saw {text!r}")
+        raise UsageError(said.COLUMNS_FORM(text=repr(text)))
     return key.strip(), value.strip()
 
 
@@ -199,7 +199,7 @@ def report_(run_folder: str, out: Path | None, redact: bool) -> None:
     if redact:
         from dnslab.present import share
 
-        echo(f"report: {share.page(opened.path, out)}, redacted: read it before you share it")
+        echo(said.REPORT_REDACTED(path=str(share.page(opened.path, out))))
     elif Path(run_folder).is_file():
         write_report(opened.path, out or Path(f"{opened.path.name}.html"), parquet=False)
     else:
@@ -222,7 +222,7 @@ def bundle(run_folder: str, out: Path | None, redact: bool) -> None:
 
     opened = open_run(run_folder)
     made = share.bundle(opened.path, out, redact)
-    echo(f"bundle: {made}" + (", redacted: look at its report before you share it" if redact else ""))
+    echo((said.BUNDLE_REDACTED if redact else said.BUNDLE)(path=str(made)))
 
 
 def write_report(path: Path, out: Path | None, parquet: bool = True, err: bool = False) -> None:
@@ -232,5 +232,8 @@ def write_report(path: Path, out: Path | None, parquet: bool = True, err: bool =
     from dnslab.present.report import render
 
     page = render(path, out)
-    lookups = keep_parquet(open_run(path), page.parent) if parquet else None
-    echo(f"report: {page}" + (f", with every lookup in {lookups.name} beside it" if lookups else ""), err=err)
+    if parquet:
+        lookups = keep_parquet(open_run(path), page.parent)
+        echo(said.REPORT_AND_LOOKUPS(path=str(page), lookups=lookups.name), err=err)
+    else:
+        echo(said.REPORT(path=str(page)), err=err)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dnslab import files
+from dnslab.cli.dry_run import announced, lowered_rates, print_dry_run
 from dnslab.cli.results import write_report
 from dnslab.errors import InvalidPlan, Problem, UsageError
 from dnslab.plan.backends import BACKEND_NAMES, IN_CLUSTER
-from dnslab.text import echo, echo_text
+from dnslab.sentences import terminal as said
+from dnslab.text import echo
 
 
 @click.command()
@@ -164,7 +166,7 @@ def run(
         preflight.check_report()
     if resume is not None:
         if plan_file or out or dry_run or any(given(value) for value in asked.values()):
-            raise UsageError("--resume continues the plan in its folder: give no other options with it")
+            raise UsageError(said.RESUME_ALONE())
         name_cluster(RunFolder(resume).plan)
         with shown() as on_progress:
             path = runner.resume(resume, on_progress)
@@ -172,16 +174,16 @@ def run(
         plan = _plan(plan_file, asked)
         if dry_run:
             runner.check(plan, out)
-            _print_dry_run(completed(plan), out)
+            print_dry_run(completed(plan), out)
             return
         prepared = runner.prepare(plan, out)
-        fits = _lowered_rates(plan, prepared.plan, len(prepared.targets))
+        fits = lowered_rates(plan, prepared.plan, len(prepared.targets))
         name_cluster(plan)
         for line in fits:
             echo(line)
         with shown() as on_progress:
             path = runner.run(prepared, out, on_progress=on_progress)
-    echo(f"run: {path}")
+    echo(said.RUN(path=str(path)))
     if report:
         write_report(path, None)
 
@@ -196,30 +198,9 @@ def name_cluster(plan: Any, err: bool = False) -> None:
     if plan.in_cluster:
         from dnslab.measure.kubernetes.api.client import connect
 
-        echo(f"cluster: {connect(plan.cluster.context, plan.cluster.namespace)}", err=err)
-        for line in _announced(plan):
+        echo(said.CLUSTER(name=str(connect(plan.cluster.context, plan.cluster.namespace))), err=err)
+        for line in announced(plan):
             echo(line, err=err)
-
-
-def _lowered_rates(plan: Any, fitted: Any, n_targets: int) -> list[str]:
-    """A line for each rate that nobody gave and that the run will lower."""
-    if not plan.in_cluster or plan.cluster.existing:
-        return []
-    return [
-        f"rate: {load.rate_per_s:g} lookups/s for each of {len(plan.variants)} variants on each of {n_targets} "
-        f"targets, to stay within {plan.limits.max_rate_per_s:,.0f} in all (--rate, --max-rate)"
-        for usual, load in zip(plan.loads, fitted.loads, strict=True)
-        if usual.rate_per_s != load.rate_per_s
-    ]
-
-
-def _announced(plan: Any) -> Sequence[str]:
-    """What is done in pods of others; nothing where there are none."""
-    if not plan.cluster.existing:
-        return []
-    from dnslab.measure.kubernetes.existing import announced
-
-    return announced(plan)
 
 
 def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
@@ -229,18 +210,18 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     for option in run.params:
         value = asked.get(option.name or "")
         if value == "" or (isinstance(value, tuple) and "" in value):
-            raise UsageError(f"{option.opts[0]} was given an empty text")
+            raise UsageError(said.EMPTY_TEXT(option=option.opts[0]))
     base = planfile.load(files.read_given(plan_file, files.PLAN_BYTES), str(plan_file)) if plan_file else Plan()
     data = base.model_dump()
     direct = ("backend", "nameserver", "rounds", "seed", "schedule", "limit_ms", "fault")
     data.update({key: asked[key] for key in direct if asked[key] is not None})
     wanted = {key: asked[key] for key in _IN_CLUSTER if given(asked[key])}
     if wanted and data["backend"] not in IN_CLUSTER:
-        raise UsageError(f"{_IN_CLUSTER[next(iter(wanted))]} is for --backend kubernetes")
+        raise UsageError(said.FOR_CLUSTERS(option=_IN_CLUSTER[next(iter(wanted))]))
     data["cluster"] = {**data["cluster"], **wanted}
     raised = {key: asked[key] for key in _LIMITS if given(asked[key])}
     if raised and data["backend"] not in IN_CLUSTER:
-        raise UsageError(f"{_LIMITS[next(iter(raised))]} is for --backend kubernetes: nothing else has limits")
+        raise UsageError(said.LIMITS_FOR_CLUSTERS(option=_LIMITS[next(iter(raised))]))
     data["limits"] = {**data["limits"], **raised}
     if asked["run_name"] is not None:
         data["name"] = asked["run_name"]
@@ -316,7 +297,7 @@ def _target(text: str) -> dict[str, Any]:
 def _expectation(text: str) -> tuple[str, list[str]]:
     name, equals, addresses = text.partition("=")
     if not equals or not addresses:
-        raise UsageError(f"--expect: expected NAME=ADDRESS,..., saw {text[:80]!r}")
+        raise UsageError(said.EXPECT_FORM(text=repr(text[:80])))
     return name, addresses.split(",")
 
 
@@ -329,66 +310,8 @@ def _names_in(path: Path) -> list[str]:
         if not words or words[0].startswith((";", "#")):
             continue
         if len(words) > 2 or (len(words) == 2 and words[1].upper() not in ("A", "AAAA")):
-            raise UsageError(f"{path}:{number}: expected `name A` or `name AAAA`, saw {line.strip()[:80]!r}")
+            raise UsageError(said.NAMES_FORM(path=str(path), line=str(number), text=repr(line.strip()[:80])))
         names[words[0]] = None
     if not names:
-        raise UsageError(f"{path} names nothing to look up")
+        raise UsageError(said.NO_NAMES(path=str(path)))
     return list(names)
-
-
-def _print_dry_run(plan: Any, out: Path | None) -> None:
-    from dnslab.measure import preflight
-    from dnslab.measure.backends import known_targets, usual_options
-    from dnslab.plan.limits import fitted
-    from dnslab.plan.schedule import forecast, longest_deadline_s
-
-    if plan.in_cluster:
-        from dnslab.measure.kubernetes.dry_run import planned
-
-        in_cluster: Any = planned(plan)
-        echo(f"# cluster: {in_cluster.client}")
-        targets = in_cluster.targets()
-    else:
-        in_cluster, targets = None, known_targets(plan)
-    usual, plan = plan, fitted(plan, targets)
-    preflight.check_targets(plan, targets)
-    preflight.allow_open_files(plan, targets)
-    expected = forecast(plan, targets)
-    echo_text(f"# The plan; give it back with `dnslab run FILE`.\n{plan.to_yaml()}")
-    echo()
-    echo("# trial  round  variant                            targets")
-    for trial in expected.trials:
-        echo(f"# {trial.number:5}  {trial.round:5}  {trial.variant:33}  {', '.join(trial.targets)}")
-    for (variant, target), reason in expected.not_applicable.items():
-        echo(f"# not applicable: {variant} on {target}: {reason}")
-    peak, workers = expected.peak_lookups_per_s, expected.peak_workers
-    rate = f"at most {peak:g} lookups/s in all" if peak else f"as fast as {workers} workers go"
-    echo(f"# load: {expected.n_groups} groups one after another, {expected.load_s:.0f} s at least, {rate}")
-    deadline_s = longest_deadline_s(plan, usual_options(plan))
-    echo(
-        f"# waits: up to {expected.n_groups * deadline_s:.0f} s more for lookups that wait for their deadline, up to "
-        f"{deadline_s:.0f} s after each group where they fail"
-    )
-    made_in = "cluster" if in_cluster else plan.backend
-    echo(f"# makes: {out or 'results/<UTC time>-' + plan.name}, and in the {made_in} what it removes again")
-    for line in (*_lowered_rates(usual, plan, len(targets)), *_announced(plan)):
-        echo(f"# {line}")
-    if in_cluster:
-        _print_in_cluster(plan, in_cluster, expected.trials)
-
-
-def _print_in_cluster(plan: Any, in_cluster: Any, trials: Sequence[Any]) -> None:
-    """Objects and commands, as comments: what is printed stays a plan."""
-    from dnslab.measure import health
-    from dnslab.measure.kubernetes.dry_run import as_yaml
-    from dnslab.plan.schedule import count_clients
-
-    echo("# libc: not known before the probe runs there; variants that it ignores will be left out")
-    objects = in_cluster.objects(health.control_trial(plan, in_cluster.targets()))
-    n_later = count_clients(trial for trial in trials if trial.round > 1) if objects else 0
-    echo(f"# objects: {len(objects)} up to the end of the first round, {len(objects) + n_later} in all")
-    for manifest in objects:
-        echo_text("# ---\n" + "".join(f"# {line}\n" for line in as_yaml(manifest).splitlines()))
-    echo("# commands, each an exec:")
-    for line in in_cluster.commands():
-        echo(f"#   {line}")

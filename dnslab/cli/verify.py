@@ -9,6 +9,7 @@ import click
 from dnslab.cli.results import write_report
 from dnslab.cli.run import name_cluster
 from dnslab.errors import UsageError
+from dnslab.sentences import terminal as said
 from dnslab.text import echo, echo_json
 
 
@@ -41,12 +42,12 @@ def verify_(
     from dnslab.measure import preflight
 
     if like and existing:
-        raise UsageError("the patched workload is one: give either --like or --in")
+        raise UsageError(said.LIKE_OR_IN())
     if report:
         preflight.check_report()
     as_json = form == "json"
     made = verify(run_folder, like, existing, out, before_load=lambda plan: name_cluster(plan, err=as_json))
-    echo(f"run: {made.path}", err=as_json)
+    echo(said.RUN(path=str(made.path)), err=as_json)
     sound = examine(made)
     findings = conclude(sound.summary, sound.vetoes)
     ends_with = status(sound.summary, findings.void)

@@ -131,7 +131,7 @@ def _in_cell() -> Iterator[_Shown]:
     """One line below the cell with a bar; at the end it says what was measured, and stays."""
     from IPython.display import HTML, display
 
-    handle = display(HTML(""), display_id=True)  # type: ignore[no-untyped-call]
+    handle = display(HTML(f"<p>{said.SETTING_UP()}</p>"), display_id=True)  # type: ignore[no-untyped-call]
 
     def show(text: str, share: float | None = None) -> None:
         bar = "" if share is None else f"<progress max='1' value='{share:.3f}'></progress> "
@@ -157,7 +157,7 @@ def _live() -> Iterator[_Shown]:
     from rich.live import Live
 
     # No thread refreshes it: the thread would end with a traceback when the terminal has gone.
-    live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+    live = Live(said.SETTING_UP(), console=Console(stderr=True), auto_refresh=False, transient=True)
 
     def update(progress: Progress) -> None:
         with contextlib.suppress(OSError):

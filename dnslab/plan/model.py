@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
@@ -34,7 +33,7 @@ from dnslab.plan.fields import (
     RunName,
     Workload,
 )
-from dnslab.plan.problems import Location, Model, follows, leave_out, raise_any
+from dnslab.plan.problems import Location, Model, follows, leave_out, raise_any, twice
 from dnslab.plan.resolvconf import VALUED, parse, read_option, values_of
 from dnslab.plan.variants import Variant
 from dnslab.sentences import plan_errors as said
@@ -53,11 +52,6 @@ MAX_NAMES = 65_535
 MAX_CLIENTS = 200_000
 #: lookups a second that a plan may ask of one target; more than one machine sends
 MOST_PER_S = 1_000_000
-
-
-def _twice(names: Sequence[str]) -> str:
-    """The first of ``names`` that stands there twice; ``""`` if none does."""
-    return next((name for name, n in Counter(names).items() if n > 1), "")
 
 
 class Load(Model):
@@ -306,11 +300,11 @@ class Plan(Model):
 
     def _problems(self) -> Iterator[Problem]:
         """What does not go together."""
-        twice = _twice(self.variants)
-        if twice or not self.variants:
-            end = f"; {twice!r} is there twice" if twice else ""
+        name = twice(self.variants)
+        if name or not self.variants:
+            end = f"; {name!r} is there twice" if name else ""
             yield Problem(("variants",), said.VARIANTS_ONCE(twice=end))
-        if name := _twice([target.name for target in self.targets]):
+        if name := twice([target.name for target in self.targets]):
             yield Problem(("targets",), said.TARGETS_ONCE(name=repr(name)))
         if self.n_trials > MAX_CLIENTS:
             yield Problem(("rounds",), said.TOO_MANY_TRIALS(n=f"{self.n_trials:,}", limit=f"{MAX_CLIENTS:,}"))

@@ -6,6 +6,7 @@ pydantic finds the place and the kind of a mistake; none of its words reach a pe
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, get_args
 
@@ -149,6 +150,11 @@ def follows(problem: Problem, left_out: Iterable[Location]) -> bool:
     """Whether a problem may be there only because a key beside it was left out."""
     beside = problem.location[:-1]
     return bool(beside) and any(place[:-1] == beside for place in left_out)
+
+
+def twice(names: Iterable[str]) -> str:
+    """The first of ``names`` that is there twice; ``""`` if none is."""
+    return next((name for name, n in Counter(names).items() if n > 1), "")
 
 
 def shown(value: object) -> str:

@@ -414,7 +414,7 @@ def test_a_user_without_rights_and_user_namespaces(tmp_path: Path) -> None:
     done = as_nobody([*DNSLAB, "doctor"], tmp_path, NO_USER_NAMESPACES)
     assert done.returncode == 3
     assert "MISSING  lab: no permission for namespaces" in done.stdout
-    assert error_line(done) == "error: this machine cannot run the lab: see MISSING above"
+    assert error_line(done) == "error: this machine cannot run the lab: see what is missing above"
 
 
 LITTLE_MEMORY = ["prlimit", f"--as={300 << 20}"]

@@ -254,7 +254,7 @@ def test_a_namespace_that_is_not_there_or_lets_no_pod_in(namespace: str, tmp_pat
         time.sleep(0.5)
     assert done.returncode == 3
     assert re.search(r"(?m)^MISSING  own pod: cannot make a pod .*exceeded quota: none", done.stdout)
-    assert done.stderr == f"error: cannot measure in namespace {namespace}: see MISSING above\n"
+    assert done.stderr == f"error: cannot measure in namespace {namespace}: see what is missing above\n"
 
 
 def written(folder: Path, **changes: Any) -> Path:
