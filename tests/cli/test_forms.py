@@ -272,3 +272,32 @@ def test_mistakes_are_told_by_the_option_that_made_them(arguments: str, says: st
     (tmp_path / "plan.yaml").write_text("rounds: 0\nvarants: [a]\n", encoding="utf-8")
     done = subprocess.run([*DNSLAB, *arguments.split()], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{says}\n")
+
+
+def test_verify_names_the_cluster_before_the_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What measures is replaced: the order of the steps counts, and that stdout holds JSON alone."""
+    measured(tmp_path / "verified", [0] * 3, [20, 21, 19])
+    plan = open_run(tmp_path / "verified").plan
+    steps: list[str] = []
+    monkeypatch.setattr("dnslab.experiment.verify.plan_of", lambda before, workload: plan)
+    monkeypatch.setattr("dnslab.measure.runner.check", lambda *arguments: steps.append("checked"))
+    monkeypatch.setattr("dnslab.cli.verify.name_cluster", lambda plan, err: steps.append(f"named, {err}"))
+
+    def measure(*arguments: Any) -> Path:
+        steps.append("measured")
+        return tmp_path / "verified"
+
+    monkeypatch.setattr("dnslab.experiment.verify.measure", measure)
+    for form, on_stderr in (("json", True), ("table", False)):
+        steps.clear()
+        done = CliRunner().invoke(cli, ["verify", str(SAMPLE), "--format", form], standalone_mode=False)
+        assert done.exception is None
+        assert done.return_value == 0
+        assert steps == ["checked", f"named, {on_stderr}", "measured"]
+        assert (f"run: {tmp_path / 'verified'}" in done.stderr) == on_stderr
+        if form == "json":
+            data = json.loads(done.stdout)
+            assert (data["status"], data["answers"][0]["word"]) == (0, "gone")
+            assert data["verifies"] == {"run": "the-first", "stalls": 40, "n": 1000}
+        else:
+            assert done.stdout.rstrip().splitlines()[-1].strip()
