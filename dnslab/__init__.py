@@ -19,7 +19,12 @@ if TYPE_CHECKING:
         stall_marks as stall_marks,
         stalls_per_second as stalls_per_second,
     )
-    from dnslab.experiment.compare import obtain_run as obtain_run, obtain_runs as obtain_runs, run as run
+    from dnslab.experiment.compare import (
+        obtain_run as obtain_run,
+        obtain_runs as obtain_runs,
+        resume as resume,
+        run as run,
+    )
     from dnslab.experiment.verify import obtain_verification as obtain_verification, verify as verify
     from dnslab.explain.closeup import follow as follow
     from dnslab.explain.comparison import compare as compare
@@ -73,6 +78,7 @@ _HOME = {
     "open_run": "analyse.dataset",
     "over_the_run": "present.pictures.times",
     "render": "present.report",
+    "resume": "experiment.compare",
     "run": "experiment.compare",
     "run_slices": "analyse.timeline",
     "side_by_side": "explain.overview",

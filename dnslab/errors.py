@@ -24,6 +24,8 @@ import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dnslab.text import visible
+
 #: exit status of the command line after an exception that nobody foresaw
 DEFECT = 5
 
@@ -32,6 +34,10 @@ class DnslabError(Exception):
     """Root of all errors dnslab raises on purpose; ``status`` is the exit status of the command line."""
 
     status = 4
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows, which asks for this by name: one line, for nothing in dnslab's code was wrong."""
+        return [f"{type(self).__name__}: {visible(str(self))}"]
 
 
 class UsageError(DnslabError):
@@ -80,6 +86,9 @@ class InvalidPlan(UsageError):
         #: a line for each problem
         self.lines = tuple(lines or dict.fromkeys(map(str, self.problems)))
         super().__init__("; ".join(self.lines))
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {visible(line)}" for line in self.lines]
 
 
 class RunExists(UsageError):
@@ -159,3 +168,7 @@ class Interrupted(DnslabError):
     """Ended by the user; what was measured until then is kept."""
 
     status = 130
+
+    def _render_traceback_(self) -> list[str]:
+        text = visible(str(self))
+        return [text[:1].upper() + text[1:]]

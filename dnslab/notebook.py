@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
+from dnslab.analyse.dataset import Run
 from dnslab.errors import InvalidPlan, Problem, UsageError
 from dnslab.experiment.compare import check_runs
 from dnslab.plan.model import Plan
@@ -18,6 +19,12 @@ from dnslab.plan.problems import problems_of
 
 class _Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @field_validator("run", mode="before", check_fields=False)
+    @classmethod
+    def _folder_of(cls, run: object) -> object:
+        """A run that is open, as ``dnslab.resume`` gives it, stands for its folder."""
+        return str(run.path) if isinstance(run, Run) else run
 
     @classmethod
     def check(cls, **values: object) -> Self:
@@ -121,6 +128,11 @@ class _MeasureParameters(_Parameters):
 
 class ExploreParameters(_MeasureParameters):
     """Parameters of explore.ipynb."""
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The plan of one run, which is named after the notebook."""
+        return {**super().plan, "name": "explore"}
 
 
 class MatrixParameters(_MeasureParameters):

@@ -16,11 +16,12 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from dnslab.sentences import plan_errors as said
+from dnslab.style import STYLE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,10 @@ _UNSEEN = re.compile(
 _FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])(?!-?\d+$)")
 #: what begins something in GitHub's Markdown, wherever it stands in a line
 _MARKDOWN = re.compile(r"[\\`*_\[\]|~$]|<(?=[A-Za-z/!?])|&(?=[#A-Za-z])")
+#: code in a line of text
+_CODE = re.compile(r"`([^`]+)`")
+#: how a cell with a number begins; a load (``60/s``) and a time (``2026-11-29T...``) are words
+_NUMBER = r"[<>≥\u2212+-]? ?[\d.,]+(\s|$)"
 NOT_APPLICABLE = "not applicable"
 #: how text stands on a terminal. Blue and orange differ for all eyes; no meaning is carried by colour alone.
 Style = Literal["", "good", "bad", "warn", "quiet", "strong"]
@@ -83,8 +88,8 @@ def as_html_lines(text: str) -> str:
 
 
 def as_output(page: str) -> str:
-    """HTML for a notebook's output, in which JupyterLab sets no formulas."""
-    return f"<div class='mathjax_ignore'>{page}</div>" if page else ""
+    """HTML for a notebook's output, with its look, once; JupyterLab sets no formulas in it."""
+    return f"<div class='dnslab-output mathjax_ignore'>{page.replace(STYLE, '')}{STYLE}</div>" if page else ""
 
 
 def as_markdown(text: object) -> str:
@@ -258,6 +263,31 @@ def one_of(names: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What something is, in a few lines: a title, and a line for each name. Lines without a text are left out."""
+
+    title: str
+    lines: Mapping[str, str]
+
+    def __str__(self) -> str:
+        width = max(map(len, self.lines), default=0)
+        lines = [f"  {name:{width}}  {visible(line)}" for name, line in self.lines.items() if line]
+        return "\n".join([visible(self.title), *lines])
+
+    def to_html(self) -> str:
+        """The same for a page, inside an element."""
+        rows = [
+            f"<tr><th scope='row'>{as_html(name)}</th><td>{_with_code(line)}</td></tr>"
+            for name, line in self.lines.items()
+            if line
+        ]
+        return f"<p class='title'>{as_html(self.title)}</p><table class='facts'><tbody>{''.join(rows)}</tbody></table>"
+
+    def _repr_html_(self) -> str:
+        return as_output(f"<div class='card'>{self.to_html()}</div>")
+
+
+@dataclass(frozen=True)
 class Table:
     """Cells as text; ``name`` says to a screen reader what it is of."""
 
@@ -279,6 +309,16 @@ class Table:
         return as_output(_html(self.frame, self.name)) if len(self.frame) else ""
 
 
+def _with_code(line: str) -> str:
+    """``line`` for a page, with what stands between backticks as code."""
+    return _CODE.sub(r"<code>\1</code>", as_html(line))
+
+
+def _is_of_words(column: pd.Series[Any]) -> bool:
+    """Whether a column holds words, which stand to the left, and not numbers, which stand to the right."""
+    return not column.astype(str).str.match(_NUMBER).any()
+
+
 def _html(frame: pd.DataFrame, name: str) -> str:
     """An accessible table that scrolls inside its own box."""
     head = "".join(f"<th scope='col'>{as_html(name)}</th>" for name in frame.columns)
@@ -293,5 +333,8 @@ def _html(frame: pd.DataFrame, name: str) -> str:
         opened = [f"<td {_SENTENCE}>" if column == ANSWER else "<td>" for column in frame.columns[1:]]
         cells = "".join(f"{tag}{value}</td>" for tag, value in zip(opened, rest, strict=False)) + reason
         body.append(f"<tr><th scope='row'>{first}</th>{cells}</tr>")
-    inner = f"<table class='figures'><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    of_words = [n for n, column in enumerate(frame.columns, 1) if _is_of_words(frame[column])]
+    words = " ".join([*map(str, of_words), *(["last"] if len(frame.columns) in of_words else [])])
+    rows = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
+    inner = f"<table class='figures' data-words='{words}'>{rows}</table>"
     return f"<div class='scroll' tabindex='0' role='region' aria-label='{as_html(name)}'>{inner}</div>"

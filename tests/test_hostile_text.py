@@ -128,6 +128,7 @@ def _shown(named: Run) -> dict[str, Any]:
         "effects": dnslab.against_baseline(summary),
         "plan": named.plan,
         "run": named,
+        "numbers": summary,
         "closeup": follow(named),
         "comparison": compare(named, named),
         "headlines": headlines([named, named]),
@@ -151,7 +152,7 @@ def test_what_shows_itself_as_html_shows_hostile_names(named: Run) -> None:
         assert unseen(part) == set(), name
         assert acting(part) == [], name
         # Outside of these JupyterLab sets what is between two dollars as a formula.
-        assert part.startswith(("<div class='mathjax_ignore'>", "<pre>")), name
+        assert part.startswith("<div class='dnslab-output mathjax_ignore'>"), name
     said = html.unescape(" ".join(parts.values()))
     assert r"\nIs it happening? No\r'" in said
     assert r"\x1b[31m\x9b31m\x07 \u202eton" in said

@@ -16,7 +16,7 @@ import dnslab
 PACKAGE = Path(dnslab.__file__).parent
 
 #: what each part may import of dnslab besides itself; measuring and reading meet in `experiment` alone
-BELOW = ("errors", "text", "files", "sentences")
+BELOW = ("errors", "text", "files", "sentences", "style")
 RULES = {
     **dict.fromkeys(BELOW, BELOW),
     "plan": BELOW,
@@ -27,7 +27,7 @@ RULES = {
     "explain": (*BELOW, "plan", "store", "analyse"),
     "present": (*BELOW, "plan", "store", "analyse", "explain"),
     "experiment": (*BELOW, "plan", "store", "measure", "analyse", "explain"),
-    "notebook": (*BELOW, "plan", "experiment"),
+    "notebook": (*BELOW, "plan", "analyse", "experiment"),
     "cli": (*BELOW, "plan", "store", "measure", "analyse", "explain", "present", "imports", "experiment"),
     "__main__": ("cli",),
 }

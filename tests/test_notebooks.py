@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import papermill
 import pytest
+from jupyter_client.manager import start_new_kernel
 
 from dnslab import notebook
 from dnslab.analyse.dataset import open_run
 from dnslab.analyse.summary import summarise
-from dnslab.errors import UsageError
-from dnslab.experiment.compare import SAMPLE, obtain_runs
+from dnslab.errors import Interrupted, UsageError
+from dnslab.experiment.compare import SAMPLE, obtain_run, obtain_runs, resume, run
 from dnslab.explain import overview
+from dnslab.measure import runner
 from dnslab.plan.model import Load, Plan
 from dnslab.present import report
 from dnslab.text import milliseconds, percent
@@ -153,7 +157,7 @@ def test_explore_a_stored_run(tmp_path: Path) -> None:
     assert f"baseline on glibc: {row.stalls} stalls" in seconds
     assert "Yes, with the fault race:p=0.05 injected: " in text
     assert "The race is emulated" in text
-    assert "sample run" not in text
+    assert "What follows is the sample run" not in text
 
 
 @pytest.mark.notebook
@@ -182,8 +186,23 @@ def test_before_and_after(tmp_path: Path) -> None:
     assert text.index(start.format("before", 15)) < text.index(start.format("after", 3))
     assert text.index(start.format("after", 3)) < text.index("<td>before</td><td>musl</td>")
     assert "<td>5 %</td><td>1 %</td><td>-4 (" in text  # points of stalls, of the comparison
+    assert "3 configurations compared, 0 refused" in text
     reason = "<td>after</td><td>musl</td><td class='reason' colspan='17' [^>]*>not applicable: musl ignores use-vc"
     assert re.search(reason, text)
+
+
+@pytest.mark.notebook
+def test_before_and_after_shows_what_it_did_not_compare(tmp_path: Path) -> None:
+    """Refused with its reason, in one run only, and what else differs: no cell is empty."""
+    for name, rate, variants in (("one", 100, ("baseline", "use-vc")), ("two", 200, ("baseline",))):
+        plan = Plan(variants=variants, rounds=3, loads=(Load(rate_per_s=rate, duration_s=1),), seed=rate)
+        lookups = {(variant, "glibc", number): rows([0.5] * 100) for variant in variants for number in (1, 2, 3)}
+        write_run(tmp_path / name, plan, lookups)
+    text, _ = executed("before_after", tmp_path, runs=[str(tmp_path / "one"), str(tmp_path / "two")])
+    assert "0 configurations compared, 1 refused" in text
+    assert "Nothing was compared." in text
+    assert "<li>rate_per_s of the load differs: 100.0 before, 200.0 after: baseline on glibc</li>" in text
+    assert "<li>use-vc on glibc, load 100/s (poisson): before</li>" in text
 
 
 @pytest.mark.notebook
@@ -239,11 +258,12 @@ def test_explored_now_then_set_beside_another(tmp_path: Path, monkeypatch: pytes
     assert row.stalls > 5
     assert "half lost: one of two parallel answers came" in text
     assert f"baseline on glibc: {row.stalls} stalls" in alternatives(page)[1]
-    assert "<td>race:p=0.2</td>" in text  # a busy machine may void the headline
+    assert "<td>race:p=0.2 is injected, " in text  # a busy machine may void the headline
     text, _ = executed("before_after", tmp_path, runs=[str(SAMPLE), str(made)])
     assert f"<td>after</td><td>glibc</td><td>{row.n:,}</td><td>{row.stalls:,}</td>" in text
 
 
+@pytest.mark.alone
 @pytest.mark.lab
 @pytest.mark.notebook
 def test_a_matrix_made_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,3 +280,119 @@ def test_a_matrix_made_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (alt,) = alternatives(page)
     assert f"baseline: 0 at 30, p99 {milliseconds(few.p99_ms)} ms, 0 at 90" in alt
     assert f"<td>90/s (poisson)</td><td>{many.n:,}</td><td>0</td>" in text
+
+
+def in_a_kernel(code: str, folder: Path, stop_when: str = "") -> tuple[list[str], list[str], float]:
+    """Run ``code`` in a kernel in ``folder``, as a notebook does. With ``stop_when``, interrupt it, as the stop button
+    does, once an output matches it.
+
+    Returns
+    -------
+    list of str
+        The texts shown, one after the other.
+    list of str
+        Lines of the error; empty if there was none.
+    float
+        Seconds from the interrupt to the next output.
+    """
+    manager, client = start_new_kernel(
+        cwd=str(folder), env={**os.environ, "DNSLAB_RESULTS": "", "PYTHONPATH": str(PROJECT)}
+    )
+    shown: list[str] = []
+    error: list[str] = []
+    stopped_s = answered_s = 0.0
+    try:
+        asked = client.execute(code)
+        while True:
+            message = client.get_iopub_msg(timeout=60)
+            content = message["content"]
+            if message["parent_header"].get("msg_id") != asked:
+                continue
+            if message["msg_type"] == "status" and content["execution_state"] == "idle":
+                return shown, error, answered_s - stopped_s
+            text = "".join(map(str, content.get("data", {}).values())) + content.get("text", "")
+            if text:
+                shown.append(text)
+                answered_s = answered_s or (time.monotonic() if stopped_s and "topping" in text else 0.0)
+            error += content.get("traceback", [])
+            if stop_when and not stopped_s and re.search(stop_when, text):
+                stopped_s = time.monotonic()
+                manager.interrupt_kernel()
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+@pytest.mark.lab
+@pytest.mark.notebook
+def test_the_stop_button_keeps_what_was_measured(tmp_path: Path) -> None:
+    """It says so at once, and how to go on in Python; that line of Python measures the rest."""
+    plan = {
+        "variants": ["baseline"],
+        "targets": ["glibc"],
+        "fault": "none",
+        "rounds": 2,
+        "loads": [{"duration_s": 4.0}],
+    }
+    shown, error, answered_s = in_a_kernel(f"import dnslab\ndnslab.run({plan})", tmp_path, r"[1-9][\d,]* lookups")
+    assert any("topping, keeping what was measured" in text for text in shown)
+    assert answered_s < 1.0
+    (line,) = error
+    match = re.fullmatch(
+        r"Interrupted after 0 of 2 trials, all kept: `(run = dnslab\.resume\(.*\))` continues the run", line
+    )
+    assert match
+    (made,) = (tmp_path / "results").iterdir()
+    assert len(open_run(made).lookups()) > 10
+    shown, error, _ = in_a_kernel(f"import dnslab\n{match[1]}\nrun", tmp_path)
+    assert not error
+    assert "state  complete" in shown[-1]
+    assert open_run(made).problems == []
+
+
+@pytest.mark.notebook
+def test_an_error_of_the_user_is_one_line(tmp_path: Path) -> None:
+    cases = {
+        "dnslab.open_run('nowhere')": "RunNotFound: ",
+        "dnslab.ExploreParameters.check(rounds='3')": "InvalidPlan: parameter rounds: ",
+        "dnslab.resume('nowhere')": "RunNotFound: ",
+        "dnslab.run({'variants': ['nonsense']})": "InvalidPlan: ",
+        "dnslab.open_run('a\\u202eb')": r"\u202e",
+    }
+    for code, says in cases.items():
+        _, error, _ = in_a_kernel(f"import dnslab\n{code}", tmp_path)
+        (line,) = error
+        assert says in line
+        assert "\n" not in line
+
+
+@pytest.mark.notebook
+def test_papermill_says_what_the_user_did_wrong(tmp_path: Path) -> None:
+    problem = report._execute(NOTEBOOKS / "explore.ipynb", tmp_path / "out.ipynb", {"rounds": 0})
+    assert "rounds" in problem
+    assert "Traceback" not in problem
+
+
+def test_an_opened_run_stands_for_its_folder() -> None:
+    run = open_run(SAMPLE)
+    assert notebook.ExploreParameters.check(run=run).run == str(SAMPLE)
+    assert obtain_run(run) is run
+
+
+def test_a_bundle_cannot_be_resumed(tmp_path: Path) -> None:
+    bundle = tmp_path / "run.dnslab"
+    bundle.write_bytes(b"")
+    with pytest.raises(UsageError, match="is a bundle"):
+        resume(bundle)
+
+
+def test_an_interrupt_before_the_first_trial_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run", interrupted)
+    monkeypatch.setattr(runner, "resume", interrupted)
+    with pytest.raises(Interrupted, match="before anything was measured"):
+        run({})
+    with pytest.raises(Interrupted, match="before anything was measured"):
+        resume(SAMPLE)

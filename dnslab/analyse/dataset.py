@@ -13,17 +13,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dnslab.analyse import facts
 from dnslab.analyse.lookups import OUTCOMES, SLOW_MS, Lookups, decode, error_name
-from dnslab.errors import RunInvalid
+from dnslab.errors import DnslabError, RunInvalid
 from dnslab.plan.model import MAX_CLIENTS, Plan
 from dnslab.plan.resolvconf import parse
 from dnslab.plan.schedule import TargetInfo, trials
 from dnslab.plan.variants import BEFORE
+from dnslab.sentences.notebook import RUN
 from dnslab.store.bundle import open_bundle
 from dnslab.store.client import ClientName, ClientRecord
 from dnslab.store.contents import Environment
 from dnslab.store.folder import RunFolder, latest_run_path, results_folder
-from dnslab.text import as_html, as_output
+from dnslab.text import Facts, Table
 
 T = TypeVar("T")
 
@@ -247,18 +249,31 @@ class Run:
             }
         )
 
+    def first(self, n: int = 5) -> Table:
+        """The first ``n`` lookups as a table to look at; ``lookups`` has all of them, and all columns."""
+        columns = ["trial", "variant", "target", "name", "intended_s", "service_ms", "outcome", "stall", "half_lost"]
+        frame = next(self.frames(), pd.DataFrame(columns=columns))[columns].head(n)
+        return Table(frame.round(6).astype(str), "the first lookups")
+
+    @property
+    def facts(self) -> Facts:
+        """What was measured, where, when and how much, in a few lines."""
+        lines = dict(self.plan.outline)
+        try:
+            lines["where"] = facts.where(self.plan, self.environment, self.clients())
+            lines["when"] = facts.when(self.environment)
+            lines["size"] = facts.size(self.clients())
+            n_all = sum(len(trial.targets) for trial in trials(self.plan, self.targets)) - len(self.left_out)
+            lines["state"] = facts.state(self.path, n_all, self.incomplete, len(self.left_out))
+        except DnslabError as error:
+            lines["state"] = facts.unreadable(error)
+        return Facts(RUN(name=self.path.name), lines)
+
+    def __repr__(self) -> str:
+        return str(self.facts)
+
     def _repr_html_(self) -> str:
-        plan, listed = self.plan, self.trials()
-        facts = {
-            "run": self.path.name,
-            "fault injected": str(plan.fault),
-            "variants": ", ".join(plan.variants),
-            "load": "; ".join(load.label for load in plan.loads),
-            "rounds": f"{plan.rounds}, {plan.order}",
-            "trials": f"{int((listed['status'] == 'complete').sum()) if len(listed) else 0} complete of {len(listed)}",
-        }
-        rows = "".join(f"<tr><th scope='row'>{k}</th><td>{as_html(v)}</td></tr>" for k, v in facts.items())
-        return as_output(f"<table class='facts'>{rows}</table>")
+        return self.facts._repr_html_()
 
 
 def open_run(path: Path | str = "latest", results: Path | str | None = None) -> Run:

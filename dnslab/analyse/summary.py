@@ -21,9 +21,11 @@ from dnslab.analyse.dataset import Run
 from dnslab.analyse.exposure import exposed_modelled
 from dnslab.analyse.intervals import Interval, Verdict, upper_bound_when_none
 from dnslab.analyse.quantiles import LEVELS, quantiles
-from dnslab.plan.model import Earlier, Load
+from dnslab.plan.model import MOST_NAMED, Earlier, Load
 from dnslab.plan.schedule import not_applicable, wanted
+from dnslab.sentences.notebook import COUNTED, INJECTED, STALLED, SUMMARY, SUMMARY_MORE, TRIALS
 from dnslab.store.client import Key
+from dnslab.text import Facts, counted, first_of
 
 SUMMARY_VERSION = 1
 #: counts whose share is compared
@@ -110,7 +112,7 @@ class Row:
         return self.intervals["stalls_share"].low, self.intervals["stalls_share"].high
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary:
     """A run in numbers. ``clients`` has an entry for each trial on each target."""
 
@@ -187,8 +189,37 @@ class Summary:
         worst = frame[["stalls_share", "failed_share"]].max(axis=1).groupby(frame["target"]).max()
         return frame.sort_values("target", key=lambda names: -names.map(worst), kind="stable", ignore_index=True)
 
+    @property
+    def facts(self) -> Facts:
+        """How much was counted, and how often baseline stalled."""
+        rows = self.measured()
+        n, stalls, failed = (sum(getattr(row, name) for row in rows) for name in ("n", "stalls", "failed"))
+        several = len(self.loads) > 1
+        stalled = [
+            STALLED(
+                variant=f"{row.variant} at {self.load_labels[row.load]}" if several else row.variant,
+                target=row.target,
+                stalls=f"{row.stalls:,}",
+                lookups=counted(row.n, "lookup"),
+            )
+            for row in rows
+            if row.variant == "baseline"
+        ]
+        variants = list(dict.fromkeys(row.variant for row in self.rows))
+        lines = {
+            "what": TRIALS(rounds=counted(self.n_rounds, "round"), variants=first_of(variants, MOST_NAMED)),
+            "size": COUNTED(lookups=counted(n, "lookup"), stalls=counted(stalls, "stall"), failed=f"{failed:,}"),
+            "stalls": "; ".join(stalled[:MOST_NAMED]) + (" ..." if stalled[MOST_NAMED:] else ""),
+            "fault": INJECTED(fault=self.fault) if self.fault not in ("", "none") else "",
+            "more": str(SUMMARY_MORE),
+        }
+        return Facts(SUMMARY(name=self.run), lines)
+
     def __repr__(self) -> str:
-        return f"<Summary of {self.run}: {len(self.rows)} rows, which dnslab.by_configuration shows>"
+        return str(self.facts)
+
+    def _repr_html_(self) -> str:
+        return self.facts._repr_html_()
 
 
 def _plain(row: Row | NotApplicable) -> dict[str, Any]:

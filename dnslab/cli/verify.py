@@ -40,13 +40,21 @@ def verify_(
     from dnslab.explain.soundness import examine
     from dnslab.explain.verification import status
     from dnslab.measure import preflight
+    from dnslab.store.folder import resume_command
 
     if like and existing:
         raise UsageError(said.LIKE_OR_IN())
     if report:
         preflight.check_report()
     as_json = form == "json"
-    made = verify(run_folder, like, existing, out, before_load=lambda plan: name_cluster(plan, err=as_json))
+    made = verify(
+        run_folder,
+        like,
+        existing,
+        out,
+        before_load=lambda plan: name_cluster(plan, err=as_json),
+        how_to_resume=resume_command,
+    )
     echo(said.RUN(path=str(made.path)), err=as_json)
     sound = examine(made)
     findings = conclude(sound.summary, sound.vetoes)

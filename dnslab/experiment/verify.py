@@ -17,7 +17,7 @@ from dnslab.measure import runner
 from dnslab.plan.model import CustomVariant, Earlier, Plan
 from dnslab.plan.resolvconf import parse, render
 from dnslab.plan.variants import BEFORE
-from dnslab.store.folder import results_folder
+from dnslab.store.folder import results_folder, resume_call
 
 #: stalls of the old configuration, of which 32 are needed to call none of as many lookups under a tenth
 #: (``intervals.ratio_bounds``): so many are to be expected that those will come
@@ -105,6 +105,7 @@ def verify(
     results: Path | str | None = None,
     *,
     before_load: Callable[[Plan], object] = lambda plan: None,
+    how_to_resume: Callable[[Path], str] = resume_call,
 ) -> Run:
     """Measure the workload of ``run`` as it stands now, beside the configuration that it had then.
 
@@ -114,7 +115,7 @@ def verify(
         The run that found the stalls: a folder, a bundle, or ``"latest"``.
     like, existing
         The patched workload, where ``run`` does not name it.
-    out, results
+    out, results, how_to_resume
         As for ``runner.run``.
     before_load
         Called with the plan once it is checked, before anything is made.
@@ -133,7 +134,7 @@ def verify(
     plan = plan_of(open_run(run, results), named)
     runner.check(plan, out, results)
     before_load(plan)
-    return open_run(measure(plan, out, results))
+    return measure(plan, out, results, how_to_resume=how_to_resume)
 
 
 def obtain_verification(run: str = "latest", like: str = "", existing: str = "") -> Run:

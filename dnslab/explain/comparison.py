@@ -7,6 +7,7 @@ other known differences are listed beside them, or forbid the comparison.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,7 +23,22 @@ from dnslab.explain.soundness import examine
 from dnslab.explain.tables import row_names, verdict_in_words
 from dnslab.explain.validity import voids
 from dnslab.explain.veto import left_out
-from dnslab.text import Table, as_html, as_markdown, as_output, change, first_of, item, milliseconds, percent, visible
+from dnslab.sentences import notebook as sentences
+from dnslab.text import (
+    Facts,
+    Table,
+    as_html,
+    as_markdown,
+    as_output,
+    change,
+    counted,
+    first_of,
+    item,
+    listed,
+    milliseconds,
+    percent,
+    visible,
+)
 
 #: values of a list that are shown
 MOST = 5
@@ -69,7 +85,7 @@ class ComparedRow:
         return self.before.load
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """How the later runs differ from the one before.
 
@@ -128,9 +144,43 @@ class Comparison:
                 parts.append("\n".join([f"{heading}:", "", *(f"- {as_markdown(line)}" for line in lines)]))
         return "\n\n".join(parts)
 
+    @property
+    def facts(self) -> Facts:
+        """How many configurations were compared, and what came of it."""
+        n_alone, n_differ = len(self.unmatched), len(self.differences)
+        words = Counter(verdict.word for row in self.rows for verdict in row.verdicts.values())
+        n_refused = sum(row.refused is not None for row in self.rows)
+        n_other = words.total() - words["lower"] - words["higher"]
+        compared = counted(len(self.rows) - n_refused, "configuration")
+        verdicts = sentences.VERDICTS(lower=f"{words['lower']}", higher=f"{words['higher']}", other=f"{n_other}")
+        lines = {
+            "void": " ".join(self.void),
+            "what": sentences.COMPARED(compared=compared, refused=f"{n_refused}"),
+            "verdicts": verdicts if words else "",
+            "left out": sentences.IN_ONE_RUN(
+                n=counted(n_alone, "configuration or target", "configurations or targets")
+            ),
+            "differs": sentences.CONDITIONS(n=counted(n_differ, "other difference")),
+        }
+        title = sentences.COMPARISON(before=self.names[0], after=listed(self.names[1:] or self.names))
+        empty = [name for name, n in (("left out", n_alone), ("differs", n_differ)) if not n]
+        return Facts(title, {name: line for name, line in lines.items() if line and name not in empty})
+
+    def __repr__(self) -> str:
+        return str(self.facts)
+
     def _repr_html_(self) -> str:
-        html = "".join(f"<p class='headline'>{as_html(line)}</p>" for line in self.void)
-        return as_output(html + self.changes._repr_html_())
+        """All that was compared, then all that was not, and why: nothing is left out without a word."""
+        parts = [f"<p class='headline'>{as_html(line)}</p>" for line in self.void]
+        parts.append(f"<div class='card'>{self.facts.to_html()}</div>")
+        parts.append(self.changes._repr_html_() or f"<p>{as_html(sentences.NOTHING_COMPARED)}</p>")
+        for heading, lines in self._lists:
+            if lines:
+                items = "".join(f"<li>{as_html(line)}</li>" for line in lines)
+                parts.append(f"<h4>{as_html(heading)}</h4><ul>{items}</ul>")
+        if not self.differences:
+            parts.append(f"<p>{as_html(sentences.NOTHING_DIFFERS)}</p>")
+        return as_output("".join(parts))
 
 
 def between_runs(rows: Sequence[ComparedRow], load_labels: Sequence[str], several: bool) -> Table:

@@ -17,7 +17,8 @@ from dnslab.analyse.summary import Row, Summary
 from dnslab.errors import RunInvalid
 from dnslab.plan.model import Earlier
 from dnslab.plan.variants import BEFORE
-from dnslab.text import listed, percent, rounded
+from dnslab.sentences.notebook import VERIFICATION
+from dnslab.text import Facts, listed, percent, rounded
 
 Word = Literal["worse", "stays", "better but not gone", "not enough data", "not here today", "gone"]
 #: the worst first
@@ -70,7 +71,7 @@ class Side:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verification:
     """The answer for one C library: ``word``, and ``sentence`` that says why. ``now`` is the workload as it stands,
     ``before`` its old configuration."""
@@ -80,6 +81,24 @@ class Verification:
     sentence: str
     now: Side
     before: Side
+
+    @property
+    def facts(self) -> Facts:
+        """The answer, and the stalls of both configurations."""
+        return Facts(
+            VERIFICATION(word=self.word, libc=self.libc),
+            {
+                "answer": self.sentence,
+                "now": self.now.words,
+                "before": self.before.words,
+            },
+        )
+
+    def __repr__(self) -> str:
+        return str(self.facts)
+
+    def _repr_html_(self) -> str:
+        return self.facts._repr_html_()
 
 
 def verify(summary: Summary) -> list[Verification]:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dnslab.errors import DnslabError, Interrupted, NotAble, RunInvalid, StorageFailed, refusal
@@ -26,7 +27,7 @@ from dnslab.measure.trial import describe, make_job
 from dnslab.plan.schedule import Trial, count_clients, in_groups, trials
 from dnslab.store.client import ClientRecord, ClientWriter
 from dnslab.store.contents import ClientStart
-from dnslab.store.folder import RunFolder, resume_command
+from dnslab.store.folder import RunFolder
 from dnslab.store.stream import Trailer
 
 #: a probe that is told to start this long after the start instant has missed too much of its load
@@ -50,6 +51,8 @@ class RunInProgress:
         As ``backend.expected`` gave it.
     health_before
         What failed before any load; ``health.Watch`` judges against it.
+    how_to_resume
+        Makes the command or the call that resumes the run in a folder.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class RunInProgress:
         expected: Mapping[str, Expected],
         health_before: health.Before,
         on_progress: OnProgress | None,
+        *,
+        how_to_resume: Callable[[Path], str],
     ) -> None:
         self.folder, self.plan, self.backend, self.expected = folder, folder.plan, backend, expected
         control = health.control_trial(self.plan, backend.targets()).variant
@@ -67,6 +72,7 @@ class RunInProgress:
         self.clock = RunClock(measured)
         self.clock_exchanges = threading.Semaphore(CLOCKS_AT_ONCE)
         self._on_progress = on_progress or (lambda progress: None)
+        self._how_to_resume = how_to_resume
         self._pace, self._failures = Pace(health_before.overrun_s), list[str]()
         self._trials = trials(self.plan, backend.targets())
         self._groups = in_groups(self._missing(measured))
@@ -106,7 +112,7 @@ class RunInProgress:
         if self._failures:
             raise RunInvalid(
                 f"{len(self._failures)} of {self.n_trials} trials are incomplete ({self._failures[0]}): "
-                f"{resume_command(self.folder.path)} measures them again"
+                f"{self._how_to_resume(self.folder.path)} measures them again"
             )
 
     def report(self, running: Sequence[ClientProgress], stopping: bool = False) -> None:
@@ -153,7 +159,7 @@ class RunInProgress:
     def _how_to_go_on(self) -> str:
         if not self.folder.path.exists():
             return "and the run folder was removed"
-        return f"all kept: {resume_command(self.folder.path)} continues the run"
+        return f"all kept: {self._how_to_resume(self.folder.path)} continues the run"
 
     @property
     def _n_whole(self) -> str:
@@ -230,7 +236,11 @@ class GroupRun:
             A client could not be opened, or its files could not be written.
         """
         self.open()
-        self._clients = [future.result() for future in self._opening]
+        try:
+            self._clients = [future.result() for future in self._opening]
+        except KeyboardInterrupt:
+            self._run.report(self.progress, stopping=True)
+            raise
         measuring = self._submit_all()
         while not all(future.done() for future in measuring):
             try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from dnslab.plan.model import Plan
 from dnslab.plan.resolvconf import parse
 from dnslab.plan.schedule import TargetInfo
 from dnslab.store.contents import BackendFacts, Environment
-from dnslab.store.folder import RunFolder, results_folder
+from dnslab.store.folder import RunFolder, results_folder, resume_command
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def run(
     out: Path | str | None = None,
     results: Path | str | None = None,
     on_progress: OnProgress | None = None,
+    how_to_resume: Callable[[Path], str] = resume_command,
 ) -> Path:
     """Carry out ``plan``.
 
@@ -68,6 +69,8 @@ def run(
         Default ``store.folder.results_folder()``.
     on_progress
         Called about four times a second from this thread; default none.
+    how_to_resume
+        Makes what an error says to do in order to resume; default the command line.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def run(
         before = health.before(checked, backend, expected)
         folder = _make_folder(checked, environment(checked, backend, before.tally), out, results)
         with folder.claimed():
-            RunInProgress(folder, backend, expected, before, on_progress).measure()
+            RunInProgress(folder, backend, expected, before, on_progress, how_to_resume=how_to_resume).measure()
     return folder.path
 
 
@@ -111,7 +114,11 @@ def check(plan: Plan, out: Path | str | None = None, results: Path | str | None 
     preflight.check_new_folder(default if out is None else Path(out))
 
 
-def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
+def resume(
+    path: Path | str,
+    on_progress: OnProgress | None = None,
+    how_to_resume: Callable[[Path], str] = resume_command,
+) -> Path:
     """Resume an interrupted run: measure every trial that is missing or not complete.
 
     Whether DNS gets worse is judged against what fails now, not against what failed when the run began.
@@ -120,7 +127,7 @@ def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
     ----------
     path
         The run folder.
-    on_progress
+    on_progress, how_to_resume
         As for ``run``.
 
     Returns
@@ -145,7 +152,7 @@ def resume(path: Path | str, on_progress: OnProgress | None = None) -> Path:
         expected = _expected(folder.plan, backend)
         before = health.before(folder.plan, backend, expected)
         folder.add_environment(environment(folder.plan, backend, before.tally))
-        RunInProgress(folder, backend, expected, before, on_progress).measure()
+        RunInProgress(folder, backend, expected, before, on_progress, how_to_resume=how_to_resume).measure()
     return folder.path
 
 

@@ -36,10 +36,12 @@ from dnslab.plan.fields import (
 from dnslab.plan.problems import Location, Model, follows, leave_out, raise_any, twice
 from dnslab.plan.resolvconf import VALUED, parse, read_option, values_of
 from dnslab.plan.variants import Variant
-from dnslab.sentences import plan_errors as said
-from dnslab.text import as_html_lines
+from dnslab.sentences import notebook, plan_errors as said
+from dnslab.text import Facts, as_html_lines, as_output, counted, duration, first_of
 
 PLAN_VERSION = 1
+#: variants, loads and names that are named one by one
+MOST_NAMED = 4
 DEFAULT_RATE_PER_S = 200.0
 
 # Far above what anybody compares or reads (docs/limits.md): the cost of a plan stays in proportion to its size.
@@ -357,8 +359,40 @@ class Plan(Model):
         moved = found.node_local and self.cluster.node_local
         return replace(found, nameservers=(moved,), summary=f"nameserver {moved}") if moved else found
 
+    @property
+    def outline(self) -> dict[str, str]:
+        """What is measured, a line for each name."""
+        rounds, variants = counted(self.rounds, "round"), first_of(self.variants, MOST_NAMED)
+        loads = [notebook.LOAD(load=load.label, seconds=f"{load.duration_s:g}") for load in self.loads]
+        injected = self.fault.name != "none"
+        return {
+            "what": notebook.TRIALS(rounds=rounds, variants=variants) + f", {self.order}",
+            "load": "; ".join(loads[:MOST_NAMED])
+            + (f" and {len(loads) - MOST_NAMED} more" if loads[MOST_NAMED:] else ""),
+            "names": first_of(self.names, MOST_NAMED),
+            "fault": notebook.INJECTED(fault=str(self.fault)) if injected else "",
+        }
+
+    @property
+    def facts(self) -> Facts:
+        """What the plan measures, where, and how long that takes at least."""
+        at_once = 1 if self.order == "side-by-side" else len(self.variants)
+        seconds = sum(load.total_s for load in self.loads) * self.rounds * at_once
+        targets = first_of([target.name for target in self.targets], MOST_NAMED) if self.targets else ""
+        lines = {
+            **self.outline,
+            "where": notebook.PLACE(backend=self.backend, where=targets) if targets else self.backend,
+            "takes": notebook.PLAN_TIME(time=duration(seconds)),
+            "state": notebook.PLAN_STATE(),
+        }
+        return Facts(notebook.PLAN(name=self.name), lines)
+
+    def __repr__(self) -> str:
+        return str(self.facts)
+
     def _repr_html_(self) -> str:
-        return f"<pre>{as_html_lines(self.to_yaml())}</pre>"
+        yaml_text = f"<details><summary>The plan as YAML</summary><pre>{as_html_lines(self.to_yaml())}</pre></details>"
+        return as_output(f"<div class='card'>{self.facts.to_html()}{yaml_text}</div>")
 
     @property
     def cache_addresses(self) -> frozenset[str]:

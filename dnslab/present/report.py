@@ -22,6 +22,7 @@ from dnslab.analyse.dataset import Run
 from dnslab.errors import NotAble, RunInvalid
 from dnslab.files import PACKAGE, whole
 from dnslab.store.folder import RunFolder
+from dnslab.style import STYLE
 from dnslab.text import as_html, as_html_lines, as_output
 
 NOTEBOOK = "compare.ipynb"
@@ -177,7 +178,7 @@ def _output(output: Any) -> str:
     if output.output_type in ("display_data", "execute_result"):
         data = output.data
         if "text/html" in data:
-            return str(data["text/html"])
+            return str(data["text/html"]).replace(STYLE, "")  # the page has its own
         return f"<pre>{as_html_lines(str(data.get('text/plain', '')))}</pre>"
     if output.output_type == "stream" and output.name == "stdout":
         return f"<p class='said'>{as_html_lines(output.text.strip())}</p>"

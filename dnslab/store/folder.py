@@ -18,6 +18,7 @@ file.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -52,6 +53,11 @@ def resume_command(path: Path) -> str:
         return f"`dnslab run --resume {shlex.quote(text)}`"
     # In quotes a line end would end the message; $'...' is of POSIX.1-2024, and of older shells in use.
     return f"`dnslab run --resume $'{''.join(map(_escaped, text))}'`"
+
+
+def resume_call(path: Path) -> str:
+    """The same as a line of Python, in which no character of the path can end the text."""
+    return f"`run = dnslab.resume({json.dumps(str(path), ensure_ascii=False)})`"
 
 
 def _escaped(character: str) -> str:

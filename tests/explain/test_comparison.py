@@ -282,7 +282,7 @@ def test_a_void_run_is_said_first(tmp_path: Path) -> None:
     assert found.to_text().startswith(f"{said}\nbefore: a\n")
     assert found.to_markdown().startswith(f"## Comparison\n\n- {said}\n")
     assert found._repr_html_().startswith(
-        "<div class='mathjax_ignore'><p class='headline'>No conclusion: the run after"
+        "<div class='dnslab-output mathjax_ignore'><p class='headline'>No conclusion: the run after"
     )
     assert compared(void, sound).void[0].startswith("No conclusion: the run before")
     assert compared(sound, sound).void == ()

@@ -176,7 +176,7 @@ def test_a_void_run_answers_nothing(tmp_path: Path) -> None:
     assert said.answers == {}
     shown = said._repr_html_()
     expected = "<p class='headline'>No conclusion: this run cannot be relied on.</p><ul class='vetoes'>"
-    assert shown.startswith(f"<div class='mathjax_ignore'>{expected}")
+    assert shown.startswith(f"<div class='dnslab-output mathjax_ignore'>{expected}")
     assert "%" not in shown
 
 

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 import dnslab
 from dnslab.cli import cli
+from dnslab.style import STYLE
 
 HERE = Path(__file__).parent
 RUNS, EXPECTED = HERE / "runs", HERE / "expected"
@@ -61,7 +62,7 @@ def said(command: str, *arguments: str) -> str:
     done = CliRunner().invoke(cli, [command, *argv], standalone_mode=False)
     if done.exception:
         return f"{done.output}{type(done.exception).__name__}: {done.exception}\n"
-    return f"{done.output}status {done.return_value or 0}\n"
+    return f"{done.output}status {done.return_value or 0}\n".replace(f"{RUNS}/", "")
 
 
 def shown(path: Path) -> str:
@@ -72,7 +73,8 @@ def shown(path: Path) -> str:
     findings = dnslab.conclude(summary, examined.vetoes)
     tables: list[Any] = [findings, dnslab.by_configuration(summary), dnslab.against_baseline(summary), findings.limits]
     tables += [dnslab.follow(run), dnslab.headlines([run, run])]
-    return "\n".join([*(table._repr_html_() for table in tables), dnslab.measured_on(run), run._repr_html_()]) + "\n"
+    shown = [*(table._repr_html_() for table in tables), dnslab.measured_on(run), run._repr_html_()]
+    return "\n".join(shown).replace(STYLE, "") + "\n"
 
 
 def drawn(path: Path) -> str:
@@ -91,7 +93,7 @@ def drawn(path: Path) -> str:
         dnslab.sweep(summary),
         dnslab.side_by_side([run, run]),
     ]
-    return "".join(f"{PICTURE.sub('', figure._repr_html_())}\n" for figure in figures)
+    return "".join(f"{PICTURE.sub('', figure._repr_html_())}\n" for figure in figures).replace(STYLE, "")
 
 
 def hashed(path: Path) -> str:
