@@ -106,9 +106,10 @@ def test_the_run_says_who_went_bad_and_when(tmp_path: Path) -> None:
 def test_a_figure_is_plain_html(run: Run) -> None:
     shown = ecdf(sketches(run), summarise(run))._repr_html_()
     match = re.fullmatch(
-        r"<div class='mathjax_ignore'><figure>"
+        r"<div class='dnslab-output mathjax_ignore'><figure>"
         r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)"><figcaption><p>[^<]+</p>'
-        r"<details><summary>The figure's numbers</summary><div .+<table.+</div></details></figcaption></figure></div>",
+        r"<details><summary>The figure's numbers</summary><div .+<table.+</div></details></figcaption></figure>"
+        r"<style>.+</style></div>",
         shown,
     )
     assert match
