@@ -13,7 +13,8 @@ DnslabError
 │       └── StorageFull          the disk is full
 └── Interrupted (130)            the user ended it; what was measured is kept
 
-Status 1 is no error: a gate's limit is broken. Any other exception is a defect of dnslab, and ends with status 5.
+Status 1 is no error: a limit of a gate is broken, or stalls are not gone.
+Any other exception is a defect of dnslab, and ends with status 5.
 
 Messages are one line: what was expected, what was seen, what can be done.
 """
@@ -24,6 +25,7 @@ import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dnslab.sentences import files as sentences
 from dnslab.text import visible
 
 #: exit status of the command line after an exception that nobody foresaw
@@ -144,23 +146,22 @@ _REFUSALS = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
     | {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENAMETOOLONG}
 )
-_NO_MEMORY = "there is too little free memory for that: free some of it"
 
 
 def refusal(error: BaseException) -> str:
     """What the operating system refused, in words; ``""`` if ``error`` is not such a refusal."""
     match error:
         case MemoryError():
-            return _NO_MEMORY
+            return str(sentences.NO_MEMORY)
         case ImportError() if "failed to map segment" in str(error) or "annot allocate memory" in str(error):
-            return _NO_MEMORY
+            return str(sentences.NO_MEMORY)
         case RuntimeError() if "can't start new thread" in str(error):
-            return "no more threads can be had: raise the limit of processes (`ulimit -u`, or that of the container)"
+            return str(sentences.NO_THREADS)
         case FileNotFoundError() if "temporary directory" in str(error):
-            return "there is no folder for temporary files: set TMPDIR to one that can be written to"
+            return str(sentences.NO_TEMPORARY_FOLDER)
         case OSError() if error.errno in _REFUSALS:
-            where = f"{error.filename}: " if error.filename else ""
-            return f"{where}{(error.strerror or 'refused').lower()}"
+            why = (error.strerror or str(sentences.REFUSED)).lower()
+            return sentences.UNREADABLE(path=str(error.filename), why=why) if error.filename else why
     return ""
 
 

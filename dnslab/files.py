@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from dnslab.errors import DnslabError, RunInvalid, UsageError
+from dnslab.sentences import files as sentences
 
 #: where dnslab is installed
 PACKAGE = Path(__file__).parent
@@ -51,12 +52,12 @@ IMPORT_VARIANTS = 1_000
 IMPORT_ROUNDS = 50_000
 
 _KINDS = {
-    stat.S_IFLNK: "a symbolic link",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: sentences.SYMBOLIC_LINK,
+    stat.S_IFIFO: sentences.NAMED_PIPE,
+    stat.S_IFSOCK: sentences.SOCKET,
+    stat.S_IFCHR: sentences.DEVICE,
+    stat.S_IFBLK: sentences.DEVICE,
+    stat.S_IFDIR: sentences.FOLDER,
 }
 # Windows has no such flags, and none of the files that they are for.
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
@@ -65,8 +66,8 @@ _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(
 def check_regular(path: Path, mode: int) -> None:
     """Raise RunInvalid unless ``mode``, from ``stat``, is that of a regular file."""
     if not stat.S_ISREG(mode):
-        kind = _KINDS.get(stat.S_IFMT(mode), "no file")
-        raise RunInvalid(f"{path} is {kind}: a run folder holds regular files only; move it away")
+        kind = str(_KINDS.get(stat.S_IFMT(mode), sentences.NO_FILE))
+        raise RunInvalid(sentences.NOT_REGULAR(path=str(path), kind=kind))
 
 
 def open_regular(path: Path) -> IO[bytes]:
@@ -86,7 +87,7 @@ def open_regular(path: Path) -> IO[bytes]:
         opened = os.open(path, os.O_RDONLY | _SAFELY | getattr(os, "O_BINARY", 0))
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
-            raise RunInvalid(f"{path} is not a regular file: a run folder holds regular files only") from error
+            raise RunInvalid(sentences.NOT_REGULAR(path=str(path), kind=str(sentences.CHANGED_KIND))) from error
         raise
     file = os.fdopen(opened, "rb")
     try:
@@ -130,7 +131,8 @@ def blocks_given(path: Path, limit: int, line_limit: int) -> Iterator[tuple[int,
             lines = block.splitlines(keepends=True)
             if max(map(len, lines)) > line_limit:
                 long = next(i for i, line in enumerate(lines) if len(line) > line_limit)
-                raise UsageError(f"{path} line {number + long}: expected a line of at most {line_limit:,} bytes")
+                where, most = f"{number + long}", f"{line_limit:,}"
+                raise UsageError(sentences.LINE_TOO_LONG(path=str(path), number=where, most=most))
             if number == 1:
                 lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
             first, number = number, number + len(lines)
@@ -142,7 +144,7 @@ def text(data: bytes, path: Path, refused: type[DnslabError] = UsageError) -> st
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise refused(f"{path} is not UTF-8 text (byte {error.start + 1:,} cannot be read): save it as UTF-8") from None
+        raise refused(sentences.NOT_UTF_8(path=str(path), position=f"{error.start + 1:,}")) from None
 
 
 class named:  # noqa: N801
@@ -155,12 +157,13 @@ class named:  # noqa: N801
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, OSError):
-            raise UsageError(f"{self._path}: {(error.strerror or 'cannot be read').lower()}") from error
+            why = (error.strerror or str(sentences.CANNOT_BE_READ)).lower()
+            raise UsageError(sentences.UNREADABLE(path=str(self._path), why=why)) from error
 
 
 def _check_size(path: Path, size: int, limit: int, refused: type[DnslabError]) -> None:
     if size > limit:
-        raise refused(f"{path} is too large: expected at most {limit // MIB} MiB (docs/limits.md)")
+        raise refused(sentences.TOO_LARGE(path=str(path), most=f"{limit // MIB}"))
 
 
 def temporary_beside(path: Path) -> Path:

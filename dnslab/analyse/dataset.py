@@ -20,6 +20,7 @@ from dnslab.plan.model import MAX_CLIENTS, Plan
 from dnslab.plan.resolvconf import parse
 from dnslab.plan.schedule import TargetInfo, trials
 from dnslab.plan.variants import BEFORE
+from dnslab.sentences import checks, files as file_sentences
 from dnslab.sentences.notebook import RUN
 from dnslab.store.bundle import open_bundle
 from dnslab.store.client import ClientName, ClientRecord
@@ -31,6 +32,13 @@ T = TypeVar("T")
 
 #: of decoded trials that a run keeps: about eight million lookups
 KEPT_BYTES = 512 * 2**20
+#: what is said of a trial by its status, see ``ClientRecord.status``; of any other, that it failed
+_STATUS = {
+    "missing": checks.TRIAL_MISSING,
+    "interrupted": checks.TRIAL_INTERRUPTED,
+    "stopped": checks.TRIAL_STOPPED,
+    "workers lost": checks.TRIAL_LOST_WORKERS,
+}
 #: trials decoded at a time, beside the one that is worked on
 N_AT_ONCE = 2
 
@@ -78,9 +86,7 @@ class Run:
         """The run's targets. Raises RunInvalid if the plan has too many trials on them."""
         targets = [TargetInfo(**target.model_dump()) for target in self.environment.targets]
         if self.plan.n_trials * len(targets) > MAX_CLIENTS:
-            raise RunInvalid(
-                f"{self.path}: its plan has more than {MAX_CLIENTS:,} trials on its targets (docs/limits.md)"
-            )
+            raise RunInvalid(file_sentences.TOO_MANY_TRIALS(path=str(self.path), most=f"{MAX_CLIENTS:,}"))
         return targets
 
     @property
@@ -121,8 +127,9 @@ class Run:
                 status = client.status if client else "missing"
                 if status != "complete" and name not in self.left_out:
                     reason = client.end.error if client and client.end else None
-                    where = f"trial {trial.number} ({trial.variant}, round {trial.round}, {target})"
-                    lines[name] = f"{where}: {status}" + (f", {reason}" if reason else "")
+                    where = {"number": f"{trial.number:,}", "variant": trial.variant, "round": f"{trial.round:,}"}
+                    said = _STATUS.get(status, checks.TRIAL_FAILED)(trial=checks.TRIAL(target=target, **where))
+                    lines[name] = said + (f": {reason}" if reason else "")
         return lines
 
     @property

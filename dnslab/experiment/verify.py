@@ -85,7 +85,7 @@ def _baseline(before: Run) -> tuple[list[Row], str]:
     """Baseline's rows, and the text of the resolv.conf that all of them had."""
     sound = examine(before)
     for void in voids(sound.vetoes):
-        raise RunInvalid(f"nothing can be concluded from {before.path.name}, {void.reason}: measure again first")
+        raise RunInvalid(f"{before.path.name} is void, so there is nothing to verify against. {void.reason}")
     rows = [row for row in sound.summary.measured(load=0) if row.variant == "baseline" and row.n]
     had = {parse(client.start.resolv_conf) for client in sound.run.clients() if client.start.variant == "baseline"}
     if len(had) > 1:

@@ -22,8 +22,8 @@ from dnslab.explain.matching import MatchedBy, match_targets
 from dnslab.explain.soundness import examine
 from dnslab.explain.tables import row_names, verdict_in_words
 from dnslab.explain.validity import voids
-from dnslab.explain.veto import left_out
-from dnslab.sentences import notebook as sentences
+from dnslab.explain.veto import parts_left_out
+from dnslab.sentences import comparison as sentences, notebook as shown
 from dnslab.text import (
     Facts,
     Table,
@@ -113,13 +113,16 @@ class Comparison:
         for row in self.rows:
             if row.refused:
                 by_reason.setdefault((row.run, row.refused), []).append(f"{row.variant} on {row.target}")
-        return [f"{reason}: {', '.join(dict.fromkeys(who))}" for (_, reason), who in by_reason.items()]
+        return [
+            sentences.REFUSED(reason=reason, rows=listed(list(dict.fromkeys(who))))
+            for (_, reason), who in by_reason.items()
+        ]
 
     @property
     def _lists(self) -> Iterator[tuple[str, Sequence[str]]]:
-        yield "Refused", self.refused
-        yield "Only in one of them", self.unmatched
-        yield "Differs besides, so that any change may be from it", self.differences
+        yield str(sentences.NOT_COMPARED), self.refused
+        yield str(sentences.IN_ONE_RUN), self.unmatched
+        yield str(sentences.ALSO_DIFFERENT), self.differences
 
     @property
     def _headings(self) -> list[str]:
@@ -132,13 +135,13 @@ class Comparison:
         for heading, lines in self._lists:
             if lines:
                 parts.append("\n".join([f"{heading}:", *(item(line, width) for line in lines)]))
-        parts.append(self.changes.to_text(width) if len(self.changes.frame) else "Nothing was compared.")
+        parts.append(self.changes.to_text(width) if len(self.changes.frame) else str(sentences.NOTHING_COMPARED))
         return "\n\n".join(parts)
 
     def to_markdown(self) -> str:
         """For what pipelines show."""
         parts = ["## Comparison", "\n".join(f"- {as_markdown(line)}" for line in self._headings)]
-        parts.append(self.changes.to_markdown() if len(self.changes.frame) else "Nothing was compared.")
+        parts.append(self.changes.to_markdown() if len(self.changes.frame) else str(sentences.NOTHING_COMPARED))
         for heading, lines in self._lists:
             if lines:
                 parts.append("\n".join([f"{heading}:", "", *(f"- {as_markdown(line)}" for line in lines)]))
@@ -152,17 +155,15 @@ class Comparison:
         n_refused = sum(row.refused is not None for row in self.rows)
         n_other = words.total() - words["lower"] - words["higher"]
         compared = counted(len(self.rows) - n_refused, "configuration")
-        verdicts = sentences.VERDICTS(lower=f"{words['lower']}", higher=f"{words['higher']}", other=f"{n_other}")
+        verdicts = shown.VERDICTS(lower=f"{words['lower']}", higher=f"{words['higher']}", other=f"{n_other}")
         lines = {
             "void": " ".join(self.void),
-            "what": sentences.COMPARED(compared=compared, refused=f"{n_refused}"),
+            "what": shown.COMPARED(compared=compared, refused=f"{n_refused}"),
             "verdicts": verdicts if words else "",
-            "left out": sentences.IN_ONE_RUN(
-                n=counted(n_alone, "configuration or target", "configurations or targets")
-            ),
-            "differs": sentences.CONDITIONS(n=counted(n_differ, "other difference")),
+            "left out": shown.IN_ONE_RUN(n=counted(n_alone, "configuration or target", "configurations or targets")),
+            "differs": shown.CONDITIONS(n=counted(n_differ, "other difference")),
         }
-        title = sentences.COMPARISON(before=self.names[0], after=listed(self.names[1:] or self.names))
+        title = shown.COMPARISON(before=self.names[0], after=listed(self.names[1:] or self.names))
         empty = [name for name, n in (("left out", n_alone), ("differs", n_differ)) if not n]
         return Facts(title, {name: line for name, line in lines.items() if line and name not in empty})
 
@@ -179,7 +180,7 @@ class Comparison:
                 items = "".join(f"<li>{as_html(line)}</li>" for line in lines)
                 parts.append(f"<h4>{as_html(heading)}</h4><ul>{items}</ul>")
         if not self.differences:
-            parts.append(f"<p>{as_html(sentences.NOTHING_DIFFERS)}</p>")
+            parts.append(f"<p>{as_html(shown.NOTHING_DIFFERS)}</p>")
         return as_output("".join(parts))
 
 
@@ -253,14 +254,14 @@ class _Side:
     def of(cls, label: str, run: Run) -> _Side:
         sound = examine(run)
         void = next(iter(voids(sound.vetoes)), None)
-        return cls(label, sound.run, sound.summary, void.reason if void else None, left_out(sound.vetoes))
+        return cls(label, sound.run, sound.summary, void.reason if void else None, parts_left_out(sound.vetoes))
 
     @property
     def warnings(self) -> list[str]:
         """A sentence that says that the run is void and why, or what of it is left out."""
         if self.void:
-            return [f"No conclusion: the run {self.label} cannot be relied on, {self.void}."]
-        return [f"The run {self.label}: {self.left_out}"] if self.left_out else []
+            return [sentences.VOID(label=self.label, why=self.void)]
+        return [sentences.LEFT_OUT(label=self.label, parts=self.left_out)] if self.left_out else []
 
     @property
     def targets(self) -> list[MatchedBy]:
@@ -274,7 +275,7 @@ class _Side:
 def _lonely(before: _Side, after: _Side, lonely: tuple[Sequence[str], Sequence[str]]) -> list[str]:
     pairs = zip((before, after), lonely, strict=True)
     return [
-        f"target {target.name} ({target.libc}): {side.label}"
+        sentences.TARGET_ALONE(target=target.name, libc=target.libc, label=side.label)
         for side, names in pairs
         for target in side.targets
         if target.name in names
@@ -298,7 +299,8 @@ def _pairs(before: _Side, after: _Side, targets: Mapping[str, str]) -> tuple[lis
         earlier_row = row_of.get((True, row.variant, target, row.load))
         later_row = row_of.get((False, row.variant, targets[target], row.load))
         if earlier_row is None or later_row is None:
-            missing.append(f"{row.variant} on {target}, load {side.summary.load_labels[row.load]}: {side.label}")
+            load = side.summary.load_labels[row.load]
+            missing.append(sentences.ROW_ALONE(variant=row.variant, target=target, load=load, label=side.label))
         else:
             rows.append(_compared(before, after, earlier_row, later_row))
     return rows, missing
@@ -320,14 +322,15 @@ def _refusals(before: _Side, after: _Side, earlier: Row, later: Row) -> Iterator
     """Reasons why the two rows cannot be compared."""
     for side in (before, after):
         if side.void:
-            yield f"the run {side.label} cannot be relied on, {side.void}"
+            yield sentences.REFUSED_VOID(label=side.label, why=side.void)
     if earlier.load in before.summary.closed_loops | after.summary.closed_loops:
-        yield "a closed loop shows throughput and maximum only"
+        yield str(sentences.CLOSED_LOOP)
     first, second = (_asked(side.run, earlier.variant, earlier.load) for side in (before, after))
-    ours, theirs = {**first, "libc": earlier.libc}, {**second, "libc": later.libc}
+    libc = str(sentences.C_LIBRARY)
+    ours, theirs = {**first, libc: earlier.libc}, {**second, libc: later.libc}
     for what, value in ours.items():
         if value != theirs[what]:
-            yield f"{what} differs: {_both(value, theirs[what], before, after)}"
+            yield sentences.DIFFERS(what=what, values=_both(value, theirs[what], before, after))
 
 
 def _asked(run: Run, variant: str, load: int) -> dict[str, object]:
@@ -338,9 +341,9 @@ def _asked(run: Run, variant: str, load: int) -> dict[str, object]:
     custom = run.plan.custom_variants.get(variant)
     asked = run.plan.loads[load].model_dump(exclude={"duration_s", "warmup_s", "workers"})
     return {
-        **{f"{name} of the load": value for name, value in asked.items()},
-        "list of names": list(run.plan.names),
-        f"what {variant} means": custom.model_dump(exclude={"summary"}) if custom else "built in",
+        **{sentences.OF_THE_LOAD(setting=name): value for name, value in asked.items()},
+        str(sentences.NAMES): list(run.plan.names),
+        sentences.MEANING(variant=variant): custom.model_dump(exclude={"summary"}) if custom else "built in",
     }
 
 
@@ -361,18 +364,20 @@ def _differences(before: _Side, after: _Side, rows: Sequence[ComparedRow]) -> It
     first, second = conditions(before.run), conditions(after.run)
     for what in first:
         if first[what] != second[what]:
-            yield f"{what}: {_both(first[what], second[what], before, after)}"
+            yield sentences.CONDITION(what=what, values=_both(first[what], second[what], before, after))
     versions = [{target.name: target.libc_version for target in side.run.targets} for side in (before, after)]
     for target, later in dict.fromkeys((row.target, row.target_after) for row in rows):
         if target != later:
-            yield f"target matched by its workload or libc: {_both(target, later, before, after)}"
+            names = _both(target, later, before, after)
+            yield sentences.CONDITION(what=str(sentences.MATCHED), values=names)
         ours, theirs = versions[0][target], versions[1][later]
         if ours != theirs:
-            yield f"libc version of {target}: {_both(ours, theirs, before, after)}"
+            what = sentences.LIBC_VERSION(target=target)
+            yield sentences.CONDITION(what=what, values=_both(ours, theirs, before, after))
     for row in rows:
         if row.before.stall_ms != row.after.stall_ms and not row.refused:
-            limits = _both(row.before.stall_ms, row.after.stall_ms, before, after)
-            yield f"stalls of {row.variant} on {row.target}, ms or more: {limits}; compare ≥ 1 s instead"
+            limits = _both(f"{row.before.stall_ms:,.0f} ms", f"{row.after.stall_ms:,.0f} ms", before, after)
+            yield sentences.STALL_LIMITS(variant=row.variant, target=row.target, values=limits)
 
 
 def conditions(run: Run) -> dict[str, object]:
@@ -401,7 +406,7 @@ def conditions(run: Run) -> dict[str, object]:
         "CoreDNS replicas": _each(dns.deployments, "replicas"),
         "Corefile": dns.corefile,
         "kube-proxy mode": cluster.kube_proxy_mode,
-        "node-local cache owns the cluster IP": backend.node_cache.owns_cluster_ip,
+        str(sentences.OWNS_CLUSTER_IP): backend.node_cache.owns_cluster_ip,
         "rounds": plan.rounds,
         "duration, s": [load.duration_s for load in plan.loads],
         "workers": [load.workers for load in plan.loads],
@@ -418,13 +423,13 @@ def _each(items: Sequence[object] | None, name: str) -> list[str] | None:
 
 def _both(ours: object, theirs: object, before: _Side, after: _Side) -> str:
     first, second = _text(ours), _text(theirs)
-    more = " (in what is not shown)" if first == second else ""
-    return f"{first} {before.label}, {second} {after.label}{more}"
+    values = sentences.VALUES(one=first, label=before.label, other=second, later=after.label)
+    return sentences.HIDDEN_DIFFERENCE(values=values) if first == second else values
 
 
 def _text(value: object) -> str:
     if value is None:
-        return "not known"
+        return str(sentences.UNKNOWN)
     if isinstance(value, list) and all(isinstance(each, (str, int, float)) for each in value):
         return first_of([str(each) for each in value], MOST)
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

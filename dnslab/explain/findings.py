@@ -72,8 +72,7 @@ class Findings:
 
     def _repr_html_(self) -> str:
         marks = "".join(
-            f"<li><strong>{as_html(veto.title)}</strong>: {as_html(veto.details)}. "
-            f"{as_html(veto.advice[0].upper() + veto.advice[1:])}.</li>"
+            f"<li><strong>{as_html(veto.title)}</strong>: {as_html(veto.details)} {as_html(veto.advice)}</li>"
             for veto in self.vetoes
         )
         lines = "".join(
@@ -94,8 +93,8 @@ def conclude(summary: Summary, vetoes: Sequence[Veto]) -> Findings:
     void = voids(vetoes)
     limits = Sentences(_limits(summary))
     if void:
-        reasons = "; ".join(dict.fromkeys(veto.reason for veto in void[:3]))
-        return Findings(f"{VOID} {reasons}.", {}, Sentences(), limits, tuple(vetoes))
+        reasons = " ".join(dict.fromkeys(veto.reason for veto in void[:3]))
+        return Findings(f"{VOID} {reasons}", {}, Sentences(), limits, tuple(vetoes))
     verified = verify(summary)
     found = [verified[0].sentence] if verified else [_of_baseline(summary), _of_others(summary)]
     baseline = leading_baseline(summary)

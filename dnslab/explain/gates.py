@@ -17,7 +17,8 @@ from dnslab.analyse.summary import SHARES, Row, Summary, column
 from dnslab.errors import RunInvalid, UsageError
 from dnslab.explain.validity import voids
 from dnslab.explain.veto import VOID, Veto, left_out
-from dnslab.text import Table, as_markdown, milliseconds, percent, visible
+from dnslab.sentences import gate as sentences
+from dnslab.text import Table, as_markdown, listed, milliseconds, percent, visible
 
 MEASURES = (*(f"{name}_share" for name in SHARES), *(name.removesuffix("_ms") for name in LEVELS))
 _GATE = re.compile(r"(\w+)\s*(<=?)\s*([0-9.]+)\s*(%|ms|s)")
@@ -37,9 +38,7 @@ class Gate:
         match = _GATE.fullmatch(text.strip())
         share = match is not None and match[1].endswith("_share")
         if not match or match[1] not in MEASURES or share != (match[4] == "%") or match[3].count(".") > 1:
-            raise UsageError(
-                f"--gate: expected as slow_share<0.1% or p99<=100ms, of {', '.join(MEASURES)}, saw {text!r}"
-            )
+            raise UsageError(sentences.BAD_GATE(seen=repr(text), measures=", ".join(MEASURES)))
         per = {"%": 100, "ms": 1, "s": 1e-3}[match[4]]
         return cls(match[1], float(match[3]) / per, match[2] == "<")
 
@@ -119,8 +118,8 @@ class Gated:
 
     @property
     def _headings(self) -> list[str]:
-        undecided = "What was left out had an outage: the gates are undecided as a whole." if self.outage else ""
-        return list(filter(None, [f"{VOID} {self.void}." if self.void else "", self.left_out, undecided]))
+        undecided = str(sentences.OUTAGE) if self.outage else ""
+        return list(filter(None, [f"{VOID} {self.void}" if self.void else "", self.left_out, undecided]))
 
     def to_text(self, width: int | None = None) -> str:
         """For a terminal of ``width`` columns."""
@@ -155,19 +154,20 @@ def decide(
     """
     rows = [row for row in summary.measured() if row.variant == variant]
     if not rows and any(name[0] == variant for veto in vetoes if veto.left_out for name in veto.clients):
-        raise RunInvalid(f"{summary.run}: nothing is left of {variant}. {left_out(vetoes)}")
+        raise RunInvalid(sentences.NOTHING_LEFT(run=summary.run, variant=variant, left_out=left_out(vetoes)))
     if not rows:
-        names = ", ".join(dict.fromkeys(row.variant for row in summary.measured()))
-        raise UsageError(f"{summary.run} has no lookups of {variant}: there are {names or 'none at all'}")
+        names = listed(list(dict.fromkeys(row.variant for row in summary.measured())) or [""])
+        some = sentences.NOT_MEASURED(run=summary.run, variant=variant, variants=names)
+        raise UsageError(some if names else sentences.NOTHING_MEASURED(run=summary.run))
     void = voids(vetoes)
-    unusable = f"run void, {void[0].name}" if void else ""
+    unusable = sentences.RUN_VOID(name=void[0].name) if void else ""
     decisions = []
     for gate in gates:
         for row in rows:
-            closed = "a closed loop shows throughput and maximum only" if row.load in summary.closed_loops else ""
+            closed = str(sentences.CLOSED_LOOP) if row.load in summary.closed_loops else ""
             decisions.append(_decision(gate, row, unusable or closed))
     outage = any(veto.left_out and veto.name in OUTAGES for veto in vetoes)
-    reasons = "; ".join(veto.reason for veto in void)
+    reasons = " ".join(veto.reason for veto in void)
     return Gated(tuple(decisions), summary.load_labels, reasons, left_out(vetoes), outage)
 
 
@@ -175,10 +175,10 @@ def _decision(gate: Gate, row: Row, unusable: str) -> Decision:
     interval = _measured(gate.measure, row)
     why = unusable or _too_little(gate.measure, row)
     if why or not math.isfinite(interval.low):
-        return Decision(gate, row, interval, "undecided", why or "no interval")
+        return Decision(gate, row, interval, "undecided", why or str(sentences.NO_INTERVAL))
     low, high = gate.keeps(interval.low), gate.keeps(interval.high)
     if low != high:
-        return Decision(gate, row, interval, "undecided", "the limit is inside the interval")
+        return Decision(gate, row, interval, "undecided", str(sentences.INSIDE))
     return Decision(gate, row, interval, "passes" if high else "fails")
 
 
@@ -193,10 +193,10 @@ def _measured(measure: str, row: Row) -> Interval:
 def _too_little(measure: str, row: Row) -> str:
     """Why no interval may decide, or ``""``. With too few lookups a high quantile is just the slowest lookup."""
     if row.rounds < MIN_ROUNDS:
-        return f"too few rounds, {row.rounds} of {MIN_ROUNDS}"
+        return sentences.FEW_ROUNDS(rounds=f"{row.rounds}", least=f"{MIN_ROUNDS}")
     if not measure.endswith("_share"):
         needed = round(1 / (1 - LEVELS[f"{measure}_ms"]))
         fewest = min(numbers.n for numbers in row.by_round)
         if fewest < needed:
-            return f"{fewest:,} lookups in a round, {measure} takes {needed:,}"
+            return sentences.FEW_LOOKUPS(fewest=f"{fewest:,}", measure=measure, needed=f"{needed:,}")
     return ""

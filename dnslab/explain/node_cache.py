@@ -13,7 +13,9 @@ from dnslab.analyse.exposure import options_of
 from dnslab.explain.veto import Veto
 from dnslab.plan.flows import asks_cache
 from dnslab.plan.variants import DIRECT
+from dnslab.sentences import checks
 from dnslab.store.client import ClientRecord
+from dnslab.text import rounded
 
 #: what all node-local caches together were asked, as ``measure.kubernetes.counters`` names it
 REQUESTS = "node-local.requests"
@@ -27,18 +29,15 @@ def node_local_already(run: Run) -> Iterator[Veto]:
     """Warn if baseline already uses a node-local cache, or only seems to."""
     cache = run.environment.backend.node_cache
     asked = asked_of_caches(run)
-    advice = f"{DIRECT} asks CoreDNS past it" + ("" if DIRECT in run.plan.variants else ": add it to --variants")
+    advice = (checks.BYPASS if DIRECT in run.plan.variants else checks.BYPASS_BY)(direct=DIRECT)
+    evidence = next(iter(cache.evidence), str(checks.AS_SEEN))
     if asked is not None and asked >= FOLLOWED and cache.owns_cluster_ip is None:
-        seen = "the caches' own counters rose by as much as the lookups at the cluster IP, or others asked that much"
-        yield Veto("baseline may be node-local already", "note", seen, advice)
+        yield Veto("baseline may be node-local already", "note", str(checks.MAYBE_NODE_LOCAL), advice)
     elif asked is not None and asked <= NOT_FOLLOWED and cache.owns_cluster_ip:
-        seen = (
-            f"by the configuration it owns the cluster IP ({', '.join(cache.evidence[:1]) or 'as it was seen'}), but "
-            f"the caches' own counters rose by {asked:.0%} of the lookups there"
-        )
-        yield Veto("the node-local cache is passed by", "note", seen, "see what answers for the cluster IP on the node")
+        seen = checks.NODE_LOCAL_BYPASSED(evidence=evidence, share=f"{rounded(100 * asked, 1)} %")
+        yield Veto("node-local cache bypassed", "note", seen, str(checks.SEE_WHO_ANSWERS))
     elif cache.owns_cluster_ip:
-        seen = f"a node-local cache owns the cluster IP ({', '.join(cache.evidence[:1]) or 'as it was seen'})"
+        seen = checks.NODE_LOCAL_ALREADY(evidence=evidence)
         yield Veto("baseline is node-local already", "note", seen, advice)
 
 

@@ -14,8 +14,9 @@ from dnslab.analyse.summary import Summary, summarise
 from dnslab.explain.causes import SEQUENTIAL, Kind, cause_of
 from dnslab.explain.validity import find_vetoes, voids
 from dnslab.explain.veto import MOST_PLACES, Veto
+from dnslab.sentences import checks
 from dnslab.store.client import ClientName
-from dnslab.text import first_of, listed
+from dnslab.text import counted, first_of, listed
 
 #: vetoes on a machine or a pod that was short of CPU
 OF_LOAD = ("CPU saturated", "pod throttled", "generator too slow")
@@ -127,10 +128,13 @@ def _told(summary: Summary, veto: Veto, spoiled: frozenset[ClientName]) -> Veto:
         part = "" if spoiled.issuperset(clients) else _part(veto, [one for one in clients if one in veto.clients])
         names.append(f"{part}{target}{under[load]}")
         all_of_it = all_of_it and not part
-    seen = f"({veto.seen})"
+    seen = checks.REASON(name=veto.name, seen=veto.seen)
     if veto.reach == "round":
-        of = f"of {'its' if len(there) == 1 else 'their'} {{}} trials" if all_of_it else "of {} trials there"
-        seen = f"in {len(veto.clients):,} {of.format(format(sum(map(len, there.values())), ','))}"
+        whose = checks.TRIALS_THERE
+        if all_of_it:
+            whose = checks.ITS_TRIALS if len(there) == 1 else checks.THEIR_TRIALS
+        trials = whose(trials=counted(sum(map(len, there.values())), "trial"))
+        seen = checks.IN_TRIALS(name=veto.name, n=f"{len(veto.clients):,}", trials=trials)
     return replace(veto, severity="left out", seen=seen, left_out=tuple(names))
 
 
@@ -158,11 +162,8 @@ def _marked(part: Examined, veto: Veto, lost: set[_Place]) -> list[Veto]:
         return [veto]
     n_there = sum(client.name[1:3] in beyond for client in part.summary.clients)
     names = first_of([target for target, _ in sorted(beyond)], MOST_PLACES)
-    seen = (
-        f"{names}, in {len(kept)} of {n_there} trials; kept all the same, because load does not explain its stalls: "
-        "they ended at the resolver's timeouts, and sequential queries at the same time had none"
-    )
-    note = Veto(veto.name, "note", seen, "trust the stalls and their cause; read no latency from it, and no cost")
+    seen = checks.KEPT(places=names, n=f"{len(kept):,}", trials=counted(n_there, "trial"))
+    note = Veto(veto.name, "note", seen, str(checks.TRUST_THE_STALLS))
     rest = veto.clients - kept
     return [note, replace(veto, clients=rest)] if rest else [note]
 

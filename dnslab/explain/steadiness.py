@@ -10,7 +10,9 @@ from dnslab.analyse.counts import ClientCounts
 from dnslab.analyse.intervals import MIN_ROUNDS
 from dnslab.analyse.summary import Summary
 from dnslab.explain.veto import Veto, clients_of
+from dnslab.sentences import checks
 from dnslab.store.client import Key
+from dnslab.text import percent
 
 #: from which ratio on, or change over the run, something happened that the eye sees, and by chance how seldom
 RATIO, CHANGE, BY_CHANCE = 1.5, 0.5, 0.01
@@ -45,11 +47,8 @@ def _settled(summary: Summary) -> Iterator[Veto]:
         ]
         slower = _steady(ratios, math.log(RATIO), len(trials))
         if slower > 0:
-            times = math.exp(slower)
-            seen = (
-                f"{variant} on {target}: the first fifth of its trials was {times:.1f} times as slow as the second half"
-            )
-            yield Veto("warm-up not settled", "note", seen, "warm up longer (warmup_s in the plan's load)")
+            seen = checks.SLOW_START(variant=variant, target=target, times=f"{math.exp(slower):.1f}")
+            yield Veto("warm-up not settled", "note", seen, str(checks.LONGER_WARMUP))
 
 
 def _warmth(summary: Summary) -> Iterator[Veto]:
@@ -68,11 +67,14 @@ def _warmth(summary: Summary) -> Iterator[Veto]:
         if _steady([math.log(ours / theirs) for ours, theirs in ratios], math.log(RATIO), len(compared)):
             ours, theirs = (math.exp(sum(map(math.log, side)) / len(ratios)) for side in zip(*ratios, strict=True))
             share = sum(client.warmth.first_share for client, _ in pairs) / len(pairs)
-            seen = (
-                f"{key[0]} on {key[1]}: a name's first lookup took {ours:.1f} times as long as its later ones, "
-                f"baseline's {theirs:.1f} times; {share:.0%} of lookups were a first one"
+            seen = checks.WARMTH(
+                target=key[1],
+                variant=key[0],
+                ours=f"{ours:.1f}",
+                theirs=f"{theirs:.1f}",
+                share=percent(round(share, 2)),
             )
-            advice = "warm up until every name was asked (warmup_s in the plan's load), or ask fewer names"
+            advice = str(checks.ASK_FEWER_NAMES)
             if share >= FIRST_SHARE:
                 yield Veto("cache warmth unequal", "void", seen, advice, clients_of(summary, key), "variant")
             else:
@@ -100,15 +102,18 @@ def _drift(summary: Summary) -> Iterator[Veto]:
     trials = {key: clients for key, clients in _trials(summary).items() if len(clients) >= DRIFT_ROUNDS}
     for (variant, target, _), clients in trials.items():
         for what, values in (
-            ("median", [client.late_ms for client in clients]),
-            ("share of stalls", [client.stalls / client.n for client in clients]),
+            (checks.MEDIAN, [client.late_ms for client in clients]),
+            (checks.SHARE_OF_STALLS, [client.stalls / client.n for client in clients]),
         ):
             line = intervals.slope([client.round for client in clients], values)
             mean = sum(values) / len(values)
             change = line.estimate * (clients[-1].round - clients[0].round)
             if mean > 0 and abs(change) > CHANGE * mean and line.p < BY_CHANCE / len(trials) / 2:
-                way = "rose" if change > 0 else "fell"
-                seen = (
-                    f"{variant} on {target}: its {what} {way} by {abs(change) / mean:.0%} of its mean over the rounds"
+                seen = checks.DRIFT(
+                    measure=str(what),
+                    variant=variant,
+                    target=target,
+                    way=str(checks.ROSE if change > 0 else checks.FELL),
+                    share=percent(round(abs(change) / mean, 2)),
                 )
-                yield Veto("drift over the run", "note", seen, "what changed meanwhile? effects are paired by round")
+                yield Veto("drift over the run", "note", seen, str(checks.PAIRED_BY_ROUND))

@@ -16,15 +16,15 @@ from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.answers import EXPOSURE_LOST
 from dnslab.explain.node_cache import node_local_already
 from dnslab.explain.steadiness import unsteady
-from dnslab.explain.veto import Reach, Veto, clients_of
+from dnslab.explain.veto import MOST_PLACES, Reach, Veto, clients_of
 from dnslab.plan import flows
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.flows import NEW_FLOWS_NEEDED
+from dnslab.sentences import checks
 from dnslab.store.client import ClientName, Key
 from dnslab.store.folder import resume_command
-from dnslab.text import rounded
+from dnslab.text import counted, first_of, percent, rounded
 
-RAISE_LIMIT = "raise the pod's CPU limit, or lower --rate"
 #: share of lookups late with an idle worker from which on the schedule was not kept
 LATE_SHARE = 0.01
 #: share of lookups that found every worker busy from which on the load was not the one planned
@@ -73,6 +73,7 @@ def find_vetoes(run: Run, summary: Summary) -> list[Veto]:
         *_wall_clock(run),
         *_workers_lost(summary),
         *_abandoned(summary),
+        *_answers_differed(run),
         *unsteady(summary),
     ]
     return sorted(_merged(vetoes), key=lambda veto: veto.severity == "note")
@@ -84,17 +85,18 @@ def _merged(vetoes: Sequence[Veto]) -> Iterator[Veto]:
     for veto in vetoes:
         alike.setdefault((veto.name, veto.severity, veto.advice, veto.reach), []).append(veto)
     for first, *others in alike.values():
-        more = f", and so {len(others)} more" if others else ""
+        seen = checks.MORE_PLACES(seen=first.seen, times=counted(len(others), "more time")) if others else first.seen
         clients = first.clients.union(*(veto.clients for veto in others))
-        yield replace(first, seen=f"{first.seen}{more}", clients=clients)
+        yield replace(first, seen=seen, clients=clients)
 
 
 def _another_answers(run: Run) -> Iterator[Veto]:
     """Note that DNS is redirected: what the variants change may then not reach the cluster's DNS."""
     who = run.environment.backend.who_answers
     if who.redirected or who.elsewhere:
-        advice = "all variants measure that one: a variant that names another server changes nothing"
-        yield Veto("another server answers", "note", "; ".join(who.lines), advice)
+        lines = "; ".join(who.lines)
+        seen = checks.WHO_ANSWERS(lines=f"{lines[:1].upper()}{lines[1:]}")
+        yield Veto("another server answers", "note", seen, str(checks.ALL_ASK_IT))
 
 
 def _missing(run: Run) -> Iterator[Veto]:
@@ -102,15 +104,19 @@ def _missing(run: Run) -> Iterator[Veto]:
     missing = run.incomplete
     if not missing:
         return
-    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-    advice = f"{resume_command(run.path)} measures what is missing"
+    advice = checks.MEASURE_MISSING(command=resume_command(run.path))
     if run.folder.is_temporary:
-        advice = "ask whoever sent it to resume the run"
+        advice = str(checks.ASK_THE_SENDER)
     whole = {(client.start.variant, *client.name[2:]) for client in run.clients() if client.name not in missing}
     elsewhere = all((variant, load, number) in whole for variant, _, load, number in missing)
     clients: frozenset[ClientName] = frozenset(missing) if elsewhere else frozenset()
     reach: Reach = "round" if elsewhere else "run"
-    yield Veto("trials missing", "void", next(iter(missing.values())) + more, advice, clients, reach)
+    first = next(iter(missing.values()))
+    first = f"{first[0].upper()}{first[1:]}"
+    seen = checks.TRIALS_MISSING(first=first)
+    if len(missing) > 1:
+        seen = checks.MORE_TRIALS_MISSING(first=first, more=counted(len(missing) - 1, "more trial"))
+    yield Veto("trials missing", "void", seen, advice, clients, reach)
 
 
 def _worst_first(summary: Summary, count: str) -> list[tuple[Row, float]]:
@@ -122,39 +128,41 @@ def _worst_first(summary: Summary, count: str) -> list[tuple[Row, float]]:
 def _stood_still(summary: Summary) -> Iterator[Veto]:
     for client in sorted(summary.clients, key=lambda client: -client.paused_s):
         if client.paused_s:
-            who = f"{client.variant} on {client.target}, round {client.round}"
-            seen = f"{who}: the probe was stopped for {client.paused_s:.1f} s, or its machine was"
-            advice = "what was in flight took that long without DNS being at fault: measure again"
+            length = f"{client.paused_s:.1f} s"
+            seen = checks.PROBE_STOPPED(length=length, **_whose(client))
+            advice = str(checks.STOPPED_IS_NOT_DNS)
             yield Veto("probe stood still", "void", seen, advice, frozenset({client.name}), "round")
+
+
+def _whose(client: ClientCounts) -> dict[str, str]:
+    return {"variant": client.variant, "target": client.target, "round": str(client.round)}
 
 
 def _generator(summary: Summary) -> Iterator[Veto]:
     for row, share in _worst_first(summary, "late"):
         if row.load not in summary.closed_loops and share > LATE_SHARE:
-            seen = f"{row.variant} on {row.target}: {share:.1%} of lookups started over {LATE_MS:g} ms late"
+            seen = checks.LATE(
+                share=percent(round(share, 3)), variant=row.variant, target=row.target, late=f"{LATE_MS:g} ms"
+            )
             late = [
                 client for client in summary.clients if client.key == row.key and client.late > LATE_SHARE * client.n
             ]
             throttled = any(client.throttled_share > THROTTLED_SHARE for client in late)
-            advice = RAISE_LIMIT if throttled else "lower --rate, or free the CPUs"
-            yield Veto("generator too slow", "void", seen, advice, frozenset(client.name for client in late), "round")
+            advice = checks.RAISE_LIMIT if throttled else checks.FREE_CPUS
+            clients = frozenset(client.name for client in late)
+            yield Veto("generator too slow", "void", seen, str(advice), clients, "round")
 
 
 def _exhausted(summary: Summary) -> Iterator[Veto]:
     """Rows whose lookups waited for a worker. All of the target goes: to leave out its worst rounds would hide them."""
     for row, share in _worst_first(summary, "exhausted"):
         if share > EXHAUSTED_SHARE:
-            seen = f"{row.variant} on {row.target}: {share:.1%} of lookups found every worker inside the resolver"
+            seen = checks.EXHAUSTED(share=percent(round(share, 3)), variant=row.variant, target=row.target)
             medians = [
                 client.service_p50_ms for client in summary.clients if client.key == row.key and client.exhausted
             ]
             in_time = max(medians, default=0.0) <= IN_TIME_MS and row.failed <= EXHAUSTED_SHARE * row.n
-            advice = (
-                "the servers answered most in time: more workers (-c) to measure the extent of the stalls"
-                if in_time
-                else "the outage is real: servers did not answer in time (look at their CPU, its limit, and the "
-                "network), and more workers would only ask them more"
-            )
+            advice = str(checks.MORE_WORKERS if in_time else checks.OUTAGE)
             yield Veto("workers exhausted", "void", seen, advice, clients_of(summary, row.key), "target")
 
 
@@ -164,15 +172,12 @@ def _exposure(run: Run, summary: Summary) -> Iterator[Veto]:
         if run.environment.backend.fresh_clients or not modelled:
             continue
         if modelled < NEW_FLOWS_NEEDED * row.n:
-            seen = f"{row.variant}: by model only {modelled / row.n:.0%} of lookups opened a new flow"
-            advice = "lower --rate: clients that exist cannot be made fresh"
+            seen = checks.FEW_NEW_FLOWS(share=percent(round(modelled / row.n, 2)), variant=row.variant)
+            what_next = checks.CLIENTS_REUSE_PORTS
             severity: Literal["void", "note"] = "void"
             if row.load in summary.closed_loops:  # which gives no shares that could be wrong
-                severity, advice = (
-                    "note",
-                    "a closed loop uses its flows again: measure with --rate, which is made to fit",
-                )
-            yield Veto(EXPOSURE_LOST, severity, seen, advice, clients_of(summary, row.key), "variant")
+                severity, what_next = "note", checks.LOOP_REUSES_FLOWS
+            yield Veto(EXPOSURE_LOST, severity, seen, str(what_next), clients_of(summary, row.key), "variant")
     counted: dict[Key, dict[ClientName, float]] = {}
     for client in run.clients():
         start, end = client.start, client.end
@@ -183,10 +188,10 @@ def _exposure(run: Run, summary: Summary) -> Iterator[Veto]:
     for (variant, target, _), shares in counted.items():
         least, most = min(shares.values()), max(shares.values())
         if least < EXPOSURE_KEPT * most:
-            seen = f"{variant} on {target}: exposed per lookup fell from {most:.2f} to {least:.2f}"
+            seen = checks.EXPOSURE_FELL(variant=variant, target=target, most=f"{most:.2f}", least=f"{least:.2f}")
             # An idle node answers the first query before the second is sent, a busy one holds both: in the lab 0.9 of
             # lookups were exposed in trials without idle time, 0.45 where the machine was idle for most of it.
-            advice = "a trial met flows of an earlier one, the rate is too high, or the machine was busy in some trials"
+            advice = str(checks.LESS_EXPOSED)
             low = frozenset(name for name, share in shares.items() if share < EXPOSURE_KEPT * most)
             yield Veto(EXPOSURE_LOST, "void", seen, advice, low, "round")
 
@@ -201,11 +206,13 @@ def _ports(run: Run, summary: Summary) -> Iterator[Veto]:
     for (variant, target, load), share in worst.items():
         if share > PORTS_USED:
             clients = clients_of(summary, (variant, target, load))
-            seen = f"{variant} on {target}: {share:.0%} of its {n_ports:,} ports in TIME_WAIT at the end of a trial"
+            seen = checks.PORTS_IN_USE(
+                share=percent(round(share, 2)), ports=f"{n_ports:,}", variant=variant, target=target
+            )
             if load in summary.closed_loops:  # which gives throughput and no effects
-                yield Veto("ports limited", "note", seen, "its lookups/s are those of the ports; make trials shorter")
+                yield Veto("ports limited", "note", seen, str(checks.PORTS_LIMIT_THROUGHPUT))
             else:
-                advice = f"stay under {n_ports // 2 // TIME_WAIT_S:,} connections/s, or make trials shorter"
+                advice = checks.FEWER_CONNECTIONS(rate=f"{n_ports // 2 // TIME_WAIT_S:,}")
                 yield Veto("ports limited", "void", seen, advice, clients, "variant")
 
 
@@ -214,20 +221,19 @@ def _throttled(summary: Summary) -> Iterator[Veto]:
     known = [client for client in summary.clients if math.isfinite(client.throttled_share)]
     hit = [client for client in known if client.throttled_share > THROTTLED_SHARE]
     worst = max((client.throttled_share for client in hit), default=0.0)
-    seen = (
-        f"in {len(hit)} of {len(known)} trials the pod was throttled by its own CPU limit, in up to {worst:.0%} of the "
-        "periods of 100 ms"
-    )
-    yield from _of_load(summary, "pod throttled", hit, seen, RAISE_LIMIT)
+    trials, share = counted(len(known), "trial"), percent(round(worst, 2))
+    seen = checks.THROTTLED(n=f"{len(hit):,}", trials=trials, share=share)
+    yield from _of_load(summary, "pod throttled", hit, seen, str(checks.RAISE_LIMIT))
 
 
 def _cpu(summary: Summary) -> Iterator[Veto]:
     known = [client for client in summary.clients if math.isfinite(client.idle_share)]
     busy = [client for client in known if client.idle_share < IDLE_SHARE]
-    seen = f"in {len(busy)} of {len(known)} trials the machine was idle for under {IDLE_SHARE:.0%} of the time"
+    trials, share = counted(len(known), "trial"), percent(1 - IDLE_SHARE)
+    seen = checks.CPU_BUSY(share=share, n=f"{len(busy):,}", trials=trials)
     other_work = summary.backend in IN_CLUSTER  # nodes are shared, and a load that dnslab allows fills none of them
-    advice = "see what else keeps the node busy, or lower --rate" if other_work else "lower --rate, or free the CPUs"
-    yield from _of_load(summary, "CPU saturated", busy, seen, advice)
+    advice = checks.FREE_NODE if other_work else checks.FREE_CPUS
+    yield from _of_load(summary, "CPU saturated", busy, seen, str(advice))
 
 
 def _of_load(summary: Summary, name: str, clients: Sequence[ClientCounts], seen: str, advice: str) -> Iterator[Veto]:
@@ -236,22 +242,22 @@ def _of_load(summary: Summary, name: str, clients: Sequence[ClientCounts], seen:
     if paced:
         yield Veto(name, "void", seen, advice, paced, "round")
     elif clients:
-        yield Veto(name, "note", seen, "a closed loop loads the machine; read no latency from it")
+        yield Veto(name, "note", seen, str(checks.CLOSED_LOOP_LOADS))
 
 
 def _blocked(summary: Summary) -> Iterator[Veto]:
     blocked = [client for client in summary.clients if client.blocked_ns]
     if blocked:
         blocked_s = sum(client.blocked_ns for client in blocked) / 1e9
-        seen = f"workers waited {rounded(blocked_s)} s in all because results were not read in time"
-        advice = "the machine or disk that runs dnslab is too slow for this load"
-        yield Veto("output blocked", "void", seen, advice, frozenset(client.name for client in blocked), "round")
+        seen = checks.OUTPUT_BLOCKED(length=f"{rounded(blocked_s, 2)} s")
+        clients = frozenset(client.name for client in blocked)
+        yield Veto("output blocked", "void", seen, str(checks.FASTER_DISK), clients, "round")
 
 
 def _rounds(summary: Summary) -> Iterator[Veto]:
     if summary.n_rounds < MIN_ROUNDS:
-        seen = f"{summary.n_rounds} round{'s' if summary.n_rounds > 1 else ''}: no interval can be given"
-        yield Veto("too few rounds", "note", seen, f"--rounds {MIN_ROUNDS} at least, 9 for a comparison of several")
+        seen = checks.FEW_ROUNDS(rounds=counted(summary.n_rounds, "round"), least=str(MIN_ROUNDS))
+        yield Veto("too few rounds", "note", seen, checks.USE_ROUNDS(least=str(MIN_ROUNDS)))
 
 
 def _mixed(run: Run) -> Iterator[Veto]:
@@ -262,18 +268,16 @@ def _mixed(run: Run) -> Iterator[Veto]:
         kinds_of.setdefault(start.target, set()).add(f"{start.libc} {start.libc_version}, {start.kernel}")
     for target, kinds in kinds_of.items():
         if len(kinds) > 1:
-            advice = "compare trials of one kind: start a new run"
+            seen = checks.MIXED(target=target, kinds=" and ".join(sorted(kinds)))
             clients = frozenset(client.name for client in run.clients() if client.target == target)
-            yield Veto(
-                "mixed clients", "void", f"{target} was {' and '.join(sorted(kinds))}", advice, clients, "target"
-            )
+            yield Veto("mixed clients", "void", seen, str(checks.START_ANEW), clients, "target")
 
 
 def _clocks(run: Run, summary: Summary) -> Iterator[Veto]:
     worst = max((client.clock_error_ms for client in summary.clients), default=0.0)
     if worst > CLOCK_ERROR_MS and run.plan.order == "side-by-side":
-        seen = f"a clock is known to {worst:.0f} ms only, so trials side by side may have started that far apart"
-        yield Veto("clocks uncertain", "note", seen, "run where the API server answers sooner")
+        seen = checks.CLOCK_UNCERTAIN(error=f"{worst:,.0f} ms")
+        yield Veto("clocks uncertain", "note", seen, str(checks.RUN_CLOSER))
 
 
 def _wall_clock(run: Run) -> Iterator[Veto]:
@@ -284,25 +288,32 @@ def _wall_clock(run: Run) -> Iterator[Veto]:
     step_s, index = max(steps, key=lambda step: abs(step[0]), default=(0.0, 0))
     if abs(step_s) <= WALL_CLOCK_S:
         return
-    way, at_s = "forward" if step_s > 0 else "back", pairs[index][0] / 1e9
-    seen = f"the wall clock went {way} by {abs(step_s):,.0f} s, {at_s:,.0f} s into the run or later"
+    way, at_s = checks.FORWARD if step_s > 0 else checks.BACK, pairs[index][0] / 1e9
+    seen = checks.WALL_CLOCK_MOVED(way=str(way), step=f"{abs(step_s):,.0f} s", at=f"{at_s:,.0f} s")
     wire = any(load.engine == "wire" for load in run.plan.loads)  # which takes the kernel's time stamps
-    advice = "times are those of a clock that nobody sets; where the machine slept, measure again"
-    yield Veto("wall clock moved", "void" if wire else "note", seen, "measure again" if wire else advice)
+    advice = checks.MEASURE_AGAIN if wire else checks.CLOCK_NOT_USED
+    yield Veto("wall clock moved", "void" if wire else "note", seen, str(advice))
 
 
 def _workers_lost(summary: Summary) -> Iterator[Veto]:
     """Whether workers were lost and could not be replaced, so that fewer than planned made the later lookups."""
     for client in sorted(summary.clients, key=lambda client: -client.workers_lost):
         if client.workers_lost:
-            who = f"{client.variant} on {client.target}, round {client.round}"
-            seen = f"{who}: {client.workers_lost:,} workers stayed inside the resolver and were not replaced"
-            advice = "the outage is real; a shorter trial (-d) shows how it begins"
+            seen = checks.WORKERS_LOST(workers=counted(client.workers_lost, "worker"), **_whose(client))
+            advice = str(checks.SHORTER_TRIAL)
             yield Veto("workers lost", "void", seen, advice, frozenset({client.name}), "target")
 
 
 def _abandoned(summary: Summary) -> Iterator[Veto]:
     given_up = sum(client.abandoned for client in summary.clients)
     if given_up:
-        seen = f"{given_up:,} lookups had not come back at the deadline and were given up"
-        yield Veto("lookups given up", "note", seen, "they count as failed; how long they take is not known")
+        seen = checks.GIVEN_UP(lookups=counted(given_up, "lookup"))
+        yield Veto("lookups given up", "note", seen, str(checks.LENGTH_UNKNOWN))
+
+
+def _answers_differed(run: Run) -> Iterator[Veto]:
+    """Whether before any load a name's answers were not all the same."""
+    names = [run.plan.names[index] for index in run.environment.differing if index < len(run.plan.names)]
+    if names:
+        seen = checks.ANSWERS_DIFFERED(names=first_of(names, MOST_PLACES))
+        yield Veto("answers differed", "note", seen, str(checks.FULLEST_IS_RIGHT))

@@ -17,12 +17,21 @@ from dnslab.analyse.summary import Row, Summary
 from dnslab.errors import RunInvalid
 from dnslab.plan.model import Earlier
 from dnslab.plan.variants import BEFORE
+from dnslab.sentences import Sentence, verification as sentences
 from dnslab.sentences.notebook import VERIFICATION
-from dnslab.text import Facts, listed, percent, rounded
+from dnslab.text import Facts, counted, listed, percent, rounded
 
 Word = Literal["worse", "stays", "better but not gone", "not enough data", "not here today", "gone"]
 #: the worst first
 WORDS: tuple[Word, ...] = get_args(Word)
+#: how each word begins its sentence; one that is not here has a sentence of its own
+_SAID: Mapping[str, Sentence] = {
+    "worse": sentences.WORSE,
+    "stays": sentences.STAYS,
+    "better but not gone": sentences.NOT_GONE,
+    "not enough data": sentences.NOT_ENOUGH,
+    "gone": sentences.GONE,
+}
 #: under this part of the old configuration's share, stalls are gone
 GONE = 0.1
 #: how much more data is ever advised, as a factor
@@ -40,12 +49,12 @@ class Side:
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Side:
         """Of the rows of one variant."""
-        numbers = sorted({counted.round for row in rows for counted in row.by_round})
+        numbers = sorted({part.round for row in rows for part in row.by_round})
         sums = {number: [0.0, 0.0, 0.0] for number in numbers}
         for row in rows:
-            for counted in row.by_round:
-                for i, value in enumerate((counted.stalls, counted.failed, counted.n)):
-                    sums[counted.round][i] += value
+            for part in row.by_round:
+                for i, value in enumerate((part.stalls, part.failed, part.n)):
+                    sums[part.round][i] += value
         columns = zip(*sums.values(), strict=True) if sums else ((), (), ())
         return cls(*(tuple(column) for column in columns))
 
@@ -62,13 +71,14 @@ class Side:
     @property
     def words(self) -> str:
         """``"3.94 % of 2,700 lookups (95 % interval 3.2 to 4.7 %)"``."""
+        lookups = counted(round(self.total), "lookup")
         if not self.k:
-            return f"none of {self.total:,.0f} lookups"
+            return sentences.NONE_OF(lookups=lookups)
         interval = share(self.stalls, self.n)
-        bounds = f" (95 % interval {rounded(100 * interval.low)} to {percent(interval.high)})"
-        return (
-            f"{percent(interval.estimate)} of {self.total:,.0f} lookups{bounds if math.isfinite(interval.low) else ''}"
-        )
+        of = {"share": percent(interval.estimate), "lookups": lookups}
+        if not math.isfinite(interval.low):
+            return sentences.SHARE_OF(**of)
+        return sentences.SHARE_BETWEEN(**of, low=rounded(100 * interval.low), high=percent(interval.high))
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,9 +123,9 @@ def verify(summary: Summary) -> list[Verification]:
         word, sentence = _answer(now, before, earlier)
         left_out = [row.reason for row in summary.not_applicable if (row.variant, row.libc) == (BEFORE, libc)]
         if left_out and not before.total:
-            sentence += f" In these pods {left_out[0]}: name the workload with --like, to measure pods like its own."
+            sentence += f" {sentences.LIKE(reason=left_out[0])}"
         if word == "stays" and summary.unpatched:
-            sentence += " The workload's resolv.conf still says what it said in that run: no patch has reached it."
+            sentence += f" {sentences.UNPATCHED}"
         answers.append(Verification(libc, word, sentence, now, before))
     return sorted(answers, key=lambda answer: WORDS.index(answer.word))
 
@@ -136,19 +146,21 @@ def answers(verified: Sequence[Verification], earlier: Earlier) -> dict[str, str
         return " ".join(f"{libc}: {text}" if several else text for libc, text in what.items())
 
     return {
-        "Did the patch help?": lines({answer.libc: answer.sentence for answer in verified}),
-        "Before": f"In {earlier.run} {percent(earlier.stalls / earlier.n)} of {earlier.n:,} lookups stalled.",
-        "Now, with the old configuration": lines(
-            {answer.libc: f"Stalled: {answer.before.words}." for answer in verified}
+        str(sentences.HELPED): lines({answer.libc: answer.sentence for answer in verified}),
+        str(sentences.BEFORE): sentences.THEN(
+            run=earlier.run, share=percent(earlier.stalls / earlier.n), lookups=counted(earlier.n, "lookup")
         ),
-        "Now, the workload as it is": lines({answer.libc: f"Stalled: {answer.now.words}." for answer in verified}),
+        str(sentences.NOW_OLD): lines(
+            {answer.libc: sentences.STALLED(share=answer.before.words) for answer in verified}
+        ),
+        str(sentences.NOW): lines({answer.libc: sentences.STALLED(share=answer.now.words) for answer in verified}),
     }
 
 
 def _answer(now: Side, before: Side, earlier: Earlier) -> tuple[Word, str]:
     if not now.total or not before.total:
         missing = listed([name for name, side in _named(now, before) if not side.total])
-        return "not enough data", f"Not enough data: {missing} could not be measured."
+        return "not enough data", sentences.NOT_MEASURED(missing=missing)
     spread = spread_of(before.stalls, before.n)
     then = Side((earlier.stalls,), (0,), (earlier.n,))
     # None of few lookups must not pass for a fault that has gone: at the earlier share some would have been seen.
@@ -159,7 +171,7 @@ def _answer(now: Side, before: Side, earlier: Earlier) -> tuple[Word, str]:
     )
     if failed == "higher":
         shares = [percent(sum(side.failed) / side.total) for side in (now, before)]
-        return "worse", f"Worse: {shares[0]} of lookups fail now, {shares[1]} with the old configuration."
+        return "worse", sentences.MORE_FAIL(now=shares[0], before=shares[1])
     if not_here and moved != "higher":
         return "not here today", _not_here(before, earlier)
     return _by_stalls(now, before, spread, moved)
@@ -167,26 +179,22 @@ def _answer(now: Side, before: Side, earlier: Earlier) -> tuple[Word, str]:
 
 def _by_stalls(now: Side, before: Side, spread: float, moved: str) -> tuple[Word, str]:
     """The answer where stalls are there to be compared; ``moved`` is the verdict on their difference."""
-    both = (
-        f"{now.words} stalled with the workload as it is now. With its old configuration, in the same minutes, "
-        f"{before.words} stalled"
-    )
     ratio = _ratio(now, before, spread)
     word: Word = "not enough data"
     if moved == "higher":
         word, more = "worse", ""
     elif ratio.high < GONE:
-        word, more = "gone", " So less than a tenth is left, with 95 % confidence."
+        word, more = "gone", str(sentences.TENTH_LEFT)
     elif ratio.low >= GONE:
-        word, more = ("better but not gone", "") if moved == "lower" else ("stays", " No difference is shown.")
+        word, more = ("better but not gone", "") if moved == "lower" else ("stays", str(sentences.NO_DIFFERENCE))
     else:
-        more = f" {_more(now, before, spread)}"
-    said = "It stays" if word == "stays" else f"{word[0].upper()}{word[1:]}"
-    return word, f"{said}: {both}.{more}"
+        more = _more(now, before, spread)
+    both = sentences.COMPARED(word=str(_SAID[word]), now=now.words, before=before.words)
+    return word, f"{both} {more}".rstrip()
 
 
 def _named(now: Side, before: Side) -> list[tuple[str, Side]]:
-    return [("the workload as it is now", now), ("its old configuration", before)]
+    return [(str(sentences.AS_IT_IS), now), (str(sentences.OLD), before)]
 
 
 def _ratio(side: Side, base: Side, spread: float) -> Interval:
@@ -195,12 +203,9 @@ def _ratio(side: Side, base: Side, spread: float) -> Interval:
 
 
 def _not_here(before: Side, earlier: Earlier) -> str:
-    expected = before.total * earlier.stalls / earlier.n
-    stalled = f"stalled in {before.words}" if before.k else f"stalled in none of its {before.total:,.0f} lookups"
-    return (
-        f"The fault is not here today: the old configuration {stalled}, where {earlier.run} lets expect about "
-        f"{rounded(expected, 2)} stalls. So nothing is shown of the patch: verify again when lookups stall again."
-    )
+    expected = rounded(before.total * earlier.stalls / earlier.n, 2)
+    stalls = f"{expected} stall{'' if expected == '1' else 's'}"
+    return sentences.NOT_HERE(before=before.words, run=earlier.run, expected=stalls)
 
 
 def _more(now: Side, before: Side, spread: float) -> str:
@@ -210,6 +215,6 @@ def _more(now: Side, before: Side, spread: float) -> str:
         scaled = [Side((side.k * factor,), (0,), (side.total * factor,)) for side in (now, before)]
         ratio = _ratio(scaled[0], scaled[1], spread)
         if ratio.high < GONE or ratio.low >= GONE:
-            return f"About {rounded(factor, 2)} times as many lookups would tell: make -d or --rounds that much larger."
+            return sentences.MORE_LOOKUPS(times=rounded(factor, 2))
         factor *= 1.25
-    return f"{MOST_MORE:,} times as many lookups would not tell either."
+    return sentences.NEVER_ENOUGH(times=f"{MOST_MORE:,}")

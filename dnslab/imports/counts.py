@@ -12,12 +12,12 @@ import pandas as pd
 from dnslab.errors import UsageError
 from dnslab.imports.csvfile import read_numbers, read_rows
 from dnslab.imports.rounds import (
-    COUNTS_ONLY,
     File,
     check_counts,
     in_order,
 )
 from dnslab.imports.summary import Imported
+from dnslab.sentences import imports as sentences
 
 
 def read_counts(files: Sequence[File], limit_ms: float) -> Imported:
@@ -27,7 +27,7 @@ def read_counts(files: Sequence[File], limit_ms: float) -> Imported:
         for frame in read_rows(path):
             yield from _counted(path, frame, limit_ms)
 
-    notes = ("How it was measured, and what was left out, the table does not tell.", COUNTS_ONLY)
+    notes = (str(sentences.TABLE_ONLY), str(sentences.COUNTS_ONLY))
     return Imported("requests", in_order(files, outputs), limit_ms, notes)
 
 

@@ -14,15 +14,14 @@ import numpy as np
 
 from dnslab.errors import UsageError
 from dnslab.imports.rounds import (
-    CLOSED,
-    FAILURES,
-    SERVICE,
     File,
     in_order,
     measured_round,
     numbered_lines,
 )
 from dnslab.imports.summary import Imported
+from dnslab.sentences import imports as sentences
+from dnslab.text import counted
 
 _DNSPERF_STARTS = "DNS Performance Testing Tool"
 _CLOSING = {
@@ -42,23 +41,19 @@ def read_dnsperf(files: Sequence[File], limit_ms: float) -> Imported:
     codes_seen: Counter[str] = Counter()
     rounds = in_order(files, lambda path: _dnsperf(path, limit_ms, codes_seen))
     notes = [
-        "Queries of one question each, from few sockets: not an application's lookup, which asks A and AAAA, walks the "
-        "search list, retries, and opens a new flow; so the race, which needs one, hardly shows.",
-        f"dnsperf sends no more once `-q` queries are out. {CLOSED}",
-        SERVICE,
+        f"{sentences.NOT_A_LOOKUP} {sentences.FEW_SOCKETS}",
+        f"{sentences.STOPS_SENDING} {sentences.CLOSED}",
+        str(sentences.SERVICE),
     ]
     if codes_seen["lost"]:
-        notes.append(f"{codes_seen['lost']:,} queries timed out. {FAILURES}")
+        timed_out = sentences.TIMED_OUT(queries=counted(codes_seen["lost"], "query", "queries"))
+        notes.append(f"{timed_out} {sentences.FAILURES}")
     if codes_seen["interrupted"]:
-        notes.append(
-            f"{codes_seen['interrupted']:,} queries were out when dnsperf was interrupted, and are not counted."
-        )
+        notes.append(sentences.IN_FLIGHT(queries=counted(codes_seen["interrupted"], "query", "queries")))
     if codes_seen["NXDOMAIN"]:
-        notes.append(
-            f"{codes_seen['NXDOMAIN']:,} answers were NXDOMAIN, and count as answers: what was expected is not told."
-        )
+        notes.append(sentences.NXDOMAIN(answers=counted(codes_seen["NXDOMAIN"], "answer")))
     if any(round_.latencies_ms is None for round_ in rounds):
-        notes.append("Without `-v` dnsperf keeps counts only: no quantiles, and over the limit only if none can be.")
+        notes.append(str(sentences.DNSPERF_COUNTS))
     return Imported("queries", rounds, limit_ms, tuple(notes))
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from dnslab.errors import UsageError
 from dnslab.files import MIB, read_given, text
-from dnslab.imports.rounds import COUNTS_ONLY, File, in_order
+from dnslab.imports.rounds import File, in_order
 from dnslab.imports.summary import Imported
+from dnslab.sentences import imports as sentences
 
 _HEADER = ("From (ns)", "To (ns)", "Count")
 _BUCKET = re.compile(r"(\d{1,18}),\s*(\d{1,18}),\s*(\d{1,15})")
@@ -36,15 +37,13 @@ def read_dnspyre(files: Sequence[File], limit_ms: float) -> Imported:
 
     rounds = in_order(files, outputs)
     notes = [
-        "Queries of one question each: not an application's lookup, which asks A and AAAA, walks the search list and "
-        "retries.",
-        COUNTS_ONLY,
+        str(sentences.NOT_A_LOOKUP),
+        str(sentences.COUNTS_ONLY),
     ]
     if kinds != {b"{"}:
-        notes.append("The histogram leaves out what was never answered: with --json dnspyre tells how many that were.")
-        notes.append("Its latencies are known to a bucket: min and max are the outer bounds.")
+        notes += [str(sentences.HISTOGRAM), str(sentences.BUCKETS)]
     if any(round_.over_limit is None for round_ in rounds):
-        notes.append(f"How many took {limit_ms:g} ms or more, a file does not tell.")
+        notes.append(sentences.OVER_UNKNOWN(limit=f"{limit_ms:,g} ms"))
     return Imported("queries", rounds, limit_ms, tuple(notes))
 
 

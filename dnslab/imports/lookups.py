@@ -17,13 +17,12 @@ import pandas as pd
 from dnslab.errors import UsageError
 from dnslab.imports.csvfile import read_numbers, read_rows
 from dnslab.imports.rounds import (
-    FAILURES,
-    SERVICE,
     File,
     check_number,
     measured_round,
 )
 from dnslab.imports.summary import Imported, Round
+from dnslab.sentences import imports as sentences
 from dnslab.text import visible
 
 UNITS_MS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
@@ -77,16 +76,16 @@ def read_lookups(files: Sequence[File], columns: Mapping[str, str], limit_ms: fl
             last[variant] = max(last[variant], rounds[-1].round)
         check_number(path, len(rounds), len(last))
     paired = len(files) == 1 and "round" in columns and _same_rounds(rounds)
-    notes = ["Whether a row is a lookup or a single query, and who resolved it, the file does not tell.", SERVICE]
+    notes = [str(sentences.ROWS_UNCLEAR), str(sentences.SERVICE)]
     if "outcome" not in columns:
-        notes.append("No column says the outcome: all rows count as answered.")
+        notes.append(str(sentences.NO_OUTCOME))
     elif any(round_.n_timed < round_.n for round_ in rounds):
-        notes.append(FAILURES)
-    notes += [f"Rows left out: {n:,} of {why}." for why, n in left_out.most_common(_MOST_NAMED)]
+        notes.append(str(sentences.FAILURES))
+    notes += [sentences.ROWS_LEFT_OUT(rows=f"{n:,}", why=why) for why, n in left_out.most_common(_MOST_NAMED)]
     if len(left_out) > _MOST_NAMED:
-        notes.append(f"Rows left out in all: {left_out.total():,}.")
+        notes.append(sentences.ALL_LEFT_OUT(rows=f"{left_out.total():,}"))
     if paired:
-        notes.append("Rounds are paired, which holds if the variants of a round were measured together.")
+        notes.append(str(sentences.PAIRED))
     return Imported("rows", tuple(rounds), limit_ms, tuple(notes), paired)
 
 

@@ -19,11 +19,6 @@ from dnslab.imports.summary import Round
 #: as of ``dnslab run -l``: a 5 s stall ends some 0.1 ms under 5,000 ms
 DEFAULT_LIMIT_MS = 4_900.0
 # What several kinds of data cannot show.
-SERVICE = "Latency counts from when a request was sent, not from when it was due: what waited before is not in it."
-CLOSED = "In a closed loop stalled workers ask nothing: shares and latencies depend on their number, too."
-COUNTS_ONLY = "Only counts were kept: no quantiles."
-FAILURES = "A failure without a latency counts as at or over the limit; min, avg and max leave it out."
-
 #: a variant (None: the file's name without ending) and where its file is
 File = tuple[str | None, Path]
 

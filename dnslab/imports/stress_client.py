@@ -9,16 +9,14 @@ from typing import Any
 
 from dnslab.errors import UsageError
 from dnslab.imports.rounds import (
-    CLOSED,
-    COUNTS_ONLY,
     DEFAULT_LIMIT_MS,
-    SERVICE,
     File,
     check_counts,
     in_order,
     numbered_lines,
 )
 from dnslab.imports.summary import Imported
+from dnslab.sentences import imports as sentences
 
 _STRESS_LINES = (
     ("request count", re.compile(r"request count[:\uff1a]\s*(\d{1,15})$")),
@@ -65,12 +63,12 @@ def read_stress_client(files: Sequence[File], limit_ms: float) -> Imported:
             raise UsageError(f"{path} ends before the line `{_STRESS_LINES[len(matches)][0]}`")
 
     notes = [
-        "Requests in flight at the end were never counted, stalls likelier than others: shares are too low.",
-        CLOSED,
-        f"Latencies are whole milliseconds. {COUNTS_ONLY}",
-        "Which resolver the client used is not told: Go's own asks A and AAAA from two ports and cannot meet the race.",
-        SERVICE,
+        str(sentences.STRESS_IN_FLIGHT),
+        str(sentences.CLOSED),
+        f"{sentences.WHOLE_MS} {sentences.COUNTS_ONLY}",
+        str(sentences.WHICH_RESOLVER),
+        str(sentences.SERVICE),
     ]
     if DEFAULT_LIMIT_MS < limit_ms <= 5_000:
-        notes.insert(0, f"A limit of {limit_ms:g} ms can miss stalls of 5 s, which may end just before.")
+        notes.insert(0, sentences.LIMIT_TOO_HIGH(limit=f"{limit_ms:,g} ms"))
     return Imported("requests", in_order(files, outputs), limit_ms, tuple(notes))

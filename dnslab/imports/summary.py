@@ -19,24 +19,12 @@ from dnslab.analyse import intervals
 from dnslab.analyse.intervals import MIN_ROUNDS, Interval, Verdict, upper_bound_when_none, wilson
 from dnslab.analyse.quantiles import quantiles
 from dnslab.analyse.summary import judge
-from dnslab.text import Table, item, milliseconds, percent, rounded, visible
+from dnslab.sentences import imports as sentences
+from dnslab.text import Table, counted, item, milliseconds, percent, rounded, visible
 
 VERSION = 1
 MEASURES = ("over_limit", "failed")
 LEVELS = {"p50_ms": 0.5, "p99_ms": 0.99}
-
-NO_CAUSE = (
-    "These figures name no cause. Servers' full receive buffers give the same table without any race: stalls of 5 s, "
-    "node-local no better, none with single-request or single-request-reopen. What tells them apart is not in such "
-    "data: which of the two answers was lost, and the servers' RcvbufErrors; `dnslab run` records both."
-)
-INDEPENDENT = (
-    "Bounds with * take all {what} for independent. Those of one round share its minute and its faults, so the truth "
-    "may lie further out."
-)
-UNPAIRED = (
-    "Rounds are not paired: what else differed between them (hour, order, load, node) is in each difference, too."
-)
 
 
 @dataclass(frozen=True)
@@ -153,28 +141,26 @@ class ImportedSummary:
     def notes(self) -> list[str]:
         """What the data cannot show, a sentence or two each."""
         what = self.imported.what
-        notes = [NO_CAUSE, *self.imported.notes]
+        notes = [str(sentences.NO_CAUSE), *self.imported.notes]
         if any("*" in _share_text(row, "over_limit") for row in self.rows):
-            notes.append(INDEPENDENT.format(what=what))
+            notes.append(sentences.INDEPENDENT(what=what))
         clean = [row for row in self.rows if row.over_limit == 0]
         if clean:
             fewest = min(row.rounds for row in clean)
             bound = percent(upper_bound_when_none(fewest))
-            notes.append(
-                f"By rounds alone, none in {fewest} rounds bounds the share of rounds with any at {bound} only."
-            )
+            notes.append(sentences.ROUNDS_ALONE(rounds=counted(fewest, "round"), bound=bound))
         if len(self.rows) > 1 and not self.imported.paired:
-            notes.append(UNPAIRED)
+            notes.append(str(sentences.UNPAIRED))
         return notes
 
     def to_text(self, width: int | None = None) -> str:
         """Table, comparisons and notes for a terminal of ``width`` columns."""
         parts = [self.table.to_text(width)]
         if self.comparisons:
-            how = "paired by round, t" if self.imported.paired else "of the rounds' mean shares, Welch's"
-            head = f"Against {visible(self.base)} (95 % intervals: {how}; in words after Holm's correction for all):"
+            how = sentences.PAIRED_BY_ROUND if self.imported.paired else sentences.UNPAIRED_SHARES
+            head = sentences.AGAINST(base=visible(self.base), how=str(how))
             parts.append("\n".join([head, *(f"  {visible(line)}" for line in self.comparisons)]))
-        parts.append("\n".join(["What this data cannot show:", *(item(note, width) for note in self.notes)]))
+        parts.append("\n".join([str(sentences.CANNOT_SHOW), *(item(note, width) for note in self.notes)]))
         return "\n\n".join(parts)
 
     def to_frame(self) -> pd.DataFrame:
@@ -220,7 +206,7 @@ def _difference_text(effect: Interval, verdict: Verdict) -> str:
     estimate, low, high = (rounded(value * 100, signed=True) for value in given)
     points = f"{estimate} points"
     if verdict.word == "too few rounds":
-        return f"{points}; too few rounds for an interval, each side needs {MIN_ROUNDS}"
+        return sentences.FEW_ROUNDS(points=points, least=f"{MIN_ROUNDS}")
     bound = f", none over {rounded(verdict.bound * 100)} points" if verdict.word == "no difference shown" else ""
     return f"{points} ({low} to {high}), p = {effect.p:.2g}: {verdict.word}{bound}"
 

@@ -13,6 +13,7 @@ from dnslab.errors import ProbeFailed, StreamForeign
 from dnslab.measure.probe.job import Job, ResolverPatch, encode, wire_query
 from dnslab.measure.protocol import Channel, Expected
 from dnslab.plan.resolvconf import DNS_PORT, Libc, ResolverOptions, names_tried
+from dnslab.sentences import machine as sentences
 from dnslab.store import stream as records
 
 Start = Callable[[bytes], Channel]
@@ -55,8 +56,7 @@ def expected(
     Returns
     -------
     Mapping
-        For each name the most that any answer gave, as a sick resolver leaves things out. ``Expected.problem`` says
-        why nothing is known of a name, or what its answers differed in.
+        For each name the most that any answer gave, as a sick resolver leaves things out.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def expected(
     answers: dict[str, list[tuple[int, int]]] = {name: [] for name in asked}
     for index, outcome, addresses in _answers(start, job):
         if index >= len(asked):
-            raise StreamForeign(f"expected one of {len(asked)} names, the probe's record has number {index}")
+            raise StreamForeign(sentences.OTHER_NAME(names=f"{len(asked):,}", index=f"{index:,}"))
         answers[asked[index]].append((outcome, addresses))
     return {name: _expected(tried, answers) for name, tried in candidates.items()}
 
@@ -88,15 +88,13 @@ def _expected(tried: Sequence[str], answers: Mapping[str, Sequence[tuple[int, in
         given = [addresses for outcome, addresses in answers[candidate] if outcome == 0 and addresses]
         if given:
             n_a, n_aaaa = max(each & 0xFFFF for each in given), max(each >> 16 for each in given)
-            n_bad = sum((each & 0xFFFF, each >> 16) != (n_a, n_aaaa) for each in given)
-            n_bad += len(answers[candidate]) - len(given)
-            some = f"{n_bad} of {len(answers[candidate])} answers before the run gave less, or none" if n_bad else ""
-            return Expected(candidate, n_a, n_aaaa, some)
+            fullest = sum((each & 0xFFFF, each >> 16) == (n_a, n_aaaa) for each in given)
+            return Expected(candidate, n_a, n_aaaa, differed=fullest < len(answers[candidate]))
     clean = (0, EAI_NONAME, EAI_NODATA)
     silent = [name for name in tried if any(outcome not in clean for outcome, _ in answers[name]) or not answers[name]]
     if silent:
-        return Expected(silent[0], 0, 0, "it did not resolve before the run: nothing, or an error, was answered")
-    return Expected(tried[0], 0, 0, "there is no such name", exists=False)
+        return Expected(silent[0], 0, 0, str(sentences.NOT_RESOLVED))
+    return Expected(tried[0], 0, 0, str(sentences.NAME_UNKNOWN), exists=False)
 
 
 def answers_dns(start: Start, address: str) -> bool:
@@ -152,9 +150,9 @@ def why_no_cache(start: Start, addresses: Iterable[str]) -> str:
     """Why a variant that asks a node-local cache at ``addresses`` has nothing to ask; ``""`` if all answer."""
     silent = sorted(address for address in addresses if not answers_dns(start, address))
     if silent:
-        return f"no node-local cache answers at {', '.join(silent)}"
+        return sentences.NO_CACHE(addresses=", ".join(silent))
     redirected = sorted(address for address in addresses if is_redirected(start, address))
-    return f"what answers at {redirected[0]} is whom all DNS is redirected to, not a cache there" if redirected else ""
+    return sentences.REDIRECTED(address=redirected[0]) if redirected else ""
 
 
 def _answers(start: Start, job: Job) -> list[Answer]:
@@ -165,7 +163,8 @@ def _answers(start: Start, job: Job) -> list[Answer]:
         while decoder.trailer is None:
             data = channel.read(READY_TIMEOUT_S + job.hard_deadline_s)
             if not data:
-                raise ProbeFailed(f"the probe ended before its answers: {channel.errors() or 'it printed no error'}")
+                why = channel.errors() or str(sentences.NO_ERROR_PRINTED)
+                raise ProbeFailed(sentences.PROBE_NO_ANSWERS(why=why))
             for message in decoder.feed(data):
                 if isinstance(message, records.Header):
                     channel.write(records.command("PING"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from dnslab.errors import UsageError
 from dnslab.plan.resolvconf import ResolverOptions, usual_of_pod
 from dnslab.plan.variants import DIRECT
+from dnslab.sentences import machine as sentences
 
 if TYPE_CHECKING:
     from dnslab.measure.protocol import Backend
@@ -54,9 +55,9 @@ def check(plan: Plan) -> None:
     """
     kind = BACKENDS[plan.backend]
     if plan.nameserver is not None and not kind.takes_nameserver:
-        raise UsageError("--nameserver is for --backend local: the lab and a cluster have nameservers of their own")
+        raise UsageError(str(sentences.NAMESERVER_OPTION))
     if kind.why_no_fault and str(plan.fault) != "none":
-        raise UsageError(f"the fault {str(plan.fault)!r} needs the lab: {kind.why_no_fault}")
+        raise UsageError(sentences.FAULT_NEEDS_LAB(fault=repr(str(plan.fault)), why=kind.why_no_fault))
     if kind.check:
         kind.check(plan)
 
@@ -87,7 +88,7 @@ def completed(plan: Plan) -> Plan:
     if complete is not None:
         return complete(plan)
     if DIRECT in plan.variants and DIRECT not in plan.custom_variants:
-        raise UsageError(f"{DIRECT} is for --backend kubernetes")
+        raise UsageError(sentences.CLUSTER_ONLY(variant=DIRECT))
     return plan
 
 
@@ -177,13 +178,13 @@ BACKENDS: Mapping[str, BackendKind] = {
         _lab_options,
         _check_lab,
         min_open_files=2_048,  # what unbound asks for at least, for 2,000 connections
-        installed_by={"musl": "`apt-get install musl-tools`, then `python hatch_build.py`"},
+        installed_by={"musl": str(sentences.BUILD_MUSL)},
     ),
     "local": BackendKind(
         _open_local,
         _local_targets,
         _local_options,
-        why_no_fault="the local backend injects none",
+        why_no_fault=str(sentences.NO_FAULT_HERE),
         takes_nameserver=True,
     ),
     "kubernetes": BackendKind(
@@ -191,7 +192,7 @@ BACKENDS: Mapping[str, BackendKind] = {
         _kubernetes_targets,
         _pod_options,
         complete=_complete_in_cluster,
-        why_no_fault="nothing is injected into a cluster",
+        why_no_fault=str(sentences.NO_FAULT_IN_CLUSTER),
         probes_are_children=False,
     ),
 }

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from dnslab.errors import ProbeFailed, StreamForeign, StreamTruncated
 from dnslab.measure.protocol import Channel
+from dnslab.sentences import machine as sentences
 from dnslab.store import stream as records
+from dnslab.text import counted
 
 #: on a small machine, a hundred execs at once through one API server take half a minute
 READY_TIMEOUT_S = 45.0
@@ -141,15 +143,13 @@ class Conversation:
             try:
                 data = self._channel.read(timeout_s)
             except TimeoutError as error:
-                raise StreamTruncated(f"{error}; {self.n_records} records came before") from error
+                raise StreamTruncated(f"{error}, after {counted(self.n_records, 'record')}") from error
             if not data:
                 reason = self._channel.errors()
                 if self._decoder.header is None:
-                    raise ProbeFailed(f"the probe ended before it was ready: {reason or 'it printed no error'}")
-                raise StreamTruncated(
-                    f"the probe ended without its trailer, after {self.n_records} records"
-                    + (f": {reason}" if reason else "")
-                )
+                    raise ProbeFailed(sentences.PROBE_NOT_READY(why=reason or str(sentences.NO_ERROR_PRINTED)))
+                cut_short = sentences.PROBE_CUT_SHORT(records=counted(self.n_records, "record"))
+                raise StreamTruncated(cut_short + (f": {reason}" if reason else ""))
             self._sink(data)
             self._pending = self._decoder.feed(data)
 

@@ -16,6 +16,7 @@ from dnslab.measure import preflight, runner
 from dnslab.measure.backends import known_targets, open_backend
 from dnslab.measure.probe import BIN, find_probe
 from dnslab.plan.model import Plan
+from dnslab.sentences import machine as sentences
 
 if TYPE_CHECKING:
     from dnslab.measure.kubernetes.api.client import Client
@@ -50,7 +51,7 @@ def checks(plan: Plan) -> Iterator[Check]:
         return
     try:
         targets = ", ".join(f"{target.name} {target.libc_version}" for target in backend.targets())
-        yield Check(plan.backend, True, f"opened and closed again; targets: {targets}")
+        yield Check(plan.backend, True, sentences.OPENED(targets=targets))
     finally:
         backend.close()
 
@@ -58,7 +59,7 @@ def checks(plan: Plan) -> Iterator[Check]:
 def _extras() -> Iterator[Check]:
     for extra, modules in (("analysis", preflight.ANALYSIS_NEEDS), ("notebooks", preflight.REPORT_NEEDS)):
         missing = [name for name in modules if importlib.util.find_spec(name) is None]
-        detail = f"{missing[0]} is missing: `pip install 'dnslab[{extra}]'`" if missing else "there"
+        detail = sentences.EXTRA_MISSING(module=missing[0], extra=extra) if missing else str(sentences.INSTALLED)
         yield Check(f"{extra} extra", not missing, detail, needed=False)
 
 
@@ -75,7 +76,7 @@ def _of_a_run(plan: Plan) -> Iterator[Check]:
         except DnslabError as error:
             yield Check(what, False, str(error))
         else:
-            yield Check(what, True, "as a usual run needs it")
+            yield Check(what, True, str(sentences.AS_A_RUN_NEEDS))
 
 
 def cluster_checks(plan: Plan, client: Client, rights: Sequence[Finding]) -> Iterator[Check]:
@@ -88,7 +89,7 @@ def cluster_checks(plan: Plan, client: Client, rights: Sequence[Finding]) -> Ite
 
     built = [path.name for path in sorted(BIN.glob("probe-*"))]
     checks = [
-        Check("probes", bool(built), ", ".join(built) or "none was built: `python hatch_build.py`"),
+        Check("probes", bool(built), ", ".join(built) or str(sentences.NO_PROBES)),
         _optional("server", server_version, client),
         _optional("namespace", access.pod_security, client),
         _optional("quota", access.quotas, client),
@@ -112,7 +113,7 @@ def _dns(client: Client) -> Check:
     return Check(
         "DNS",
         dns.service is not None,
-        f"{'; '.join(dns.lines)}; who answers pods a run measures when it begins",
+        sentences.DNS_FOUND(lines="; ".join(dns.lines)),
         needed=False,
     )
 
@@ -126,4 +127,4 @@ def _optional(what: str, ask: Callable[[Client], str], client: Client) -> Check:
     except UsageError as error:
         return Check(what, False, str(error))
     except NotAble as error:
-        return Check(what, False, f"not seen: {error}", needed=False)
+        return Check(what, False, sentences.NOT_SEEN(why=str(error)), needed=False)

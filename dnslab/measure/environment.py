@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from dnslab.measure.health import Tally
-from dnslab.measure.protocol import Backend
+from dnslab.measure.protocol import Backend, Expected
 from dnslab.plan.model import Plan
 from dnslab.store import contents
 from dnslab.store.contents import Environment
 
 
-def environment(plan: Plan, backend: Backend, health_before: Tally) -> Environment:
-    """What a run of ``plan`` is measured on; ``health_before`` are the lookups made before any load."""
+def environment(plan: Plan, backend: Backend, health_before: Tally, expected: Mapping[str, Expected]) -> Environment:
+    """What a run of ``plan`` is measured on; ``health_before`` are the lookups made before any load, ``expected`` what
+    names resolved to then.
+    """
     uname = platform.uname()
     return Environment(
         dnslab=version("dnslab"),
@@ -32,6 +35,7 @@ def environment(plan: Plan, backend: Backend, health_before: Tally) -> Environme
         backend=backend.describe(),
         fault=str(plan.fault),
         health_before=asdict(health_before),
+        differing=[index for index, name in enumerate(plan.names) if expected[name].differed],
     )
 
 

@@ -25,10 +25,12 @@ from dnslab.measure.progress import ClientProgress, OnProgress, Progress
 from dnslab.measure.protocol import Backend, Client, Expected, Target, TargetFacts
 from dnslab.measure.trial import describe, make_job
 from dnslab.plan.schedule import Trial, count_clients, in_groups, trials
+from dnslab.sentences import Sentence, machine as sentences
 from dnslab.store.client import ClientRecord, ClientWriter
 from dnslab.store.contents import ClientStart
 from dnslab.store.folder import RunFolder
 from dnslab.store.stream import Trailer
+from dnslab.text import counted
 
 #: a probe that is told to start this long after the start instant has missed too much of its load
 LATE_START_S = 2.0
@@ -98,22 +100,19 @@ class RunInProgress:
         try:
             self._measure_groups()
         except KeyboardInterrupt:
-            n_done = f"{self._progress.n_done} of {self.n_trials} trials"
-            raise Interrupted(f"interrupted after {n_done}, {self._how_to_go_on}") from None
+            raise Interrupted(self._kept(sentences.INTERRUPTED, self._progress.n_done)) from None
         except DnsGotWorse as worse:
-            raise RunInvalid(f"{worse}: aborted with {self._n_whole} complete, {self._how_to_go_on}") from None
+            raise RunInvalid(self._stopped(str(worse))) from None
         except DnslabError as error:
             kind = type(error) if isinstance(error, RunInvalid) else RunInvalid
-            raise kind(f"{error}: {self._n_whole} are complete, {self._how_to_go_on}") from error
+            raise kind(self._stopped(str(error))) from error
         except (OSError, MemoryError, RuntimeError) as error:
             if not (refused := refusal(error)):
                 raise
-            raise NotAble(f"{refused}: {self._n_whole} are complete, {self._how_to_go_on}") from error
+            raise NotAble(self._stopped(refused)) from error
         if self._failures:
-            raise RunInvalid(
-                f"{len(self._failures)} of {self.n_trials} trials are incomplete ({self._failures[0]}): "
-                f"{self._how_to_resume(self.folder.path)} measures them again"
-            )
+            n, first, command = len(self._failures), self._failures[0], self._how_to_resume(self.folder.path)
+            raise RunInvalid(sentences.INCOMPLETE(n=f"{n}", trials=f"{self.n_trials}", first=first, command=command))
 
     def report(self, running: Sequence[ClientProgress], stopping: bool = False) -> None:
         """Call ``on_progress`` with the progress of the clients ``running``; once ``stopping``, always so."""
@@ -155,19 +154,18 @@ class RunInProgress:
         incomplete = {t.group for t in self._trials if any((t.number, name) not in complete for name in t.targets)}
         return [trial for trial in self._trials if trial.group in incomplete]
 
-    @property
-    def _how_to_go_on(self) -> str:
-        if not self.folder.path.exists():
-            return "and the run folder was removed"
-        return f"all kept: {self._how_to_resume(self.folder.path)} continues the run"
-
-    @property
-    def _n_whole(self) -> str:
+    def _stopped(self, why: str) -> str:
         try:
             n_missing = len(self._missing(self.folder.last_clients()))
         except (DnslabError, OSError):  # the folder has gone, or was changed
             n_missing = self.n_trials
-        return f"{self.n_trials - n_missing} of {self.n_trials} trials"
+        return f"{why}. {self._kept(sentences.STOPPED, self.n_trials - n_missing)}"
+
+    def _kept(self, sentence: Sentence, n: int) -> str:
+        """``sentence`` with ``n`` of all trials, and how to go on."""
+        path = self.folder.path
+        kept = sentences.KEPT(command=self._how_to_resume(path)) if path.exists() else str(sentences.FOLDER_GONE)
+        return sentence(n=f"{n:,}", trials=counted(self.n_trials, "trial"), kept=kept)
 
 
 @dataclass
@@ -375,7 +373,7 @@ class GroupRun:
             conversation.go(instant_ns + clock.offset_ns)
             late_s = (time.monotonic_ns() - instant_ns) / 1e9
             if late_s > LATE_START_S:
-                raise RunInvalid(f"the probe was started {late_s:.1f} s late: dnslab was stopped, or is too slow here")
+                raise RunInvalid(sentences.STARTED_LATE(late=f"{late_s:.1f} s"))
             if self._stopping.is_set():
                 conversation.stop()
             return conversation.follow(client.progress.note, client.cohorts.add), clock
@@ -391,7 +389,7 @@ class GroupRun:
         except DnslabError as error:
             end.update(status="failed", error=end["error"] or str(error))
         if self._stopping.is_set() and end["status"] != "complete":
-            end["error"] = end["error"] or f"stopped by {self._stopped_by}"
+            end["error"] = end["error"] or sentences.STOPPED_BY(whom=self._stopped_by)
         end.update(
             counters=dict(counters),
             exposed_counted=counters.get("node.exposed"),
@@ -404,7 +402,8 @@ class GroupRun:
             self._fail(client, end["error"] or end["status"])
 
     def _fail(self, client: OpenClient, reason: str) -> None:
-        self.failures.append(f"{client.trial.variant}, round {client.trial.round}: {reason}")
+        trial = client.trial
+        self.failures.append(sentences.IN_ROUND(variant=trial.variant, round=str(trial.round), why=reason))
 
 
 def _key(trial: Trial, target: str) -> str:

@@ -22,6 +22,7 @@ from dnslab.measure.protocol import Backend, Client, Expected
 from dnslab.measure.trial import describe, make_job
 from dnslab.plan.model import Load, Plan
 from dnslab.plan.schedule import TargetInfo, Trial, trials
+from dnslab.sentences import machine as sentences
 from dnslab.store import stream as records
 
 CONTROL = "baseline"
@@ -163,7 +164,7 @@ def control_trial(plan: Plan, targets: Sequence[TargetInfo]) -> Trial:
     """
     listed = trials(plan, targets)
     if not listed:
-        raise UsageError("nothing to measure: no variant of the plan applies to any of its targets")
+        raise UsageError(str(sentences.NOTHING_TO_MEASURE))
     control = next((trial for trial in listed if trial.variant == CONTROL), listed[0])
     return Trial(1, 1, 1, control.variant, 0, control.targets[:: math.ceil(len(control.targets) / MAX_TARGETS)])
 
@@ -237,9 +238,14 @@ class Watch:
         for first, last in (*windows, (0, len(cohorts))):
             span = total(cohorts[first:last])
             if span.n_failed >= MIN_FAILED and span.share > reference.share + self._margin:
-                since = "before the run" if name == self._control else "in its first trial"
-                return (
-                    f"DNS got worse: {span} of {name}'s lookups failed in seconds {first} to {last} of a trial, "
-                    f"{reference} {since}, and more than {100 * self._margin:g} points above that aborts"
+                control = name == self._control
+                return sentences.DNS_GOT_WORSE(
+                    now=str(span),
+                    variant=name,
+                    first=str(first),
+                    last=str(last),
+                    reference=str(reference),
+                    since=str(sentences.BEFORE_THE_RUN if control else sentences.IN_ITS_FIRST_TRIAL),
+                    margin=f"{100 * self._margin:g}",
                 )
         return ""

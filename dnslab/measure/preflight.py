@@ -15,6 +15,8 @@ from dnslab.measure.backends import BACKENDS
 from dnslab.plan import limits
 from dnslab.plan.model import Plan
 from dnslab.plan.schedule import TargetInfo, count_clients, in_groups, trials
+from dnslab.sentences import machine as sentences
+from dnslab.text import listed
 
 #: what reading a run imports; all of the extra "analysis"
 ANALYSIS_NEEDS = ("numpy", "pandas", "scipy", "matplotlib", "seaborn", "pyarrow")
@@ -47,10 +49,10 @@ def check_targets(plan: Plan, targets: Sequence[TargetInfo]) -> None:
     for target in plan.targets:
         if target.name not in known:
             if install := BACKENDS[plan.backend].installed_by.get(target.name):
-                raise NotAble(f"no target {target.name!r} here: {install}")
-            raise UsageError(f"no target {target.name!r}: there are {', '.join(known)}")
+                raise NotAble(sentences.TARGET_NOT_INSTALLED(target=repr(target.name), install=install))
+            raise UsageError(sentences.NO_TARGET(target=repr(target.name), known=listed(known)))
     if not trials(plan, targets):
-        raise UsageError("nothing to measure: no variant of the plan applies to any of its targets")
+        raise UsageError(str(sentences.NOTHING_TO_MEASURE))
     limits.check_load(plan, targets)
 
 
@@ -76,10 +78,7 @@ def allow_open_files(plan: Plan, targets: Sequence[TargetInfo]) -> None:
         wanted = max(soft, needed, min(hard, MOST_FILES))
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
     except (OSError, ValueError) as error:
-        raise NotAble(
-            f"the plan needs {needed:,} open files, {hard:,} are allowed here: raise the limit (`ulimit -n {needed}`), "
-            "or ask for fewer workers (-c)"
-        ) from error
+        raise NotAble(sentences.OPEN_FILES(needed=f"{needed:,}", allowed=f"{hard:,}", limit=str(needed))) from error
 
 
 def check_new_folder(path: Path) -> None:
@@ -96,13 +95,14 @@ def check_new_folder(path: Path) -> None:
     """
     try:
         if os.path.lexists(path):
-            raise RunExists(f"{path} already exists: give another --out, or continue with --resume")
+            raise RunExists(sentences.FOLDER_EXISTS(path=str(path)))
         (path.absolute() / LONGEST_INSIDE).exists()  # the kernel says here that a path or a name is too long
         parent = next(folder for folder in path.absolute().parents if folder.exists())
     except OSError as error:
-        raise UsageError(f"no run folder can be made at {_abridged(path)}: {error.strerror}") from error
+        raise UsageError(sentences.NO_FOLDER(path=_abridged(path), why=str(error.strerror))) from error
     if not parent.is_dir():
-        raise UsageError(f"no run folder can be made at {path}: {parent} is a file")
+        why = sentences.FILE_IN_THE_WAY(path=str(parent))
+        raise UsageError(sentences.NO_FOLDER(path=str(path), why=why))
     check_writable(parent)
 
 
@@ -114,11 +114,11 @@ def _abridged(path: Path) -> str:
 def check_writable(folder: Path) -> None:
     """Check that files can be made in the existing ``folder``; NotAble if they cannot."""
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise NotAble(f"{folder} cannot be written to: name another place with --out")
+        raise NotAble(sentences.NOT_WRITABLE(folder=str(folder)))
 
 
 def check_report() -> None:
     """Check that what a report needs is installed; NotAble names the first thing that is missing."""
     missing = next((name for name in REPORT_NEEDS if importlib.util.find_spec(name) is None), None)
     if missing:
-        raise NotAble(f"--report needs {missing}, which is missing: `pip install 'dnslab[notebooks]'`")
+        raise NotAble(sentences.REPORT_NEEDS(module=missing))

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from dnslab.errors import NotAble, ProbeFailed
+from dnslab.sentences import machine as sentences
 
 
 class ProcessChannel:
@@ -39,7 +40,7 @@ class ProcessChannel:
             )
         except OSError as error:
             self._stderr.close()
-            raise NotAble(f"cannot start {argv[0]}: {error.strerror}") from error
+            raise NotAble(sentences.CANNOT_START(program=argv[0], why=str(error.strerror))) from error
         assert self._process.stdin
         assert self._process.stdout
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
@@ -51,14 +52,15 @@ class ProcessChannel:
             while view:  # an unbuffered pipe takes what fits
                 view = view[self._stdin.write(view) or 0 :]
         except (BrokenPipeError, ValueError) as error:
-            raise ProbeFailed(f"the probe ended: {self.errors() or 'it printed no error'}") from error
+            why = self.errors() or str(sentences.NO_ERROR_PRINTED)
+            raise ProbeFailed(sentences.PROBE_ENDED(why=why)) from error
 
     def read(self, timeout_s: float) -> bytes:
         """At least one byte from the probe; ``b""`` at the end; TimeoutError if nothing comes."""
         waiting = select.poll()  # unlike select, for descriptors over 1,023 too
         waiting.register(self._stdout, select.POLLIN)
         if not waiting.poll(timeout_s * 1e3):
-            raise TimeoutError(f"the probe sent nothing for {timeout_s:g} s")
+            raise TimeoutError(sentences.PROBE_SILENT(time=f"{timeout_s:g} s"))
         return os.read(self._stdout.fileno(), 1 << 18)
 
     def errors(self) -> str:

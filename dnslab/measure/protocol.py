@@ -32,8 +32,8 @@ class Client:
 class Expected:
     """What a name resolves to when all is well: the full name with its trailing dot, and addresses per family.
 
-    Without any address it is not known what it should resolve to. ``problem`` is what was wrong with its answers before
-    the run; ``exists`` is false if they agree that there is no such name.
+    Without any address it is not known what it should resolve to. ``problem`` then says why; ``exists`` is false if
+    all answers agree that there is no such name. ``differed`` says that some answers gave fewer addresses, or none.
     """
 
     absolute: str
@@ -41,6 +41,7 @@ class Expected:
     n_aaaa: int
     problem: str = ""
     exists: bool = True
+    differed: bool = False
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from dnslab.plan import flows, limits
 from dnslab.plan.model import Plan
 from dnslab.plan.resolvconf import parse
 from dnslab.plan.schedule import TargetInfo
+from dnslab.sentences import machine as sentences
 from dnslab.store.contents import BackendFacts, Environment
 from dnslab.store.folder import RunFolder, results_folder, resume_command
 
@@ -93,7 +94,7 @@ def run(
         if checked.cluster.existing:
             checked = _fitted_to_flows(checked, backend.describe(), expected)
         before = health.before(checked, backend, expected)
-        folder = _make_folder(checked, environment(checked, backend, before.tally), out, results)
+        folder = _make_folder(checked, environment(checked, backend, before.tally, expected), out, results)
         with folder.claimed():
             RunInProgress(folder, backend, expected, before, on_progress, how_to_resume=how_to_resume).measure()
     return folder.path
@@ -151,7 +152,7 @@ def resume(
     with folder.claimed(), _opened_backend(folder.plan) as backend:
         expected = _expected(folder.plan, backend)
         before = health.before(folder.plan, backend, expected)
-        folder.add_environment(environment(folder.plan, backend, before.tally))
+        folder.add_environment(environment(folder.plan, backend, before.tally, expected))
         RunInProgress(folder, backend, expected, before, on_progress, how_to_resume=how_to_resume).measure()
     return folder.path
 
@@ -211,10 +212,7 @@ def _expected(plan: Plan, backend: Backend) -> Mapping[str, Expected]:
     found = {}
     for name, now in backend.expected(plan.names).items():
         if not now.exists and name not in plan.expect:
-            raise UsageError(
-                f"{name!r} does not exist where it was asked for, with no end of the search list either: correct it, "
-                f"or say what it should resolve to with --expect {name}=ADDRESS,..."
-            )
+            raise UsageError(sentences.NO_SUCH_NAME(name=repr(name), plain=name))
         found[name] = now if name not in plan.expect else _with_addresses(now, plan.expect[name])
     absolute = {name: addresses.absolute for name, addresses in found.items()}
     limits.check_names(plan, absolute, backend.describe().resolv_conf)

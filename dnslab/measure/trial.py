@@ -28,6 +28,7 @@ from dnslab.plan.resolvconf import (
 from dnslab.plan.schedule import Trial, deadline_s
 from dnslab.plan.stalls import stall_ms
 from dnslab.plan.variants import Variant
+from dnslab.sentences import machine as sentences
 from dnslab.store.contents import ClientExtra, ClientStart
 
 #: what glibc takes where resolv.conf does not say (resolv.h: RES_DFLRETRY, RES_TIMEOUT; resolv.conf(5): ndots)
@@ -165,7 +166,7 @@ def _over_udp(options: ResolverOptions) -> ResolverOptions:
 
 def _endpoint(options: ResolverOptions, facts: TargetFacts) -> tuple[str, int]:
     if not options.nameservers:
-        raise UsageError("the target's resolv.conf names no nameserver to send queries to")
+        raise UsageError(str(sentences.NO_NAMESERVER))
     return options.nameservers[0], int(facts.extra.get("nameserver_port", DNS_PORT))
 
 
@@ -191,10 +192,10 @@ def _patch_to(whole: ResolverOptions, now: ResolverOptions) -> ResolverPatch | N
         A running process cannot be given it.
     """
     if whole.search != now.search:
-        raise UsageError("the search list differs, and cannot be replaced inside a running process")
+        raise UsageError(str(sentences.SEARCH_DIFFERS))
     same_servers = whole.nameservers == now.nameservers
     if not same_servers and len(whole.nameservers) != 1:
-        raise UsageError("the nameservers differ, and only one can be set inside a running process")
+        raise UsageError(str(sentences.NAMESERVERS_DIFFER))
     if whole == now:
         return None
     return ResolverPatch(

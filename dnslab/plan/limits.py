@@ -14,6 +14,8 @@ from dnslab.plan import ports
 from dnslab.plan.model import Load, Plan
 from dnslab.plan.resolvconf import DEFAULT_ZONE, parse
 from dnslab.plan.schedule import TargetInfo, forecast
+from dnslab.sentences import limits as sentences
+from dnslab.text import counted
 
 
 def check_load(plan: Plan, targets: Sequence[TargetInfo]) -> None:
@@ -30,22 +32,18 @@ def check_load(plan: Plan, targets: Sequence[TargetInfo]) -> None:
     ports.check(plan)
     expected, limits = forecast(plan, targets), plan.limits
     peak, workers, n_lookups = expected.peak_lookups_per_s, expected.peak_workers, expected.n_paced_lookups
-    where = f"over {len(targets)} target{'s' if len(targets) != 1 else ''} and {len(plan.variants)} variants"
+    where = sentences.WHERE(
+        targets=counted(len(targets), "target"), variants=counted(len(plan.variants), "configuration")
+    )
     if peak and peak > limits.max_rate_per_s:
-        raise UsageError(
-            f"the plan makes up to {peak:,.0f} lookups/s at the same time {where}, {limits.max_rate_per_s:,.0f} are "
-            f"allowed in a cluster: lower --rate, or give --max-rate {math.ceil(peak)}"
-        )
+        most = f"{limits.max_rate_per_s:,.0f}"
+        raise UsageError(sentences.RATE(rate=f"{peak:,.0f}", where=where, most=most, wanted=f"{math.ceil(peak)}"))
     if workers > limits.max_workers:
-        raise UsageError(
-            f"the plan makes up to {workers:,} closed-loop workers at the same time {where}, {limits.max_workers:,} "
-            f"are allowed in a cluster: lower -c, or give --max-workers {workers}"
-        )
+        most = f"{limits.max_workers:,}"
+        raise UsageError(sentences.WORKERS(workers=f"{workers:,}", where=where, most=most, wanted=f"{workers}"))
     if n_lookups > limits.max_lookups:
-        raise UsageError(
-            f"the plan makes up to {n_lookups:,} lookups in all {where}, {limits.max_lookups:,} are allowed in a "
-            f"cluster: lower --rate, -d or --rounds, or give --max-total {n_lookups}"
-        )
+        most = f"{limits.max_lookups:,}"
+        raise UsageError(sentences.LOOKUPS(lookups=f"{n_lookups:,}", where=where, most=most, wanted=f"{n_lookups}"))
 
 
 def fitted(plan: Plan, targets: Sequence[TargetInfo]) -> Plan:
@@ -93,10 +91,7 @@ def check_names(plan: Plan, absolute: Mapping[str, str], resolv_conf: str) -> No
     zone = cluster_zone(resolv_conf)
     for name in plan.names:
         if not f".{absolute[name].rstrip('.').lower()}".endswith(f".{zone}"):
-            raise UsageError(
-                f"{name!r} is a name outside the cluster (it resolves as {absolute[name]}, the cluster's domain is "
-                f"{zone}): its lookups load nameservers of others; give --allow-external if they may"
-            )
+            raise UsageError(sentences.OUTSIDE(name=repr(name), absolute=absolute[name], zone=zone))
 
 
 def cluster_zone(resolv_conf: str) -> str:

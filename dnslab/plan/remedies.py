@@ -17,6 +17,7 @@ import yaml
 from dnslab.errors import UsageError
 from dnslab.plan.resolvconf import Libc, values_of
 from dnslab.plan.variants import NODE_LOCAL_ADDRESS, Variant, not_applicable
+from dnslab.sentences import patches as sentences
 from dnslab.text import visible
 
 #: what the kubelet writes into a pod that asks the cluster's DNS (kubelet/network/dns, defaultDNSOptions)
@@ -89,17 +90,22 @@ class Remedy:
     caveats: tuple[str, ...]
 
     def __str__(self) -> str:
-        head = f"{self.variant.name} ({self.variant.summary}) for {self.workload.reference}"
-        lines = [f"{head} in namespace {self.workload.namespace}", "Nothing has been changed."]
+        head = sentences.TITLE(
+            variant=self.variant.name,
+            summary=self.variant.summary,
+            workload=self.workload.reference,
+            namespace=self.workload.namespace,
+        )
+        lines = [head, str(sentences.UNCHANGED)]
         if self.reason:
-            lines += ["", f"not applicable: {self.reason}"]
+            lines += ["", sentences.NOT_APPLICABLE(reason=self.reason)]
         for form in self.forms:
             lines += ["", f"== {form.title}", form.text.rstrip("\n")]
-            lines += ["-- apply", *form.apply, "-- undo", *form.undo]
+            lines += [f"-- {sentences.APPLY}", *form.apply, f"-- {sentences.UNDO}", *form.undo]
             lines += [f"- {caveat}" for caveat in form.caveats]
-        return "\n".join(
-            [*lines, *(["", "== Mind"] if self.caveats else []), *(f"- {caveat}" for caveat in self.caveats)]
-        )
+        if self.caveats:
+            lines += ["", f"== {sentences.CAVEATS}", *(f"- {caveat}" for caveat in self.caveats)]
+        return "\n".join(lines)
 
 
 def remedy(
@@ -126,10 +132,10 @@ def remedy(
         The variant is the baseline: there is nothing to hand over.
     """
     if variant.name == "baseline":
-        raise UsageError("baseline changes nothing: name the variant to apply, see `dnslab variants`")
+        raise UsageError(str(sentences.IS_BASELINE))
     workload, dns = workload or Workload(), dns or ClusterDns()
     reason = not_applicable(variant, libc, version) if libc else None
-    reason = f"{reason}: a patch would change nothing" if reason else not_here
+    reason = sentences.USELESS(reason=reason) if reason else not_here
     forms = () if reason or variant.absolute else tuple(_forms(variant, workload, dns))
     return Remedy(variant, workload, reason, forms, tuple(_caveats(variant, workload, libc, bool(reason))))
 
@@ -193,21 +199,15 @@ def _options(variant: Variant) -> dict[str, str | None]:
 
 def _dns_config(variant: Variant, workload: Workload, dns: ClusterDns) -> Form:
     patched = pod_dns(variant, workload, dns)
-    caveats = ["The pods are replaced (a rollout); chart or manifest must say the same, or the next deploy undoes it."]
+    caveats = [str(sentences.ROLLOUT)]
     if workload.reference == Workload.reference:
-        caveats.append(
-            "Written for a workload without dnsConfig: its lists replace those that are there. "
-            "--workload reads and keeps them."
-        )
+        caveats.append(str(sentences.LISTS_REPLACED))
     if "dnsPolicy" in patched:
-        caveats.append(
-            "dnsPolicy None takes nothing from the cluster: the node's own search domains are gone, "
-            f"and {dns.zone} is taken to be the cluster's zone."
-        )
+        caveats.append(sentences.POLICY_NONE(zone=dns.zone))
     elif workload.dns_policy == "Default":
-        caveats.append("Its dnsPolicy is Default: it asks the node's nameservers, not the cluster's DNS.")
+        caveats.append(str(sentences.POLICY_DEFAULT))
     return Form(
-        "By dnsConfig (Kubernetes 1.9 and later)",
+        str(sentences.DNS_CONFIG),
         _yaml(patched),
         (_patch(workload, patched),),
         (_patch(workload, pod_dns_before(patched, workload)),),
@@ -227,38 +227,30 @@ def _post_start(variant: Variant, workload: Workload) -> Form | None:
     command = ["/bin/sh", "-c", 'printf "%s\\n" "$@" >> /etc/resolv.conf', "sh", *lines]
     hook = {"postStart": {"exec": {"command": command}}}
     undone = {"postStart": None} if workload.lifecycle else None
-    caveats = [
-        "Needs a shell in the image (distroless ones have none), root, and a root file system that is not read-only.",
-        "It runs beside the program's own start, not before it: the first lookups may be the old way, and glibc "
-        "before 2.26 never reads the file again.",
-        "A hook that fails ends the container, and every start in the pod adds the line once more (harmless).",
-        "All containers of a pod share the file: one hook is enough.",
-    ]
+    usual = (sentences.NEEDS_A_SHELL, sentences.RUNS_BESIDE, sentences.HOOK_FAILS, sentences.ONE_HOOK)
+    caveats = [str(sentence) for sentence in usual]
     if workload.non_root or workload.read_only:
-        caveats.insert(0, "Would fail here: the container is not root, or its root file system is read-only.")
+        caveats.insert(0, str(sentences.HOOK_WOULD_FAIL))
     if (workload.lifecycle or {}).get("postStart"):
-        caveats.insert(0, f"Container {workload.container} has a postStart already: put both into one, by hand.")
+        caveats.insert(0, sentences.HAS_A_HOOK(container=workload.container))
         by_hand = "; ".join(f"echo {shlex.quote(line)} >> /etc/resolv.conf" for line in lines)
-        apply, undo = (f"# run as well: {by_hand}",), ("# take it out again",)
+        apply, undo = (sentences.RUN_AS_WELL(command=by_hand),), (str(sentences.TAKE_OUT),)
     else:
         apply = (_patch(workload, _containers(workload, hook)),)
         undo = (_patch(workload, _containers(workload, undone)),)
     text = _yaml(_containers(workload, hook))
-    return Form("By a postStart hook, where dnsConfig is not to be had", text, apply, undo, tuple(caveats))
+    return Form(str(sentences.POST_START), text, apply, undo, tuple(caveats))
 
 
 def _kubelet(variant: Variant, dns: ClusterDns) -> Form:
-    caveats = [
-        "Holds for every pod of the node with dnsPolicy ClusterFirst that is made afterwards; running ones keep theirs."
-    ]
+    caveats = [str(sentences.NEW_PODS_ONLY)]
     if variant.options:
-        caveats.append(f"The options ({' '.join(variant.options)}) still take the workload's own dnsConfig.")
+        caveats.append(sentences.OPTIONS_STAY(options=" ".join(variant.options)))
     return Form(
-        "By the kubelet, for all pods of a node",
-        f"# the kubelet's configuration file; the same as its older flag --cluster-dns={dns.node_local}\n"
-        f"clusterDNS:\n- {dns.node_local}\n",
-        ("# on each node: edit the file its --config names, then `systemctl restart kubelet`",),
-        (f"# the same with {dns.address} (--cluster-dns={dns.address})",),
+        str(sentences.KUBELET),
+        f"{sentences.KUBELET_FILE(address=dns.node_local)}\nclusterDNS:\n- {dns.node_local}\n",
+        (str(sentences.KUBELET_APPLY),),
+        (sentences.KUBELET_UNDO(address=dns.address),),
         tuple(caveats),
     )
 
@@ -287,64 +279,43 @@ def _caveats(variant: Variant, workload: Workload, libc: Libc | None, useless: b
     If the variant has no effect, only what would help.
     """
     if variant.options and libc != "glibc":
-        better = "`dnslab fix --variant node-local`, or an image with glibc"
-        known = "" if libc else f"musl (Alpine) ignores {' and '.join(variant.options)}: nothing changes there. "
-        yield f"{known}For musl what helps is a node-local cache: {better}."
+        ignored = "" if libc else f"{sentences.MUSL_IGNORES(options=' and '.join(variant.options))} "
+        yield f"{ignored}{sentences.MUSL_NEEDS}"
         if not libc and "alpine" in workload.image:
-            called = f"The image is called {visible(workload.image)}"
-            yield f"{called}: Alpine's libc is musl; --libc musl says what holds then."
+            yield sentences.LOOKS_LIKE_ALPINE(image=visible(workload.image))
     if useless:
         return
     if variant.options and libc != "musl":
-        yield f"Needs glibc {variant.since[0]}.{variant.since[1]} or later; an older one ignores it."
-    yield from (caveat for options, caveat in _COSTS if options.intersection(variant.options))
+        yield sentences.SINCE(version=f"{variant.since[0]}.{variant.since[1]}")
+    yield from (str(caveat) for options, caveat in _COSTS if options.intersection(variant.options))
     yield from _other_caveats(variant, libc)
 
 
 #: what options cost where they are honoured
 _COSTS = (
-    (
-        {"single-request", "single-request-reopen"},
-        "AAAA is asked only after A was answered: a lookup takes two round trips, and overload gets worse.",
-    ),
-    (
-        {"single-request", "single-request-reopen"},
-        "Go's own resolver follows it too, and had nothing to gain: it asks A and AAAA from a socket each.",
-    ),
-    (
-        {"single-request"},
-        "glibc before 2.41 may wait 5 s for a query it never sent (its bug 30081), unless its distribution mended it.",
-    ),
-    (
-        {"use-vc"},
-        "glibc has no time limit over TCP, timeout: and attempts: are ignored: a server that does not answer blocks a "
-        "lookup for minutes. TCP port 53 must be open everywhere; each lookup costs a connection.",
-    ),
-    ({"use-vc"}, "Go's own resolver follows it too, with its time limit."),
-    (
-        {"no-aaaa"},
-        "Names with IPv6 addresses only are not found any more. Go's own resolver does not know the option.",
-    ),
+    ({"single-request", "single-request-reopen"}, sentences.TWO_ROUND_TRIPS),
+    ({"single-request", "single-request-reopen"}, sentences.GO_GAINS_NOTHING),
+    ({"single-request"}, sentences.BUG_30081),
+    ({"use-vc"}, sentences.NO_LIMIT_OVER_TCP),
+    ({"use-vc"}, sentences.GO_HAS_A_LIMIT),
+    ({"no-aaaa"}, sentences.IPV6_ONLY_LOST),
 )
 
 
 def _other_caveats(variant: Variant, libc: Libc | None) -> Iterator[str]:
     if variant.node_local:
-        yield (
-            "The cache must answer on every node, or no name resolves in the pod: `dnslab node-cache status` first. "
-            "While a node's cache restarts, its pods have no DNS; network policies must let them reach it."
-        )
+        yield str(sentences.CACHE_EVERYWHERE)
     if variant.ndots is not None:
-        yield "A short name with that many dots goes upstream as it is first: one query more, and it is seen outside."
+        yield str(sentences.DOTTED_SEEN_OUTSIDE)
         if libc != "glibc":
-            yield "musl does not go on to the search list then: `service.namespace` is not found any more."
+            yield str(sentences.MUSL_STOPS)
     if variant.root_first:
-        yield "Needs Kubernetes 1.34 or later; an older one refuses `.` among the searches (KEP-4427)."
-        yield "A short name goes upstream as it is first: one query more, and it is seen outside."
+        yield str(sentences.KUBERNETES_134)
+        yield str(sentences.SEEN_OUTSIDE)
     if variant.timeout_s is not None:
-        yield "Stalls get shorter; what loses the packets stays. A slow server gets more queries, and more failures."
+        yield str(sentences.SHORTER_STALLS)
         if libc != "glibc":
-            yield f"musl takes timeout: for the whole lookup: it fails after {variant.timeout_s} s."
+            yield sentences.MUSL_FAILS_EARLY(timeout=f"{variant.timeout_s} s")
     if variant.absolute:
-        yield "Nothing in the pod changes: write names in full, with the dot at the end, in its configuration."
-        yield "Some programs refuse the dot, and TLS or HTTP may see it as another host name."
+        yield str(sentences.WRITE_IN_FULL)
+        yield str(sentences.DOT_REFUSED)

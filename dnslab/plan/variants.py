@@ -13,7 +13,7 @@ from typing import Literal
 
 from dnslab.errors import UnknownVariant
 from dnslab.plan.resolvconf import Libc, ResolverOptions, glibc_version, names_tried
-from dnslab.sentences import plan_errors as said
+from dnslab.sentences import plan_errors as said, variants as sentences
 from dnslab.text import nearest
 
 #: ``file``: the target's resolv.conf (dnsConfig, an edited file, the lab's own). ``_res``: glibc's state in a process
@@ -104,25 +104,31 @@ _GLIBC = frozenset({"glibc"})
 BUILT_IN: Mapping[str, Variant] = {
     variant.name: variant
     for variant in (
-        Variant("baseline", "nothing changed"),
-        Variant("use-vc", "TCP", ("use-vc",), (2, 14), _GLIBC),
-        Variant("single-request", "A, then AAAA, one socket", ("single-request",), (2, 10), _GLIBC),
-        Variant("single-request-reopen", "A, then AAAA, two sockets", ("single-request-reopen",), (2, 9), _GLIBC),
-        Variant("no-aaaa", "A only", ("no-aaaa",), (2, 36), _GLIBC),
-        Variant("node-local", f"nameserver {NODE_LOCAL_ADDRESS}", node_local=True),
+        Variant("baseline", str(sentences.BASELINE)),
+        Variant("use-vc", str(sentences.USE_VC), ("use-vc",), (2, 14), _GLIBC),
+        Variant("single-request", str(sentences.SINGLE_REQUEST), ("single-request",), (2, 10), _GLIBC),
+        Variant(
+            "single-request-reopen",
+            str(sentences.SINGLE_REQUEST_REOPEN),
+            ("single-request-reopen",),
+            (2, 9),
+            _GLIBC,
+        ),
+        Variant("no-aaaa", str(sentences.NO_AAAA), ("no-aaaa",), (2, 36), _GLIBC),
+        Variant("node-local", sentences.NODE_LOCAL(address=NODE_LOCAL_ADDRESS), node_local=True),
         Variant(
             "node-local+single-request-reopen",
-            "node-local cache; A, then AAAA, two sockets",
+            str(sentences.NODE_LOCAL_REOPEN),
             ("single-request-reopen",),
             (2, 9),
             _GLIBC,
             node_local=True,
         ),
-        Variant(DIRECT, "nameserver kube-dns-upstream: past a node-local cache that owns the cluster IP"),
-        Variant("ndots-1", "names with a dot are tried as they are first", ndots=1),
-        Variant("root-first", "`search .` first: each name is tried as it is first", libcs=_GLIBC, root_first=True),
-        Variant("absolute", "the full name, with its trailing dot: no search list", absolute=True),
-        Variant("timeout-1", "timeout:1 attempts:3", timeout_s=1, attempts=3),
+        Variant(DIRECT, str(sentences.DIRECT)),
+        Variant("ndots-1", str(sentences.NDOTS_1), ndots=1),
+        Variant("root-first", str(sentences.ROOT_FIRST), libcs=_GLIBC, root_first=True),
+        Variant("absolute", str(sentences.ABSOLUTE), absolute=True),
+        Variant("timeout-1", str(sentences.TIMEOUT_1), timeout_s=1, attempts=3),
     )
 }
 
@@ -166,19 +172,21 @@ def not_applicable(variant: Variant, libc: Libc, version: str = "", means: Means
         A reason that reads after "not applicable: ".
     """
     if libc not in variant.libcs:
-        return f"{libc} ignores {' and '.join(variant.options) or '`.` in a search list'}"
+        what = " and ".join(variant.options) or str(sentences.DOT_IN_SEARCH)
+        return sentences.IGNORED(libc=libc, what=what)
     seen_version = glibc_version(version) if libc == "glibc" else None
     if variant.options and seen_version and seen_version < variant.since:
-        return f"{variant.options[0]} needs glibc {variant.since[0]}.{variant.since[1]}, the target has {version}"
+        since = f"{variant.since[0]}.{variant.since[1]}"
+        return sentences.TOO_OLD(option=variant.options[0], since=since, version=version)
     changes_file = variant.name != "baseline" and not variant.absolute
     if means == "_res" and libc != "glibc" and changes_file:
-        return f"{libc} reads resolv.conf only: nothing can be changed inside a running process"
+        return sentences.FILE_ONLY(libc=libc)
     return _not_in_a_process(variant) if means == "_res" else None
 
 
 def _not_in_a_process(variant: Variant) -> str | None:
     if variant.search is not None or variant.root_first:
-        return "a search list cannot be replaced inside a running process"
+        return str(sentences.NO_NEW_SEARCH)
     if len(variant.nameservers) > 1:
-        return "only one nameserver can be set inside a running process"
+        return str(sentences.ONE_NAMESERVER)
     return None

@@ -68,7 +68,7 @@ def _print_wide(summary: Summary, findings: Findings, width: int | None) -> None
 
 
 def _full(veto: Veto) -> str:
-    return f"{veto.title}: {veto.details}. {veto.advice[0].upper()}{veto.advice[1:]}."
+    return f"{veto.title}: {veto.details} {veto.advice}"
 
 
 def _table(summary: Summary, void: bool, width: int) -> Iterator[Sequence[Span]]:

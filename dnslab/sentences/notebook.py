@@ -16,7 +16,6 @@ TRIALS = Sentence("{rounds} of {variants}", rounds="9 rounds", variants="baselin
 LOAD = Sentence("{load}, {seconds} s for each trial", load="200/s (poisson)", seconds="10")
 PLACE = Sentence("{backend}: {where}", backend="lab", where="glibc 2.36, musl 1.2.3")
 INJECTED = Sentence("{fault} is injected, so the stalls are not those of a real network", fault="race:p=0.05")
-NOT_INJECTED = Sentence("none injected")
 SIZE = Sentence("{trials}, {lookups} with warm-up, {size}", trials="90 trials", lookups="89,760 lookups", size="3.7 MB")
 COMPLETE = Sentence("complete")
 MISSING = Sentence("{missing} of {trials} missing or incomplete", missing="2", trials="90 trials")
@@ -26,7 +25,6 @@ UNREADABLE = Sentence("cannot be read: {why}", why="results/x is damaged")
 
 PLAN_STATE = Sentence("not measured: `run = dnslab.run(plan)` measures it")
 PLAN_TIME = Sentence("{time} at least, and longer where lookups stall", time="2 min")
-NO_TARGETS = Sentence("on every C library that is there")
 
 COUNTED = Sentence("{lookups}, {stalls}, {failed} failed", lookups="89,760 lookups", stalls="609 stalls", failed="0")
 STALLED = Sentence(

@@ -14,11 +14,12 @@ import tempfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dnslab.errors import NotAble, RunExists, RunInvalid, RunNotFound
 from dnslab.files import MIB, open_regular, whole
+from dnslab.sentences import files as sentences
 from dnslab.store.folder import SCRATCH_PREFIX, RunFolder, largest
 
 SUFFIX = ".dnslab.zip"
@@ -49,7 +50,7 @@ def pack(folder: RunFolder, out: Path, name: str | None = None) -> Path:
         The place cannot be written to.
     """
     if out.exists():
-        raise RunExists(f"{out} already exists: name another place with --out")
+        raise RunExists(sentences.OUT_EXISTS(path=str(out)))
     # A folder may be called what no archive can be opened with.
     root = re.sub(r"[/\\:\0-\x1f]|^\.+", "_", name or folder.path.resolve().name)
     try:
@@ -62,9 +63,9 @@ def pack(folder: RunFolder, out: Path, name: str | None = None) -> Path:
                     with archive.open(member, "w") as target:
                         shutil.copyfileobj(source, target, 1 << 20)
     except FileExistsError as error:
-        raise RunExists(f"{out} already exists: name another place with --out") from error
+        raise RunExists(sentences.OUT_EXISTS(path=str(out))) from error
     except OSError as error:
-        raise NotAble(f"{out} cannot be written ({error.strerror}): name another place with --out") from error
+        raise NotAble(sentences.OUT_NOT_WRITTEN(path=str(out), why=str(error.strerror))) from error
     return out
 
 
@@ -92,7 +93,7 @@ def open_bundle(path: Path) -> RunFolder:
 
 def _unpack(path: Path, into: Path) -> Path:
     if not zipfile.is_zipfile(path):
-        raise RunNotFound(f"{path} is neither a run folder nor a complete bundle of one ({SUFFIX})")
+        raise RunNotFound(sentences.NEITHER(path=str(path), suffix=SUFFIX))
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -104,34 +105,37 @@ def _unpack(path: Path, into: Path) -> Path:
                 with archive.open(member) as source, target.open("xb") as file:
                     shutil.copyfileobj(source, file, 1 << 20)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
-        raise RunInvalid(f"the bundle {path} is damaged: {' '.join(str(error).split()) or 'it ends early'}") from error
+        why = " ".join(str(error).split()) or str(sentences.ENDS_EARLY)
+        raise RunInvalid(sentences.DAMAGED(path=str(path), why=why)) from error
     except OSError as error:
-        raise NotAble(f"the bundle {path} cannot be unpacked to {into}: {error.strerror or error}") from error
+        why = str(error.strerror or error)
+        raise NotAble(sentences.NOT_UNPACKED(path=str(path), folder=str(into), why=why)) from error
     return into / name
 
 
 def _checked(path: Path, members: Sequence[zipfile.ZipInfo]) -> str:
     """The one folder that all ``members`` are in; RunInvalid if a member is not a file of a run."""
+    for why in _objections(path, members):
+        raise RunInvalid(sentences.BUNDLE_REFUSED(path=str(path), why=why))
+    return members[0].filename.partition("/")[0]
+
+
+def _objections(path: Path, members: Sequence[zipfile.ZipInfo]) -> Iterator[str]:
+    """What is wrong with ``members``. Each is only asked for if what was asked before is right."""
     for member in members:
         kind = stat.S_IFMT(member.external_attr >> 16)
         if not _MEMBER.fullmatch(member.filename) or kind not in (0, stat.S_IFREG):
-            raise RunInvalid(f"the bundle {path} is refused: {member.filename[:200]!r} is not a file of a run")
+            yield sentences.STRANGE_MEMBER(member=repr(member.filename[:200]))
         if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise RunInvalid(f"the bundle {path} is refused: {member.filename!r} is encrypted or packed another way")
-    names = [member.filename for member in members]
-    roots = {name.partition("/")[0] for name in names}
-    if len(roots) != 1 or len(set(names)) != len(names):
-        raise RunInvalid(f"the bundle {path} is refused: expected one run, each file once")
-    if sum(member.file_size for member in members) > MAX_BYTES or len(members) > MAX_FILES:
-        raise RunInvalid(
-            f"the bundle {path} is refused: it unpacks to over {MAX_BYTES >> 30} GiB or {MAX_FILES:,} files; "
-            "unzip it yourself if you trust it, and open the folder"
-        )
+            yield sentences.PACKED_OTHERWISE(member=repr(member.filename))
+    names = {member.filename for member in members}
+    if len({name.partition("/")[0] for name in names}) != 1 or len(names) != len(members):
+        yield str(sentences.ONE_RUN)
+    size = sum(member.file_size for member in members)
+    if size > MAX_BYTES or len(members) > MAX_FILES:
+        yield sentences.UNPACKS_TOO_LARGE(gib=f"{MAX_BYTES >> 30}", files=f"{MAX_FILES:,}")
     for member in members:
         if member.file_size > largest(member.filename):
-            raise RunInvalid(f"the bundle {path} is refused: {member.filename!r} is larger than any (docs/limits.md)")
-    if sum(member.file_size for member in members) > max(FREE_BYTES, MAX_RATIO * path.stat().st_size):
-        raise RunInvalid(
-            f"the bundle {path} is refused: it unpacks to over {MAX_RATIO} times its size, which no run does"
-        )
-    return roots.pop()
+            yield sentences.MEMBER_TOO_LARGE(member=repr(member.filename))
+    if size > max(FREE_BYTES, MAX_RATIO * path.stat().st_size):
+        yield sentences.UNPACKS_TOO_FAR(ratio=f"{MAX_RATIO}")

@@ -25,6 +25,7 @@ from dnslab.errors import RunInvalid
 from dnslab.files import JSON_CONTAINERS, JSON_VALUES
 from dnslab.plan.model import MAX_NAMES, MAX_TARGETS
 from dnslab.plan.problems import in_words
+from dnslab.sentences import files as sentences
 
 RUN_VERSION = 1
 MAX_COUNTERS = 100_000
@@ -266,6 +267,8 @@ class Environment(_Open):
     backend: Annotated[BackendFacts, OrNull] = BackendFacts()
     fault: object = None
     health_before: object = None
+    #: indexes of the plan's names whose answers before the run were not all the same
+    differing: list[Annotated[int, Field(ge=0)]] = []
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -299,27 +302,26 @@ def read_environment(data: bytes, path: Path) -> Environment:
     content = read_object(data, path)
     version = content.get("version", RUN_VERSION)
     if version != RUN_VERSION:
-        raise RunInvalid(f"{path}: its format version is {_short(version)}, this dnslab reads {RUN_VERSION}")
+        raise RunInvalid(sentences.NEWER_FORMAT(path=str(path), version=_short(version), known=f"{RUN_VERSION}"))
     return _validated(Environment, content, path)
 
 
 def _check_size(data: bytes, path: Path) -> None:
     # Brackets and commas inside texts count, too: there are few of these.
     if data.count(b"[") + data.count(b"{") > JSON_CONTAINERS or data.count(b",") > JSON_VALUES:
-        raise RunInvalid(
-            f"{path} holds more than {JSON_VALUES:,} values, or {JSON_CONTAINERS:,} lists and objects (docs/limits.md)"
-        )
+        values, containers = f"{JSON_VALUES:,}", f"{JSON_CONTAINERS:,}"
+        raise RunInvalid(sentences.TOO_MANY_VALUES(path=str(path), values=values, containers=containers))
 
 
 def _message(error: ValidationError, path: Path) -> str:
     first = error.errors(include_url=False)[0]
     if first["type"] == "json_invalid":
-        return f"{path} is not JSON that dnslab writes ({first['ctx']['error']}): it was changed, or is damaged"
+        return sentences.NOT_JSON(path=str(path), why=str(first["ctx"]["error"]))
     if not first["loc"] and first["type"] != "value_error":
-        return f"{path} does not hold what dnslab writes there: expected an object, saw {_short(first['input'])}"
+        return sentences.NOT_AN_OBJECT(path=str(path), saw=_short(first["input"]))
     key = ".".join(str(part)[:60] for part in first["loc"])
     if first["type"] == "missing":
-        return f"{path}: the key {key!r} is missing: it was changed, or is damaged"
+        return sentences.KEY_MISSING(path=str(path), key=repr(key))
     reason = str(first["ctx"]["error"]) if first["type"] == "value_error" else in_words(first)
     return f"{path}: {key}{': ' if key else ''}{reason}"
 

@@ -34,6 +34,7 @@ from dnslab import files
 from dnslab.errors import InvalidPlan, RunExists, RunInvalid, RunNotFound
 from dnslab.plan import planfile
 from dnslab.plan.model import Plan
+from dnslab.sentences import files as sentences
 from dnslab.store import contents
 from dnslab.store.client import ClientRecord, ClientWriter
 from dnslab.store.contents import RUN_VERSION, ClientEnd, ClientStart, Environment
@@ -84,7 +85,7 @@ class RunFolder:
         try:
             data = files.read_regular(path, files.PLAN_BYTES)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise RunNotFound(f"{self.path} is not a run folder: it has no plan.yaml") from error
+            raise RunNotFound(sentences.NOT_A_RUN(path=str(self.path))) from error
         try:
             return planfile.load(data, str(path))
         except InvalidPlan as error:
@@ -106,12 +107,12 @@ class RunFolder:
         """
         written = plan.to_yaml()
         if len(written.encode()) > files.PLAN_BYTES:
-            raise InvalidPlan(f"the plan is larger than {files.PLAN_BYTES // files.MIB} MiB: ask for fewer names")
+            raise InvalidPlan(sentences.PLAN_TOO_LARGE(most=f"{files.PLAN_BYTES // files.MIB}"))
         temporary = files.temporary_beside(path)
         with failures_are_named(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists():
-                raise RunExists(f"{path} already exists: give another --out, or continue with {resume_command(path)}")
+                raise RunExists(sentences.RUN_EXISTS(path=str(path), command=resume_command(path)))
             temporary.mkdir()
             try:
                 write_once(temporary / "plan.yaml", written)
@@ -122,7 +123,7 @@ class RunFolder:
                 (temporary / "trials").mkdir()
                 temporary.rename(path)
             except OSError as error:
-                raise RunExists(f"{path} already exists") if path.exists() else error from error
+                raise RunExists(sentences.EXISTS(path=str(path))) if path.exists() else error from error
             finally:
                 for leftover in ("plan.yaml", "environment.json"):
                     (temporary / leftover).unlink(missing_ok=True)
@@ -156,7 +157,7 @@ class RunFolder:
             try:
                 lock.enter_context(_locked(self.path))
             except BlockingIOError:
-                raise RunExists(f"another dnslab process is writing to {self.path}: wait until it has ended") from None
+                raise RunExists(sentences.BUSY(path=str(self.path))) from None
             yield
 
     def files(self) -> list[Path]:
@@ -186,7 +187,7 @@ class RunFolder:
     def _environments(self) -> list[Environment]:
         numbers = [int(matched[1] or 1) for name in _names(self.path) if (matched := _ENVIRONMENT.fullmatch(name))]
         if not numbers:
-            raise RunInvalid(f"{self.path} has no environment.json: it was not written by dnslab, or was changed")
+            raise RunInvalid(sentences.NO_ENVIRONMENT(path=str(self.path)))
         paths = [self.path / _environment_name(number) for number in sorted(numbers)]
         return [contents.read_environment(files.read_regular(path, files.ENVIRONMENT_BYTES), path) for path in paths]
 
@@ -196,7 +197,7 @@ class RunFolder:
         first, now = (facts.model_dump(include={"kernel", "targets"}) for facts in (environments[0], environment))
         for key, was in first.items():
             if was != now[key]:
-                raise RunInvalid(f"cannot resume: {key} was {was!r}, is now {now[key]!r}")
+                raise RunInvalid(sentences.OTHER_ENVIRONMENT(key=key, was=repr(was), now=repr(now[key])))
         write_once(self.path / _environment_name(len(environments) + 1), _environment_text(environment))
 
     def writer(self, number: int, target: str) -> ClientWriter:
@@ -249,9 +250,9 @@ class RunFolder:
         """The content of a start.json, checked to be of this trial and target and to fit the plan."""
         start = contents.read_model(ClientStart, files.read_regular(path, files.START_BYTES), path)
         if (start.trial, start.target) != (number, target):
-            raise RunInvalid(f"{path} belongs to another trial or target (trial {start.trial})")
+            raise RunInvalid(sentences.OTHER_TRIAL(path=str(path), number=str(start.trial)))
         if start.variant not in self.plan.variants or start.load >= len(self.plan.loads):
-            raise RunInvalid(f"{path}: its variant or its load is not in the plan: the file was changed or is damaged")
+            raise RunInvalid(sentences.NOT_IN_PLAN(path=str(path)))
         return start
 
     def _end(self, path: Path) -> ClientEnd:
@@ -364,5 +365,5 @@ def latest_run_path(results: Path) -> Path:
     """The newest run folder under ``results``; RunNotFound when there is none."""
     runs = run_paths(results)
     if not runs:
-        raise RunNotFound(f"no run in {results}: make one with `dnslab run`")
+        raise RunNotFound(sentences.NO_RUNS(folder=str(results)))
     return runs[-1]

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dnslab.errors import ProbeFailed, StreamForeign, StreamTruncated, StreamVersion
+from dnslab.sentences import files as sentences
+from dnslab.text import counted
 
 FORMAT_VERSION = 1
 MAGIC = b"DNSR"
@@ -142,8 +144,11 @@ def _decode_header(payload: memoryview) -> Header:
     version, record_size = struct.unpack_from("<HH", payload)
     if version != FORMAT_VERSION:
         raise StreamVersion(
-            f"the stream has format version {version}, this dnslab reads {FORMAT_VERSION}: "
-            f"use a {'newer' if version > FORMAT_VERSION else 'matching'} dnslab"
+            sentences.STREAM_VERSION(
+                version=f"{version}",
+                known=f"{FORMAT_VERSION}",
+                which=str(sentences.NEWER if version > FORMAT_VERSION else sentences.MATCHING),
+            )
         )
     if record_size != RECORD_SIZE or len(payload) != _HEADER.size:
         raise StreamForeign(f"a record of {record_size} bytes in a header of {len(payload)} is not version {version}")
@@ -160,7 +165,7 @@ def _decode(kind: bytes, payload: memoryview) -> Message:
             raise StreamForeign(f"a block of {len(payload)} bytes, where records have {RECORD_SIZE}")
         return Records(payload)
     if kind == b"FAIL":
-        raise ProbeFailed(f"the probe refused its job: {bytes(payload).decode('utf-8', 'replace')}")
+        raise ProbeFailed(sentences.PROBE_REFUSED(why=bytes(payload).decode("utf-8", "replace")))
     try:
         if kind == MAGIC:
             return _decode_header(payload)
@@ -214,7 +219,7 @@ class StreamDecoder:
                     break
                 payload = view[position + FRAME.size : end]
                 if zlib.crc32(payload) != crc:
-                    raise StreamForeign(f"frame {sequence} fails its checksum: the bytes were changed on the way")
+                    raise StreamForeign(sentences.CHECKSUM(number=f"{sequence}"))
                 position = end
                 self._sequence += 1
                 yield self._account(_decode(kind, payload))
@@ -232,19 +237,18 @@ class StreamDecoder:
             Bytes follow it.
         """
         if self.trailer is None:
-            raise StreamTruncated(
-                f"the stream ends without its trailer, after {self.n_records} whole records"
-                + (f" and {len(self._pending)} bytes of a broken frame" if self._pending else "")
-            )
+            cut = sentences.STREAM_CUT(records=counted(self.n_records, "whole record"))
+            pending = f"{len(self._pending):,}"
+            raise StreamTruncated(sentences.BROKEN_FRAME(cut=cut, pending=pending) if self._pending else cut)
         if self._pending:
-            raise StreamForeign(f"{len(self._pending)} bytes follow the trailer")
+            raise StreamForeign(sentences.EXTRA_BYTES(pending=f"{len(self._pending):,}"))
         return self.trailer
 
     def _check_frame(self, kind: bytes, sequence: int, size: int) -> None:
         if self.header is None and kind not in (MAGIC, b"FAIL"):
             raise StreamForeign(f"expected a stream that begins with {MAGIC!r}, saw {kind!r}")
         if sequence != self._sequence:
-            raise StreamForeign(f"expected frame {self._sequence}, saw {sequence}: a block is missing or doubled")
+            raise StreamForeign(sentences.WRONG_FRAME(number=f"{self._sequence}", saw=f"{sequence}"))
         if size > FRAME_PAYLOAD_MAX:
             raise StreamForeign(f"frame {sequence} claims {size} bytes, more than any probe sends")
         if self.trailer is not None:
@@ -260,8 +264,7 @@ class StreamDecoder:
             self._crc = zlib.crc32(message.data, self._crc)
         elif isinstance(message, Trailer):
             if (message.n_records, message.records_crc) != (self.n_records, self._crc):
-                raise StreamForeign(
-                    f"the trailer counts {message.n_records} records, {self.n_records} came: some were lost or changed"
-                )
+                came = f"{self.n_records:,}"
+                raise StreamForeign(sentences.RECORDS_LOST(counted=f"{message.n_records:,}", came=came))
             self.trailer = message
         return message

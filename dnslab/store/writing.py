@@ -12,6 +12,7 @@ from typing import Any
 
 from dnslab import files
 from dnslab.errors import RunExists, StorageFailed, StorageFull
+from dnslab.sentences import files as sentences
 
 
 @contextlib.contextmanager
@@ -23,8 +24,8 @@ def failures_are_named(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(f"the disk is full at {path}: free some space") from error
-        raise StorageFailed(f"{path} cannot be written ({error.strerror or error})") from error
+            raise StorageFull(sentences.DISK_FULL(path=str(path))) from error
+        raise StorageFailed(sentences.NOT_WRITTEN(path=str(path), why=str(error.strerror or error))) from error
 
 
 def write_once(path: Path, text: str) -> None:
@@ -36,7 +37,7 @@ def write_once(path: Path, text: str) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         except FileExistsError as error:
-            raise RunExists(f"{path} already exists, and dnslab does not overwrite files") from error
+            raise RunExists(sentences.NO_OVERWRITING(path=str(path))) from error
 
 
 def as_json(data: Mapping[str, Any]) -> str:

@@ -145,9 +145,9 @@ def test_a_probe_that_refused_its_job_hides_no_other_trial(run: Run) -> None:
 def test_problems_name_what_is_missing(tmp_path: Path) -> None:
     plan = PLAN.model_copy(update={"rounds": 2})
     run = open_run(write_run(tmp_path / "run", plan, {("baseline", "glibc", 1): rows([1.0])}))
-    assert run.problems == ["trial 2 (baseline, round 2, glibc): missing"]
+    assert run.problems == ["trial 2 (baseline, round 2, glibc) is missing"]
     (run.clients()[0].stream.with_name("glibc.end.json")).unlink()
-    assert open_run(tmp_path / "run").problems[0] == "trial 1 (baseline, round 1, glibc): interrupted"
+    assert open_run(tmp_path / "run").problems[0] == "trial 1 (baseline, round 1, glibc) was interrupted"
     assert len(open_run(tmp_path / "run").lookups()) == 1
 
 
@@ -157,7 +157,11 @@ def test_problems_name_what_is_missing(tmp_path: Path) -> None:
         (lambda data: data[:-30], StreamTruncated, "ends without its trailer"),
         (lambda data: data[:150] + b"x" + data[151:], StreamForeign, "fails its checksum"),
         (lambda data: b"GIF89a" + data[6:], StreamForeign, "expected a stream that begins"),
-        (lambda data: frame(b"DNSR", 0, b"\x09\0" + data[18:88]), StreamVersion, "version 9, this dnslab reads 1"),
+        (
+            lambda data: frame(b"DNSR", 0, b"\x09\0" + data[18:88]),
+            StreamVersion,
+            "version 9, but this dnslab reads version 1",
+        ),
     ],
 )
 def test_raw_bytes_that_were_damaged_later(run: Run, damage: Any, error: type[Exception], says: str) -> None:

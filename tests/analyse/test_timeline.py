@@ -158,7 +158,7 @@ def test_a_wall_clock_that_was_set_moves_no_trial(tmp_path: Path) -> None:
     run = open_run(path)
     assert run_slices(run)["start_s"].tolist() == [0.0, GROUP_S]
     vetoes = {veto.name: veto for veto in find_vetoes(run, summarise(run))}
-    assert "the wall clock went back by 3,600 s" in vetoes["wall clock moved"].seen
+    assert "The wall clock jumped back by 3,600 s" in vetoes["wall clock moved"].seen
 
 
 def test_a_resume_goes_on_with_the_runs_clock(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_local_run_and_its_summary(tmp_path: Path) -> None:
     [
         (lambda data: data[:-1], "the stream ends without its trailer"),
         (lambda data: b"GIF89a" + data[6:], "expected a stream that begins with b'DNSR'"),
-        (lambda data: frame(b"DNSR", 0, b"\x09\0" + data[18:88]), "format version 9, this dnslab reads 1"),
+        (lambda data: frame(b"DNSR", 0, b"\x09\0" + data[18:88]), "format version 9, but this dnslab reads version 1"),
     ],
     ids=["truncated", "foreign", "newer"],
 )
@@ -161,7 +161,7 @@ def test_damaged_raw_bytes_are_one_line_and_status_4(tmp_path: Path, damage: Any
         (
             "environment.json",
             ('"version": 1', '"version": 2'),
-            "environment.json: its format version is 2, this dnslab",
+            "environment.json has format version 2, but this dnslab",
         ),
     ],
 )
@@ -256,7 +256,7 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path: Path) -> No
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "interrupted after 2 of 6 trials, all kept" in error.splitlines()[-1]
+    assert "interrupted after 2 of 6 trials; all is kept" in error.splitlines()[-1]
     assert gone_within(marker, 3.0)
     run = open_run(tmp_path / "out")
     statuses = [client.status for client in run.clients()]

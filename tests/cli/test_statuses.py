@@ -85,7 +85,7 @@ def test_3_too_little_memory(run: Path, tmp_path: Path) -> None:
         [DNSLAB[0], "-c", code, "summary", str(run)], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert done.returncode == 3
-    assert done.stderr == "error: there is too little free memory for that: free some of it\n"
+    assert done.stderr == "error: there is too little free memory: free some of it\n"
 
 
 @pytest.mark.parametrize("command", ["summary", "gate", "report", "export --out x.csv", "bundle --redact"])

@@ -54,7 +54,7 @@ def test_gates_are_read(text: str, gate: Gate) -> None:
     "text", ["p99<100", "p99<1%", "slow_share<5ms", "p98<1ms", "p99>5ms", "p99<1.2.3ms", "p99", ""]
 )
 def test_other_gates_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="expected as slow_share<0"):
+    with pytest.raises(UsageError, match="expected a limit like slow_share<0"):
         Gate.parse(text)
 
 
@@ -107,10 +107,10 @@ def test_figures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("run", "why"),
     [
-        ({"stalls": [0, 0]}, "too few rounds, 2 of 3"),
-        ({"stalls": [0, 0, 0], "n": 50}, "50 lookups in a round, p99 takes 100"),
-        ({"stalls": [0, 0, 0], "n_rounds": 4}, "run void, trials missing"),
-        ({"stalls": [0, 0, 0], "loop": "closed"}, "a closed loop shows throughput and maximum only"),
+        ({"stalls": [0, 0]}, "too few rounds (2 of at least 3)"),
+        ({"stalls": [0, 0, 0], "n": 50}, "too few lookups (50 in a round, p99 needs 100)"),
+        ({"stalls": [0, 0, 0], "n_rounds": 4}, "the run is void (trials missing)"),
+        ({"stalls": [0, 0, 0], "loop": "closed"}, "a closed loop shows only throughput and the slowest lookup"),
     ],
 )
 def test_undecided_for_a_reason(tmp_path: Path, run: dict[str, Any], why: str) -> None:
@@ -120,11 +120,11 @@ def test_undecided_for_a_reason(tmp_path: Path, run: dict[str, Any], why: str) -
 
 def test_a_void_run_says_so_first(tmp_path: Path) -> None:
     found = decided(made(tmp_path / "run", [0, 0, 0], n_rounds=4))
-    said = "No conclusion: this run cannot be relied on. trials missing (trial 4 (baseline, round 4, glibc): missing)."
+    said = "Cannot tell: this run is void. Trials missing: Trial 4 (baseline, round 4, glibc) is missing."
     assert found.to_text().startswith(f"{said}\n\n")
     assert found.to_markdown().startswith(f"## Gates\n\n{said}\n\n| measure |")
     assert found.status == 4
-    assert "No conclusion" not in decided(made(tmp_path / "sound", [0, 0, 0])).to_text()
+    assert "Cannot tell" not in decided(made(tmp_path / "sound", [0, 0, 0])).to_text()
 
 
 def test_a_broken_gate_outweighs_an_undecided_one(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_broken_gate_outweighs_an_undecided_one(tmp_path: Path) -> None:
 
 
 def test_a_variant_that_was_not_measured(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no lookups of use-vc: there are baseline"):
+    with pytest.raises(UsageError, match="no lookups of use-vc, only of baseline"):
         decide(summarise(open_run(made(tmp_path / "run", [0, 0, 0]))), variant="use-vc")
 
 
@@ -151,7 +151,7 @@ def test_failed_lookups_break_a_quantile(tmp_path: Path) -> None:
     [
         ("slow_share<8%", 0, "| slow | baseline | glibc | 5 % | 2.52 % to 7.58 % | < 8 % | passes |"),
         ("slow_share<2%", 1, "| slow | baseline | glibc | 5 % | 2.52 % to 7.58 % | < 2 % | fails |"),
-        ("slow_share<=6%", 4, "| <= 6 % | undecided: the limit is inside the interval |"),
+        ("slow_share<=6%", 4, "| <= 6 % | undecided: the limit lies inside the interval |"),
         ("p98<1ms", 2, ""),
     ],
 )

@@ -22,7 +22,7 @@ CLUSTER = "nameserver 10.96.0.10\noptions ndots:5\n"
         (400, True, "baseline is node-local already"),
         (400, False, None),  # others may have asked that much
         (400, None, "baseline may be node-local already"),
-        (200, True, "the node-local cache is passed by"),
+        (200, True, "node-local cache bypassed"),
         (200, False, None),
         (250, True, "baseline is node-local already"),  # neither clearly: what the configuration says
         (250, False, None),

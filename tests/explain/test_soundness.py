@@ -104,15 +104,15 @@ def a_race_beside_a_busy_node(path: Path) -> Said:
 def test_a_race_on_one_node_is_found_beside_a_busy_one(tmp_path: Path) -> None:
     run = a_race_beside_a_busy_node(tmp_path)
     assert not run.findings.void
-    assert run.left_out == ["node-3, CPU saturated in 9 of its 15 trials"]
+    assert run.left_out == ["node-3 (CPU saturated in 9 of its 15 trials)."]
     headline = run.findings.headline
     assert "of baseline's lookups took 4.5 s or more on node-1" in headline
     assert "the pattern of the conntrack race" in headline
-    assert headline.endswith(" Left out: node-3, CPU saturated in 9 of its 15 trials.")
+    assert headline.endswith(" Left out: node-3 (CPU saturated in 9 of its 15 trials).")
     assert {row.target for row in run.part.summary.measured()} == {"node-1", "node-2"}
     assert {client.target for client in run.part.run.clients()} == {"node-1", "node-2"}
     assert set(run.part.run.lookups()["target"].unique()) == {"node-1", "node-2"}
-    assert "Left out: node-3, CPU saturated" in run.findings.answers["How sure?"]
+    assert "Left out: node-3 (CPU saturated" in run.findings.answers["How sure?"]
     assert "Noted" not in run.findings.answers["How sure?"]
     assert "Baseline stalled on 1 of 2 targets: node-1 5 %; on the other 1 none." in run.findings.evidence
 
@@ -132,7 +132,7 @@ def test_one_busy_trial_leaves_out_its_round_on_its_node(tmp_path: Path) -> None
     """For all configurations, so that they are compared over the same rounds."""
     where: Where = lambda variant, node, number: (variant, node, number) == ("use-vc", "node-2", 4)  # noqa: E731
     run = measured(tmp_path, race_on("node-1"), busy_at(where))
-    assert run.left_out == ["round 4 on node-2, CPU saturated in 1 of 15 trials there"]
+    assert run.left_out == ["round 4 on node-2 (CPU saturated in 1 of the 15 trials there)."]
     for variant in VARIANTS:
         assert run.rounds(variant, "node-2") == [1, 2, 3, 5]
         assert run.rounds(variant, "node-1") == [1, 2, 3, 4, 5]
@@ -157,7 +157,7 @@ def test_three_rounds_and_half_of_them_have_to_be_left(
     run = measured(tmp_path, counters=busy_at(where), rounds=rounds)
     assert run.rounds("baseline", "node-2") == run.rounds("use-vc", "node-2") == left
     assert run.rounds("baseline", "node-1") == list(range(1, rounds + 1))
-    place = f"round{'s' if len(busy) > 1 else ''} " if left else "node-2,"
+    place = f"round{'s' if len(busy) > 1 else ''} " if left else "node-2 ("
     assert run.left_out[0].startswith(place)
     assert not run.findings.void
 
@@ -165,7 +165,7 @@ def test_three_rounds_and_half_of_them_have_to_be_left(
 def test_a_busy_round_on_all_nodes_leaves_the_others(tmp_path: Path) -> None:
     run = measured(tmp_path, race_on("node-1"), busy_at(lambda variant, node, number: number == 5))
     assert run.left_out == [
-        "round 5 on node-1, round 5 on node-2, round 5 on node-3, CPU saturated in 9 of 45 trials there"
+        "round 5 on node-1, round 5 on node-2, round 5 on node-3 (CPU saturated in 9 of the 45 trials there)."
     ]
     assert not run.findings.void
     assert {numbers.round for row in run.part.summary.measured() for numbers in row.by_round} == {1, 2, 3, 4}
@@ -175,8 +175,7 @@ def test_a_run_that_was_busy_everywhere_is_void(tmp_path: Path) -> None:
     run = measured(tmp_path, counters=lambda variant, node, number: BUSY)
     assert run.findings.void
     assert run.findings.headline == (
-        "No conclusion: this run cannot be relied on. CPU saturated (in 45 of 45 trials the machine was idle for under "
-        "10% of the time)."
+        "Cannot tell: this run is void. CPU saturated: The CPU was more than 90 % busy in 45 of 45 trials."
     )
     assert run.left_out == []
     assert len(run.part.summary.clients) == 45
@@ -198,11 +197,11 @@ def test_a_void_run_is_shown_whole_although_a_part_had_been_left_out_first(tmp_p
 def test_unmistakable_stalls_are_kept_on_a_busy_node(tmp_path: Path) -> None:
     """All three nodes were busy: the race on node 1 is kept and marked, the others are void."""
     run = measured(tmp_path, race_on("node-1"), lambda variant, node, number: BUSY)
-    assert run.left_out == ["node-2, node-3, CPU saturated in 30 of their 30 trials"]
+    assert run.left_out == ["node-2, node-3 (CPU saturated in 30 of their 30 trials)."]
     assert "the pattern of the conntrack race" in run.findings.headline
     (note,) = (veto for veto in run.part.vetoes if veto.severity == "note")
-    assert note.seen.startswith("node-1, in 15 of 15 trials; kept all the same, because load does not explain")
-    assert note.advice == "trust the stalls and their cause; read no latency from it, and no cost"
+    assert note.seen.startswith("Kept, although CPU was short in 15 of 15 trials: node-1.")
+    assert note.advice == "Trust the stalls and their cause. Do not read latency or cost from it."
     assert run.findings.answers["How sure?"].endswith("Noted: CPU saturated.")
 
 
@@ -229,10 +228,10 @@ def test_what_load_may_explain_is_not_kept(tmp_path: Path, change: dict[str, Any
 
 def test_a_pod_throttled_by_its_own_limit_is_told_from_a_busy_machine(tmp_path: Path) -> None:
     run = measured(tmp_path, race_on("node-1"), busy_at(lambda variant, node, number: node == "node-2", THROTTLED))
-    assert run.left_out == ["node-2, pod throttled in 15 of its 15 trials"]
-    assert run.veto("pod throttled").advice.startswith("raise the pod's CPU limit")
+    assert run.left_out == ["node-2 (pod throttled in 15 of its 15 trials)."]
+    assert run.veto("pod throttled").advice.startswith("Raise the pod's CPU limit")
     everywhere = measured(tmp_path / "all", counters=lambda variant, node, number: THROTTLED).findings.headline
-    assert "pod throttled (in 45 of 45 trials the pod was throttled by its own CPU limit, in up to 40% of" in everywhere
+    assert "Pod throttled: The pod reached its own CPU limit in 45 of 45 trials." in everywhere
     assert "CPU saturated" not in everywhere
     little = {**THROTTLED, "client.cpu.throttled_periods": 5}
     assert measured(tmp_path / "little", counters=lambda variant, node, number: little).part.vetoes == ()
@@ -240,7 +239,10 @@ def test_a_pod_throttled_by_its_own_limit_is_told_from_a_busy_machine(tmp_path: 
 
 @pytest.mark.parametrize(
     ("backend", "advice"),
-    [("lab", "lower --rate, or free the CPUs"), ("kubernetes", "see what else keeps the node busy, or lower --rate")],
+    [
+        ("lab", "Lower --rate, or stop other work on this machine."),
+        ("kubernetes", "Find out what else keeps the node busy, or lower --rate."),
+    ],
 )
 def test_a_busy_node_of_a_cluster_has_other_work(tmp_path: Path, backend: str, advice: str) -> None:
     run = measured(tmp_path, counters=busy_at(lambda variant, node, number: node == "node-2"), backend=backend)
@@ -255,8 +257,8 @@ def test_a_late_generator_in_a_throttled_pod_is_not_told_to_free_cpus(tmp_path: 
         return late if node == "node-2" else SOUND
 
     throttled = measured(tmp_path / "t", records, busy_at(lambda variant, node, number: node == "node-2", THROTTLED))
-    assert throttled.veto("generator too slow").advice.startswith("raise the pod's CPU limit")
-    assert measured(tmp_path / "b", records).veto("generator too slow").advice == "lower --rate, or free the CPUs"
+    assert throttled.veto("generator too slow").advice.startswith("Raise the pod's CPU limit")
+    assert measured(tmp_path / "b", records).veto("generator too slow").advice.startswith("Lower --rate, or stop")
 
 
 @pytest.mark.parametrize(("service_ms", "more_workers"), [(0.5, True), (400.0, False)])
@@ -267,8 +269,8 @@ def test_more_workers_are_advised_where_servers_answered_in_time(
     made = rows([service_ms] * 95 + [5004.0] * 5, flags=[0] * 50 + [FLAG_WORKERS_EXHAUSTED] * 50)
     run = measured(tmp_path, lambda variant, node, number: made if node == "node-2" else SOUND)
     advice = run.veto("workers exhausted").advice
-    assert ("more workers (-c)" in advice) == more_workers
-    assert ("servers did not answer in time" in advice) != more_workers
+    assert ("Use more workers (-c)" in advice) == more_workers
+    assert ("did not answer in time" in advice) != more_workers
 
 
 def test_an_outage_of_one_round_leaves_out_the_node(tmp_path: Path) -> None:
@@ -276,13 +278,13 @@ def test_an_outage_of_one_round_leaves_out_the_node(tmp_path: Path) -> None:
     made = rows([0.5] * 100, flags=FLAG_WORKERS_EXHAUSTED)
     run = measured(tmp_path, lambda variant, node, number: made if (node, number) == ("node-2", 3) else SOUND)
     assert {row.target for row in run.part.summary.measured()} == {"node-1", "node-3"}
-    assert run.left_out[0].startswith("node-2, workers exhausted (baseline on node-2: 20.0% of lookups found every")
+    assert run.left_out[0].startswith("node-2 (workers exhausted: 20 % of baseline lookups on node-2 found no free")
 
 
 def test_a_variant_out_of_ports_leaves_the_others(tmp_path: Path) -> None:
     where: Where = lambda variant, node, number: variant == "use-vc" and node == "node-2"  # noqa: E731
     run = measured(tmp_path, race_on("node-2"), busy_at(where, {"client.TCP.tw": 60_000}))
-    assert run.left_out[0].startswith("use-vc on node-2, ports limited (use-vc on node-2: 93% of its 64,512 ports")
+    assert run.left_out[0].startswith("use-vc on node-2 (ports limited: 93 % of the 64,512 ports")
     assert run.rounds("use-vc", "node-2") == []
     assert run.rounds("single-request", "node-2") == run.rounds("use-vc", "node-1") == [1, 2, 3, 4, 5]
     baseline = leading_baseline(run.part.summary)
@@ -293,12 +295,12 @@ def test_a_variant_out_of_ports_leaves_the_others(tmp_path: Path) -> None:
 
 def test_trials_missing_on_one_node_leave_out_its_rounds(tmp_path: Path) -> None:
     run = measured(tmp_path / "one", lambda variant, node, number: None if (node, number) == ("node-2", 5) else SOUND)
-    assert run.left_out == ["round 5 on node-2, trials missing in 3 of 15 trials there"]
+    assert run.left_out == ["round 5 on node-2 (trials missing in 3 of the 15 trials there)."]
     assert "--resume" in run.veto("trials missing").advice
     assert run.part.run.problems == []
     everywhere = measured(tmp_path / "all", lambda variant, node, number: None if number == 5 else SOUND)
     assert everywhere.findings.void
-    assert everywhere.findings.headline.startswith("No conclusion: this run cannot be relied on. trials missing")
+    assert everywhere.findings.headline.startswith("Cannot tell: this run is void. Trials missing")
 
 
 def test_loads_are_judged_one_by_one(tmp_path: Path) -> None:
@@ -314,8 +316,8 @@ def test_loads_are_judged_one_by_one(tmp_path: Path) -> None:
     }
     run = said(write_run(tmp_path / "run", plan, lookups, known=NODES))
     assert run.left_out == [
-        "node-1 under 900/s (poisson), node-2 under 900/s (poisson), node-3 under 900/s (poisson), generator too slow "
-        "in 9 of their 9 trials"
+        "node-1 under 900/s (poisson), node-2 under 900/s (poisson), node-3 under 900/s (poisson) "
+        "(generator too slow in 9 of their 9 trials)."
     ]
     assert run.rounds("baseline", "node-1") == [1, 2, 3]
     assert run.rounds("baseline", "node-1", 1) == []
@@ -342,11 +344,11 @@ def test_a_gate_is_decided_on_what_is_left_and_says_so(tmp_path: Path) -> None:
     gated = run.gate("slow_share<8%")
     assert [(one.row.target, one.word) for one in gated.decisions] == [("node-1", "passes"), ("node-2", "passes")]
     assert gated.status == 0
-    assert gated.to_text().startswith("Left out: node-3, CPU saturated in 15 of its 15 trials.\n\n")
-    assert "\n\nLeft out: node-3, CPU saturated in 15 of its 15 trials.\n\n| measure |" in gated.to_markdown()
+    assert gated.to_text().startswith("Left out: node-3 (CPU saturated in 15 of its 15 trials).\n\n")
+    assert "\n\nLeft out: node-3 (CPU saturated in 15 of its 15 trials).\n\n| measure |" in gated.to_markdown()
     done = CliRunner().invoke(cli, ["gate", str(run.path), "--gate", "slow_share<8%"], standalone_mode=False)
     assert done.return_value == 0
-    assert done.output.startswith("Left out: node-3")
+    assert done.output.startswith("Left out: node-3 (CPU")
 
 
 def test_a_gate_fails_on_what_is_left(tmp_path: Path) -> None:
@@ -355,7 +357,7 @@ def test_a_gate_fails_on_what_is_left(tmp_path: Path) -> None:
 
 def test_a_gate_of_a_void_run_is_undecided(tmp_path: Path) -> None:
     gated = measured(tmp_path, counters=lambda variant, node, number: BUSY).gate("slow_share<8%")
-    assert {(one.word, one.why) for one in gated.decisions} == {("undecided", "run void, CPU saturated")}
+    assert {(one.word, one.why) for one in gated.decisions} == {("undecided", "the run is void (CPU saturated)")}
     assert gated.status == 4
 
 
@@ -364,13 +366,15 @@ def test_a_gate_does_not_pass_where_an_outage_was_left_out(tmp_path: Path) -> No
     gated = measured(tmp_path, lambda variant, node, number: made if node == "node-2" else SOUND).gate("slow_share<8%")
     assert {one.word for one in gated.decisions} == {"passes"}
     assert gated.status == 4
-    assert "What was left out had an outage: the gates are undecided as a whole." in gated.to_text()
+    assert "There was an outage in what was left out, so the result as a whole is undecided." in gated.to_text()
 
 
 def test_a_gate_on_a_variant_of_which_nothing_is_left(tmp_path: Path) -> None:
     run = measured(tmp_path, counters=busy_at(lambda variant, *_: variant == "use-vc", {"client.TCP.tw": 60_000}))
     assert run.gate("slow_share<8%").status == 0
-    with pytest.raises(RunInvalid, match=r"nothing is left of use-vc\. Left out: use-vc on node-1") as refused:
+    with pytest.raises(
+        RunInvalid, match=r"all lookups of use-vc were left out\. Left out: use-vc on node-1"
+    ) as refused:
         run.gate("slow_share<8%", variant="use-vc")
     assert refused.value.status == 4
 
@@ -379,20 +383,26 @@ def test_terminal_json_and_overview_name_what_was_left_out(tmp_path: Path, capsy
     run = a_race_beside_a_busy_node(tmp_path)
     print_summary(run.part.summary, run.findings)
     text = " ".join(capsys.readouterr().out.split())
-    assert text.count("eft out: node-3, CPU saturated in 9 of its 15 trials.") == 2
-    assert "left out: node-3, CPU saturated in 9 of its 15 trials. Lower --rate, or free the CPUs." in text
+    assert text.count("eft out: node-3 (CPU saturated in 9 of its 15 trials).") == 2
+    assert (
+        "left out: node-3 (CPU saturated in 9 of its 15 trials). Lower --rate, or stop other work on this machine."
+        in text
+    )
     (veto,) = json.loads(json.dumps(run.findings.to_dict()))["vetoes"]
     assert (veto["name"], veto["severity"], veto["left_out"]) == ("CPU saturated", "left out", ["node-3"])
-    assert veto["seen"] == "in 9 of its 15 trials"
+    assert veto["seen"] == "CPU saturated in 9 of its 15 trials."
     overview = headlines([open_run(run.path)]).frame.iloc[0].to_dict()
-    assert any("Left out: node-3, CPU saturated" in str(cell) for cell in overview.values())
+    assert any("Left out: node-3 (CPU saturated" in str(cell) for cell in overview.values())
 
 
 @pytest.mark.notebook
 def test_the_page_answers_without_what_was_left_out_and_names_it(tmp_path: Path) -> None:
     page = html.unescape(render(a_race_beside_a_busy_node(tmp_path).path).read_text(encoding="utf-8"))
     text = re.sub("<.*?>", "", page)
-    assert "left out: node-3, CPU saturated in 9 of its 15 trials. Lower --rate, or free the CPUs." in text
+    assert (
+        "left out: node-3 (CPU saturated in 9 of its 15 trials). Lower --rate, or stop other work on this machine."
+        in text
+    )
     assert "the pattern of the conntrack race" in text
-    assert "No conclusion" not in text
+    assert "Cannot tell" not in text
     assert not re.search("<td[^>]*>node-3|<th[^>]*>node-3", page)

@@ -92,7 +92,7 @@ def test_an_old_configuration_that_these_pods_cannot_have_is_said_to_be_one(tmp_
     path = write_run(tmp_path / "run", plan, lookups, known=(inside,))
     (answer,) = verify(summarise(Run(RunFolder(path))))
     assert answer.word == "not enough data"
-    assert "musl reads resolv.conf only: nothing can be changed inside a running process" in answer.sentence
+    assert "musl reads only resolv.conf, so nothing can be changed in a process that already runs" in answer.sentence
     assert "--like" in answer.sentence
 
 

@@ -19,9 +19,10 @@ from dnslab.analyse.summary import summarise
 from dnslab.errors import UsageError
 from dnslab.imports.lookups import read_lookups
 from dnslab.imports.readers import load, named
-from dnslab.imports.summary import NO_CAUSE, ImportedRow, ImportedSummary, summarise_imported
+from dnslab.imports.summary import ImportedRow, ImportedSummary, summarise_imported
 from dnslab.plan.model import Load, Plan
 from dnslab.present.exports import export
+from dnslab.sentences import imports as sentences
 from tests.cli.test_cli import dnslab
 from tests.nameserver import nameserver
 from tests.runs import rows, write_run
@@ -94,12 +95,12 @@ def test_what_a_published_table_does_not_show_is_said(published: ImportedSummary
     assert "0.142 % (0.098 to 0.19)" in text
     assert "0 (< 0.000558 %) *" in text
     assert "node-local, ≥ 5000 ms: +0.051 points (+0.0126 to +0.0895), p = 0.021: higher" in text
-    assert NO_CAUSE in published.notes
-    assert "full receive buffers give the same table without any race" in text
-    assert "take all requests for independent" in text
+    assert str(sentences.NO_CAUSE) in published.notes
+    assert "of the DNS servers give the same table without any race" in text
+    assert "take all requests as independent" in text
     assert "no quantiles" in text
     assert "not paired" in text
-    assert "none in 3 rounds bounds the share of rounds with any at 63.2 % only" in text
+    assert "none in 3 rounds shows only that fewer than 63.2 % of all rounds have any" in text
     assert "p99" not in published.table.to_text()
 
 
@@ -109,7 +110,7 @@ def test_one_round_has_bounds_of_independence_and_no_difference(tmp_path: Path) 
     found = summarise_imported(load("stress-client", files, 4_900))
     assert found.base == "first"
     assert "2 % (1.3 to 3.1) *" in found.table.to_text()
-    assert found.comparisons[0] == ("second, ≥ 4900 ms: +1 points; too few rounds for an interval, each side needs 3")
+    assert found.comparisons[0] == ("second, ≥ 4900 ms: +1 points; too few rounds for an interval (each side needs 3)")
 
 
 GOOD = stress_output(100, 1, 2, 5_000, 60)
@@ -204,9 +205,9 @@ def test_dnsperf_by_hand(tmp_path: Path) -> None:
     assert (summary.rows[0].p50_ms, summary.rows[0].p99_ms) == (2_000, math.inf)
     notes = " ".join(summary.notes)
     assert "2 queries timed out" in notes
-    assert "2 queries were out when dnsperf was interrupted" in notes
-    assert "2 answers were NXDOMAIN" in notes
-    assert "not an application's lookup" in notes
+    assert "2 queries had no answer yet when dnsperf was interrupted" in notes
+    assert "2 answers said NXDOMAIN" in notes
+    assert "not lookups of an application" in notes
 
 
 def test_dnsperf_without_its_queries_has_counts_only(tmp_path: Path) -> None:
@@ -276,7 +277,7 @@ def test_dnsperf_itself(tmp_path: Path) -> None:
         text, _ = started.communicate()
     imported = load("dnsperf", write(tmp_path, interrupted=text))
     assert [(one.n, one.failed) for one in imported.rounds] == [(answered, 0)]
-    assert any(note.startswith("2 queries were out when dnsperf was interrupted") for note in imported.notes)
+    assert any(note.startswith("2 queries had no answer yet when dnsperf was interrupted") for note in imported.notes)
 
 
 def own_run(path: Path) -> Path:

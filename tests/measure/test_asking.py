@@ -1,11 +1,21 @@
-"""Whether a nameserver is there, asked by the probe: of a real one, a silent one and a closed port."""
+"""What is asked before a run, by the probe: of a real nameserver, an unsteady one, a silent one and a closed port."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
+
+from dnslab.analyse.dataset import open_run
+from dnslab.analyse.summary import summarise
+from dnslab.explain.validity import find_vetoes
+from dnslab.measure import runner
+from dnslab.measure.lab.responder import answer
+from dnslab.plan.model import Load, Plan
+from tests.nameserver import Nameserver
 
 SCRIPT = r"""
 ip link set lo up
@@ -40,3 +50,41 @@ def test_only_what_answers_is_there() -> None:
         "['no node-local cache answers at 192.0.2.1']",
         "['']",
     ], done
+
+
+class Unsteady(Nameserver):
+    """Says to the first port that asks over UDP that there is no such name, and answers all others."""
+
+    def _serve_udp(self) -> None:
+        first = None
+        while True:
+            data, peer = self.udp.recvfrom(4096)
+            if not data:
+                return
+            first = first or peer
+            reply = answer(data)[1]
+            if peer == first:
+                question = data[12 : data.index(b"\0", 12) + 5]
+                reply = data[:2] + b"\x85\x83" + data[4:6] + bytes(6) + question
+            self.udp.sendto(reply, peer)
+
+
+@pytest.mark.probe
+@pytest.mark.parametrize("unsteady", [True, False])
+def test_a_run_notes_that_answers_before_it_differed(tmp_path: Path, unsteady: bool) -> None:
+    with closing((Unsteady if unsteady else Nameserver)()) as server:
+        plan = Plan(
+            backend="local",
+            nameserver=f"127.0.0.1:{server.port}",
+            names=("web.any.cluster.local.",),
+            variants=("baseline",),
+            rounds=1,
+            loads=(Load(rate_per_s=20, duration_s=1, warmup_s=0),),
+        )
+        run = open_run(runner.run(plan, tmp_path / "run"))
+    assert run.environment.differing == ([0] if unsteady else [])
+    assert run.clients()[0].start.expected == [[1, 1]]
+    seen = [veto.seen for veto in find_vetoes(run, summarise(run)) if veto.name == "answers differed"]
+    assert [text.partition(" were")[0] for text in seen] == (
+        ["Before the run, not all answers for web.any.cluster.local."] if unsteady else []
+    )

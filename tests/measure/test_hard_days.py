@@ -131,7 +131,7 @@ def test_a_probe_that_is_stopped_voids_its_trial(
     assert ended(process).returncode == 0
     veto = vetoes(whole(tmp_path / "out"))["probe stood still"]
     assert veto.severity == "void"
-    length = re.search(r"the probe was stopped for ([\d.]+) s", veto.seen)
+    length = re.search(r"was stopped for ([\d.]+) s", veto.seen)
     assert length
     assert float(length[1]) == pytest.approx(stop_s, abs=0.5)
 
@@ -205,9 +205,9 @@ def test_dnslab_stopped_right_before_the_start_instant(server: Nameserver, tmp_p
     done = ended(process)
     assert done.returncode == 4
     line = error_line(done)
-    assert line.startswith("error: 1 of 1 trials are incomplete (baseline, round 1: the probe was started ")
+    assert line.startswith("error: incomplete trials: 1 of 1 (baseline, round 1: the probe was started ")
     assert line.endswith(
-        "s late: dnslab was stopped, or is too slow here): `dnslab run --resume out` measures them again"
+        "s late, because dnslab was stopped or this machine is too slow). `dnslab run --resume out` measures them again"
     )
 
 
@@ -222,7 +222,9 @@ def test_ended_by_a_signal(number: signal.Signals, server: Nameserver, tmp_path:
     process.send_signal(number)
     done = ended(process, 5)
     assert done.returncode == 130
-    assert error_line(done) == "interrupted after 0 of 1 trials, all kept: `dnslab run --resume out` continues the run"
+    assert (
+        error_line(done) == "interrupted after 0 of 1 trial; all is kept: `dnslab run --resume out` continues the run"
+    )
     run = open_run(tmp_path / "out")
     assert [client.status for client in run.clients()] == ["stopped"]
     assert len(run.lookups()) > 10
@@ -236,7 +238,7 @@ def test_a_closed_terminal_ends_the_lab(tmp_path: Path) -> None:
     process.send_signal(signal.SIGHUP)
     done = ended(process, 10)
     assert done.returncode == 130
-    assert "interrupted after 0 of 1 trials" in error_line(done) or "interrupted after 0 of 2 trials" in error_line(
+    assert "interrupted after 0 of 1 trial;" in error_line(done) or "interrupted after 0 of 2 trials" in error_line(
         done
     )
 
@@ -261,7 +263,7 @@ def test_a_second_signal_does_not_wait_for_lookups(server: Nameserver, tmp_path:
     process.terminate()
     done = ended(process, 6)
     assert done.returncode == 130
-    assert "interrupted after 0 of 1 trials, all kept" in error_line(done)
+    assert "interrupted after 0 of 1 trial; all is kept" in error_line(done)
     assert len(open_run(tmp_path / "out").lookups()) > 10
 
 
@@ -288,7 +290,7 @@ def test_a_killed_probe_is_one_trial(server: Nameserver, marker: str, tmp_path: 
         os.kill(pid, signal.SIGKILL)
     done = ended(process)
     assert done.returncode == 4
-    assert "1 of 1 trials are incomplete (baseline, round 1: the probe ended without its trailer" in error_line(done)
+    assert "incomplete trials: 1 of 1 (baseline, round 1: the probe ended without its trailer" in error_line(done)
 
 
 # --- two at once
@@ -359,7 +361,7 @@ def test_too_few_open_files_are_refused(backend: str, dry: list[str], server: Na
     enter = ["setpriv", "--bounding-set", "-sys_resource", "--inh-caps", "-sys_resource"] if os.geteuid() == 0 else []
     done = under("ulimit -n 64", argv, tmp_path, enter=enter)
     assert (done.returncode, done.stdout) == (3, "")
-    assert "open files, 64 are allowed here: raise the limit (`ulimit -n " in error_line(done)
+    assert "open files, but only 64 are allowed here: raise the limit (`ulimit -n " in error_line(done)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -437,7 +439,7 @@ def test_little_address_space_to_read(command: str, server: Nameserver, tmp_path
     done = call([*LITTLE_MEMORY, *DNSLAB, command, "out"], tmp_path)
     if done.returncode:  # how much it takes is numpy's and pandas' affair
         assert done.returncode == 3, done
-        assert error_line(done) == "error: there is too little free memory for that: free some of it"
+        assert error_line(done) == "error: there is too little free memory: free some of it"
         assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -576,7 +578,7 @@ def test_a_wall_clock_that_is_set(step_s: int, server: Nameserver, tmp_path: Pat
     assert slices["end_s"].max() < 30
     veto = vetoes(run)["wall clock moved"]
     assert veto.severity == "note"
-    assert f"the wall clock went {'forward' if step_s > 0 else 'back'} by 3,600 s" in veto.seen
+    assert f"The wall clock jumped {'forward' if step_s > 0 else 'back'} by 3,600 s" in veto.seen
 
 
 # --- names and places
@@ -602,7 +604,7 @@ def test_the_command_that_goes_on_can_be_pasted(server: Nameserver, tmp_path: Pa
     time.sleep(0.6)
     process.terminate()
     line = error_line(ended(process))
-    command = line.split(": `", 1)[1].removesuffix("` continues the run")
+    command = line.rsplit(": `", 1)[1].removesuffix("` continues the run")
     advice = call([*DNSLAB, "summary", ODD], tmp_path).stdout
     assert "".join(command.split()) in "".join(advice.split())
     (tmp_path / "dnslab").write_text('#!/bin/sh\nexec "$PYTHON" -c "from dnslab.cli import main; main()" "$@"\n')

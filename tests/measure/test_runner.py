@@ -68,7 +68,7 @@ def measuring(progress: Progress) -> bool:
 
 def test_a_probe_that_dies_ends_its_trial_only(plan: Plan, tmp_path: Path) -> None:
     on_progress, _ = once(lambda: os.kill(probes()[0], signal.SIGKILL), measuring)
-    with pytest.raises(RunInvalid, match=r"1 of 4 trials are incomplete .*--resume"):
+    with pytest.raises(RunInvalid, match=r"incomplete trials: 1 of 4 .*--resume"):
         runner.run(plan, tmp_path / "run", on_progress=on_progress)
     run = open_run(tmp_path / "run")
     assert sorted(client.status for client in run.clients()) == ["complete"] * 3 + ["failed"]
@@ -84,7 +84,7 @@ def test_a_probe_that_dies_ends_its_trial_only(plan: Plan, tmp_path: Path) -> No
 
 def test_ctrl_c_keeps_what_was_measured(plan: Plan, tmp_path: Path) -> None:
     on_progress, _ = once(lambda: os.kill(os.getpid(), signal.SIGINT), measuring)
-    with pytest.raises(Interrupted, match=r"interrupted after 0 of 4 trials, all kept: .*--resume"):
+    with pytest.raises(Interrupted, match=r"interrupted after 0 of 4 trials; all is kept: .*--resume"):
         runner.run(plan, tmp_path / "run", on_progress=on_progress)
     run = open_run(tmp_path / "run")
     assert [client.status for client in run.clients()] == ["stopped", "stopped"]

@@ -76,6 +76,6 @@ def test_a_run_under_a_cpu_limit_says_that_the_limit_stopped_it(limited: Path, t
     part = examine(open_run(out))
     vetoes = {veto.name: veto for veto in part.vetoes}
     assert vetoes["pod throttled"].severity == "void"
-    assert vetoes["pod throttled"].seen.startswith("in 3 of 3 trials the pod was throttled by its own CPU limit")
+    assert vetoes["pod throttled"].seen.startswith("The pod reached its own CPU limit in 3 of 3 trials.")
     print([(client.throttled_share, client.idle_share) for client in part.summary.clients])
     assert "CPU saturated" not in vetoes

@@ -118,5 +118,5 @@ def test_each_arm_has_arrivals_of_its_own_and_the_same_each_time() -> None:
 
 
 def test_the_wire_engine_needs_a_nameserver() -> None:
-    with pytest.raises(UsageError, match="names no nameserver"):
+    with pytest.raises(UsageError, match="has no nameserver to send"):
         described("baseline", facts(resolv_conf=""), loads=(Load(engine="wire"),))

@@ -117,11 +117,11 @@ def test_for_musl_there_is_no_patch_but_what_would_help(name: str) -> None:
 def test_for_an_older_glibc_there_is_no_patch_either() -> None:
     found = remedy(find("no-aaaa"), WEB, DNS, "glibc", "2.31-13+deb11u11")
     assert not found.forms
-    assert "no-aaaa needs glibc 2.36, the target has 2.31-13+deb11u11: a patch would change nothing" in str(found)
+    assert "no-aaaa needs glibc 2.36, but the target has 2.31-13+deb11u11: a patch would change nothing" in str(found)
 
 
 def test_caveats_follow_the_libc() -> None:
-    assert "no time limit over TCP" in said("use-vc", "glibc")
+    assert "Over TCP, glibc has no time limit" in said("use-vc", "glibc")
     assert "musl" not in said("use-vc", "glibc")
     assert "musl (Alpine) ignores use-vc" in said("use-vc")
     assert "glibc 2.36 or later" in said("no-aaaa")
@@ -129,9 +129,9 @@ def test_caveats_follow_the_libc() -> None:
     assert "bug 30081" not in said("single-request-reopen", "glibc")
     assert "fails after 1 s" in said("timeout-1", "musl")
     assert "fails after 1 s" not in said("timeout-1", "glibc")
-    assert "is not found any more" in said("ndots-1", "musl")
-    assert "is not found any more" not in said("ndots-1", "glibc")
-    assert "Alpine's libc is musl" in said("use-vc", workload=Workload(image="shop/web:3.2-alpine"))
+    assert "is no longer found" in said("ndots-1", "musl")
+    assert "is no longer found" not in said("ndots-1", "glibc")
+    assert "Alpine uses musl" in said("use-vc", workload=Workload(image="shop/web:3.2-alpine"))
     assert "node-cache status" in said("node-local", "musl")
 
 
@@ -154,7 +154,7 @@ def test_which_forms_there_are() -> None:
 def test_a_hook_that_is_there_is_not_overwritten() -> None:
     busy = Workload("deploy/web", "shop", container="app", lifecycle={"postStart": {"exec": {"command": ["/warm"]}}})
     hook = remedy(find("use-vc"), busy, DNS).forms[1]
-    assert hook.apply == ("# run as well: echo 'options use-vc' >> /etc/resolv.conf",)
+    assert hook.apply == ("# also run: echo 'options use-vc' >> /etc/resolv.conf",)
     stopping = Workload("deploy/web", "shop", container="app", lifecycle={"preStop": {"exec": {"command": ["/stop"]}}})
     undone = patch_of(remedy(find("use-vc"), stopping, DNS).forms[1].undo[0])
     assert undone == {"containers": [{"name": "app", "lifecycle": {"postStart": None}}]}
@@ -168,7 +168,7 @@ def test_a_workload_as_the_api_gives_it() -> None:
     }
     found = Workload.of("deploy/web", "shop", None, {"spec": pod})
     assert (found.container, found.image, found.non_root, found.read_only) == ("app", "web:1", True, True)
-    assert "Would fail here" in remedy(find("use-vc"), found, DNS).forms[1].caveats[0]
+    assert "It would fail here" in remedy(find("use-vc"), found, DNS).forms[1].caveats[0]
 
 
 def dnslab(*arguments: str) -> subprocess.CompletedProcess[str]:

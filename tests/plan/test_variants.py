@@ -70,7 +70,7 @@ def test_applicability(name: str, target: tuple[str, str, str]) -> None:
 
 def test_the_reason_says_why() -> None:
     assert not_applicable(BUILT_IN["single-request"], "musl") == "musl ignores single-request"
-    assert not_applicable(BUILT_IN["no-aaaa"], "glibc", "2.31") == "no-aaaa needs glibc 2.36, the target has 2.31"
+    assert not_applicable(BUILT_IN["no-aaaa"], "glibc", "2.31") == "no-aaaa needs glibc 2.36, but the target has 2.31"
 
 
 def test_unknown_variant_names_the_nearest() -> None:

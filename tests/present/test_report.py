@@ -169,7 +169,7 @@ def made(path: Path, variants: tuple[str, ...], target: str, *rounds: dict[str, 
 
 #: variants, target, what each round measured; what the page then says first
 ODD_RUNS: dict[str, tuple[tuple[str, ...], str, list[dict[str, Any]], list[str]]] = {
-    "no trial finished": (BOTH, "glibc", [{}] * 3, ["No conclusion: this run cannot be relied on."]),
+    "no trial finished": (BOTH, "glibc", [{}] * 3, ["Cannot tell: this run is void."]),
     "baseline alone": (BOTH[:1], "glibc", [{"baseline": BAD}] * 3, ["Yes: 5 % of", "Only baseline was measured"]),
     "another alone": (
         BOTH[1:],

@@ -325,7 +325,7 @@ def test_the_commands_take_bundles(tmp_path: Path) -> None:
     (tmp_path / "cut.zip").write_bytes((tmp_path / "redacted.dnslab.zip").read_bytes()[:-1000])
     failed = dnslab("summary", "cut.zip", cwd=tmp_path)
     assert failed.returncode == 2
-    assert failed.stderr == "error: cut.zip is neither a run folder nor a complete bundle of one (.dnslab.zip)\n"
+    assert failed.stderr == "error: cut.zip is neither a run folder nor a complete bundle (.dnslab.zip)\n"
 
 
 def archive(members: Mapping[str, bytes], change: Callable[[zipfile.ZipInfo], None] = lambda member: None) -> bytes:

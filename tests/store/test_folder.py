@@ -75,7 +75,7 @@ def test_resume_refuses_another_kernel(tmp_path: Path) -> None:
     run = make(tmp_path / "run")
     run.add_environment(ENVIRONMENT)
     assert (run.path / "environment.2.json").exists()
-    with pytest.raises(RunInvalid, match=r"kernel was 'Linux 6\.1', is now 'Linux 7'"):
+    with pytest.raises(RunInvalid, match=r"kernel was 'Linux 6\.1' and is now 'Linux 7'"):
         run.add_environment(ENVIRONMENT.model_copy(update={"kernel": "Linux 7"}))
 
 
@@ -97,7 +97,7 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
     """Of a resume's environment, too."""
     folder = make(tmp_path / "run")
     (tmp_path / "run" / "environment.2.json").write_text('{"version": 2}')
-    with pytest.raises(RunInvalid, match=r"environment\.2\.json: its format version is 2, this dnslab reads 1"):
+    with pytest.raises(RunInvalid, match=r"environment\.2\.json has format version 2, but this dnslab reads version 1"):
         _ = folder.environment
 
 

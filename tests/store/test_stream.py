@@ -140,7 +140,7 @@ def test_foreign_newer_refused_and_doubled() -> None:
 def test_a_missing_record_is_noticed() -> None:
     tail = struct.pack("<QII9Q", 2, 0, 0, *range(9))
     data = records.frame(b"DNSR", 0, HEADER) + records.frame(b"RECS", 1, RECORD) + records.frame(b"TAIL", 2, tail)
-    with pytest.raises(StreamForeign, match="counts 2 records, 1 came"):
+    with pytest.raises(StreamForeign, match="counts 2 records, but 1 came"):
         list(records.StreamDecoder().feed(data))
 
 

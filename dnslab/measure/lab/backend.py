@@ -36,6 +36,7 @@ from dnslab.plan.model import FaultPlan, Load
 from dnslab.plan.resolvconf import ResolverOptions, names_tried, render
 from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import NODE_LOCAL_ADDRESS, Variant
+from dnslab.sentences import machine as sentences
 from dnslab.store.contents import BackendFacts
 
 #: what the kubelet gives a pod of namespace "default"
@@ -90,10 +91,8 @@ def expected(names: Sequence[str]) -> Mapping[str, Expected]:
     for name in names:
         absolute = next((tried for tried in names_tried(name, BASELINE) if servers.has(tried)), None)
         if absolute is None:
-            raise UsageError(
-                f"the lab's zone does not have {name!r}; it has {', '.join(servers.ZONE)} and any name under "
-                f"{servers.ANY}"
-            )
+            known = ", ".join(servers.ZONE)
+            raise UsageError(sentences.NOT_IN_THE_LAB(name=repr(name), names=known, any_name=servers.ANY))
         resolved[name] = Expected(absolute, 1, 1)
     return resolved
 
@@ -170,11 +169,11 @@ class LabBackend:
         info = next((target for target in self._targets if target.name == client.target), None)
         if info is None:
             known = ", ".join(target.name for target in self._targets)
-            raise NotAble(f"the lab has no target {client.target!r}; it has {known}")
+            raise NotAble(sentences.NO_LAB_TARGET(target=repr(client.target), known=known))
         with self._lock:
             number = next(self._numbers)
         if number > MAX_CLIENTS:
-            raise NotAble(f"the lab has addresses for {MAX_CLIENTS} clients, the plan needs more")
+            raise NotAble(sentences.TOO_MANY_CLIENTS(most=f"{MAX_CLIENTS:,}"))
         return LabTarget(self, number, info, client.variant)
 
     def close(self) -> None:
@@ -355,7 +354,7 @@ def shell(fault: FaultPlan, variant: Variant, target: str, command: Sequence[str
     """
     known = [info.name for info in known_targets()]
     if target not in known:
-        raise UsageError(f"the lab has no target {target!r}; it has {', '.join(known)}")
+        raise UsageError(sentences.NO_LAB_TARGET(target=repr(target), known=", ".join(known)))
     backend = LabBackend(fault)
     try:
         client = backend.open(Client("shell", target, variant, Load(), ()))

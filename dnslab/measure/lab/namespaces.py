@@ -15,6 +15,8 @@ import subprocess
 from collections.abc import Sequence
 
 from dnslab.errors import NotAble
+from dnslab.sentences import machine as sentences
+from dnslab.text import listed
 
 TOOLS = {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2", "nft": "nftables", "unbound": "unbound"}
 SETUP_TIMEOUT_S = 20.0
@@ -40,10 +42,10 @@ def environment() -> dict[str, str]:
 def check_tools() -> None:
     """Check the platform and the tools; NotAble, with the command that installs it, for what is missing."""
     if platform.system() != "Linux":
-        raise NotAble(f"the lab needs Linux network namespaces, this is {platform.system()}: try --backend local")
+        raise NotAble(sentences.NEEDS_LINUX(system=platform.system()))
     missing = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool, path=environment()["PATH"])})
     if missing:
-        raise NotAble(f"the lab needs {', '.join(missing)}: `apt-get install {' '.join(missing)}`")
+        raise NotAble(sentences.NEEDS_TOOLS(tools=listed(missing), packages=" ".join(missing)))
 
 
 class Namespaces:
@@ -68,11 +70,7 @@ class Namespaces:
         if not pid:
             _, reason = self._holder.communicate()
             message = (reason.strip() or "no reason given").splitlines()[-1]
-            raise NotAble(
-                f"no permission for namespaces ({message}): "
-                "run as root, or allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1; "
-                "Ubuntu: kernel.apparmor_restrict_unprivileged_userns=0)"
-            )
+            raise NotAble(sentences.NO_NAMESPACES(why=message))
         self._pid = pid
         self._servers: list[subprocess.Popen[bytes]] = []
 
@@ -101,7 +99,7 @@ class Namespaces:
         if done.returncode:
             lines = (done.stderr.strip() or "it printed no error").splitlines()
             message = next((line for line in lines if "rror" in line), lines[0])
-            raise NotAble(f"the lab's set-up failed: {message}")
+            raise NotAble(sentences.SET_UP_FAILED(why=message))
         return done.stdout
 
     def start(self, argv: Sequence[str], namespace: str) -> subprocess.Popen[bytes]:

@@ -15,6 +15,7 @@ from dnslab.errors import NotAble
 from dnslab.measure.lab.faults import AMPLE_RCVBUF, CLUSTER_IP, Fault
 from dnslab.measure.lab.namespaces import Namespaces
 from dnslab.plan.variants import NODE_LOCAL_ADDRESS
+from dnslab.sentences import machine as sentences
 
 ADDRESSES = {"server-a": "10.200.255.2", "server-b": "10.200.255.3"}
 #: the server that drops everything, where a fault wants a dead one
@@ -121,4 +122,4 @@ def wait_ready(inside: Namespaces, namespace: str) -> None:
         if all(":0035 " in part for part in text.split("\n\n")):
             return
         time.sleep(0.02)
-    raise NotAble(f"the lab's server in {namespace} did not start within {READY_TIMEOUT_S:g} s")
+    raise NotAble(sentences.SERVER_NOT_READY(namespace=namespace, time=f"{READY_TIMEOUT_S:g} s"))

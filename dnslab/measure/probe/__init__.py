@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dnslab.errors import NotAble
 from dnslab.files import PACKAGE
+from dnslab.sentences import machine as sentences
 
 BIN = PACKAGE / "measure" / "probe" / "bin"
 
@@ -21,6 +22,6 @@ def find_probe(libc: str, machine: str | None = None) -> Path:
     """
     path = BIN / f"probe-{machine or platform.machine()}-{libc}"
     if not path.exists():
-        hint = "musl-gcc builds it: `apt-get install musl-tools`, then " if libc != "glibc" else ""
-        raise NotAble(f"no probe for {libc} on {machine or platform.machine()}: {hint}`python hatch_build.py`")
+        build = str(sentences.BUILD if libc == "glibc" else sentences.BUILD_MUSL)
+        raise NotAble(sentences.NO_PROBE(libc=libc, machine=machine or platform.machine(), build=build))
     return path

@@ -16,6 +16,7 @@ import dns.name
 
 from dnslab.errors import InvalidName, UsageError
 from dnslab.plan.resolvconf import FLAGS
+from dnslab.sentences import machine as sentences
 from dnslab.store.stream import FORMAT_VERSION
 
 JOB = struct.Struct("<4sHHIIHHIIIQQQQQQQQIIQIIHHHHHHHH16sHHI")
@@ -100,9 +101,9 @@ def encode(job: Job) -> bytes:
         An entry of engine libc that is not a domain name.
     """
     if job.workers < 1:
-        raise UsageError(f"expected at least one worker, saw {job.workers}")
+        raise UsageError(sentences.NO_WORKER(workers=str(job.workers)))
     if not 1 <= len(job.entries) <= 65_535:
-        raise UsageError(f"expected 1 to 65,535 names, saw {len(job.entries)}")
+        raise UsageError(sentences.NAMES_IN_A_JOB(names=f"{len(job.entries):,}"))
     if job.engine == "libc":
         for entry in job.entries:
             _check(entry)
@@ -112,7 +113,7 @@ def encode(job: Job) -> bytes:
     body = b"".join(struct.pack("<H", len(entry)) + entry for entry in job.entries)
     size = JOB.size + len(body)
     if size > JOB_SIZE_MAX:
-        raise UsageError(f"the names make a job of {size} bytes, more than the {JOB_SIZE_MAX} allowed")
+        raise UsageError(sentences.JOB_TOO_LARGE(size=f"{size:,}", most=f"{JOB_SIZE_MAX:,}"))
     head = JOB.pack(
         b"DNSJ",
         FORMAT_VERSION,
@@ -218,14 +219,15 @@ def wire_query(name: str, rdtype: str) -> bytes:
     try:
         return dns.message.make_query(name, rdtype, use_edns=False, id=0).to_wire()
     except dns.exception.DNSException as error:
-        raise InvalidName(f"{name!r} is not a domain name: {error}") from error
+        raise InvalidName(sentences.NOT_A_NAME(name=repr(name), why=str(error))) from error
 
 
 def _check(entry: bytes) -> None:
     try:
         dns.name.from_text(entry.decode("ascii"))
     except (dns.exception.DNSException, UnicodeDecodeError) as error:
-        raise InvalidName(f"{entry.decode('utf-8', 'replace')!r} is not a domain name: {error}") from error
+        name = repr(entry.decode("utf-8", "replace"))
+        raise InvalidName(sentences.NOT_A_NAME(name=name, why=str(error))) from error
 
 
 def _patch_fields(patch: ResolverPatch | None) -> tuple[int, int, int, int, int]:
@@ -233,7 +235,7 @@ def _patch_fields(patch: ResolverPatch | None) -> tuple[int, int, int, int, int]
         return 0, 0, 0, 0, 0
     unknown = patch.options - RES_OPTIONS.keys()
     if unknown:
-        raise UsageError(f"the option {min(unknown)!r} cannot be set inside a running process")
+        raise UsageError(sentences.OPTION_NEEDS_FILE(option=repr(min(unknown))))
     bits = sum(RES_OPTIONS[name] for name in patch.options)
     given = (
         (PATCH_NDOTS, patch.ndots),
@@ -252,7 +254,7 @@ def _address(server: tuple[str, int] | None) -> tuple[int, bytes]:
     try:
         address = ipaddress.ip_address(server[0])
         if "%" in server[0]:
-            raise UsageError(f"a nameserver with a zone ({server[0]}) is asked by the C library only: use engine libc")
+            raise UsageError(sentences.ZONE_NEEDS_LIBC(nameserver=server[0]))
     except ValueError as error:
-        raise UsageError(f"expected an IP address for the nameserver, saw {server[0]!r}") from error
+        raise UsageError(sentences.NOT_AN_ADDRESS(nameserver=repr(server[0]))) from error
     return address.version, address.packed

@@ -43,11 +43,11 @@ def run_arguments(namespace: str, *more: str) -> list[str]:
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["--rate", "1001"], "up to 2,002 lookups/s at the same time over 1 target and 2 variants, 2,000 are allowed"),
+        (["--rate", "1001"], "up to 2,002 lookups/s at once (on 1 target, with 2 configurations)"),
         (["-c", "600", "--schedule", "side-by-side"], "up to 1,200 closed-loop workers"),
-        (["--rate", "10", "--max-total", "29"], "up to 30 lookups in all"),
-        (["--name", "example.test"], "'example.test' is a name outside the cluster (it resolves as example.test., the "
-         "cluster's domain is cluster.local)"),
+        (["--rate", "10", "--max-total", "29"], "up to 30 lookups in total"),
+        (["--name", "example.test"], "'example.test' is a name outside the cluster: it resolves as example.test., "
+         "and the cluster's domain is cluster.local."),
     ],
 )  # fmt: skip
 def test_refused(more: list[str], says: str, namespace: str, tmp_path: Path) -> None:
