@@ -13,7 +13,7 @@ WORSE = Sentence("worse")
 MIXED = Sentence("mixed")
 TOO_FEW_ROUNDS = Sentence("too few rounds")
 NOT_COMPARED = Sentence("not compared")
-NO_CONCLUSION = Sentence("no conclusion")
+NO_CONCLUSION = Sentence("cannot tell")
 
 # Below the table.
 NOT_APPLICABLE = Sentence("Not applicable: {reasons}.", reasons="musl ignores use-vc, single-request")

@@ -157,7 +157,7 @@ def test_a_comparison_as_json_has_both_sides() -> None:
         assert row["verdicts"]["slow_share"]["word"] == "no difference shown"
     nothing = json.loads(said("compare", str(GOLDEN / "lab"), str(GOLDEN / "void"), "--format", "json"))
     assert nothing["status"] == 4
-    assert nothing["void"][0].startswith("No conclusion")
+    assert nothing["void"][0].startswith('Cannot tell: run "after" is void.')
     assert all(row["effects"] is None and row["refused"] for row in nothing["rows"])
 
 

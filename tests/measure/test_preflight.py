@@ -53,8 +53,8 @@ LONG = "x" * 256
 REFUSED: list[tuple[list[str], str]] = [
     (["--fault", "rac"], "unknown fault 'rac': did you mean 'race'?"),
     (["--fault", "race:q=1"], "the fault 'race' has no parameter 'q'; it has p"),
-    (["--fault", "race:p=5"], "race:p should be between 0 and 1, but is 5"),
-    (["--fault", "race:p=1e3"], "race:p should be between 0 and 1, but is 1000"),
+    (["--fault", "race:p=5"], "race:p should be 0 to 1, is 5"),
+    (["--fault", "race:p=1e3"], "race:p should be 0 to 1, is 1000"),
     (["--fault", "race:p=nan"], "not of the form name:key=number"),
     (["--fault", "race:p=inf"], "not of the form name:key=number"),
     (["--fault", "race:p=-1"], "not of the form name:key=number"),
@@ -66,7 +66,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["--fault", ":p=1"], "expected a fault's name"),
     (["--fault", ""], "--fault was given an empty text"),
     (["nan.yaml"], "finite number"),
-    (["negative.yaml"], "race:p should be between 0 and 1, but is -1"),
+    (["negative.yaml"], "race:p should be 0 to 1, is -1"),
     (["unknown.yaml"], "unknown fault 'rac'"),
     (["--backend", "local", "--fault", "race"], "the fault 'race' needs the lab"),
     (["--backend", "local", "--fault", "none:p=1"], "the fault 'none:p=1' needs the lab"),
@@ -168,7 +168,7 @@ def test_a_plan_for_no_rate_is_refused(rate: str, command: Any) -> None:
     [
         (["--target", "windows"], "no target 'windows'"),
         (["--fault", "rac"], "rac"),
-        (["--fault", "race:p=5"], "between 0 and 1"),
+        (["--fault", "race:p=5"], "0 to 1"),
     ],
 )
 def test_a_shell_in_the_lab_is_refused_before_there_is_a_lab(arguments: list[str], says: str, command: Any) -> None:
