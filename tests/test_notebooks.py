@@ -201,8 +201,11 @@ def test_before_and_after_shows_what_it_did_not_compare(tmp_path: Path) -> None:
     text, _ = executed("before_after", tmp_path, runs=[str(tmp_path / "one"), str(tmp_path / "two")])
     assert "0 configurations compared, 1 refused" in text
     assert "Nothing was compared." in text
-    assert "<li>rate_per_s of the load differs: 100.0 before, 200.0 after: baseline on glibc</li>" in text
-    assert "<li>use-vc on glibc, load 100/s (poisson): before</li>" in text
+    assert (
+        "<li>The rate_per_s of the load differs: 100.0 before, 200.0 after. This concerns baseline on glibc.</li>"
+        in text
+    )
+    assert "<li>use-vc on glibc, load 100/s (poisson), is only in run &quot;before&quot;.</li>" in text
 
 
 @pytest.mark.notebook
@@ -339,7 +342,7 @@ def test_the_stop_button_keeps_what_was_measured(tmp_path: Path) -> None:
     assert answered_s < 1.0
     (line,) = error
     match = re.fullmatch(
-        r"Interrupted after 0 of 2 trials, all kept: `(run = dnslab\.resume\(.*\))` continues the run", line
+        r"Interrupted after 0 of 2 trials; all is kept: `(run = dnslab\.resume\(.*\))` continues the run", line
     )
     assert match
     (made,) = (tmp_path / "results").iterdir()

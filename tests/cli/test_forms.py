@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from dnslab.analyse.dataset import open_run
+from dnslab.analyse.dataset import Run, open_run
 from dnslab.analyse.summary import summarise
 from dnslab.cli import cli
 from dnslab.experiment.compare import SAMPLE
@@ -283,9 +283,9 @@ def test_verify_names_the_cluster_before_the_load(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("dnslab.measure.runner.check", lambda *arguments: steps.append("checked"))
     monkeypatch.setattr("dnslab.cli.verify.name_cluster", lambda plan, err: steps.append(f"named, {err}"))
 
-    def measure(*arguments: Any) -> Path:
+    def measure(*arguments: Any, **more: Any) -> Run:
         steps.append("measured")
-        return tmp_path / "verified"
+        return open_run(tmp_path / "verified")
 
     monkeypatch.setattr("dnslab.experiment.verify.measure", measure)
     for form, on_stderr in (("json", True), ("table", False)):
