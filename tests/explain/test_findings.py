@@ -20,7 +20,6 @@ from dnslab.measure import runner
 from dnslab.plan.model import FaultPlan, Load, Plan, TargetPlan
 from dnslab.present.report import render
 from dnslab.store.stream import FLAG_WARMUP, FLAG_WORKERS_EXHAUSTED, OUTCOME_ABANDONED
-from dnslab.style import STYLE
 from tests.runs import rows, write_run
 
 VARIANTS = ("baseline", "single-request", "single-request-reopen")
