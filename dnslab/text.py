@@ -194,6 +194,154 @@ def change(interval: Estimate, factor: float = 1.0) -> str:
     bounds = f" ({_signed(low)} to {_signed(high)})" if math.isfinite(low) else ""
     return f"{_signed(estimate) if estimate else '0'}{bounds}"
 
+#: before a unit, so that a line never begins with one
+NBSP = "\u00a0"
+MINUS = "\u2212"
+#: more decimals than a clock or a share of a billion lookups has
+_MOST_DECIMALS = 9
+
+
+def decimals_for(low: float, high: float, *shown: float) -> int:
+    """How many decimals an interval bears: half of its width keeps one digit, and nothing but 0 is shown as 0.
+
+    >>> decimals_for(6.22, 7.47, 6.85), decimals_for(-0.023, -0.004, -0.013), decimals_for(98.7, 100.0)
+    (1, 3, 1)
+    """
+    half = (high - low) / 2
+    decimals = 0
+    if math.isfinite(half) and half > 0:
+        decimals = max(0, -math.floor(math.log10(float(f"{half:.0e}"))))
+    while decimals < _MOST_DECIMALS and any(
+        value and math.isfinite(value) and abs(value) < 10 and not round(value, decimals) for value in (low, high, *shown)
+    ):
+        decimals += 1
+    return decimals
+
+
+def number(value: float, decimals: int, signed: bool = False) -> str:
+    """A number with a true minus, and with a sign in any case if ``signed``.
+
+    >>> number(-0.0132, 3), number(0.1, 2, signed=True), number(1234.5, 0), number(-0.001, 2)
+    ('−0.013', '+0.10', '1,234', '0.00')
+    """
+    rounded_value = round(value, decimals) + 0.0
+    return f"{rounded_value:{'+' if signed and rounded_value else ''},.{decimals}f}".replace("-", MINUS)
+
+
+def estimate_with_bounds(interval: Estimate, factor: float = 1.0, signed: bool = False) -> tuple[str, str]:
+    """An estimate and its bounds with the decimals that the interval bears; ``""`` for bounds that are not known.
+
+    >>> from types import SimpleNamespace as Interval
+    >>> estimate_with_bounds(Interval(estimate=0.06848, low=0.0622, high=0.0747), 100)
+    ('6.8', '6.2 to 7.5')
+    >>> estimate_with_bounds(Interval(estimate=-0.0132, low=-0.023, high=-0.0042), signed=True)
+    ('−0.013', '−0.023 to −0.004')
+    """
+    given = (interval.estimate, interval.low, interval.high)
+    estimate, low, high = (without_noise(value * factor) for value in given)
+    if not math.isfinite(low) or not math.isfinite(high):
+        return rounded(estimate, 2, signed).replace("-", MINUS), ""
+    decimals = decimals_for(low, high, estimate)
+    ends = " to ".join(number(bound, decimals, signed) for bound in (low, high))
+    return number(estimate, decimals, signed), ends
+
+
+def share_text(interval: Estimate) -> str:
+    """A share as its interval bears it, without the bounds.
+
+    >>> from types import SimpleNamespace as Interval
+    >>> share_text(Interval(estimate=0.06848, low=0.0622, high=0.0747))
+    '6.8\\xa0%'
+    """
+    return f"{estimate_with_bounds(interval, 100)[0]}{NBSP}%"
+
+
+def share_with_bounds(interval: Estimate) -> str:
+    """A share with its bounds.
+
+    >>> from types import SimpleNamespace as Interval
+    >>> share_with_bounds(Interval(estimate=0.06848, low=0.0622, high=0.0747))
+    '6.8\\xa0% (6.2 to 7.5)'
+    """
+    estimate, bounds = estimate_with_bounds(interval, 100)
+    return f"{estimate}{NBSP}%" + (f" ({bounds})" if bounds else "")
+
+
+def outwards(share: float) -> float:
+    """An upper bound with one digit, rounded up.
+
+    >>> outwards(0.000337), outwards(0.0004), outwards(0.97)
+    (0.0004, 0.0004, 1.0)
+    """
+    if not 0 < share < 1:
+        return share
+    unit = 10.0 ** math.floor(math.log10(share))
+    return float(f"{math.ceil(share / unit - 1e-9) * unit:.0e}")
+
+
+def below(upper: float) -> str:
+    """A one-sided bound of a share, rounded outwards.
+
+    >>> below(0.000337)
+    'below 0.04\\xa0%'
+    """
+    return f"below {rounded(100 * outwards(upper), 1)}{NBSP}%"
+
+
+def none_of(n: int, upper: float) -> str:
+    """That nothing happened, with the share it may still have.
+
+    >>> none_of(8976, 0.000334)
+    'none of 8,976 (below 0.04\\xa0%)'
+    """
+    return f"none of {n:,} ({below(upper)})"
+
+
+def one_in(share: float, noun: str = "lookup") -> str:
+    """A share as a frequency, for prose.
+
+    >>> one_in(0.06848), one_in(0.00681), one_in(0.62), one_in(1.0), one_in(0.97)
+    ('1 lookup in 15', '1 lookup in 150', '6 lookups in 10', 'every lookup', 'almost every lookup')
+    """
+    if share >= 0.95:
+        return f"every {noun}" if share == 1 else f"almost every {noun}"
+    if share > 0.4:
+        return f"{round(10 * share)} {noun}s in 10"
+    return f"1 {noun} in {float(f'{1 / share:.1e}'):,.0f}" if share else f"no {noun}"
+
+
+def fewer_than(upper: float, noun: str = "lookup") -> str:
+    """An upper bound as a frequency, rounded outwards as ``below`` is.
+
+    >>> fewer_than(0.000165), fewer_than(0.0778)
+    ('fewer than 1 lookup in 5,000', 'fewer than 1 lookup in 12')
+    """
+    return f"fewer than 1 {noun} in {max(1, math.floor(1 / outwards(upper) + 1e-9)):,}"
+
+
+def time_ms(value: float, unit: bool = True) -> str:
+    """A time in ms: two decimals below 2, one below 10, none above.
+
+    >>> time_ms(0.6214), time_ms(4.57), time_ms(5005.2), time_ms(math.inf), time_ms(0.004)
+    ('0.62\\xa0ms', '4.6\\xa0ms', '5,005\\xa0ms', 'failed', '0.004\\xa0ms')
+    """
+    if not math.isfinite(value):
+        return "" if math.isnan(value) else "failed"
+    decimals = 2 if abs(value) < 2 else 1 if abs(value) < 10 else 0
+    text = number(value, max(decimals, decimals_for(0, 0, value)))
+    return f"{text}{NBSP}ms" if unit else text
+
+
+def duration(seconds: float) -> str:
+    """A span of time for prose: seconds below a minute, else minutes, else hours.
+
+    >>> duration(4.5), duration(5.0), duration(130), duration(9000)
+    ('4.5\\xa0s', '5\\xa0s', '2\\xa0min', '2.5\\xa0h')
+    """
+    if seconds < 60:
+        return f"{rounded(seconds, 2)}{NBSP}s"
+    return f"{seconds / 60:.0f}{NBSP}min" if seconds < 5400 else f"{rounded(seconds / 3600, 2)}{NBSP}h"
+
 
 def without_noise(value: float) -> float:
     """``value``, or 0 if it is only a rounding error of the arithmetic."""
