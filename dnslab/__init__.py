@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dnslab.analyse.costs import costs as costs
     from dnslab.analyse.dataset import open_run as open_run
-    from dnslab.analyse.quantiles import sketches as sketches
+    from dnslab.analyse.sketches import sketches as sketches
     from dnslab.analyse.summary import summarise as summarise
     from dnslab.analyse.timeline import (
         run_slices as run_slices,
@@ -82,7 +82,7 @@ _HOME = {
     "run": "experiment.compare",
     "run_slices": "analyse.timeline",
     "side_by_side": "explain.overview",
-    "sketches": "analyse.quantiles",
+    "sketches": "analyse.sketches",
     "stall_marks": "analyse.timeline",
     "stall_raster": "present.pictures.panels",
     "stalls_by_target": "present.pictures.targets",

@@ -194,6 +194,7 @@ def change(interval: Estimate, factor: float = 1.0) -> str:
     bounds = f" ({_signed(low)} to {_signed(high)})" if math.isfinite(low) else ""
     return f"{_signed(estimate) if estimate else '0'}{bounds}"
 
+
 #: before a unit, so that a line never begins with one
 NBSP = "\u00a0"
 MINUS = "\u2212"
@@ -212,7 +213,8 @@ def decimals_for(low: float, high: float, *shown: float) -> int:
     if math.isfinite(half) and half > 0:
         decimals = max(0, -math.floor(math.log10(float(f"{half:.0e}"))))
     while decimals < _MOST_DECIMALS and any(
-        value and math.isfinite(value) and abs(value) < 10 and not round(value, decimals) for value in (low, high, *shown)
+        value and math.isfinite(value) and abs(value) < 10 and not round(value, decimals)
+        for value in (low, high, *shown)
     ):
         decimals += 1
     return decimals

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from dnslab.analyse.dataset import open_run
-from dnslab.analyse.quantiles import sketches
+from dnslab.analyse.sketches import sketches
 from dnslab.analyse.timeline import stalls_per_second
 from dnslab.errors import InvalidPlan, RunInvalid, StreamForeign
 from dnslab.explain.findings import conclude

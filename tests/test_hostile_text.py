@@ -18,7 +18,7 @@ import pytest
 import dnslab
 from dnslab.analyse.costs import costs
 from dnslab.analyse.dataset import Run, open_run
-from dnslab.analyse.quantiles import sketches
+from dnslab.analyse.sketches import sketches
 from dnslab.analyse.summary import summarise
 from dnslab.analyse.timeline import run_slices, stall_marks, stalls_per_second
 from dnslab.cli import cli, main

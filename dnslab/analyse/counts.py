@@ -25,6 +25,8 @@ from dnslab.store.contents import ClientEnd, ClientStart
 LATE_MS = 10.0
 #: a median of fewer lookups says too little
 FIRST_LOOKUPS = 20
+#: how many slices all rounds of a load make together: as many bars as a narrow page still shows
+N_SLICES = 60
 #: how near a multiple of the resolver's step a stall ends there, as a share of the step: 0.25 s of glibc's 5 s. Asked
 #: again, lost packets ended up to 5 ms after one in the lab. Of stalls spread evenly 1 in 10 would end there.
 STEP_TOLERANCE = 0.05
@@ -113,11 +115,12 @@ class RoundCounts:
 
 
 @dataclass(frozen=True)
-class _Measured:
+class Measured:
     """What is kept of the lookups of one client.
 
     ``responses_ms`` hold ``inf`` for failed lookups, ``quantiles_ms`` are of them, censored at the deadline,
     ``service_ms`` is the least, the most and the sum, ``stalls_at`` the multiples of ``step_s`` at which stalls ended.
+    ``slices`` are lookups, and bad ones among them, by equal parts of the trial's time.
     """
 
     counts: ClientCounts
@@ -127,6 +130,8 @@ class _Measured:
     service_ms: tuple[float, float, float]
     step_s: float | None
     stalls_at: list[float]
+    codes: Mapping[int, int]
+    slices: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
 @dataclass
@@ -171,7 +176,7 @@ class Cell:
     #: the last client's start
     start: ClientStart | None = None
 
-    def add(self, client: _Measured) -> None:
+    def add(self, client: Measured) -> None:
         """Add the lookups of one client."""
         counts = client.counts
         self.totals.add(counts)
@@ -204,26 +209,39 @@ def gather(run: Run) -> tuple[dict[Key, Cell], list[ClientCounts]]:
     """The counts of ``run``, summed over rounds and for each client, in one pass over its raw bytes."""
     cells: dict[Key, Cell] = {}
     clients = []
-    for client in run.each(functools.partial(_measure, run)):
+    for client in measured(run):
         cells.setdefault(client.counts.key, Cell(client.start.libc)).add(client)
         clients.append(client.counts)
     return cells, clients
 
 
-def _measure(run: Run, lookups: Lookups) -> _Measured:
+def measured(run: Run) -> list[Measured]:
+    """What is kept of the lookups of each client, in order; the raw bytes are decoded once."""
+    return run.once("measured", functools.partial(_measure, run))
+
+
+def n_slices(run: Run, load: Load) -> int:
+    """How many slices a trial under ``load`` is cut into: of a second or more, about 60 for all rounds together."""
+    return max(1, min(int(load.duration_s), N_SLICES // run.plan.rounds))
+
+
+def _measure(run: Run, lookups: Lookups) -> Measured:
     """What is kept of the lookups of a client."""
     start, service = lookups.client.start, lookups.service_ms
     responses_ms = lookups.failed_slowest_ms
     censored_ms = np.minimum(responses_ms, start.deadline_s * 1e3)
     step_s = _step_s(run, lookups)
-    return _Measured(
-        _counts(lookups, run.plan.limit_ms, run.plan.loads[start.load]),
+    load = run.plan.loads[start.load]
+    return Measured(
+        _counts(lookups, run.plan.limit_ms, load),
         start,
         responses_ms,
         dict(zip(LEVELS, quantiles(censored_ms, list(LEVELS.values())), strict=True)),
         (float(service.min(initial=math.inf)), float(service.max(initial=-math.inf)), float(service.sum())),
         step_s,
         [] if step_s is None else _stalls_at(lookups, step_s),
+        lookups.codes,
+        lookups.by_slice(load, n_slices(run, load)),
     )
 
 

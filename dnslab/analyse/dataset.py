@@ -68,12 +68,13 @@ class Run:
         self.plan: Plan = folder.plan
         self.left_out: frozenset[ClientName] = frozenset()
         self._kept = _Kept()
+        self._measured: dict[tuple[str, Path], Any] = {}
 
     def without(self, clients: Collection[ClientName]) -> Run:
         """The same run, read without these clients. They are then no ``problems`` either."""
         other = Run(self.folder)
         other.left_out = self.left_out | frozenset(clients)
-        other._kept = self._kept
+        other._kept, other._measured = self._kept, self._measured
         return other
 
     @cached_property
@@ -167,25 +168,40 @@ class Run:
         """
         return self.each(lambda lookups: lookups)
 
+    def once(self, name: str, measure: Callable[[Lookups], T]) -> list[T]:
+        """What ``measure`` makes of the lookups of each trial, in order.
+
+        It is kept under ``name`` for this run and all its parts, so that raw bytes are decoded once however often a
+        report asks.
+        """
+        missing = [client for client in self._clients if (name, client.stream) not in self._measured]
+        for client, measured in zip(missing, self._each(missing, measure), strict=True):
+            self._measured[name, client.stream] = measured
+        return [self._measured[name, client.stream] for client in self._clients]
+
     def each(self, measure: Callable[[Lookups], T]) -> Iterator[T]:
-        """Call ``measure`` with the lookups of each trial, and yield its results in order.
+        """Call ``measure`` with the lookups of each trial, and yield its results in order."""
+        return self._each(self._clients, measure)
+
+    def _each(self, clients: Sequence[ClientRecord], measure: Callable[[Lookups], T]) -> Iterator[T]:
+        """The same of these clients.
 
         Two trials are decoded at a time while the caller works on an earlier one: numpy releases the interpreter lock
         for most of its work.
         """
 
-        def work(index: int) -> tuple[Lookups, T]:
-            lookups = self._kept.get(self._clients[index]) or decode(self._clients[index])
+        def work(client: ClientRecord) -> tuple[Lookups, T]:
+            lookups = self._kept.get(client) or decode(client)
             return lookups, measure(lookups)
 
         with ThreadPoolExecutor(max_workers=N_AT_ONCE) as pool:
             coming: deque[Future[tuple[Lookups, T]]] = deque()
-            for index in range(len(self._clients) + N_AT_ONCE):
-                if index < len(self._clients):
-                    coming.append(pool.submit(work, index))
+            for index in range(len(clients) + N_AT_ONCE):
+                if index < len(clients):
+                    coming.append(pool.submit(work, clients[index]))
                 if index >= N_AT_ONCE:
                     lookups, measured = coming.popleft().result()
-                    self._kept.keep(self._clients[index - N_AT_ONCE], lookups)
+                    self._kept.keep(clients[index - N_AT_ONCE], lookups)
                     yield measured
 
     def lookups(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -210,16 +226,20 @@ class Run:
         for lookups in self.decoded():
             yield self._frame(lookups, categories)
 
+    def codes(self) -> list[dict[int, int]]:
+        """For each trial, how many lookups ended with each code (``lookups.ERRORS``)."""
+        return self.once("codes", lambda lookups: lookups.codes)
+
     def _categories(self) -> dict[str, pd.CategoricalDtype[str]]:
         """The categories of the text columns, over all trials."""
         texts_of: dict[str, set[str]] = {name: set() for name in ("variant", "target", "libc", "name", "error")}
-        for lookups in self.decoded():
-            start = lookups.client.start
+        for client, codes in zip(self._clients, self.codes(), strict=True):
+            start = client.start
             texts_of["variant"].add(start.variant)
-            texts_of["target"].add(lookups.client.target)
+            texts_of["target"].add(client.target)
             texts_of["libc"].add(start.libc)
             texts_of["name"].update(start.names)
-            texts_of["error"].update(map(error_name, np.unique(lookups.raw["outcome"]).tolist()))
+            texts_of["error"].update(map(error_name, codes))
         return {column: pd.CategoricalDtype(pd.Index(sorted(texts), dtype="str")) for column, texts in texts_of.items()}
 
     def _frame(self, lookups: Lookups, categories: Mapping[str, pd.CategoricalDtype[str]]) -> pd.DataFrame:

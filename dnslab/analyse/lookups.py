@@ -17,6 +17,7 @@ import numpy.typing as npt
 from dnslab.analyse.pauses import paused_s
 from dnslab.errors import ProbeFailed, RunInvalid, StreamError, StreamForeign, StreamTruncated, StreamVersion
 from dnslab.files import open_regular
+from dnslab.plan.model import Load
 from dnslab.store import stream as records
 from dnslab.store.client import ClientRecord
 
@@ -99,6 +100,21 @@ class Lookups:
         """Response times, ``inf`` of failed lookups."""
         failed = self.outcome == FAILED
         return np.where(failed, np.inf, self.response_ms) if failed.any() else self.response_ms
+
+    @property
+    def codes(self) -> dict[int, int]:
+        """How many lookups ended with each code (``ERRORS``)."""
+        codes, counts = np.unique(self.raw["outcome"], return_counts=True)
+        return dict(zip(codes.tolist(), counts.tolist(), strict=True))
+
+    def by_slice(self, load: Load, n_slices: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Lookups that were due in each of ``n_slices`` equal parts of the load, and the bad ones among them."""
+        bad = self.stall | (self.outcome == FAILED)
+        # The end belongs to the last slice: a closed loop may begin a lookup right on it.
+        slices = (
+            ((self.intended_s - load.warmup_s) * (n_slices / load.duration_s)).clip(0, n_slices - 1).astype(np.int64)
+        )
+        return np.bincount(slices, minlength=n_slices), np.bincount(slices[bad], minlength=n_slices)
 
     @property
     def n_warmup_stalls(self) -> int:

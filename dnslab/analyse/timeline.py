@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dnslab.analyse.counts import measured
 from dnslab.analyse.dataset import Run
-from dnslab.analyse.lookups import FAILED, Lookups
+from dnslab.analyse.lookups import FAILED
 from dnslab.plan.model import Load
 from dnslab.store.client import ClientRecord, Key
 
-#: how many slices all rounds of a load make together: as many points as a line of this width still shows
-N_SLICES = 60
 #: cells that stalls of a trial are gathered in, by time and by worker: as fine as a panel's dots
 N_TIMES, N_LANES = 240, 50
 #: a stretch is told of when it is this many times as bad as the rest, and chance alone is less likely than this
@@ -64,12 +63,14 @@ def run_slices(run: Run) -> pd.DataFrame:
     starts = _group_starts(run.clients())
     first_ns = min(starts.values(), default=0)
     frames = []
-    for lookups in run.decoded():
-        start = lookups.client.start
+    for client, found in zip(run.clients(), measured(run), strict=True):
+        start = client.start
         load = run.plan.loads[start.load]
-        n_slices = max(1, min(int(load.duration_s), N_SLICES // run.plan.rounds))
-        began_s = (starts[_group(lookups.client)] - first_ns) / 1e9 + load.warmup_s
-        frame = _slices(lookups, load.warmup_s, load.duration_s / n_slices, n_slices, began_s)
+        n, bad = found.slices
+        width_s = load.duration_s / len(n)
+        began_s = (starts[_group(client)] - first_ns) / 1e9 + load.warmup_s
+        frame = pd.DataFrame({"start_s": began_s + np.arange(len(n)) * width_s, "n": n, "bad": bad})
+        frame = frame.assign(end_s=frame["start_s"] + width_s)[frame["n"] > 0]
         frames.append(frame.assign(variant=start.variant, target=start.target, load=start.load, round=start.round))
     columns = ["variant", "target", "load", "round", "start_s", "end_s", "n", "bad"]
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
@@ -143,17 +144,6 @@ def _group_starts(clients: Sequence[ClientRecord]) -> dict[tuple[int, int], int]
         started_ns = (client.start.started_elapsed_ns or 0) if run_clock else client.start.started_realtime_ns
         starts[_group(client)] = max(starts.get(_group(client), 0), started_ns)
     return starts
-
-
-def _slices(lookups: Lookups, warmup_s: float, width_s: float, n_slices: int, began_s: float) -> pd.DataFrame:
-    bad = lookups.stall | (lookups.outcome == FAILED)
-    # The end belongs to the last slice: a closed loop may begin a lookup right on it.
-    slices = ((lookups.intended_s - warmup_s) / width_s).clip(0, n_slices - 1).astype(np.int64)
-    counts = np.bincount(slices, minlength=n_slices)
-    frame = pd.DataFrame({"start_s": began_s + np.arange(n_slices) * width_s, "n": counts})
-    frame["end_s"] = frame["start_s"] + width_s
-    frame["bad"] = np.bincount(slices, weights=bad, minlength=n_slices).astype(np.int64)
-    return frame[frame["n"] > 0]
 
 
 def pooled(slices: pd.DataFrame, load: int) -> pd.DataFrame:

@@ -13,7 +13,8 @@ import pytest
 import scipy.stats
 
 from dnslab.analyse.dataset import open_run
-from dnslab.analyse.quantiles import Quantiles, quantiles, sketches
+from dnslab.analyse.quantiles import Quantiles, quantiles
+from dnslab.analyse.sketches import sketches
 from dnslab.analyse.summary import Summary, summarise
 from dnslab.analyse.timeline import stalls_per_second
 from dnslab.explain.tables import by_configuration

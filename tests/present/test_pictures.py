@@ -12,8 +12,8 @@ import pytest
 
 from dnslab.analyse.costs import costs
 from dnslab.analyse.dataset import Run, open_run
-from dnslab.analyse.quantiles import sketches
 from dnslab.analyse.rounds import latencies, usual
+from dnslab.analyse.sketches import sketches
 from dnslab.analyse.summary import summarise
 from dnslab.analyse.timeline import N_LANES, N_TIMES, run_slices, stall_marks, stalls_per_second
 from dnslab.plan.model import Load, Plan

@@ -19,7 +19,7 @@ from jupyter_client.manager import start_new_kernel
 
 from dnslab import notebook
 from dnslab.analyse.dataset import Run, open_run
-from dnslab.analyse.quantiles import sketches
+from dnslab.analyse.sketches import sketches
 from dnslab.analyse.summary import summarise
 from dnslab.analyse.timeline import run_slices, stalls_per_second
 from dnslab.errors import NotAble, RunNotFound, UsageError

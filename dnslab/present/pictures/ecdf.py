@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dnslab.analyse.quantiles import NAMED_LEVELS
+from dnslab.analyse.sketches import NAMED_LEVELS
 from dnslab.analyse.summary import Row, Summary
 from dnslab.present.pictures.base import Figure, curves, new_figure, numbers, palette_of, plain_numbers, to_png, worst
 from dnslab.present.pictures.curve_labels import name_curves
