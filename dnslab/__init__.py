@@ -14,11 +14,7 @@ if TYPE_CHECKING:
     from dnslab.analyse.dataset import open_run as open_run
     from dnslab.analyse.sketches import sketches as sketches
     from dnslab.analyse.summary import summarise as summarise
-    from dnslab.analyse.timeline import (
-        run_slices as run_slices,
-        stall_marks as stall_marks,
-        stalls_per_second as stalls_per_second,
-    )
+    from dnslab.analyse.timeline import run_slices as run_slices, stalls_per_second as stalls_per_second
     from dnslab.experiment.compare import (
         obtain_run as obtain_run,
         obtain_runs as obtain_runs,
@@ -40,15 +36,10 @@ if TYPE_CHECKING:
         VerifyParameters as VerifyParameters,
     )
     from dnslab.plan.model import Plan as Plan
+    from dnslab.present.page import page as page
     from dnslab.present.pictures.ecdf import ecdf as ecdf
-    from dnslab.present.pictures.effects import (
-        cost_of_remedies as cost_of_remedies,
-        effects_against_baseline as effects_against_baseline,
-    )
-    from dnslab.present.pictures.panels import latency_by_round as latency_by_round, stall_raster as stall_raster
     from dnslab.present.pictures.sweep import sweep as sweep
-    from dnslab.present.pictures.targets import stalls_by_target as stalls_by_target
-    from dnslab.present.pictures.times import over_the_run as over_the_run, stalls_over_time as stalls_over_time
+    from dnslab.present.pictures.times import stalls_over_time as stalls_over_time
     from dnslab.present.report import measured_on as measured_on, render as render
 
 #: where each name is
@@ -63,29 +54,23 @@ _HOME = {
     "VerifyParameters": "notebook",
     "compare": "explain.comparison",
     "conclude": "explain.findings",
-    "cost_of_remedies": "present.pictures.effects",
     "costs": "analyse.costs",
     "ecdf": "present.pictures.ecdf",
-    "effects_against_baseline": "present.pictures.effects",
     "examine": "explain.soundness",
     "follow": "explain.closeup",
     "headlines": "explain.overview",
-    "latency_by_round": "present.pictures.panels",
     "measured_on": "present.report",
     "obtain_run": "experiment.compare",
     "obtain_runs": "experiment.compare",
     "obtain_verification": "experiment.verify",
     "open_run": "analyse.dataset",
-    "over_the_run": "present.pictures.times",
+    "page": "present.page",
     "render": "present.report",
     "resume": "experiment.compare",
     "run": "experiment.compare",
     "run_slices": "analyse.timeline",
     "side_by_side": "explain.overview",
     "sketches": "analyse.sketches",
-    "stall_marks": "analyse.timeline",
-    "stall_raster": "present.pictures.panels",
-    "stalls_by_target": "present.pictures.targets",
     "stalls_over_time": "present.pictures.times",
     "stalls_per_second": "analyse.timeline",
     "summarise": "analyse.summary",

@@ -203,15 +203,21 @@ _MOST_DECIMALS = 9
 
 
 def decimals_for(low: float, high: float, *shown: float) -> int:
-    """How many decimals an interval bears: half of its width keeps one digit, and nothing but 0 is shown as 0.
+    """How many decimals an interval bears.
+
+    Half of its width keeps one digit, or two where all is below 10. Nothing but 0 is shown as 0.
 
     >>> decimals_for(6.22, 7.47, 6.85), decimals_for(-0.023, -0.004, -0.013), decimals_for(98.7, 100.0)
     (1, 3, 1)
+    >>> decimals_for(4.57, 9.83, 6.74), decimals_for(26.1, 42.6, 33.9)
+    (1, 0)
     """
     half = (high - low) / 2
     decimals = 0
     if math.isfinite(half) and half > 0:
         decimals = max(0, -math.floor(math.log10(float(f"{half:.0e}"))))
+        if not decimals and max(map(abs, (low, high, *shown))) < 10:
+            decimals = 1
     while decimals < _MOST_DECIMALS and any(
         value and math.isfinite(value) and abs(value) < 10 and not round(value, decimals)
         for value in (low, high, *shown)
@@ -226,6 +232,8 @@ def number(value: float, decimals: int, signed: bool = False) -> str:
     >>> number(-0.0132, 3), number(0.1, 2, signed=True), number(1234.5, 0), number(-0.001, 2)
     ('−0.013', '+0.10', '1,234', '0.00')
     """
+    if not value:
+        return "0"
     rounded_value = round(value, decimals) + 0.0
     return f"{rounded_value:{'+' if signed and rounded_value else ''},.{decimals}f}".replace("-", MINUS)
 
@@ -318,7 +326,9 @@ def fewer_than(upper: float, noun: str = "lookup") -> str:
     >>> fewer_than(0.000165), fewer_than(0.0778)
     ('fewer than 1 lookup in 5,000', 'fewer than 1 lookup in 12')
     """
-    return f"fewer than 1 {noun} in {max(1, math.floor(1 / outwards(upper) + 1e-9)):,}"
+    n = max(1, math.floor(1 / outwards(upper) + 1e-9))
+    unit = 10 ** max(0, len(str(n)) - 2)
+    return f"fewer than 1 {noun} in {n // unit * unit:,}"
 
 
 def time_ms(value: float, unit: bool = True) -> str:
@@ -334,14 +344,14 @@ def time_ms(value: float, unit: bool = True) -> str:
     return f"{text}{NBSP}ms" if unit else text
 
 
-def duration(seconds: float) -> str:
+def span_of(seconds: float) -> str:
     """A span of time for prose: seconds below a minute, else minutes, else hours.
 
-    >>> duration(4.5), duration(5.0), duration(130), duration(9000)
-    ('4.5\\xa0s', '5\\xa0s', '2\\xa0min', '2.5\\xa0h')
+    >>> span_of(2.25), span_of(5.0), span_of(130), span_of(9000)
+    ('2.25\\xa0s', '5\\xa0s', '2\\xa0min', '2.5\\xa0h')
     """
     if seconds < 60:
-        return f"{rounded(seconds, 2)}{NBSP}s"
+        return f"{rounded(seconds)}{NBSP}s"
     return f"{seconds / 60:.0f}{NBSP}min" if seconds < 5400 else f"{rounded(seconds / 3600, 2)}{NBSP}h"
 
 
@@ -455,8 +465,12 @@ class Table:
         lines = [list(self.frame.columns), ["---"] * len(self.frame.columns), *self.frame.to_numpy().tolist()]
         return "\n".join("| " + " | ".join(map(as_markdown, line)) + " |" for line in lines)
 
+    def to_html(self) -> str:
+        """The table for a page that has its own look."""
+        return _html(self.frame, self.name) if len(self.frame) else ""
+
     def _repr_html_(self) -> str:
-        return as_output(_html(self.frame, self.name)) if len(self.frame) else ""
+        return as_output(self.to_html())
 
 
 def _with_code(line: str) -> str:

@@ -15,10 +15,10 @@ import pytest
 
 from dnslab.analyse.dataset import open_run
 from dnslab.experiment.compare import SAMPLE
-from dnslab.present.report import find_notebook
 from tests.browser import Browser, free_port, process, screenshots
 from tests.explain.test_verification import measured as verifying_run
 from tests.hostile import HOSTILE, hostile_run, unseen
+from tests.notebooks import find_notebook
 from tests.runs import rows, write_run
 
 pytestmark = [pytest.mark.verify, pytest.mark.lab, pytest.mark.notebook]

@@ -25,7 +25,7 @@ RULES = {
     "analyse": (*BELOW, "plan", "store"),
     "imports": (*BELOW, "analyse"),
     "explain": (*BELOW, "plan", "store", "analyse"),
-    "present": (*BELOW, "plan", "store", "analyse", "explain"),
+    "present": (*BELOW, "plan", "store", "analyse", "explain", "imports"),
     "experiment": (*BELOW, "plan", "store", "measure", "analyse", "explain"),
     "notebook": (*BELOW, "plan", "analyse", "experiment"),
     "cli": (*BELOW, "plan", "store", "measure", "analyse", "explain", "present", "imports", "experiment"),

@@ -23,9 +23,8 @@ from dnslab.experiment.compare import SAMPLE, obtain_run, obtain_runs, resume, r
 from dnslab.explain import overview
 from dnslab.measure import runner
 from dnslab.plan.model import Load, Plan
-from dnslab.present import report
 from dnslab.text import milliseconds, percent
-from tests import PROJECT
+from tests import PROJECT, notebooks
 from tests.explain.test_verification import measured as measured_verification
 from tests.present.test_report import Page
 from tests.runs import rows, write_run
@@ -43,8 +42,8 @@ MODELS: dict[str, type[notebook._Parameters]] = {
 def executed(name: str, folder: Path, **parameters: Any) -> tuple[str, Page]:
     """The outputs of a notebook as a page: without its pictures' bytes, and its tags."""
     out = folder / f"{name}-executed.ipynb"
-    problem = report._execute(NOTEBOOKS / f"{name}.ipynb", out, parameters)
-    page = report._export(out, name, problem)
+    problem = notebooks.execute(NOTEBOOKS / f"{name}.ipynb", out, parameters)
+    page = notebooks.shown(out)
     assert not problem, problem
     return re.sub(r"base64,[A-Za-z0-9+/=]+", "base64,", page), Page(page)
 
@@ -371,7 +370,7 @@ def test_an_error_of_the_user_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.notebook
 def test_papermill_says_what_the_user_did_wrong(tmp_path: Path) -> None:
-    problem = report._execute(NOTEBOOKS / "explore.ipynb", tmp_path / "out.ipynb", {"rounds": 0})
+    problem = notebooks.execute(NOTEBOOKS / "explore.ipynb", tmp_path / "out.ipynb", {"rounds": 0})
     assert "rounds" in problem
     assert "Traceback" not in problem
 

@@ -9,17 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from dnslab.analyse.counts import measured
 from dnslab.analyse.dataset import Run
-from dnslab.analyse.lookups import FAILED
-from dnslab.plan.model import Load
-from dnslab.store.client import ClientRecord, Key
+from dnslab.store.client import ClientRecord
 
-#: cells that stalls of a trial are gathered in, by time and by worker: as fine as a panel's dots
-N_TIMES, N_LANES = 240, 50
 #: a stretch is told of when it is this many times as bad as the rest, and chance alone is less likely than this
 WORSE_TIMES = 3.0
 BY_CHANCE = 1e-6
@@ -74,58 +69,6 @@ def run_slices(run: Run) -> pd.DataFrame:
         frames.append(frame.assign(variant=start.variant, target=start.target, load=start.load, round=start.round))
     columns = ["variant", "target", "load", "round", "start_s", "end_s", "n", "bad"]
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
-
-
-def stall_marks(run: Run) -> pd.DataFrame:
-    """Stalls and failures by time within the trial and by worker, summed over rounds.
-
-    The stall raster is drawn from it.
-
-    Lookups are gathered in cells, so that a million of them make a small frame. Of engine wire, which has no workers,
-    there is nothing.
-
-    Returns
-    -------
-    DataFrame
-        ``variant``, ``target``, ``load``; ``at_s`` and ``worker``, the middle of a cell; ``stalls`` and ``failed`` of
-        the lookups that were due in it. ``width_s`` of a cell, and ``at_once``, the most stalls of one trial in as
-        long, are the same for all of one configuration, target and load. Empty cells are left out.
-    """
-    cells: dict[Key, npt.NDArray[np.int64]] = {}
-    at_once: dict[Key, int] = {}
-    for lookups in run.decoded():
-        start = lookups.client.start
-        if start.engine == "wire" or not len(lookups.raw):
-            continue
-        key = lookups.client.key
-        load = run.plan.loads[start.load]
-        times = ((lookups.intended_s - load.warmup_s) / load.duration_s * N_TIMES).clip(0, N_TIMES - 1).astype(np.int64)
-        lanes = (lookups.raw["worker"].astype(np.int64) // _lane(load)).clip(max=N_LANES - 1)
-        for i, mark in enumerate((lookups.stall, lookups.outcome == FAILED)):
-            counts = np.bincount((times * N_LANES + lanes)[mark], minlength=N_TIMES * N_LANES)
-            cells.setdefault(key, np.zeros((2, N_TIMES * N_LANES), np.int64))[i] += counts
-        at_once[key] = max(at_once.get(key, 0), int(np.bincount(times[lookups.stall], minlength=1).max()))
-    frames = [_cells(key, counts, run.plan.loads[key[2]]).assign(at_once=at_once[key]) for key, counts in cells.items()]
-    columns = ["variant", "target", "load", "at_s", "worker", "stalls", "failed", "width_s", "at_once"]
-    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
-
-
-def _cells(key: Key, counts: npt.NDArray[np.int64], load: Load) -> pd.DataFrame:
-    """The cells of the raster that have a stall or a failure."""
-    cells = np.flatnonzero(counts.sum(axis=0))
-    width_s, lane = load.duration_s / N_TIMES, _lane(load)
-    columns = {
-        "at_s": load.warmup_s + (cells // N_LANES + 0.5) * width_s,
-        "worker": (cells % N_LANES) * lane + (lane - 1) / 2,
-        "stalls": counts[0, cells],
-        "failed": counts[1, cells],
-    }
-    return pd.DataFrame(columns).assign(variant=key[0], target=key[1], load=key[2], width_s=width_s)
-
-
-def _lane(load: Load) -> int:
-    """The number of workers that share a cell."""
-    return -(-load.workers // N_LANES)
 
 
 def _group(client: ClientRecord) -> tuple[int, int]:

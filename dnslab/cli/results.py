@@ -43,13 +43,17 @@ def summary(run_folder: str, form: str, wide: bool) -> None:
 
 _FORMS = click.Choice(["table", "markdown", "json"])
 _FORM = click.option("--format", "form", type=_FORMS, default="table", show_default=True)
+_PAGE = click.option(
+    "--report", "out", type=click.Path(path_type=Path), metavar="FILE", help="Also write an HTML page."
+)
 
 
 @click.command(name="compare")
 @click.argument("before")
 @click.argument("after", nargs=-1, required=True)
 @_FORM
-def compare_(before: str, after: Sequence[str], form: str) -> int:
+@_PAGE
+def compare_(before: str, after: Sequence[str], form: str, out: Path | None) -> int:
     """Compare later runs with an earlier one (docs/gates.md).
 
     Each run is a path, a bundle, or `latest`. The exit status is 4 if nothing could be compared.
@@ -58,6 +62,10 @@ def compare_(before: str, after: Sequence[str], form: str) -> int:
     from dnslab.explain.comparison import compare
 
     comparison = compare(open_run(before), *(open_run(path) for path in after))
+    if out:
+        from dnslab.present.page import compared_page
+
+        _write_page(compared_page(comparison), out)
     status = 0 if len(comparison.changes.frame) else RunInvalid.status
     if form == "json":
         from dnslab.present import documents
@@ -121,7 +129,8 @@ def gate(run_folder: str, asked: Sequence[str], variant: str, form: str) -> int:
 )
 @click.option("--unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Unit of the latency in a CSV (default ms).")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-def import_(kind: str, files: Sequence[str], form: str, columns: str | None, **how: Any) -> None:
+@_PAGE
+def import_(kind: str, files: Sequence[str], form: str, columns: str | None, out: Path | None, **how: Any) -> None:
     """Compare what other tools measured (docs/import.md).
 
     It also says what their data cannot show.
@@ -135,12 +144,28 @@ def import_(kind: str, files: Sequence[str], form: str, columns: str | None, **h
 
     mapped = dict(_pair(text) for text in columns.split(",")) if columns else None
     imported = summarise_imported(imports.load(kind, [imports.named(text) for text in files], columns=mapped, **how))
+    if out:
+        from dnslab.present.page import imported_page
+
+        _write_page(imported_page(imported), out)
     if form == "json":
         echo_json(imported.to_dict())
     elif form == "csv":
         echo_text(csv_text(imported.to_frame()))
     else:
         echo_text(imported.to_text(terminal_width()))
+
+
+def _write_page(page: str, out: Path) -> None:
+    """Write a page, in place of an earlier one."""
+    from dnslab.errors import NotAble
+    from dnslab.files import whole
+
+    try:
+        with whole(out, replace=True) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise NotAble(f"{out} cannot be written ({error.strerror}): name another place with --report") from error
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -6,7 +6,6 @@ out.
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 import re
@@ -19,15 +18,15 @@ from typing import Any
 import yaml
 
 from dnslab import files
+from dnslab.analyse.dataset import Run
 from dnslab.errors import NotAble, ProbeFailed, RunExists, RunInvalid, StreamError
 from dnslab.plan.yamltext import read_yaml
-from dnslab.present.report import render
+from dnslab.present.page import page as page_of
 from dnslab.store import bundle as bundles, stream as records
 from dnslab.store.folder import SCRATCH_PREFIX, RunFolder, target_of
 from dnslab.store.redaction import REDACTED, Redactor, StandIns
 
 _STARTED = re.compile(r"\d{8}T\d{6}Z(?=-)")
-_PICTURE = re.compile(r"data:image/\w+;base64,([A-Za-z0-9+/=]+)")
 #: what is shorter stands in bytes that are no text by chance
 _LEAST_IN_BYTES = 6
 _IN_BYTES = re.compile(rb"[\x20-\x7e]{%d,}" % _LEAST_IN_BYTES)
@@ -81,10 +80,8 @@ def page(run_folder: Path | str, out: Path | None = None) -> Path:
         scratch_path = Path(scratch).resolve()
         copy, stand_ins = _redact(RunFolder(Path(run_folder)), scratch_path)
         target = out or Path(f"{copy.name}.html")
-        # The executed notebook names the interpreter's and the notebook's own places: it stays behind.
-        text = render(copy, scratch_path / "report.html").read_text(encoding="utf-8").replace(f"{scratch_path}/", "")
-        pictures = [base64.b64decode(picture) for picture in _PICTURE.findall(text)]
-        _sweep(stand_ins, target, html.unescape(_PICTURE.sub("", text)), *pictures)
+        text = page_of(Run(RunFolder(copy))).replace(f"{scratch_path}/", "")
+        _sweep(stand_ins, target, html.unescape(text))
     try:
         with files.whole(target, replace=True) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -21,7 +21,7 @@ from dnslab.explain import closeup, comparison, gates, overview
 from dnslab.explain.findings import Findings, conclude
 from dnslab.explain.soundness import examine
 from dnslab.plan.model import Plan
-from dnslab.present import exports, share
+from dnslab.present import exports, page, share
 from dnslab.present.terminal import print_summary
 from tests.fuzz import mutate, streams
 from tests.fuzz.harness import reading
@@ -75,7 +75,7 @@ READERS: tuple[Reader, ...] = (
     lambda run, summary, found, scratch: gates.decide(summary, found.vetoes, gates.DEFAULT, "baseline").to_text(80),
     lambda run, summary, found, scratch: comparison.compare(run, run).to_text(80),
     lambda run, summary, found, scratch: comparison.compare(run, run).to_markdown(),
-    lambda run, summary, found, scratch: (timeline.run_slices(run), timeline.stall_marks(run)),
+    lambda run, summary, found, scratch: (timeline.run_slices(run), page.page(run)),
     lambda run, summary, found, scratch: costs.costs(run, summary),
     lambda run, summary, found, scratch: closeup.follow(run),
     lambda run, summary, found, scratch: (overview.headlines([run]).to_text(80), sweeps.swept(summary)),

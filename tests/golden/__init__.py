@@ -66,15 +66,9 @@ def said(command: str, *arguments: str) -> str:
 
 
 def shown(path: Path) -> str:
-    """What the page shows but its pictures."""
+    """The page but its style and its plots."""
     run = dnslab.open_run(path)
-    examined = dnslab.examine(run)
-    run, summary = examined.run, examined.summary
-    findings = dnslab.conclude(summary, examined.vetoes)
-    tables: list[Any] = [findings, dnslab.by_configuration(summary), dnslab.against_baseline(summary), findings.limits]
-    tables += [dnslab.follow(run), dnslab.headlines([run, run])]
-    shown = [*(table._repr_html_() for table in tables), dnslab.measured_on(run), run._repr_html_()]
-    return "\n".join(shown).replace(STYLE, "") + "\n"
+    return re.sub(r'<style>.*?</style>|<svg class="plot".*?</svg>', "", dnslab.page(run), flags=re.S)
 
 
 def drawn(path: Path) -> str:
@@ -82,14 +76,10 @@ def drawn(path: Path) -> str:
     run = dnslab.open_run(path)
     summary = dnslab.summarise(run)
     figures: list[Any] = [
-        dnslab.effects_against_baseline(summary),
-        dnslab.cost_of_remedies(dnslab.costs(run, summary), summary),
         dnslab.ecdf(dnslab.sketches(run), summary),
-        dnslab.latency_by_round(summary),
         dnslab.stalls_over_time(dnslab.stalls_per_second(run), summary),
-        dnslab.stall_raster(dnslab.stall_marks(run), summary),
-        dnslab.over_the_run(dnslab.run_slices(run)),
-        dnslab.stalls_by_target(summary),
+        dnslab.follow(run),
+        dnslab.headlines([run, run]),
         dnslab.sweep(summary),
         dnslab.side_by_side([run, run]),
     ]
@@ -106,7 +96,6 @@ def hashed(path: Path) -> str:
         "sketches": lambda: dnslab.sketches(run),
         "stalls_per_second": lambda: dnslab.stalls_per_second(run),
         "run_slices": lambda: dnslab.run_slices(run),
-        "stall_marks": lambda: dnslab.stall_marks(run),
         "costs": lambda: dnslab.costs(run, summary),
         "by_target": summary.by_target,
     }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
-import json
 import os
 import queue
 import re
@@ -13,7 +11,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from jupyter_client.manager import start_new_kernel
 
@@ -21,16 +18,13 @@ from dnslab import notebook
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.analyse.sketches import sketches
 from dnslab.analyse.summary import summarise
-from dnslab.analyse.timeline import run_slices, stalls_per_second
+from dnslab.analyse.timeline import stalls_per_second
 from dnslab.errors import NotAble, RunNotFound, UsageError
 from dnslab.experiment import compare
 from dnslab.plan.model import FaultPlan, Load, Plan
-from dnslab.plan.schedule import TargetInfo
 from dnslab.present import report
-from dnslab.present.pictures.base import Figure, Remark
 from dnslab.present.pictures.ecdf import ecdf
-from dnslab.present.pictures.targets import stalls_by_target
-from dnslab.present.pictures.times import over_the_run, stalls_over_time
+from dnslab.present.pictures.times import stalls_over_time
 from dnslab.store.folder import results_folder
 from dnslab.text import milliseconds, percent
 from tests import PROJECT
@@ -70,39 +64,6 @@ def test_text_alternatives_state_the_tables_numbers(run: Run) -> None:
     assert "baseline on glibc: 15 stalls" in stalls_over_time(stalls_per_second(run), summary).alt
 
 
-def test_the_worst_targets_have_a_panel_and_the_rest_are_counted(tmp_path: Path) -> None:
-    plan = Plan(variants=("baseline", "use-vc"), rounds=1, loads=(Load(duration_s=1),))
-    nodes = [TargetInfo(f"node-{number:02d}", "glibc", "2.36") for number in range(14)]
-    lookups = {(name, node.name, 1): rows([0.5] * 100) for name in plan.variants for node in nodes}
-    lookups["use-vc", "node-07", 1] = rows([5004.0] * 3 + [0.5] * 97)
-    figure = stalls_by_target(summarise(open_run(write_run(tmp_path / "run", plan, lookups, known=nodes))))
-    assert isinstance(figure, Figure)
-    assert "the worst first. node-07: 3 % stalled with use-vc; node-00: nothing stalled or failed;" in figure.alt
-    assert "node-11: " in figure.alt
-    assert "node-12" not in figure.alt
-    assert figure.caption.endswith("2 more targets are not drawn; the worst: nothing stalled or failed.")
-
-
-def test_one_target_has_nothing_beside_it(tmp_path: Path) -> None:
-    plan = Plan(variants=("baseline",), rounds=1, loads=(Load(duration_s=1),))
-    run = open_run(write_run(tmp_path / "run", plan, {("baseline", "glibc", 1): rows([0.5] * 10)}))
-    remark = stalls_by_target(summarise(run))
-    assert isinstance(remark, Remark)
-    assert "one target" in remark._repr_html_()
-
-
-def test_the_run_says_who_went_bad_and_when(tmp_path: Path) -> None:
-    plan = Plan(variants=("baseline", "node-local"), rounds=9, loads=(Load(duration_s=1, warmup_s=0),))
-    lookups = {}
-    for number in range(1, 10):
-        lookups["baseline", "glibc", number] = rows([0.5] * 98 + [5004.0] * 2)
-        lookups["node-local", "glibc", number] = rows([0.5] * 100, outcome=-3 if number in (5, 6) else 0)
-    figure = over_the_run(run_slices(open_run(write_run(tmp_path / "run", plan, lookups))))
-    went = "node-local went bad from 1:20 to 1:41 (rounds 5 to 6): 100 %, else 0."
-    assert figure.alt.endswith(f"Whole run: baseline: 2 %; node-local: 22.2 %. Then: {went}")
-    assert figure.caption.endswith(f"Here: {went}")
-
-
 def test_a_figure_is_plain_html(run: Run) -> None:
     shown = ecdf(sketches(run), summarise(run))._repr_html_()
     match = re.fullmatch(
@@ -127,32 +88,6 @@ class Page(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
-
-
-@pytest.mark.notebook
-def test_the_page(run: Run) -> None:
-    path = report.render(run.path)
-    text = path.read_text(encoding="utf-8")
-    page = Page(text)
-    assert page.all("html") == [{"lang": "en"}]
-    assert len(page.all("main")) == len(page.all("h1")) == 1
-    assert len(page.all("img")) == len(page.all("details")) == 8
-    assert all(image["alt"] and len(image["alt"] or "") > 50 for image in page.all("img"))
-    for attributes in (attributes for _, attributes in page.tags):
-        for name in ("src", "href", "action", "data"):
-            value = attributes.get(name) or ""
-            assert value.startswith(("data:", "#")) or not value
-    assert not page.all("script")
-    assert "://" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
-    assert "import dnslab" not in text
-    assert "Yes, with the fault race:p=0.05 injected: " in text
-    boxes = [box for box in page.all("div") if box.get("class") == "scroll"]
-    assert len(boxes) == 2 + 8  # two tables, and one under each figure
-    assert all(box["tabindex"] == "0" and box["role"] == "region" and box["aria-label"] for box in boxes)
-    assert "emulated" in text
-    assert "not applicable: musl ignores use-vc" in text
-    assert path.stat().st_size < 3 << 20
-    assert (run.path / "report.ipynb").exists()
 
 
 FINE, BAD = rows([0.5] * 100), rows([0.5] * 95 + [5004.0] * 5)
@@ -203,76 +138,7 @@ ODD_RUNS: dict[str, tuple[tuple[str, ...], str, list[dict[str, Any]], list[str]]
 }
 
 
-@pytest.mark.notebook
-@pytest.mark.parametrize("name", ODD_RUNS)
-def test_an_odd_run_has_a_page(tmp_path: Path, name: str) -> None:
-    variants, target, rounds, says = ODD_RUNS[name]
-    text = report.render(made(tmp_path, variants, target, *rounds)).read_text(encoding="utf-8")
-    first, _, rest = text.partition("Figures by configuration")
-    shown = html.unescape(re.sub(r"<[^>]+>", "", first[first.index("<main>") :]))
-    for one in says:
-        assert one in shown
-    assert "nan" not in shown
-    assert "What this result cannot show" in rest
-    assert "Traceback" not in text
-
-
 HOSTILE = '"><script>alert(1)<img src=x onerror=alert(2)>'
-
-
-@pytest.mark.notebook
-def test_names_are_text_wherever_they_stand(tmp_path: Path) -> None:
-    """Folder, machine, servers and an error: in tables, texts and the notebook's own outputs.
-
-    Names of configurations and targets are refused where they are not names; test_hostile_text shows them all the same.
-    """
-    plan = Plan(variants=("baseline", "use-vc"), rounds=3, loads=(Load(duration_s=1),))
-    folder = write_run(
-        tmp_path / f"r{{a}}{HOSTILE}", plan, {(name, "glibc", n): BAD for name in plan.variants for n in (1, 2, 3)}
-    )
-    environment = json.loads((folder / "environment.json").read_text())
-    environment |= {"cpu": f"c{HOSTILE}", "kernel": f"k{HOSTILE}"}
-    environment["backend"]["unbound"] = f"u{HOSTILE}"
-    (folder / "environment.json").write_text(json.dumps(environment))
-    last = sorted(folder.glob("trials/*/*.end.json"))[-1]
-    last.write_text(json.dumps(json.loads(last.read_text()) | {"status": "failed", "error": f"e{HOSTILE}"}))
-    path = report.render(folder)
-    text = path.read_text(encoding="utf-8")
-    page = Page(text)
-    assert not page.all("script")
-    assert all((image["src"] or "").startswith("data:image/png") for image in page.all("img"))
-    assert not any("onerror" in attributes for _, attributes in page.tags)
-    for prefix in ("r{a}", "c", "k", "u", "e"):
-        assert html.escape(f"{prefix}{HOSTILE}") in text
-    shown = [
-        "".join(output["data"]["text/html"])
-        for cell in json.loads(path.with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]
-        for output in cell.get("outputs", ())
-        if "text/html" in output.get("data", ())
-    ]
-    assert len(shown) > 5
-    assert not any("<script" in one or "<img src=x" in one for one in shown)
-
-
-@pytest.mark.notebook
-def test_a_million_lookups_stay_small(tmp_path: Path) -> None:
-    plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
-    generator = np.random.default_rng(1)
-    made = {("baseline", "glibc", n): rows(generator.lognormal(0, 1, 340_000).tolist()) for n in (1, 2, 3)}
-    path = report.render(write_run(tmp_path / "run", plan, made))
-    assert path.stat().st_size < 3 << 20
-
-
-@pytest.mark.notebook
-def test_a_failed_cell_still_yields_the_page(run: Run) -> None:
-    (run.path / "trials" / "0001" / "glibc.start.json").write_text("{")
-    (run.path / "report.html").write_text("of an earlier report: derived, so it may be replaced")
-    with pytest.raises(report.NotebookFailed, match="is not JSON") as caught:
-        report.render(run.path)
-    assert caught.value.status == 4
-    text = (run.path / "report.html").read_text(encoding="utf-8")
-    assert "The report failed" in text
-    assert text.index("The report failed") < text.index("<h1")
 
 
 def test_a_place_that_cannot_be_written_to(run: Run, tmp_path: Path) -> None:

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dnslab.analyse.summary import Summary
-from dnslab.analyse.timeline import Spell, pooled, spells
 from dnslab.present.pictures.base import (
     DOTTED,
     Figure,
-    colours,
     curves,
     drawable,
     label,
@@ -101,65 +99,3 @@ def _by_span(frame: pd.DataFrame, what: str, to_text: Callable[[pd.DataFrame], s
             row[label(str(variant), str(target), several)] = share
         rows.append(row)
     return numbers(rows, f"share of lookups by {what}")
-
-
-def over_the_run(slices: pd.DataFrame, load: int = 0) -> Figure:
-    """Share of lookups that stalled or failed against time since the run's start.
-
-    ``slices`` are what ``timeline.run_slices`` gives.
-    """
-    figure = new_figure(5.2)
-    axes = figure.subplots()
-    frame = pooled(slices, load).assign(target="all")
-    palette = colours(frame["variant"])
-    drawn = _lines(
-        axes, frame.assign(at=(frame["start_s"] + frame["end_s"]) / 2, share=frame["bad"] / frame["n"]), palette
-    )
-    axes.set_xlim(0, float(frame["end_s"].max()) if len(frame) else 1)
-    _clock_axis(axes)
-    axes.set_ylabel("lookups that stalled or failed, %")
-    name_curves(figure, axes, drawn)
-    worse = spells(frame)
-    went = "; ".join(map(_spell, worse)) or "no configuration went bad for a part of the run only"
-    totals = frame.groupby("variant", sort=False, observed=True)[["n", "bad"]].sum()
-    all_over = "; ".join(f"{name}: {percent(share)}" for name, share in (totals["bad"] / totals["n"]).items())
-    caption = (
-        "How to read it: what happened at one time, to one configuration or to all, stands out there; a level line "
-        "means that time did not matter. A point is a slice of a trial, by the clock; all targets are added up. It "
-        f"does not show what happened between trials. Here: {went}."
-    )
-    alt = f"Share of lookups that stalled or failed, since the run's start. Whole run: {all_over}. Then: {went}."
-    table = _by_span(frame.assign(at=frame["round"]), "round", _rounds_from)
-    return Figure(to_png(figure), alt, caption, table)
-
-
-def _rounds_from(rows: pd.DataFrame) -> str:
-    first, last = rows["at"].min(), rows["at"].max()
-    return f"{first}{'' if first == last else f' to {last}'} (from {_clock(rows['start_s'].min())})"
-
-
-def _clock(seconds: float) -> str:
-    """Time since the run's start: ``"1:20"``, from an hour on ``"2:01:20"``."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
-
-
-def _clock_axis(axes: Axes) -> None:
-    from matplotlib.ticker import MultipleLocator
-
-    end_s = axes.get_xlim()[1]
-    step_s = next((step for step in CLOCK_STEPS_S if end_s / step <= 7), end_s / 7)
-    axes.xaxis.set_major_locator(MultipleLocator(step_s))
-    axes.xaxis.set_major_formatter(lambda value, _: _clock(value))
-    axes.set_xlabel("time since the run's start, min:s" if end_s < 3600 else "time since the run's start, h:min:s")
-
-
-def _spell(spell: Spell) -> str:
-    rounds = f"round {spell.first_round}"
-    if spell.last_round != spell.first_round:
-        rounds = f"rounds {spell.first_round} to {spell.last_round}"
-    return (
-        f"{spell.variant} went bad from {_clock(spell.start_s)} to {_clock(spell.end_s)} ({rounds}): "
-        f"{percent(spell.share)}, else {percent(spell.usual)}"
-    )

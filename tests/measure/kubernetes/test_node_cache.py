@@ -30,7 +30,7 @@ from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
 from dnslab.measure.progress import Progress
 from dnslab.plan import model as plan
-from dnslab.present.pictures.times import over_the_run
+from dnslab.present.page import page
 from dnslab.store.contents import NodeCache
 
 pytest.importorskip("kubernetes")
@@ -311,7 +311,7 @@ def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str
     assert (spell.variant, spell.first_round, spell.last_round) == ("node-local", 3, 5)
     assert abs(began_s + spell.start_s - killed_ns[0] / 1e9) < 3
     assert spell.share > 0.9
-    assert "node-local went bad from" in over_the_run(slices).alt
+    assert "node-local went bad from" in page(run)
 
 
 @pytest.mark.cluster

@@ -21,11 +21,11 @@ from dnslab.analyse.dataset import open_run
 from dnslab.explain.findings import conclude
 from dnslab.explain.soundness import examine
 from dnslab.plan.variants import USUAL
-from dnslab.present.report import find_notebook
 from tests import nodes
 from tests.cli.test_cli import dnslab
 from tests.cluster.cluster import BIN, KUBECONFIG, kubectl
 from tests.measure.kubernetes.test_rights import Account
+from tests.notebooks import find_notebook
 
 pytestmark = [pytest.mark.cluster, pytest.mark.verify, pytest.mark.alone]
 
@@ -156,7 +156,7 @@ def test_with_own_pods_like_the_workloads(story: Story) -> None:
     """Find, patch wrongly, patch rightly; then the fault goes by itself, and no patch is there."""
     with race():
         run = story.found("--like", "deploy/web", "--variants", "baseline,ndots-1,single-request-reopen")
-        assert "single-request-reopen: no lookup of" in story.helps(run)
+        assert "single-request-reopen clears it" in story.helps(run)
         story.fixed("ndots-1")
         assert story.verified(run)[:2] == (1, "The stalls are still there")
         story.fixed("single-request-reopen")
@@ -195,7 +195,7 @@ def test_in_the_workloads_own_pods(story: Story) -> None:
 def test_with_a_node_local_cache(story: Story) -> None:
     with node_cache(story.folder), race():
         run = story.found("--like", "deploy/web", "--variants", "baseline,node-local+single-request-reopen")
-        assert "node-local+single-request-reopen: no lookup of" in story.helps(run)
+        assert "node-local+single-request-reopen clears it" in story.helps(run)
         story.fixed("node-local+single-request-reopen")
         assert story.verified(run)[:2] == (0, "The stalls are gone")
 

@@ -1,0 +1,196 @@
+"""The verdict on a run: a status, one sentence with one number, and what has to be said beside it.
+
+Pure: a summary in, words out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dnslab.analyse.intervals import MIN_ROUNDS, Interval, upper_bound_when_none
+from dnslab.analyse.summary import Row, Summary
+from dnslab.explain import verification
+from dnslab.explain.answers import EXPOSURE_LOST, baselines, leading_baseline, leading_others
+from dnslab.explain.validity import voids
+from dnslab.explain.veto import Veto
+from dnslab.plan.stalls import timeout_of_stall_s
+from dnslab.sentences import verdict as said
+from dnslab.text import counted, estimate_with_bounds, fewer_than, listed, one_in, share_text, span_of, time_ms
+
+State = Literal["stalls", "slow", "failing", "none", "void", "unknown", "verified"]
+Tone = Literal["bad", "good", "warn"]
+#: share of stalls at one multiple of the resolver's step from which on they all waited that long
+MOST = 0.9
+#: configurations named one by one
+MOST_NAMED = 3
+
+_PATCHED: dict[verification.Word, tuple[str, Tone]] = {
+    "gone": (str(said.PATCH_GONE), "good"),
+    "better but not gone": (str(said.PATCH_BETTER), "warn"),
+    "stays": (str(said.PATCH_STAYS), "bad"),
+    "worse": (str(said.PATCH_WORSE), "bad"),
+    "not enough data": (str(said.PATCH_UNSURE), "warn"),
+    "not here today": (str(said.PATCH_NOT_HERE), "warn"),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``strong`` is the part of ``lead`` that carries the number; ``more`` are sentences that follow it."""
+
+    state: State
+    tone: Tone
+    title: str
+    lead: str
+    strong: str = ""
+    more: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join([f"{self.title}.", self.lead, *self.more])
+
+
+def judge(summary: Summary, vetoes: Sequence[Veto]) -> Verdict:
+    """The verdict on a run whose sound part is ``summary``."""
+    void = voids(vetoes)
+    if void:
+        reason = void[0].seen.removesuffix(".")
+        return Verdict("void", "warn", str(said.VOID_TITLE), said.VOID(reason=reason), "", (str(said.VOID_FIGURES),))
+    verified = verification.verify(summary)
+    if verified:
+        return _verified(summary, verified)
+    baseline = leading_baseline(summary)
+    if baseline is None:
+        names = list(dict.fromkeys(row.variant for row in leading_others(summary)))
+        lead = said.NO_BASELINE(names=listed(names)) if names else str(said.NOTHING_MEASURED)
+        add = (str(said.NO_BASELINE_MORE),) if names else ()
+        return Verdict("unknown", "warn", str(said.UNKNOWN_TITLE), lead, "", add)
+    if baseline.is_clean and EXPOSURE_LOST in [veto.name for veto in vetoes]:
+        lead = said.EXPOSURE_LOST(lookups=counted(baseline.n, "lookup"), target=baseline.target)
+        return Verdict("unknown", "warn", str(said.UNKNOWN_TITLE), lead)
+    found = _of_baseline(summary, baseline)
+    closed = [str(said.CLOSED_LOOP)] if 0 in summary.closed_loops else []
+    return replace(found, more=(*found.more, *closed))
+
+
+def _verified(summary: Summary, verified: Sequence[verification.Verification]) -> Verdict:
+    title, tone = _PATCHED[verified[0].word]
+    several = len(verified) > 1
+    lead, *more = [f"{one.libc}: {one.sentence}" if several else one.sentence for one in verified]
+    if summary.verifies:
+        earlier = summary.verifies
+        share = f"{100 * earlier.stalls / earlier.n:.2g} %"
+        more.append(said.PATCH_BEFORE(run=earlier.run, share=share, lookups=counted(earlier.n, "lookup")))
+    return Verdict("verified", tone, title, lead, "", tuple(more))
+
+
+def _of_baseline(summary: Summary, baseline: Row) -> Verdict:
+    if baseline.failed and baseline.failed >= baseline.stalls:
+        return _failing(summary, baseline)
+    if baseline.stalls:
+        return _stalls(summary, baseline)
+    if baseline.slow:
+        often, length = one_in(baseline.slow_share), span_of(baseline.stall_ms / 1e3)
+        lead = said.SLOW(often=often, length=length)
+        more = (_share(baseline, "slow"), *_of_others(summary, baseline))
+        return Verdict("slow", "bad", str(said.SLOW_TITLE), lead, often, more)
+    return _none(summary)
+
+
+def _stalls(summary: Summary, baseline: Row) -> Verdict:
+    often = one_in(baseline.stalls_share)
+    normal = math.isfinite(baseline.p50_ms) and baseline.p50_ms < baseline.stall_ms
+    sentence = said.STALLS if normal else said.STALLS_ALONE
+    known = {"often": often, "waited": waited(baseline)}
+    lead = sentence(**known, median=time_ms(baseline.p50_ms)) if normal else sentence(**known)
+    more = [_share(baseline, "stalls")]
+    if baseline.failed:
+        more.append(_share(baseline, "failed"))
+    others = [row for row in baselines(summary) if row.libc != baseline.libc and row.stalls]
+    worst = max(others, key=lambda row: row.stalls_share, default=None)
+    if worst:
+        share = share_text(worst.intervals["stalls_share"])
+        more.append(said.ALSO_ON(target=worst.target, share=share, waited=waited(worst)))
+    return Verdict("stalls", "bad", str(said.STALLS_TITLE), lead, often, (*more, *_of_others(summary, baseline)))
+
+
+def _failing(summary: Summary, baseline: Row) -> Verdict:
+    often = one_in(baseline.failed_share)
+    whole = baseline.failed == baseline.n
+    often = often[0].upper() + often[1:] if whole else often
+    lead = said.FAILING_ALL(often=often) if whole else said.FAILING(often=often)
+    length = span_of(baseline.stall_ms / 1e3)
+    if baseline.stalls:
+        share = share_text(baseline.intervals["stalls_share"])
+        beside = said.STALLS_BESIDE(share=share, length=length)
+    else:
+        beside = said.NO_STALL_BESIDE(length=length)
+    more = (_share(baseline, "failed"), beside, *_of_others(summary, baseline))
+    return Verdict("failing", "bad", str(said.FAILING_TITLE), lead, often, more)
+
+
+def _none(summary: Summary) -> Verdict:
+    rows = baselines(summary)
+    n = sum(row.n for row in rows)
+    fewer = fewer_than(upper_bound_when_none(n))
+    where = f"target {rows[0].target}" if len(rows) == 1 else f"these {len(rows)} targets"
+    slowest = max(row.max_ms for row in rows)
+    more = [said.NONE_BOUND(where=where), said.SLOWEST(slowest=time_ms(slowest))]
+    lead = said.NONE(lookups=counted(n, "lookup"), fewer=fewer)
+    return Verdict("none", "good", str(said.NONE_TITLE), lead, fewer, (*more, *_worse_than_clean(summary)))
+
+
+def _worse_than_clean(summary: Summary) -> Iterator[str]:
+    bad: dict[str, Row] = {}
+    for row in sorted(summary.measured(load=0), key=lambda row: -(row.stalls_share + row.failed_share)):
+        if row.n and not row.is_clean:
+            bad.setdefault(row.variant, row)
+    if bad:
+        fared = [f"{_fared(row)} on {row.target}" for row in list(bad.values())[:MOST_NAMED]]
+        yield said.OTHERS_BAD(names="; ".join(fared))
+
+
+def _of_others(summary: Summary, baseline: Row) -> Iterator[str]:
+    """How the other configurations on the same target did."""
+    others = leading_others(summary)
+    bad = [row for row in others if not row.is_clean or row.slow]
+    if others and not bad:
+        n = len(others)
+        names = f"All {n} other configurations" if n > 1 else others[0].variant
+        yield said.OTHERS_CLEAN(configurations=names, target=baseline.target)
+    elif bad and len(bad) < len(others):
+        yield said.OTHERS_BAD(names="; ".join(map(_fared, bad)))
+
+
+def _fared(row: Row) -> str:
+    parts = []
+    if row.stalls or not (row.failed or row.slow):
+        parts.append(said.STALLED_IN(share=share_text(row.intervals["stalls_share"])))
+    if row.failed:
+        parts.append(said.FAILED_IN(share=share_text(row.intervals["failed_share"])))
+    if not parts:
+        parts.append(said.SLOW_IN(share=share_text(row.intervals["slow_share"])))
+    return f"{row.variant} {' and '.join(parts)}"
+
+
+def _share(row: Row, count: str) -> str:
+    """A share with its interval, or why there is none."""
+    sentence = {"stalls": said.STALLS_SHARE, "failed": said.FAILED_SHARE, "slow": said.SLOW_SHARE}[count]
+    interval: Interval = row.intervals[f"{count}_share"]
+    if not math.isfinite(interval.low):
+        return said.NO_INTERVAL(rounds=counted(row.rounds, "round"), needed=str(MIN_ROUNDS))
+    share, bounds = estimate_with_bounds(interval, 100)
+    return sentence(target=row.target, share=f"{share} %", lookups=counted(row.n, "lookup"), bounds=f"{bounds} %")
+
+
+def waited(row: Row) -> str:
+    """How long the stalls of ``row`` lasted: one time if nearly all ended there."""
+    at = row.stalls_at or {}
+    step, n = max(at.items(), key=lambda pair: pair[1], default=("", 0))
+    if n >= MOST * row.stalls > 0:
+        return span_of(float(step))
+    if sum(at.values()) >= MOST * row.stalls:
+        return f"{span_of(timeout_of_stall_s(row.stall_ms))} or longer"
+    return f"{span_of(row.stall_ms / 1e3)} or longer"

@@ -1,0 +1,127 @@
+"""The HTML page of a run: plain data from a run's sound part, then templates. Runs no script and loads nothing.
+
+``page`` is all that ``dnslab report`` and the last cell of the notebook call.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dnslab.analyse.dataset import Run
+from dnslab.explain.causes import Circumstances
+from dnslab.explain.comparison import Comparison
+from dnslab.explain.findings import conclude
+from dnslab.explain.soundness import examine
+from dnslab.imports.summary import ImportedSummary
+from dnslab.present.page.compared import compared_view
+from dnslab.present.page.context import Context
+from dnslab.present.page.helps import helps
+from dnslab.present.page.hero import glances, hero, when as began
+from dnslab.present.page.imported import imported_view
+from dnslab.present.page.now import now
+from dnslab.present.page.tails import tails
+from dnslab.present.page.trust import details, trust
+from dnslab.present.page.view import Page
+from dnslab.present.page.when import when
+from dnslab.present.page.why import why
+from dnslab.sentences import pictures
+from dnslab.text import NBSP, as_html, visible
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+HERE = Path(__file__).parent
+#: a number and its unit, between which no line may break
+_CODE = re.compile(r"`([^`]+)`")
+_WHOLE = r'<span class="nw">\g<0></span>'
+_OPTION = re.compile(r"(?<![\w-])--[\w-]+")
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h)(?![\w-]))")
+
+
+class Html(str):
+    """A whole HTML page. A notebook shows its style and its body, which leave the notebook's own page alone."""
+
+    def _repr_html_(self) -> str:
+        style, body = (self.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0] for tag in ("style", "body"))
+        return f"<div class='mathjax_ignore'><style>{style}</style>{body}</div>"
+
+
+def page(run: Run) -> Html:
+    """The page of ``run``."""
+    examined = examine(run)
+    seen = Circumstances.of(examined.run, examined.summary)
+    findings = conclude(examined.summary, examined.vetoes, seen)
+    return written(view(Context(examined.run, examined.summary, findings, seen)))
+
+
+def imported_page(summary: ImportedSummary) -> Html:
+    """The page of what another tool measured."""
+    return written(imported_view(summary))
+
+
+def compared_page(comparison: Comparison) -> Html:
+    """The page of what changed from one run to later ones."""
+    return written(compared_view(comparison))
+
+
+def view(context: Context) -> Page:
+    """All that the page of a run shows."""
+    checks = trust(context)
+    top = hero(context)
+    void = context.findings.void
+    date = began(context.run)[0].partition(",")[0]
+    return Page(
+        title=f"dnslab: {top.title.lower()}, {context.run.path.name}",
+        run=", ".join(filter(None, [context.run.plan.name, date])),
+        hero=top,
+        glances=glances(context, len(checks.failed), len(checks.noted), len(checks.passed)),
+        why=None if void else why(context),
+        helps=helps(context),
+        now=now(context),
+        tails=None if void else tails(context),
+        when=None if void else when(context),
+        trust=checks,
+        void=void,
+        details_intro=str(pictures.DETAILS_HEAD),
+        details=details(context),
+        footer=pictures.MADE_BY(version=str(context.run.environment.dnslab or "")),
+    )
+
+
+def written(page: Page) -> Html:
+    """The page as HTML."""
+    style = (HERE / "page.css").read_text(encoding="utf-8")
+    template = _environment().get_template("page.html.j2")
+    return Html(template.render(page=page, style=style))
+
+
+def _prose(text: str) -> str:
+    """A sentence as HTML: what stands between backticks is code, and an option is on one line."""
+    quoted = _CODE.sub(r"<code>\1</code>", as_html(text))
+    return _OPTION.sub(_WHOLE, quoted)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def shown(value: Any) -> Any:
+        """Every value that a template writes: visible text, in which no unit begins a line."""
+        return value if isinstance(value, Markup) else _UNIT.sub(NBSP, visible(str(value)))
+
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["prose"] = lambda text: Markup(_prose(shown(text)))
+    environment.filters["shell"] = lambda text: Markup(_OPTION.sub(_WHOLE, as_html(text)))
+    environment.filters["html"] = Markup  # of what dnslab itself wrote as HTML: tables and plots
+    return environment

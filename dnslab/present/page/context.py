@@ -1,0 +1,135 @@
+"""What all sections are made from: a run's sound part, its summary and its findings, and what was chosen once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from dnslab.analyse.dataset import Run
+from dnslab.analyse.intervals import upper_bound_when_none
+from dnslab.analyse.summary import Row, Summary
+from dnslab.explain.answers import leading_baseline
+from dnslab.explain.causes import Circumstances
+from dnslab.explain.findings import Findings
+from dnslab.explain.ranking import Ranked, Word, ranked, recommended
+from dnslab.plan.variants import BEFORE, Variant
+from dnslab.present.page.scales import Scale
+from dnslab.present.page.view import Cell, Mark
+from dnslab.sentences import remedies
+from dnslab.text import NBSP, below, estimate_with_bounds
+
+Count = Literal["stalls", "failed", "slow"]
+#: how a configuration is called on the page of a verifying run
+PATCHED = {"baseline": "workload now", BEFORE: "before the patch"}
+
+
+@dataclass(frozen=True)
+class Context:
+    """A run as the page sees it."""
+
+    run: Run
+    summary: Summary
+    findings: Findings
+    seen: Circumstances
+
+    @cached_property
+    def baseline(self) -> Row | None:
+        """Baseline on the target that the answer is about."""
+        return leading_baseline(self.summary)
+
+    @cached_property
+    def count(self) -> Count:
+        """What the page's shares are of."""
+        by_state: dict[str, Count] = {"failing": "failed", "slow": "slow"}
+        return by_state.get(self.findings.verdict.state, "stalls")
+
+    @cached_property
+    def variants(self) -> dict[str, Variant]:
+        """The configurations of the plan, by name."""
+        return {name: self.run.plan.variant(name) for name in self.run.plan.variants}
+
+    @cached_property
+    def libcs(self) -> list[str]:
+        """The C libraries measured, that of the leading target first."""
+        rows = [row for row in self.summary.measured(load=0) if row.n]
+        found = dict.fromkeys(row.libc for row in rows)
+        lead = self.baseline.libc if self.baseline else None
+        return sorted(found, key=lambda libc: libc != lead)
+
+    def leading_target(self, libc: str) -> str:
+        """The target with this C library where baseline is worst."""
+        rows = [row for row in self.summary.measured(load=0) if row.libc == libc and row.n]
+        of_baseline = [row for row in rows if row.variant == "baseline"] or rows
+        return max(of_baseline, key=lambda row: (row.stalls_share + row.failed_share, row.slow_share)).target
+
+    def rows(self, libc: str) -> list[Ranked]:
+        """The measured rows on that target, with their words."""
+        target = self.leading_target(libc)
+        rows = [row for row in self.summary.measured(load=0) if row.target == target and row.n]
+        if self.findings.void:
+            return [Ranked(row, Word.VOID) for row in rows]
+        return ranked(self.summary, rows)
+
+    @cached_property
+    def picked(self) -> Ranked | None:
+        """The recommended row, on the target that the answer is about."""
+        if self.baseline is None or self.findings.void or self.summary.verifies:
+            return None
+        return recommended(self.rows(self.baseline.libc), self.variants)
+
+    @property
+    def emulated(self) -> bool:
+        """Whether the run injected a fault."""
+        return self.summary.fault != "none"
+
+    def name(self, variant: str) -> str:
+        """What a configuration is called."""
+        return PATCHED.get(variant, variant) if self.summary.verifies else variant
+
+
+def share_numbers(row: Row, count: Count) -> tuple[float, float, float]:
+    """A share with its bounds, in percent: over rounds, or the exact bound where nothing happened."""
+    interval = row.intervals[f"{count}_share"]
+    if not getattr(row, count):
+        return 0.0, 0.0, 100 * upper_bound_when_none(row.n)
+    return 100 * interval.estimate, 100 * interval.low, 100 * interval.high
+
+
+def share_cell(row: Row, count: Count, scale: Scale, name: str, word: Word) -> Cell:
+    """A share as it stands in the table of configurations."""
+    estimate, low, high = share_numbers(row, count)
+    tone = "mute" if word is Word.VOID else "bad" if estimate else "good"
+    if not estimate:
+        bound = below(high / 100)
+        mark = scale.mark(0.0, 0.0, high, tone, f"{name} on {row.target}: none of {row.n:,}, {bound}")
+        return Cell(mark, "none", f"of {row.n:,}", f"({bound})", tone)
+    value, bounds = estimate_with_bounds(row.intervals[f"{count}_share"], 100)
+    value = f"{value}{NBSP}%"
+    rest = f"({bounds})" if bounds else f"({remedies.TOO_FEW_ROUNDS})"
+    mark = scale.mark(estimate, low, high, tone, f"{name} on {row.target}: {value} {rest}")
+    also = ""
+    if count == "stalls" and row.failed:
+        also = f"{estimate_with_bounds(row.intervals['failed_share'], 100)[0]}{NBSP}% failed"
+    elif count == "failed" and row.stalls:
+        also = f"{estimate_with_bounds(row.intervals['stalls_share'], 100)[0]}{NBSP}% stalled"
+    return Cell(mark, value, rest, also, tone)
+
+
+def cost_cell(row: Row, scale: Scale | None, name: str) -> Cell:
+    """What the median changes by."""
+    effect = row.effects.get("p50_ms")
+    if effect is None or scale is None or not math.isfinite(effect.estimate):
+        return Cell(None, "", "not compared")
+    value, bounds = estimate_with_bounds(effect, signed=True)
+    rest = f"({bounds})" if bounds else ""
+    mark: Mark = scale.mark(effect.estimate, effect.low, effect.high, "soft", f"{name}: median {value} ms {rest}")
+    return Cell(Mark(mark.at, mark.low, mark.width, False, mark.tone, mark.title), value, rest)
+
+
+def share_scale_values(rows: Sequence[Row], count: Count) -> tuple[list[float], list[float]]:
+    """Estimates and bounds of these rows, for a scale."""
+    numbers = [share_numbers(row, count) for row in rows]
+    return [estimate for estimate, _, _ in numbers], [high for _, _, high in numbers]

@@ -1,0 +1,193 @@
+"""What helps and what it costs: one table, a row for each configuration, a group for each C library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dnslab.analyse.costs import costs
+from dnslab.analyse.summary import Row
+from dnslab.explain.ranking import Ranked, Word, in_plain_words
+from dnslab.plan.resolvconf import Libc
+from dnslab.plan.variants import not_applicable
+from dnslab.present.page.context import Context, cost_cell, share_cell, share_scale_values
+from dnslab.present.page.scales import Scale, scale_around_0, scale_of
+from dnslab.present.page.view import Cell, Chip, Helps, HelpsGroup, HelpsRow, LoadCell
+from dnslab.sentences import pictures, remedies
+from dnslab.text import NBSP, counted, listed, number, time_ms
+
+#: reasons that are told together
+_IGNORES = "ignores"
+ICONS = {
+    Word.CLEARS: "check",
+    Word.CLEAN: "check",
+    Word.HELPS: "minus",
+    Word.TRADE_OFF: "minus",
+    Word.NO_DIFFERENCE: "same",
+    Word.WORSE: "alert",
+    Word.STALLS: "alert",
+    Word.FAILS: "alert",
+    Word.SLOW: "alert",
+    Word.NOT_APPLICABLE: "ban",
+}
+_ORDER = [Word.CLEARS, Word.CLEAN, Word.HELPS, Word.TRADE_OFF, Word.NO_DIFFERENCE, Word.NOT_COMPARED]
+_HEADINGS = {"stalls": "Lookups that stalled", "failed": "Lookups that failed", "slow": "Lookups of 1 s or longer"}
+_NOT_COUNTED = LoadCell("not counted")
+_IMAGES = {"glibc": "Debian, Ubuntu, Red Hat and most other images", "musl": "Alpine images"}
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What all rows share: the scale of each column, and queries to the servers by configuration and target."""
+
+    share: Scale
+    cost: Scale | None
+    loads: Mapping[tuple[str, str], LoadCell]
+
+
+def helps(context: Context) -> Helps | None:
+    """The table; None where nothing was measured."""
+    found = {libc: context.rows(libc) for libc in context.libcs}
+    rows = [one.row for group in found.values() for one in group]
+    if not rows:
+        return None
+    scale = scale_of(*share_scale_values(rows, context.count))
+    effects = [row.effects["p50_ms"] for row in rows if "p50_ms" in row.effects]
+    ends = [bound for effect in effects for bound in (effect.low, effect.high, effect.estimate)]
+    cost_scale = scale_around_0(ends) if effects else None
+    columns = _Columns(scale, cost_scale, _loads(context))
+    groups = [
+        HelpsGroup(_title(context, libc), list(_group(context, libc, group, columns))) for libc, group in found.items()
+    ]
+    return Helps(
+        heading=str(pictures.PATCH_HEADING if context.summary.verifies else pictures.HELPS_HEADING),
+        intro=pictures.HELPS_HEAD(rounds=counted(context.summary.n_rounds, "round")),
+        share_heading=_HEADINGS[context.count],
+        share_axis=scale.axis(f"{NBSP}%"),
+        cost_heading="change against baseline, ms",
+        cost_axis=cost_scale.axis(signed=True) if cost_scale else None,
+        groups=groups,
+        notes=list(_notes(context, scale)),
+    )
+
+
+def _notes(context: Context, scale: Scale) -> Iterator[str]:
+    if scale.log:
+        yield str(pictures.LOG_AXIS)
+    for libc in context.libcs:
+        targets = {row.target for row in context.summary.measured(load=0) if row.libc == libc and row.n}
+        if len(targets) > 1:
+            n = counted(len(targets), "target")
+            yield pictures.HELPS_WORST(target=context.leading_target(libc), n=n)
+    if len(context.summary.loads) > 1:
+        yield pictures.HELPS_OTHER_LOADS(load=context.summary.load_labels[0])
+    if context.summary.fault.partition(":")[0] == "race" and not context.findings.void:
+        yield str(remedies.EMULATED)
+
+
+def _title(context: Context, libc: str) -> str:
+    target = context.leading_target(libc)
+    version = next((one.libc_version for one in context.run.targets if one.name == target), "")
+    images = f": {_IMAGES[libc]}" if libc in _IMAGES else ""
+    on = f" ({target})" if target != libc else ""
+    return f"On {libc} {version}".strip() + f"{images}{on}"
+
+
+def _loads(context: Context) -> Mapping[tuple[str, str], LoadCell]:
+    """Queries to the servers, by configuration and target; bars share one scale."""
+    frame = costs(context.run, context.summary).to_dict("records")
+    most = max(
+        (value for row in frame for value in (row["udp_queries"], row["tcp_connections"]) if value > 0), default=1.0
+    )
+    cells = {}
+    for row in frame:
+        udp, tcp, misses = row["udp_queries"], row["tcp_connections"], row["cache_misses"]
+        cell = _NOT_COUNTED
+        if math.isfinite(misses):
+            cell = LoadCell(f"at most {_some(misses)} queries", 100 * min(1.0, misses / most))
+        elif tcp > 0 and not udp > tcp:
+            cell = LoadCell(f"{_some(tcp)} TCP connections", 100 * tcp / most, True)
+        elif math.isfinite(udp):
+            cell = LoadCell(f"{_some(udp)} UDP queries", 100 * udp / most)
+        cells[str(row["variant"]), str(row["target"])] = cell
+    return cells
+
+
+def _some(value: float) -> str:
+    return number(value, 1) if value >= 0.1 or not value else "0.01" if value < 0.01 else number(value, 2)
+
+
+def _group(context: Context, libc: str, group: Sequence[Ranked], columns: _Columns) -> Iterator[HelpsRow]:
+    def order(one: Ranked) -> tuple[bool, bool, int, float]:
+        cost = one.row.effects.get("p50_ms")
+        rank = _ORDER.index(one.word) if one.word in _ORDER else len(_ORDER)
+        estimate = cost.estimate if cost and math.isfinite(cost.estimate) else math.inf
+        return one.row.variant != "baseline", one != context.picked, rank, estimate
+
+    for one in sorted(group, key=order):
+        row = one.row
+        name = context.name(row.variant)
+        yield HelpsRow(
+            name=name,
+            what=_what(context, row),
+            libcs=_libcs(context, row.variant),
+            chips=_chips(one, one == context.picked),
+            share=share_cell(row, context.count, columns.share, name, one.word),
+            cost=_cost(row, columns.cost, name),
+            load=columns.loads.get((row.variant, row.target), _NOT_COUNTED),
+            picked=one == context.picked,
+        )
+    yield from _missing(context, libc, {one.row.variant for one in group})
+
+
+def _what(context: Context, row: Row) -> str:
+    if context.summary.verifies and row.variant in ("baseline", "before"):
+        return str(remedies.CHANGES_NOW if row.variant == "baseline" else remedies.CHANGES_BEFORE)
+    return in_plain_words(context.variants[row.variant])
+
+
+def _libcs(context: Context, variant: str) -> list[tuple[str, bool]]:
+    both: tuple[Libc, ...] = ("glibc", "musl")
+    return [(libc, not_applicable(context.variants[variant], libc) is None) for libc in both]
+
+
+def _chips(one: Ranked, picked: bool) -> list[Chip]:
+    chips = [Chip(str(one.word), one.word.tone, ICONS.get(one.word, "q"))]
+    return [*chips, Chip(str(remedies.RECOMMENDED), "good", "star")] if picked else chips
+
+
+def _cost(row: Row, scale: Scale | None, name: str) -> Cell:
+    if row.variant == "baseline":
+        text = time_ms(row.p50_ms)
+        return Cell(None, text, "reference" if math.isfinite(row.p50_ms) else "")
+    return cost_cell(row, scale, name)
+
+
+def _missing(context: Context, libc: str, measured: set[str]) -> Iterator[HelpsRow]:
+    """What does not apply to a C library, by reason, and what applies and was not measured there."""
+    names = [name for name in context.variants if name not in measured and name != "baseline"]
+    known: dict[str, str] = {
+        row.variant: row.reason for row in context.summary.not_applicable if row.libc == libc and row.variant in names
+    }
+    if libc in ("glibc", "musl"):
+        for name in names:
+            reason = not_applicable(context.variants[name], "glibc" if libc == "glibc" else "musl")
+            if reason:
+                known.setdefault(name, reason)
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in known.items():
+        by_reason.setdefault(_IGNORES if reason.startswith(f"{libc} ignores ") else reason, []).append(name)
+    for reason, those in by_reason.items():
+        chip = Chip(str(Word.NOT_APPLICABLE), "mute", "ban")
+        said = f"{reason[:1].upper()}{reason[1:]}."
+        if reason == _IGNORES:
+            ignored = dict.fromkeys(option for name in those for option in context.variants[name].options)
+            said = f"{libc} ignores {listed(list(ignored)) if ignored else 'what they change'}."
+        yield HelpsRow(listed(those), "", [], [chip], reason=said)
+    rest = [name for name in names if name not in known]
+    if rest:
+        chip = Chip(str(Word.NOT_MEASURED), "mute", "q")
+        target = context.leading_target(libc)
+        command = f"dnslab run --target {target}=baseline,{','.join(rest)}"
+        yield HelpsRow(listed(rest), "", [], [chip], reason=f"Not measured on {libc}. To add it:", command=command)

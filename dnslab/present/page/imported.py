@@ -1,0 +1,191 @@
+"""The page of what another tool measured: shares over its limit, differences, and what such data cannot show."""
+
+from __future__ import annotations
+
+import math
+
+from dnslab.imports.summary import ImportedRow, ImportedSummary
+from dnslab.present.page.hero import ICONS
+from dnslab.present.page.scales import Scale, scale_of
+from dnslab.present.page.view import (
+    Cell,
+    Chip,
+    Detail,
+    Fact,
+    Helps,
+    HelpsGroup,
+    HelpsRow,
+    Hero,
+    Item,
+    Link,
+    Page,
+    Strip,
+    StripRow,
+    Trust,
+)
+from dnslab.sentences import pictures, remedies, trust, verdict as said
+from dnslab.text import NBSP, below, counted, estimate_with_bounds, fewer_than, none_of, one_in, span_of, time_ms
+
+#: the verdict on a difference, and how the table calls it: word, tone, icon
+_WORDS = {
+    "lower": (str(remedies.HELPS), "good", "check"),
+    "higher": (str(remedies.WORSE), "bad", "alert"),
+    "no difference shown": (str(remedies.NO_DIFFERENCE), "mute", "same"),
+    "too few rounds": (str(remedies.TOO_FEW_ROUNDS), "mute", "q"),
+}
+
+
+def imported_view(summary: ImportedSummary) -> Page:
+    """All that the page of imported data shows."""
+    top = _hero(summary)
+    notes = [
+        Item("minus", "warn", note.partition(". ")[0].rstrip(".") + ".", note.partition(". ")[2])
+        for note in summary.notes
+    ]
+    return Page(
+        title=f"dnslab: {top.title.lower()}, imported",
+        run="imported data",
+        hero=top,
+        glances=(),
+        why=None,
+        helps=_helps(summary),
+        now=None,
+        tails=None,
+        when=None,
+        trust=Trust(str(trust.IMPORTED_CHECKS), [], notes, []),
+        details_intro=str(pictures.DETAILS_HEAD),
+        void=False,
+        details=[
+            Detail("All figures", counted(len(summary.rows), "row"), [summary.table], summary.comparisons),
+        ],
+        footer=str(pictures.IMPORTED_FOOTER),
+    )
+
+
+def _limit(summary: ImportedSummary) -> str:
+    return span_of(summary.imported.limit_ms / 1e3)
+
+
+def _count(summary: ImportedSummary, n: int) -> str:
+    return counted(
+        n, summary.imported.what.removesuffix("s") if n == 1 else summary.imported.what, summary.imported.what
+    )
+
+
+def _singular(what: str) -> str:
+    return "query" if what == "queries" else what.removesuffix("s")
+
+
+def _hero(summary: ImportedSummary) -> Hero:
+    base = next(row for row in summary.rows if row.variant == summary.base)
+    what, limit = summary.imported.what, _limit(summary)
+    noun, title, tone, strong = _singular(what), str(said.IMPORTED_UNKNOWN_TITLE), "warn", ""
+    lead = said.IMPORTED_UNKNOWN(what=what, limit=limit)
+    more = [str(said.IMPORTED_MORE)]
+    if base.over_limit:
+        title, tone, strong = said.IMPORTED_TITLE(what=what), "bad", one_in(base.over_limit / base.n, noun)
+        lead = said.IMPORTED_FOUND(often=strong, limit=limit, name=base.variant)
+    elif base.failed:
+        title, tone, strong = (
+            said.IMPORTED_FAILING_TITLE(what=what.capitalize()),
+            "bad",
+            one_in(base.failed / base.n, noun),
+        )
+        lead = said.IMPORTED_FAILING(often=strong, name=base.variant)
+    elif base.over_limit == 0:
+        title, tone, strong = (
+            said.IMPORTED_NONE_TITLE(what=what),
+            "good",
+            fewer_than(base.over_limit_upper or 1.0, noun),
+        )
+        lead = said.IMPORTED_NONE(count=_count(summary, base.n), limit=limit, fewer=strong)
+    share = base.shares["over_limit"]
+    if share and base.over_limit:
+        value, bounds = estimate_with_bounds(share, 100)
+        more.insert(
+            0,
+            said.IMPORTED_SHARE(
+                name=base.variant, share=f"{value} %", count=_count(summary, base.n), bounds=f"95 % interval {bounds} %"
+            ),
+        )
+    before, _, after = lead.partition(strong) if strong else (lead, "", "")
+    n = sum(row.n for row in summary.rows)
+    facts = [
+        Fact("Where", "measured by another tool"),
+        Fact("Measured", f"{_count(summary, n)} in {counted(max(row.rounds for row in summary.rows), 'round')}"),
+        Fact("Limit", limit),
+        Fact("Compared with", summary.base),
+    ]
+    return Hero(
+        tone=tone,
+        icon=ICONS[tone],
+        title=title,
+        lead=(before, strong, after),
+        more=" ".join(more),
+        way=Link("helps", "See what helps"),
+        badge=None,
+        strip=_strip(summary),
+        facts=facts,
+    )
+
+
+def _numbers(row: ImportedRow) -> tuple[float, float, float] | None:
+    """Share over the limit with its bounds, percent; None where the data does not tell."""
+    share = row.shares["over_limit"]
+    if share is None:
+        return None
+    if row.over_limit_upper is not None:
+        return 0.0, 0.0, 100 * row.over_limit_upper
+    return 100 * share.estimate, 100 * share.low, 100 * share.high
+
+
+def _scale(summary: ImportedSummary) -> Scale:
+    known = [numbers for row in summary.rows if (numbers := _numbers(row))]
+    return scale_of([one[0] for one in known], [one[2] for one in known])
+
+
+def _cell(row: ImportedRow, scale: Scale) -> Cell:
+    numbers, share = _numbers(row), row.shares["over_limit"]
+    if numbers is None or share is None:
+        return Cell(None, "not counted")
+    if row.over_limit_upper is not None:
+        bound = below(row.over_limit_upper)
+        mark = scale.mark(*numbers, "good", f"{row.variant}: {none_of(row.n, row.over_limit_upper)}")
+        return Cell(mark, "none", f"of {row.n:,}", f"({bound})", "good")
+    value, bounds = estimate_with_bounds(share, 100)
+    mark = scale.mark(*numbers, "bad", f"{row.variant}: {value} % ({bounds})")
+    return Cell(mark, f"{value}{NBSP}%", f"({bounds})", "", "bad")
+
+
+def _strip(summary: ImportedSummary) -> Strip | None:
+    scale = _scale(summary)
+    lines = []
+    for row in summary.rows:
+        cell = _cell(row, scale)
+        bounds = (cell.note if cell.value == "none" else cell.rest).strip("()")
+        lines.append(StripRow(row.variant, counted(row.rounds, "round"), cell.mark, cell.value, bounds, cell.tone))
+    return Strip(pictures.IMPORTED_CAPTION(limit=_limit(summary)), scale.axis(f"{NBSP}%"), lines)
+
+
+def _helps(summary: ImportedSummary) -> Helps:
+    scale = _scale(summary)
+    rows = []
+    for row in summary.rows:
+        chips = [Chip("Compared with", "mute", "same")]
+        if row.variant != summary.base:
+            word = row.verdicts["over_limit"].word if "over_limit" in row.verdicts else ""
+            text, tone, icon = _WORDS.get(word, (str(remedies.NOT_COMPARED), "mute", "q"))
+            if word == "lower" and not row.over_limit and not row.failed:
+                text = str(remedies.CLEARS)
+            chips = [Chip(text, tone, icon)]
+        failed = f"{_count(summary, row.failed)} failed" if row.failed else "None failed"
+        rows.append(HelpsRow(row.variant, failed, [], chips, _cell(row, scale), _median(row), None))
+    heading = f"{summary.imported.what.capitalize()} of {_limit(summary)} or longer"
+    group = HelpsGroup("As the files name them", rows)
+    intro = str(pictures.IMPORTED_HEAD)
+    return Helps(str(pictures.HELPS_HEADING), intro, heading, scale.axis(f"{NBSP}%"), "of each, ms", None, [group], [])
+
+
+def _median(row: ImportedRow) -> Cell:
+    known = math.isfinite(row.p50_ms)
+    return Cell(None, time_ms(row.p50_ms) if known else "not known", f"p99 {time_ms(row.p99_ms)}" if known else "")

@@ -1,0 +1,110 @@
+"""Axes that rows of a table share, and marks on them. Places are percentages of the width."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dnslab.present.page.view import Axis, Mark, Tick
+from dnslab.text import MINUS, rounded
+
+#: where an axis begins and ends, so that a mark at an end is whole
+FIRST, LAST = 3.0, 97.0
+#: where a log axis begins: left of it is the lane for 0
+LOG_FIRST = 28.0
+#: a linear axis shows values that lie within this factor of each other
+WITHIN = 20.0
+#: ticks of an axis, about
+N_TICKS = 4
+#: width of the narrowest axis and of a character of its labels
+NARROWEST_PX, CHARACTER_PX = 130.0, 8.0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Linear from ``low`` to ``high``, or logarithmic with 0 in a lane left of ``low``."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        """The place of a value."""
+        if self.log:
+            if value <= 0:
+                return FIRST
+            part = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+            return round(LOG_FIRST + min(1.0, part) * (LAST - LOG_FIRST), 2)
+        part = (value - self.low) / (self.high - self.low)
+        return round(FIRST + min(1.0, max(0.0, part)) * (LAST - FIRST), 2)
+
+    def axis(self, unit: str = "", signed: bool = False) -> Axis:
+        """The axis with its ticks."""
+        values = self._ticks()
+        labels = [_label(value, signed) for value in values]
+        labels[-1] += unit
+        origin = min(range(len(values)), key=lambda index: abs(values[index]))
+        kept: list[int] = []
+        for index in dict.fromkeys([len(values) - 1, origin, *range(len(values))]):
+            if all(self._apart(values, labels, index, other) for other in kept):
+                kept.append(index)
+        ticks = [Tick(self.at(value), labels[i] if i in kept else "") for i, value in enumerate(values)]
+        return Axis(ticks, self.at(0.0), self.log)
+
+    def _apart(self, values: Sequence[float], labels: Sequence[str], one: int, other: int) -> bool:
+        """Whether two labels have room beside each other on the narrowest axis."""
+        needed_px = (len(labels[one]) + len(labels[other])) * 0.7 * CHARACTER_PX + CHARACTER_PX
+        return abs(self.at(values[one]) - self.at(values[other])) / 100 * NARROWEST_PX >= needed_px
+
+    def _ticks(self) -> list[float]:
+        if self.log:
+            first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
+            every = max(1, math.ceil((last - first) / 3))
+            return [0.0, *(10.0**power for power in range(first, last + 1, every))]
+        step = _step((self.high - self.low) / N_TICKS)
+        start, end = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [number * step for number in range(start, end + 1)]
+
+    def mark(self, estimate: float, low: float, high: float, tone: str, title: str) -> Mark:
+        """A mark with its interval; one without bounds has none. An estimate of 0 is open."""
+        if not math.isfinite(low) or not math.isfinite(high):
+            low = high = estimate
+        left, right = self.at(low), self.at(high)
+        return Mark(self.at(estimate), left, round(max(0.0, right - left), 2), not estimate, tone, title)
+
+
+def _step(least: float) -> float:
+    """The smallest of 1, 2, 2.5 and 5 times a power of ten that is not less."""
+    unit = 10.0 ** math.floor(math.log10(least))
+    return next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= least * (1 - 1e-9))
+
+
+def _label(value: float, signed: bool) -> str:
+    if abs(value) < 1e-12:
+        return "same" if signed else "0"
+    return rounded(value, 3, signed).replace("-", MINUS)
+
+
+def scale_of(estimates: Sequence[float], bounds: Sequence[float] = ()) -> Scale:
+    """A scale from 0 for these shares, in percent, and their bounds; logarithmic where they lie far from each other."""
+    positive = [value for value in estimates if value > 0 and math.isfinite(value)]
+    ends = [value for value in [*positive, *bounds] if value > 0 and math.isfinite(value)]
+    if not ends:
+        return Scale(0.0, 1.0)
+    most = max(ends)
+    if len(positive) < 2 or max(positive) <= WITHIN * min(positive):
+        step = _step(most * 1.02 / N_TICKS)
+        return Scale(0.0, min(100.0, math.ceil(most * 1.02 / step) * step))
+    return Scale(10.0 ** math.floor(math.log10(min(positive))), 10.0 ** math.ceil(math.log10(most)), True)
+
+
+def scale_around_0(values: Sequence[float]) -> Scale:
+    """A linear scale that holds 0 and these values."""
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = min([0.0, *finite]), max([0.0, *finite])
+    if low == high:
+        return Scale(-1.0, 1.0)
+    step = _step((high - low) / N_TICKS)
+    room = (high - low) * 0.04
+    return Scale(math.floor(low / step) * step if low else -room, math.ceil(high / step) * step if high else room)

@@ -1,0 +1,108 @@
+"""Words around pictures and tables: how to read them, and what they show."""
+
+from __future__ import annotations
+
+from dnslab.sentences import Sentence
+
+SHARE_CAPTION = Sentence("Share of lookups that stalled, with 95 % interval")
+FAILED_CAPTION = Sentence("Share of lookups that failed, with 95 % interval")
+SLOW_CAPTION = Sentence("Share of lookups of 1 s or longer, with 95 % interval")
+NONE_CAPTION = Sentence("Highest share of stalls that this run could have missed")
+VOID_CAPTION = Sentence("Not a result: share of lookups that stalled")
+IMPORTED_CAPTION = Sentence("Share over {limit}, with 95 % interval", limit="4.9 s")
+LOG_AXIS = Sentence("The scale is logarithmic; 0 stands apart, left of the break.")
+
+WHY_HEAD = Sentence("Possible causes, the best supported first. Each line says what this run saw for or against it.")
+HELPS_HEADING = Sentence("What helps, and what it costs")
+PATCH_HEADING = Sentence("Before and after the patch")
+COMPARED_HEADING = Sentence("What changed")
+HELPS_HEAD = Sentence(
+    "Each configuration ran next to baseline (no change) in the same {rounds}. A line marks the estimate, the shaded "
+    "bar its 95 % interval. An open dot means that none was seen; below it stands the highest share this run could "
+    "have missed.",
+    rounds="9 rounds",
+)
+HELPS_WORST = Sentence(
+    "Shown is {target}, the worst of {n}. The others stand under When and where.", target="glibc@node-1", n="4 targets"
+)
+HELPS_OTHER_LOADS = Sentence("Shown is the first load, {load}. The others stand under Details.", load="200/s (poisson)")
+NOW_HEAD = Sentence("Replace the marked names. One click on a block selects all of it.")
+TAILS_HEAD = Sentence(
+    "Read a point as: this share of lookups took longer than this. A flat shelf is lookups that wait for a timeout; "
+    "its height is how many."
+)
+TAILS_SCALES = Sentence("Both scales are logarithmic: each step is ten times the one before.")
+TAILS_ENDS = Sentence("With {n} of each the curves end at {end}.", n="8,893 lookups", end="1 in 8,893")
+ASKS_AGAIN = Sentence("{libc} asks again after {step}", libc="glibc", step="5 s")
+WAIT_AT = Sentence("{share} took {length} or longer", share="6.8 %", length="4.5 s")
+ALL_WITHIN = Sentence("all within {slowest}", slowest="31 ms")
+FAILED_OF = Sentence("{share} failed", share="2 %")
+OTHERS = Sentence("{n} others", n="4")
+TIMELINE = Sentence("Lookups that stalled or failed, through the rounds of the run.")
+TIMELINE_BAND = Sentence("The grey band is where chance alone puts 19 parts in 20.")
+TIMELINE_PART = Sentence(
+    "Round {round}, from {start}: {bad} of {n} ({share})", round="1", start="0:12", bad="12", n="193", share="6.2 %"
+)
+STEADY = Sentence("Steady throughout: no round stands out.")
+SPELL = Sentence(
+    "{name} went bad from {start} to {end} ({rounds}): {share}, else {usual}.",
+    name="baseline",
+    start="1:20",
+    end="1:45",
+    rounds="rounds 3 to 4",
+    share="34 %",
+    usual="0.2 %",
+)
+NOTHING_WENT_BAD = Sentence("Nothing stalled or failed at any time.")
+HEAT = Sentence("Share that stalled by target and configuration, the worst first.")
+HEAT_FAILED = Sentence("A second figure is the share that failed.")
+HEAT_MORE = Sentence("{n} are not shown here; Details has all.", n="3 more targets")
+TRUST_HEAD = Sentence(
+    "These checks look at how the run went, not at what it found. One failed check voids the verdict."
+)
+TRUST_LEFT_OUT = Sentence("What failed a check is left out of all figures; the rest is sound.")
+DETAILS_HEAD = Sentence("All figures, the method, the machine, the limits, and what the words mean.")
+METHOD_ROUNDS = Sentence(
+    "Each round measures every configuration once, {order}. Each trial uses new clients with new sockets.",
+    order="all side by side",
+)
+METHOD_INTERVALS = Sentence(
+    "Intervals are over rounds, never over single lookups, because lookups of one trial share its minute. Without a "
+    "stall the bound is exact and takes lookups as independent."
+)
+METHOD_VERDICTS = Sentence(
+    "Differences are paired by round. All verdicts of one measure together err in at most 5 % of runs (Holm's "
+    "correction)."
+)
+METHOD_FAILED = Sentence("Failed lookups stay in every share, and count as slower than any answered one.")
+METHOD_STALL = Sentence(
+    "A stall is a lookup that took at least 0.9 of the resolver's first timeout: {limits}.", limits="4.5 s on glibc"
+)
+MADE_BY = Sentence(
+    "Made by dnslab {version}. This page is one file: it runs no script and loads nothing. Each mark has a shape as "
+    "well as a colour.",
+    version="0.1.0",
+)
+IMPORTED_HEAD = Sentence(
+    "A line marks the estimate, the shaded bar its 95 % interval. An open dot means that none was seen."
+)
+IMPORTED_FOOTER = Sentence(
+    "Made by dnslab from another tool's data. This page is one file: it runs no script and loads nothing."
+)
+COMPARED_HEAD = Sentence(
+    "Each row is one configuration on one target. Differences are later minus earlier, with 95 % intervals."
+)
+COMPARED_FOOTER = Sentence("Made by dnslab. This page is one file: it runs no script and loads nothing.")
+G_CONFIGURATION = Sentence(
+    "One way to set up the resolver, for example with an option in resolv.conf. The code calls it variant."
+)
+G_BASELINE = Sentence("The resolver as it is, without any change.")
+G_LOOKUP = Sentence("One call for the addresses of a name. It sends one or more queries.")
+G_QUERY = Sentence("One question to a DNS server: A asks for IPv4 addresses, AAAA for IPv6 addresses.")
+G_STALL = Sentence("A lookup that waited until the resolver asked again, because an answer did not come.")
+G_FAILED = Sentence("A lookup without a usable answer.")
+G_ROUND = Sentence("One pass over all configurations. Intervals come from how rounds differ.")
+G_TARGET = Sentence("Where lookups are made: a pod, a namespace or this machine. It has one C library.")
+G_CONNTRACK = Sentence("Connection tracking, by which a node's kernel remembers flows.")
+G_MEDIAN = Sentence("Half of all lookups are faster, half are slower (p50). p99: 1 in 100 is slower.")
+G_INTERVAL = Sentence("In 95 of 100 repeats such an interval holds the true value.")

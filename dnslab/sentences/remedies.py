@@ -1,0 +1,131 @@
+"""What each configuration changes, how it did, what it costs, and what to do now."""
+
+from __future__ import annotations
+
+from dnslab.sentences import Sentence
+
+CHANGES_NOTHING = Sentence("No change: A and AAAA queries together, from one UDP socket")
+CHANGES_USE_VC = Sentence("Asks over TCP")
+CHANGES_SINGLE = Sentence("Asks for A, then AAAA, from one socket")
+CHANGES_REOPEN = Sentence("Asks for A, then AAAA, each from its own socket")
+CHANGES_NO_AAAA = Sentence("Asks for IPv4 addresses only")
+CHANGES_NODE_LOCAL = Sentence("Asks a DNS cache on the same node")
+CHANGES_NODE_LOCAL_REOPEN = Sentence("Both: a cache on the node, and one query at a time")
+CHANGES_DIRECT = Sentence("Asks the cluster's DNS past the cache on the node")
+CHANGES_NDOTS = Sentence("Tries a name with a dot as it is first")
+CHANGES_ROOT_FIRST = Sentence("Tries each name as it is first")
+CHANGES_ABSOLUTE = Sentence("Writes names in full, with a dot at the end")
+CHANGES_TIMEOUT = Sentence("Asks again after 1 s, three times")
+CHANGES_BEFORE = Sentence("The configuration that the workload had before the patch")
+CHANGES_NOW = Sentence("The workload as it is now")
+
+CLEARS = Sentence("Clears it")
+HELPS = Sentence("Helps, not fully")
+NO_DIFFERENCE = Sentence("No difference shown")
+WORSE = Sentence("Worse")
+TRADE_OFF = Sentence("Trade-off")
+NOT_APPLICABLE = Sentence("Not applicable")
+NOT_MEASURED = Sentence("Not measured")
+TOO_FEW_ROUNDS = Sentence("Too few rounds")
+NOT_COMPARED = Sentence("Not compared")
+STALLS = Sentence("Stalls")
+FAILS = Sentence("Fails")
+SLOW = Sentence("Slow")
+CLEAN = Sentence("No stall seen")
+VOID = Sentence("Not usable")
+RECOMMENDED = Sentence("Recommended")
+
+NOTHING_TO_FIX = Sentence("Nothing to fix")
+NOTHING_TO_FIX_MORE = Sentence("Baseline did not stall or fail.")
+NOTHING_CLEARS = Sentence("Nothing tested clears it")
+ONLY_BASELINE = Sentence("Only baseline was measured")
+ONLY_BASELINE_MORE = Sentence("On {target} there is nothing to compare it with.", target="musl")
+ALL_CLEAR = Sentence("All {n} alternatives clear it", n="5")
+SOME_CLEAR = Sentence("{names} clears it", names="node-local")
+SOME_CLEAR_PLURAL = Sentence("{names} clear it", names="node-local and use-vc")
+SOME_HELP = Sentence("{names} helps, but not fully", names="use-vc")
+SOME_HELP_PLURAL = Sentence("{names} help, but not fully", names="use-vc and node-local")
+COMPARED_ROUNDS = Sentence("Not compared: too few rounds")
+COMPARED_ROUNDS_MORE = Sentence("A comparison takes {n} of both.", n="3 rounds")
+COMPARED_CLOSED = Sentence("Not compared: closed loop")
+COMPARED_CLOSED_MORE = Sentence("A worker that waits sends nothing. Measure with --rate to compare.")
+CLEAR_MORE = Sentence("On {target}: no stall and no failure in {n} lookups or more each.", target="glibc", n="8,880")
+CLEAR_MORE_ONE = Sentence("On {target}: no stall and no failure in {n}.", target="glibc", n="8,880 lookups")
+CLEAR_NAMES = Sentence("They are {names}.", names="use-vc and node-local")
+GROUP_OTHERS = Sentence("{word}: {names}.", word="No difference shown", names="use-vc")
+EMULATED = Sentence(
+    "The fault is emulated and cannot hit configurations that avoid parallel UDP queries. Confirm on your cluster."
+)
+
+COST_RANGE = Sentence("{least} to {most}", least="0.11 ms faster", most="0.43 ms slower")
+COST_SLOWER = Sentence("{least} to {most} slower", least="0.04", most="0.29 ms")
+COST_FASTER = Sentence("{least} to {most} faster", least="0.04", most="0.29 ms")
+COST_ONE = Sentence("{change} at the median", change="0.11 ms faster")
+COST_NONE = Sentence("No change of the median shown")
+COST_UNKNOWN = Sentence("Not compared")
+COST_MEDIAN = Sentence("The median lookup takes {median} with baseline.", median="0.62 ms")
+COST_EACH = Sentence(
+    "{name} makes it {change} ({bounds}).", name="node-local", change="0.11 ms faster", bounds="0.10 to 0.12"
+)
+FASTER = Sentence("{ms} faster", ms="0.11 ms")
+SLOWER = Sentence("{ms} slower", ms="0.43 ms")
+SAME_COST = Sentence("No change shown: {names}.", names="single-request")
+
+CONFIRM = Sentence("Confirm on your cluster")
+CONFIRM_MORE = Sentence(
+    "This run was not made there. Run the same comparison in pods like your workload's. --dry-run prints what it would "
+    "create."
+)
+APPLY = Sentence("Apply {name}", name="single-request-reopen")
+APPLY_MORE = Sentence("Add this to the chart or manifest, so that the next deploy keeps it:")
+APPLY_NOW = Sentence("Or try it at once. The pods restart in a normal rollout:")
+CACHE_FIRST = Sentence("First make sure that the cache answers on every node:")
+VERIFY = Sentence("Verify")
+VERIFY_MORE = Sentence(
+    "This measures the patched workload beside its old configuration, in the same minutes. It exits with 0 if the "
+    "stalls are gone."
+)
+UNDO = Sentence("Undo")
+UNDO_MORE = Sentence("This is for a workload that had no dnsConfig before. Otherwise use what dnslab fix prints.")
+WHY_THIS = Sentence("Why this one")
+WHY_NONE_SEEN = Sentence("No stall in {n}.", n="9,011 lookups")
+WHY_ONE_WORKLOAD = Sentence("It changes one workload. There is nothing to install, and it is easy to undo.")
+WHY_CACHE = Sentence("Only the cache on each node clears it here. It has to be installed for the whole cluster.")
+WHY_BUG = Sentence(
+    "{name} has a known bug: glibc before 2.41 can wait 5 s for a query it never sent.", name="single-request"
+)
+WHY_CHEAPER = Sentence("{name} is {ms} cheaper at the median.", name="node-local", ms="0.2 ms")
+WHY_NODE_LOCAL = Sentence("node-local also works for musl, but needs a cache on every node.")
+MIND = Sentence("Before you apply it")
+MUSL = Sentence("Alpine and other musl images")
+MUSL_MORE = Sentence(
+    "musl ignores this option: the patch changes nothing there. Use the node-local cache, or an image with glibc."
+)
+READ_FIRST = Sentence("Or let dnslab read the workload and write the patch. It changes nothing:")
+MORE_ROUNDS = Sentence("Measure longer")
+MORE_ROUNDS_MORE = Sentence("More rounds, or longer ones, show smaller differences.")
+TRY_OTHERS = Sentence("Compare the usual remedies")
+TRY_OTHERS_MORE = Sentence("This shows which configuration avoids the stalls, and what it costs.")
+SERVERS_ROOM = Sentence("Give the DNS servers room")
+SERVERS_ROOM_MORE = Sentence("Each replica has its own receive buffer. More replicas are the quickest relief.")
+FEWER_QUERIES = Sentence("Send them fewer queries")
+FEWER_QUERIES_MORE = Sentence("A cache on each node answers most queries itself.")
+NOT_SHORTER = Sentence("What not to do")
+NOT_SHORTER_MORE = Sentence(
+    "Do not shorten the resolver's timeout. Pods would ask again sooner, and a full server would get more queries."
+)
+LOOK_AT_SERVERS = Sentence("Look at the DNS servers")
+LOOK_AT_SERVERS_MORE = Sentence("Are all replicas ready? Do their logs name errors or slow upstreams?")
+CHECK_NAMES = Sentence("Check the names")
+CHECK_NAMES_MORE = Sentence("Were the right names asked? Does a name resolve from a pod?")
+MEASURE_AGAIN = Sentence("Measure again")
+MEND_FIRST = Sentence("Mend this first")
+KEEP_IT = Sentence("Keep the patch")
+KEEP_IT_MORE = Sentence("Make sure that chart or manifest say the same, or the next deploy undoes it.")
+NEXT_REMEDY = Sentence("Try another remedy")
+NEXT_REMEDY_MORE = Sentence("The page of the earlier run lists what else helped. This measures it anew:")
+LATER = Sentence("Verify again when lookups stall")
+LATER_MORE = Sentence("Run the same command at an hour when the stalls are there.")
+STILL_WAITING = Sentence("If pods still wait 5 s")
+STILL_WAITING_MORE = Sentence("Where else to look, the likeliest first:")
+ABSOLUTE_BY_HAND = Sentence("Write the names in full, with a dot at the end, in the workload's own configuration.")

@@ -1,0 +1,147 @@
+"""What a run says first: is it happening, how often, how sure."""
+
+from __future__ import annotations
+
+from dnslab.sentences import Sentence
+
+STALLS_TITLE = Sentence("Stalls found")
+SLOW_TITLE = Sentence("Slow lookups, no stalls")
+FAILING_TITLE = Sentence("Lookups fail")
+NONE_TITLE = Sentence("No stalls seen")
+VOID_TITLE = Sentence("Cannot tell: run void")
+UNKNOWN_TITLE = Sentence("Cannot tell")
+
+STALLS = Sentence(
+    "About {often} waited {waited} for an answer that normally takes {median}.",
+    often="1 lookup in 15",
+    waited="5 s",
+    median="0.62 ms",
+)
+STALLS_ALONE = Sentence("About {often} waited {waited} for an answer.", often="1 lookup in 15", waited="5 s")
+STALLS_SHARE = Sentence(
+    "On {target}, {share} of {lookups} stalled (95 % interval {bounds}).",
+    target="glibc",
+    share="6.8 %",
+    lookups="8,893 lookups",
+    bounds="6.2 to 7.5 %",
+)
+FAILED_SHARE = Sentence(
+    "On {target}, {share} of {lookups} failed (95 % interval {bounds}).",
+    target="glibc",
+    share="2 %",
+    lookups="8,893 lookups",
+    bounds="1.1 to 3.2 %",
+)
+SLOW_SHARE = Sentence(
+    "On {target}, {share} of {lookups} took 1 s or longer (95 % interval {bounds}).",
+    target="glibc",
+    share="2 %",
+    lookups="8,893 lookups",
+    bounds="1.1 to 3.2 %",
+)
+NO_INTERVAL = Sentence(
+    "Too few rounds for an interval: {rounds}, and it takes {needed}.", rounds="2 rounds", needed="3"
+)
+ALSO_ON = Sentence("On {target}, {share} stalled, for {waited} each.", target="musl", share="7.5 %", waited="2.5 s")
+ALSO_FAILED = Sentence("{share} of them failed as well.", share="2 %")
+STALL_IS = Sentence("A stall is a lookup of {length} or longer.", length="4.5 s")
+OTHERS_CLEAN = Sentence(
+    "{configurations} tested on {target} had no stall and no failure.",
+    configurations="All 5 other configurations",
+    target="glibc",
+)
+OTHERS_BAD = Sentence("Of the other configurations, {names}.", names="use-vc stalled in 2 %")
+STALLED_IN = Sentence("stalled in {share}", share="2 %")
+FAILED_IN = Sentence("failed in {share}", share="2 %")
+SLOW_IN = Sentence("took 1 s or longer in {share}", share="2 %")
+
+FAILING = Sentence("About {often} got no usable answer.", often="1 lookup in 50")
+FAILING_ALL = Sentence("{often} failed.", often="Every lookup")
+NO_STALL_BESIDE = Sentence("No lookup took {length} or longer.", length="4.5 s")
+STALLS_BESIDE = Sentence("{share} took {length} or longer.", share="2 %", length="4.5 s")
+SLOW = Sentence(
+    "About {often} took 1 s or longer, but none reached the {length} of a stall.",
+    often="1 lookup in 50",
+    length="4.5 s",
+)
+NONE = Sentence(
+    "None of {lookups} stalled or failed. If stalls happen here at all, they hit {fewer}.",
+    lookups="18,212 lookups",
+    fewer="fewer than 1 lookup in 5,000",
+)
+NONE_BOUND = Sentence(
+    "That bound holds with 95 % confidence, for this load, this hour and {where}.", where="these 2 targets"
+)
+SLOWEST = Sentence("The slowest lookup took {slowest}.", slowest="212 ms")
+VOID = Sentence("This run cannot be relied on. {reason}.", reason="The machine was too busy")
+VOID_FIGURES = Sentence("The figures support no conclusion, neither for stalls nor against.")
+EXPOSURE_LOST = Sentence(
+    "None of {lookups} stalled on {target}, but too few opened a new flow, and the race needs one.",
+    lookups="900 lookups",
+    target="glibc",
+)
+NO_BASELINE = Sentence("No baseline was measured, only {names}.", names="use-vc")
+NO_BASELINE_MORE = Sentence("Without a baseline nothing can be compared: add baseline to --variants.")
+NOTHING_MEASURED = Sentence("Nothing was measured.")
+CLOSED_LOOP = Sentence(
+    "This was a closed loop: a worker that waits sends nothing. So stalls are undercounted; read only throughput and "
+    "the slowest lookup."
+)
+INJECTED = Sentence("Emulated fault: {fault}", fault="race:p=0.05")
+INJECTED_MORE = Sentence(
+    "dnslab injected this fault on purpose. The run shows what such stalls look like, not that your cluster has them."
+)
+
+PATCH_GONE = Sentence("The stalls are gone")
+PATCH_BETTER = Sentence("Better, but not gone")
+PATCH_STAYS = Sentence("The stalls stay")
+PATCH_WORSE = Sentence("Worse than before")
+PATCH_UNSURE = Sentence("Cannot tell yet: too little data")
+PATCH_NOT_HERE = Sentence("Cannot tell: the fault is not here today")
+PATCH_BEFORE = Sentence(
+    "In {run}, {share} of {lookups} stalled.", run="20261128T1010Z-web", share="6.8 %", lookups="8,893 lookups"
+)
+
+IMPORTED_TITLE = Sentence("Slow {what} found", what="requests")
+IMPORTED_FAILING_TITLE = Sentence("{what} fail", what="Requests")
+IMPORTED_UNKNOWN_TITLE = Sentence("Cannot tell")
+IMPORTED_FOUND = Sentence(
+    "About {often} took {limit} or longer with {name}.", often="1 request in 15", limit="4.9 s", name="baseline"
+)
+IMPORTED_NONE_TITLE = Sentence("No slow {what} seen", what="requests")
+IMPORTED_NONE = Sentence(
+    "None of {count} took {limit} or longer. If it happens at all, it hits {fewer}.",
+    count="18,212 requests",
+    limit="4.9 s",
+    fewer="fewer than 1 request in 5,000",
+)
+IMPORTED_SHARE = Sentence(
+    "With {name}, {share} of {count} took that long ({bounds}).",
+    name="baseline",
+    share="6.8 %",
+    count="8,893 requests",
+    bounds="95 % interval 6.2 to 7.5 %",
+)
+IMPORTED_FAILING = Sentence("About {often} failed with {name}.", often="1 request in 15", name="baseline")
+IMPORTED_UNKNOWN = Sentence(
+    "The data does not say how many {what} took {limit} or longer.", what="requests", limit="4.9 s"
+)
+IMPORTED_MORE = Sentence("Another tool measured this. Its data names no cause.")
+
+COMPARED_SAME = Sentence("No change shown")
+COMPARED_BETTER = Sentence("Better than before")
+COMPARED_WORSE = Sentence("Worse than before")
+COMPARED_MIXED = Sentence("Some better, some worse")
+COMPARED_NOTHING = Sentence("Cannot compare these runs")
+COMPARED_LEAD = Sentence(
+    "Of {name} on {target}, {before} stalled in the run before, and {after} in the run {run}.",
+    before="6.8 %",
+    after="none of 9,011",
+    name="baseline",
+    target="glibc",
+    run="after",
+)
+COMPARED_CAVEAT = Sentence(
+    "Rounds of different runs cannot be paired. Whatever else changed between the runs is in each difference, too."
+)
+COMPARED_REFUSED = Sentence("None of the rows can be compared: the reasons stand below.")

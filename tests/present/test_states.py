@@ -1,0 +1,192 @@
+"""The page in each of its states: what it says first, its sections, and that it is one file that runs nothing."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dnslab.analyse.dataset import open_run
+from dnslab.experiment.compare import SAMPLE
+from dnslab.plan.model import Load, Plan
+from dnslab.present.page import page
+from dnslab.present.page.scales import Scale, scale_around_0, scale_of
+from tests import PROJECT, notebooks
+from tests.present import states
+from tests.runs import GLIBC, MUSL, rows, write_run
+
+#: what each page says first, and its sections
+EXPECTED = {
+    "sample": ("Stalls found", "why helps now latency when trust details"),
+    "race": ("Stalls found", "why helps now latency when trust details"),
+    "wide": ("Stalls found", "why helps now latency when trust details"),
+    "failing": ("Lookups fail", "why helps now latency when trust details"),
+    "slow": ("Slow lookups, no stalls", "why helps now latency when trust details"),
+    "none": ("No stalls seen", "why helps latency when trust details"),
+    "cluster": ("No stalls seen", "why helps latency when trust details"),
+    "void": ("Cannot tell: run void", "trust now helps details"),
+    "gone": ("The stalls are gone", "helps now latency when trust details"),
+    "stays": ("The stalls stay", "helps now latency when trust details"),
+    "imported": ("No slow rows seen", "helps trust details"),
+    "compared": ("Better than before", "helps trust details"),
+    "refused": ("Cannot compare these runs", "trust"),
+}
+
+
+#: words of sentences and of patches that would else look like a value that was forgotten
+ALLOWED = re.compile(r"None (of|seen|tested|failed|with|takes)|dnsPolicy: None|'\{.*?\}'|Verify.*?Undo")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    return states.pages(tmp_path_factory.mktemp("states"))
+
+
+class Page(HTMLParser):
+    """Its elements, and the text of each section."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def words(text: str) -> str:
+    """The text of a page as one line."""
+    body = re.sub(r"<title>.*?</title>", "", text.partition("<body>")[2])
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).replace("\xa0", " ").split())
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_state_has_its_title_and_sections(pages: Mapping[str, str], name: str) -> None:
+    title, sections = EXPECTED[name]
+    found = Page(pages[name])
+    said = words(pages[name])
+    assert title in said[:900]
+    assert [section["id"] for section in found.all("section")][: len(sections.split())] == sections.split()
+    for wrong in ("nan", "None", "{", "inf "):
+        assert wrong not in re.sub(
+            r"None (of|seen|tested|failed|with|takes)|dnsPolicy: None|'\{.*?\}'|Verify.*?Undo", "", said
+        ), wrong
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_page_is_one_file_that_runs_nothing(pages: Mapping[str, str], name: str) -> None:
+    found = Page(pages[name])
+    assert found.all("html") == [{"lang": "en"}]
+    assert len(found.all("main")) == len(found.all("h1")) == 1
+    policy = [one["content"] for one in found.all("meta") if one.get("http-equiv") == "Content-Security-Policy"]
+    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    assert not found.all("script")
+    assert len(pages[name]) < 1_500_000
+    ids = [attributes["id"] for _, attributes in found.tags if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+    for attributes in (attributes for _, attributes in found.tags):
+        assert not [key for key in attributes if key.startswith("on")]
+        for key in ("src", "href", "action", "data", "xlink:href"):
+            value = attributes.get(key) or ""
+            assert not value or (value.startswith("#") and value[1:] in ids), (key, value)
+
+
+def test_marks_say_what_they_are_and_pictures_have_their_numbers(pages: Mapping[str, str]) -> None:
+    for text in pages.values():
+        marks = re.findall(r'<svg class="track[^>]*>(.*?)</svg></svg>', text, flags=re.S)
+        assert all(mark.startswith("<title>") for mark in marks)
+    assert pages["race"].count('<details class="numbers">') == 2
+    assert len(Page(pages["race"]).all("text")) > 20  # labels of plots are text
+
+
+def test_the_badge_says_that_a_fault_is_emulated(pages: Mapping[str, str]) -> None:
+    assert {name for name, text in pages.items() if 'class="fault"' in text} == {"sample", "race"}
+
+
+def test_the_remedy_can_be_applied_verified_and_undone(pages: Mapping[str, str]) -> None:
+    said = words(pages["race"])
+    steps = ["Confirm on your cluster", "Apply single-request-reopen", "Verify", "Undo"]
+    places = [said.index(step, said.index("What to do now", 900)) for step in steps]
+    assert places == sorted(places)
+    assert "dnslab verify latest --report" in said
+    assert "Alpine and other musl images" in said
+    assert '{"spec":{"template":{"spec":{"dnsConfig":null}}}}' in said
+
+
+def test_the_notebook_shows_the_same_page(tmp_path: Path) -> None:
+    """What its last cell shows is the style and the body of the page."""
+    made = page(open_run(SAMPLE))
+    assert made._repr_html_() == page(open_run(SAMPLE))._repr_html_()
+    assert "<title>dnslab" not in made._repr_html_()
+    assert "Content-Security-Policy" not in made._repr_html_()
+    assert made.count("<style") == 1
+    style = made.partition("<style>")[2].partition("</style>")[0]
+    for rule in re.findall(r"^([^@\s}/][^{]*)\{", style, flags=re.M):
+        assert ".dnslab" in rule, rule  # or it would change the notebook's own page
+
+
+@pytest.mark.notebook
+def test_papermill_makes_the_same_page(tmp_path: Path) -> None:
+    executed = tmp_path / "executed.ipynb"
+    parameters = {"run": str(SAMPLE)}
+    assert notebooks.execute(PROJECT / "notebooks" / "compare.ipynb", executed, parameters) == ""
+    assert page(open_run(SAMPLE))._repr_html_() in notebooks.shown(executed)
+
+
+FINE, BAD = rows([0.5] * 100), rows([0.5] * 95 + [5004.0] * 5)
+FAILED = rows([16_000.0] * 100, outcome=-3, answers=0)
+BOTH = ("baseline", "use-vc")
+#: variants, target, what each round measured; what the page then says
+ODD_RUNS: dict[str, tuple[tuple[str, ...], str, list[dict[str, Any]], list[str]]] = {
+    "no trial finished": (BOTH, "glibc", [{}] * 3, ["Cannot tell: run void"]),
+    "baseline alone": (BOTH[:1], "glibc", [{"baseline": BAD}] * 3, ["1 lookup in 20", "Only baseline was measured"]),
+    "another alone": (BOTH[1:], "glibc", [{"use-vc": FINE}] * 3, ["No baseline was measured, only use-vc."]),
+    "every lookup failed": (
+        BOTH,
+        "glibc",
+        [dict.fromkeys(BOTH, FAILED)] * 3,
+        ["Every lookup failed."],
+    ),
+    "one round": (BOTH, "glibc", [{"baseline": BAD, "use-vc": FINE}], ["Too few rounds for an interval: 1 round"]),
+    "applies nowhere": (BOTH, "musl", [{"baseline": BAD}] * 3, ["2.25 s or longer", "musl ignores use-vc"]),
+    "no lookup at all": (BOTH, "glibc", [dict.fromkeys(BOTH, rows([]))] * 3, ["Nothing was measured."]),
+}
+
+
+@pytest.mark.parametrize("name", ODD_RUNS)
+def test_an_odd_run_has_a_page(tmp_path: Path, name: str) -> None:
+    variants, target, rounds, says = ODD_RUNS[name]
+    plan = Plan(variants=variants, rounds=len(rounds), loads=(Load(duration_s=1),))
+    lookups = {(name, target, n): made for n, one in enumerate(rounds, 1) for name, made in one.items()}
+    known = [info for info in (GLIBC, MUSL) if info.name == target]
+    said = words(page(open_run(write_run(tmp_path / "run", plan, lookups, known=known))))
+    for one in says:
+        assert one in said
+    assert "nan" not in said
+
+
+def test_a_million_lookups_stay_small(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
+    generator = np.random.default_rng(1)
+    lookups = {("baseline", "glibc", n): rows(generator.lognormal(0, 1, 340_000).tolist()) for n in (1, 2, 3)}
+    assert len(page(open_run(write_run(tmp_path / "run", plan, lookups)))) < 300_000
+
+
+def test_shares_have_one_scale() -> None:
+    assert scale_of([6.8, 0.0], [7.5, 0.04]) == Scale(0.0, 8.0)
+    assert scale_of([0.001, 12.0], [14.0]) == Scale(0.001, 100.0, True)
+    assert scale_of([100.0], [100.0]).high == 100.0
+    assert scale_of([], []) == Scale(0.0, 1.0)
+    assert scale_of([0.001, 12.0]).at(0.0) < scale_of([0.001, 12.0]).at(0.001)
+    around = scale_around_0([-0.1, 0.4])
+    assert around.low <= -0.1
+    assert around.at(-0.1) < around.at(0.0) < around.at(0.4)
