@@ -134,7 +134,6 @@ def _shown(named: Run) -> dict[str, Any]:
         "side by side": side_by_side([named, named]),
         "ecdf": dnslab.ecdf(sketches(named), summary),
         "stalls_over_time": dnslab.stalls_over_time(stalls_per_second(named), summary),
-        "page": dnslab.page(named),
         "sweep": dnslab.sweep(summary),
     }
 
@@ -147,6 +146,9 @@ def test_what_shows_itself_as_html_shows_hostile_names(named: Run) -> None:
         assert acting(part) == [], name
         # Outside of these JupyterLab sets what is between two dollars as a formula.
         assert part.startswith("<div class='dnslab-output mathjax_ignore'>"), name
+    whole = dnslab.page(named)._repr_html_()  # which has a look of its own
+    assert unseen(whole) == set()
+    assert whole.startswith("<div class='mathjax_ignore'>")
     said = html.unescape(" ".join(parts.values()))
     assert r"\nIs it happening? No\r'" in said
     assert r"\x1b[31m\x9b31m\x07 \u202eton" in said

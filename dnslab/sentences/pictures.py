@@ -38,8 +38,6 @@ WAIT_AT = Sentence("{share} took {length} or longer", share="6.8 %", length="4.5
 ALL_WITHIN = Sentence("all within {slowest}", slowest="31 ms")
 FAILED_OF = Sentence("{share} failed", share="2 %")
 OTHERS = Sentence("{n} others", n="4")
-TIMELINE = Sentence("Lookups that stalled or failed, through the rounds of the run.")
-TIMELINE_BAND = Sentence("The grey band is where chance alone puts 19 parts in 20.")
 TIMELINE_PART = Sentence(
     "Round {round}, from {start}: {bad} of {n} ({share})", round="1", start="0:12", bad="12", n="193", share="6.2 %"
 )

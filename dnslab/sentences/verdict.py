@@ -43,8 +43,6 @@ NO_INTERVAL = Sentence(
     "Too few rounds for an interval: {rounds}, and it takes {needed}.", rounds="2 rounds", needed="3"
 )
 ALSO_ON = Sentence("On {target}, {share} stalled, for {waited} each.", target="musl", share="7.5 %", waited="2.5 s")
-ALSO_FAILED = Sentence("{share} of them failed as well.", share="2 %")
-STALL_IS = Sentence("A stall is a lookup of {length} or longer.", length="4.5 s")
 OTHERS_CLEAN = Sentence(
     "{configurations} tested on {target} had no stall and no failure.",
     configurations="All 5 other configurations",

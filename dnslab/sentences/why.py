@@ -60,7 +60,6 @@ INSERT_FAILED_MORE = Sentence("This counter rises when conntrack drops the secon
 KERNEL_RESOLVES = Sentence("This kernel ({kernel}) resolves the race by itself.", kernel="6.18")
 KERNEL_RESOLVES_MORE = Sentence("On kernels of 5.6 or later the race is not expected.")
 KERNEL_RESOLVES_INJECTED = Sentence("Explained here: the run injected the fault.")
-DROPPED_TOO = Sentence("The DNS servers dropped {queries} as well.", queries="12 queries")
 NONE_AGAINST = Sentence("None seen.")
 
 NO_BUFFER = Sentence("The servers dropped no query (RcvbufErrors).")
@@ -82,7 +81,6 @@ UPSTREAM = Sentence("Slow upstream DNS for outside names")
 UPSTREAM_TELL = Sentence("dnslab run --backend kubernetes --name example.org --allow-external")
 BUFFER_UNTESTED = Sentence("The receive buffers of the DNS servers")
 BUFFER_UNTESTED_MORE = Sentence("Their counters could not be read here.")
-OWN_CLUSTER = Sentence("Your own cluster")
 OWN_CLUSTER_TELL = Sentence("dnslab run --backend kubernetes --report")
 
 FAILED_WITH = Sentence("{n} ended with {error}.", n="412 lookups", error="EAI_AGAIN")
