@@ -399,7 +399,7 @@ def test_terminal_json_and_overview_name_what_was_left_out(tmp_path: Path, capsy
 def test_the_page_answers_without_what_was_left_out_and_names_it(tmp_path: Path) -> None:
     page = html.unescape(render(a_race_beside_a_busy_node(tmp_path).path).read_text(encoding="utf-8"))
     text = re.sub("<.*?>", "", page)
-    assert "node-3: in 9 of its 15 trials. Lower --rate, or stop other work on this machine." in text
+    assert "node-3: CPU saturated in 9 of its 15 trials. Lower --rate, or stop other work on this machine." in text
     assert "Most likely cause Conntrack race" in " ".join(text.split())
     assert "Cannot tell" not in text
     assert not re.search("<td[^>]*>node-3|<th[^>]*>node-3", page)

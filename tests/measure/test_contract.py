@@ -70,7 +70,7 @@ def test_it_knows_what_names_resolve_to(backend: Backend) -> None:
 @pytest.mark.parametrize("engine", ["libc", "wire"])
 @pytest.mark.parametrize("variant", ["baseline", "use-vc"])
 def test_a_trial(backend: Backend, variant: str, engine: str) -> None:
-    load = Load(engine=engine, rate_per_s=50, duration_s=0.5, warmup_s=0.1, workers=20)
+    load = Load(engine=engine, rate_per_s=50, duration_s=0.5, warmup_s=0.1, workers=50)
     plan = Plan(variants=(variant,), names=(NAME,), loads=(load,))
     trial = Trial(1, 1, 1, variant, 0, (first(backend).name,))
     with contextlib.closing(opened(backend, variant)) as target:

@@ -258,7 +258,7 @@ def test_the_answer_on_a_terminal_counts(namespace: str, tmp_path: Path) -> None
     for answer in ("n\n", "\n", "\x03"):  # the last is Ctrl-C
         assert on_terminal(tmp_path, answer, "clean", f"--namespace={namespace}") == (130, "nothing was changed")
         assert objects(namespace) == before
-    assert on_terminal(tmp_path, "y\n", "clean", f"--namespace={namespace}") == (0, "removed: 1 objects")
+    assert on_terminal(tmp_path, "y\n", "clean", f"--namespace={namespace}") == (0, "removed: 1 object")
     assert len(objects(namespace)) == len(before) - 1
 
 

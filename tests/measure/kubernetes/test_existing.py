@@ -340,7 +340,7 @@ def test_what_cannot_be_measured_in_is_named(namespace: str, tmp_path: Path) -> 
         (["--in=app=done"], 2, "no running pod matches"),
         (["--in=rs/web"], 2, "expected pod/NAME, deploy/NAME or a label selector"),
         (["--in=pod/web", "--container=sidecar"], 2, "pod web has no container 'sidecar': there are app"),
-        (["--in=pod/web", "--image=x"], 2, "existing pods have their own image"),
+        (["--in=pod/web", "--image=x"], 2, "have their own image"),
     ):
         done = dnslab("run", "--backend=kubernetes", f"--namespace={namespace}", *arguments, "--out=r", cwd=tmp_path)
         assert done.returncode == status, done.stderr

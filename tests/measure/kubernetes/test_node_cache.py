@@ -354,7 +354,8 @@ def tables_of_another(netns: Path) -> Iterator[None]:
     command = ["nsenter", f"--net={netns}", "nft", "-i"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as owner:
         assert owner.stdin
-        owner.stdin.write("add table ip raw { flags owner; }\n")
+        # a table that iptables left there cannot be taken over
+        owner.stdin.write("add table ip raw\ndelete table ip raw\nadd table ip raw { flags owner; }\n")
         owner.stdin.flush()
         deadline_s = time.monotonic() + 10
         while "table ip raw" not in in_node(netns, "nft", "list", "tables"):
