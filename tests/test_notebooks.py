@@ -154,8 +154,8 @@ def test_explore_a_stored_run(tmp_path: Path) -> None:
     curves, seconds = alternatives(page)
     assert f"baseline on glibc: {percent(row.slow_share)} at or over 1 s" in curves
     assert f"baseline on glibc: {row.stalls} stalls" in seconds
-    assert "Yes, with the fault race:p=0.05 injected: " in text
-    assert "The race is emulated" in text
+    assert "Stalls found. About 1 lookup in 15 waited 5" in text
+    assert "The fault is emulated and cannot hit" in text
     assert "What follows is the sample run" not in text
 
 
@@ -180,7 +180,7 @@ def test_before_and_after(tmp_path: Path) -> None:
     text, _ = executed("before_after", tmp_path, runs=[str(tmp_path / "one"), str(tmp_path / "two")])
     assert "<th scope='row'>before</th><td>one</td>" in text
     assert "<th scope='row'>after</th><td>two</td>" in text
-    assert "5 % (95 % interval 3.05 % to 8.08 %) of baseline" in text  # 15 of 300 by Wilson
+    assert "5.0 % of 300 lookups stalled (95 % interval 3.1 to 8.1 %)" in text  # 15 of 300 by Wilson
     start = "<tr><th scope='row'>baseline</th><td>{}</td><td>glibc</td><td>300</td><td>{}</td>"
     assert text.index(start.format("before", 15)) < text.index(start.format("after", 3))
     assert text.index(start.format("after", 3)) < text.index("<td>before</td><td>musl</td>")
@@ -220,7 +220,7 @@ def test_before_and_after_where_there_are_no_runs(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("DNSLAB_RESULTS", str(tmp_path / "results"))
     text, _ = executed("before_after", tmp_path)
     assert "the sample run that comes with dnslab, beside itself" in text
-    assert text.count("With the fault race:p=0.05 injected") == 2
+    assert text.count("Emulated fault: race:p=0.05.") == 2
 
 
 def test_three_runs_have_three_names() -> None:

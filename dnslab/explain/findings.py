@@ -21,7 +21,7 @@ from dnslab.explain.verification import verify
 from dnslab.explain.veto import VOID, Veto, left_out
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.stalls import timeout_of_stall_s
-from dnslab.sentences import trust, why
+from dnslab.sentences import trust, verdict, why
 from dnslab.text import as_html, as_output, first_of, listed, none_of, rounded, share_text, share_with_bounds, span_of
 
 #: how often what a run "would have shown" shows
@@ -52,7 +52,7 @@ class Limit:
 @dataclass(frozen=True)
 class Findings:
     """The answer: the ``verdict``, ``answers`` by the question that each answers (empty when void), the ``diagnosis``,
-    ``evidence``, what to bear in mind, and the vetoes."""
+    ``evidence``, what to bear in mind, the vetoes, and the fault that the lab injected, ``"none"`` for none."""
 
     verdict: Verdict
     answers: Mapping[str, Answer]
@@ -60,13 +60,15 @@ class Findings:
     evidence: Sentences
     bear_in_mind: tuple[Limit, ...]
     vetoes: tuple[Veto, ...]
+    fault: str = "none"
 
     @property
     def headline(self) -> str:
         """The answer in a few sentences."""
         if not self.void:
             said = self.verdict.lead if self.verdict.state == "verified" else str(self.verdict)
-            return " ".join(filter(None, [said, *map(str, self.diagnosis.causes[:1]), left_out(self.vetoes)]))
+            emulated = "" if self.fault == "none" else f"{verdict.INJECTED(fault=self.fault)}."
+            return " ".join(filter(None, [said, *map(str, self.diagnosis.causes[:1]), emulated, left_out(self.vetoes)]))
         reasons = " ".join(dict.fromkeys(veto.reason for veto in voids(self.vetoes)[:3]))
         return f"{VOID} {reasons}"
 
@@ -116,26 +118,27 @@ def conclude(summary: Summary, vetoes: Sequence[Veto], seen: Circumstances = NOT
 
     Both as ``soundness.examine`` gives them: the verdict says what was left out, and nothing else speaks of that.
     """
-    verdict = judge(summary, vetoes)
+    judged = judge(summary, vetoes)
     limits = tuple(_limits(summary))
     if voids(vetoes):
-        return Findings(verdict, {}, Diagnosis(), Sentences(), limits, tuple(vetoes))
+        return Findings(judged, {}, Diagnosis(), Sentences(), limits, tuple(vetoes), summary.fault)
     diagnosis = Diagnosis() if summary.verifies else diagnose(summary, seen)
     evidence = Sentences(_evidence(summary, diagnosis))
-    return Findings(verdict, _answers(summary, vetoes, verdict, diagnosis), diagnosis, evidence, limits, tuple(vetoes))
+    answers = _answers(summary, vetoes, judged, diagnosis)
+    return Findings(judged, answers, diagnosis, evidence, limits, tuple(vetoes), summary.fault)
 
 
-def _answers(summary: Summary, vetoes: Sequence[Veto], verdict: Verdict, diagnosis: Diagnosis) -> dict[str, Answer]:
+def _answers(summary: Summary, vetoes: Sequence[Veto], judged: Verdict, diagnosis: Diagnosis) -> dict[str, Answer]:
     if summary.verifies and (verified := verify(summary)):
         return {
             question: Answer("", text) for question, text in verification.answers(verified, summary.verifies).items()
         }
     baseline, others = leading_baseline(summary), leading_others(summary)
-    happening = {"Is it happening?": Answer(verdict.title, verdict.lead)}
+    happening = {"Is it happening?": Answer(judged.title, judged.lead)}
     if baseline is None:
         return happening
     noted = [veto.name for veto in vetoes if not veto.left_out]
-    parts = [verdict.more[0] if verdict.more else "", left_out(vetoes), f"Noted: {', '.join(noted)}." if noted else ""]
+    parts = [judged.more[0] if judged.more else "", left_out(vetoes), f"Noted: {', '.join(noted)}." if noted else ""]
     given = {**happening, "How sure?": Answer("", " ".join(filter(None, parts)))}
     if diagnosis.causes:
         cause = diagnosis.causes[0]

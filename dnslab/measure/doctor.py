@@ -57,7 +57,7 @@ def checks(plan: Plan) -> Iterator[Check]:
 
 
 def _extras() -> Iterator[Check]:
-    for extra, modules in (("analysis", preflight.ANALYSIS_NEEDS), ("notebooks", preflight.REPORT_NEEDS)):
+    for extra, modules in (("analysis", preflight.ANALYSIS_NEEDS), ("notebooks", preflight.NOTEBOOKS_NEED)):
         missing = [name for name in modules if importlib.util.find_spec(name) is None]
         detail = sentences.EXTRA_MISSING(module=missing[0], extra=extra) if missing else str(sentences.INSTALLED)
         yield Check(f"{extra} extra", not missing, detail, needed=False)

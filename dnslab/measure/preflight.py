@@ -18,10 +18,10 @@ from dnslab.plan.schedule import TargetInfo, count_clients, in_groups, trials
 from dnslab.sentences import machine as sentences
 from dnslab.text import listed
 
-#: what reading a run imports; all of the extra "analysis"
-ANALYSIS_NEEDS = ("numpy", "pandas", "scipy", "matplotlib", "seaborn", "pyarrow")
-#: what a report imports, here or in its kernel; all of the extra "notebooks"
-REPORT_NEEDS = (
+#: what reading a run and its report import; all of the extra "analysis"
+ANALYSIS_NEEDS = ("numpy", "pandas", "scipy", "matplotlib", "seaborn", "pyarrow", "jinja2")
+#: what notebooks import besides, here or in their kernel; all of the extra "notebooks" but JupyterLab
+NOTEBOOKS_NEED = (
     *ANALYSIS_NEEDS,
     *("papermill", "nbconvert", "nbformat", "nbclient", "ipykernel"),
 )
@@ -119,6 +119,6 @@ def check_writable(folder: Path) -> None:
 
 def check_report() -> None:
     """Check that what a report needs is installed; NotAble names the first thing that is missing."""
-    missing = next((name for name in REPORT_NEEDS if importlib.util.find_spec(name) is None), None)
+    missing = next((name for name in ANALYSIS_NEEDS if importlib.util.find_spec(name) is None), None)
     if missing:
         raise NotAble(sentences.REPORT_NEEDS(module=missing))

@@ -23,9 +23,7 @@ FOLDER_EXISTS = Sentence("{path} already exists: set another --out, or continue 
 NO_FOLDER = Sentence("no run folder can be made at {path}: {why}", path="out", why="File name too long")
 FILE_IN_THE_WAY = Sentence("{path} is a file", path="results")
 NOT_WRITABLE = Sentence("{folder} cannot be written to: name another place with --out", folder="results")
-REPORT_NEEDS = Sentence(
-    "--report needs {module}, which is missing: `pip install 'dnslab[notebooks]'`", module="papermill"
-)
+REPORT_NEEDS = Sentence("--report needs {module}, which is missing: `pip install 'dnslab[analysis]'`", module="pandas")
 NO_SUCH_NAME = Sentence(
     "{name} does not exist, even with the search list: correct it, or set what it should resolve to with "
     "--expect {plain}=ADDRESS,...",

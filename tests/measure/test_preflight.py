@@ -185,7 +185,7 @@ def test_small_parameters_of_a_fault_can_be_read_back(command: Any, tmp_path: Pa
     assert command("run", "plan.yaml", "--dry-run") == (0, out, "")
 
 
-@pytest.mark.parametrize("missing", preflight.REPORT_NEEDS)
+@pytest.mark.parametrize("missing", preflight.ANALYSIS_NEEDS)
 def test_what_a_report_needs_is_looked_for_first(
     missing: str, command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,13 +193,13 @@ def test_what_a_report_needs_is_looked_for_first(
     for more in ([], ["--dry-run"], ["--resume", str(tmp_path)]):
         status, out, error = command("run", "--report", *more)
         assert (status, out, error.count("\n")) == (3, "", 1)
-        assert f"--report needs {missing}, which is missing: `pip install 'dnslab[notebooks]'`" in error
+        assert f"--report needs {missing}, which is missing: `pip install 'dnslab[analysis]'`" in error
 
 
 def test_all_that_the_extras_install_is_looked_for() -> None:
     extras = [text for text in requires("dnslab") or () if "extra ==" in text]
     packages = {re.match(r"[\w.-]+", text)[0] for text in extras}  # type: ignore[index]
-    assert packages - set(preflight.REPORT_NEEDS) - {"dnslab"} == {"jupyterlab"}
+    assert packages - set(preflight.NOTEBOOKS_NEED) - {"dnslab"} == {"jupyterlab"}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a folder read-only")

@@ -67,8 +67,10 @@ def test_a_silent_first_nameserver_is_asked_as_the_c_library_asks_it(tmp_path: P
     getent = [int((tmp_path / f"getent{number}").read_text()) for number in (1, 2, 3)]
     print({name: baseline[name] for name in ("n", "min_ms", "avg_ms", "max_ms")}, "getent", getent)
     assert all("10.96.0.1 " in (tmp_path / f"answer{number}").read_text() for number in (1, 2, 3))
-    for time_ms in (baseline["min_ms"], baseline["avg_ms"], baseline["max_ms"], *getent):
+    for time_ms in (baseline["min_ms"], baseline["avg_ms"]):
         assert time_ms == pytest.approx(10_020, abs=100)
+    for time_ms in (baseline["max_ms"], *getent):  # one of them may be late on a busy machine
+        assert 9_990 < time_ms < 10_500
     assert quick["failed"] == 0
     assert quick["min_ms"] == pytest.approx(2_000, abs=50)
 
@@ -137,7 +139,7 @@ def test_a_name_that_nothing_answers_is_measured_as_unknown_and_one_that_is_not_
     row = row_of(tmp_path)
     assert row.failed == row.n > 30
     limits = conclude(summarise(open_run(tmp_path / "run")), []).limits
-    assert any("is not known, so any address counts" in line for line in limits)
+    assert any("So any address counts as right." in line for line in limits)
     (tmp_path / "run").rename(tmp_path / "first")
     done = measured(tmp_path, text, "--name", "nowhere.test.")
     assert done.returncode == 2

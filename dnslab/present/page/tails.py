@@ -140,7 +140,7 @@ def _in_words(row: Row) -> str:
 def _draw(
     curves: Sequence[_Curve], steps: Sequence[float], span: tuple[float, float], width_px: int, title: str
 ) -> str:
-    from matplotlib import rc_context
+    from matplotlib import rc_context, rcParamsDefault
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -150,7 +150,8 @@ def _draw(
         "text.parse_math": False,
         "font.size": TEXT_PX,
     }
-    with rc_context(rc):
+    own: dict[Any, Any] = {key: value for key, value in rcParamsDefault.items() if key != "backend"}
+    with rc_context({**own, **rc}):  # the same in a notebook whose pictures have another style
         figure = Figure(figsize=(width_px / 72, HEIGHT_PX / 72))
         FigureCanvasSVG(figure)
         axes = figure.add_axes((60 / width_px, 48 / HEIGHT_PX, 1 - 84 / width_px, 1 - 94 / HEIGHT_PX))
