@@ -163,7 +163,7 @@ def test_with_own_pods_like_the_workloads(story: Story) -> None:
         status, answer, verified = story.verified(run)
         assert (status, answer) == (0, "The stalls are gone")
     page = story.page(verified)
-    assert "Did the patch help?" in page
+    assert "Before and after the patch" in page
     assert Path(run).name in page
     asked = {client.start.variant: client.start.resolv_conf for client in open_run(story.folder / verified).clients()}
     assert "single-request-reopen" in asked["baseline"]
