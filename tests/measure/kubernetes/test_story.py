@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.verify, pytest.mark.alone]
 
 ON_NODES = ("dlc-n1", "dlc-n2", "dlc-n3")
 #: 1,000 lookups and more of each configuration
-LOAD = ("--rate", "80", "-d", "4", "--rounds", "5", "--name", "kubernetes.default.svc.cluster.local.")
+LOAD = ("--rate", "80", "-d", "4", "--rounds", "6", "--name", "kubernetes.default.svc.cluster.local.")
 WEB = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
