@@ -437,7 +437,7 @@ class Facts:
     def to_html(self) -> str:
         """The same for a page, inside an element."""
         rows = [
-            f"<tr><th scope='row'>{as_html(name)}</th><td>{_with_code(line)}</td></tr>"
+            f"<tr><th scope='row'>{as_html(name)}</th><td>{with_code(line)}</td></tr>"
             for name, line in self.lines.items()
             if line
         ]
@@ -473,8 +473,8 @@ class Table:
         return as_output(self.to_html())
 
 
-def _with_code(line: str) -> str:
-    """``line`` for a page, with what stands between backticks as code."""
+def with_code(line: str) -> str:
+    """``visible`` text for a page, with what stands between backticks as code."""
     return _CODE.sub(r"<code>\1</code>", as_html(line))
 
 

@@ -16,8 +16,10 @@ from dnslab.explain.tables import against_baseline, by_configuration
 from dnslab.explain.veto import Veto
 from dnslab.sentences import Sentence, terminal as said
 from dnslab.text import (
+    NBSP,
     Span,
     Style,
+    below,
     counted,
     echo_spans,
     echo_text,
@@ -128,7 +130,7 @@ def stalled(row: Row) -> str:
         return ""
     low, high = (100 * bound for bound in row.bounds)
     if not row.stalls:
-        return f"none (below {_outwards(high)} %)"
+        return f"none ({below(row.bounds[1])})".replace(NBSP, " ")
     share = 100 * row.stalls_share
     if not math.isfinite(low):
         return percent(row.stalls_share)
@@ -142,14 +144,6 @@ def _decimals(half_width: float) -> int:
         return 1
     power = math.floor(math.log10(half_width))
     return max(0, (1 if half_width < 3 * 10.0**power else 0) - power)
-
-
-def _outwards(bound: float) -> str:
-    """An upper bound, rounded up to one digit."""
-    power = math.floor(math.log10(bound))
-    digit = math.ceil(round(bound / 10**power, 9))
-    digit, power = (1, power + 1) if digit == 10 else (digit, power)
-    return f"{digit * 10.0**power:.{max(0, -power)}f}"
 
 
 def _verdict(row: Row) -> Span:

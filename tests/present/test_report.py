@@ -30,7 +30,7 @@ from dnslab.text import milliseconds, percent
 from tests import PROJECT
 from tests.cli.test_cli import wait_for
 from tests.measure.test_lab import leftovers
-from tests.runs import GLIBC, MUSL, rows, write_run
+from tests.runs import rows, write_run
 
 NOTEBOOKS = PROJECT / "notebooks"
 
@@ -88,57 +88,6 @@ class Page(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
-
-
-FINE, BAD = rows([0.5] * 100), rows([0.5] * 95 + [5004.0] * 5)
-FAILED = rows([16_000.0] * 100, outcome=-3, answers=0)
-BOTH = ("baseline", "use-vc")
-
-
-def made(path: Path, variants: tuple[str, ...], target: str, *rounds: dict[str, Any]) -> Path:
-    """A run in which each round measured these."""
-    plan = Plan(variants=variants, rounds=len(rounds), loads=(Load(duration_s=1),))
-    lookups = {(name, target, n): found for n, one in enumerate(rounds, 1) for name, found in one.items()}
-    return write_run(path / "run", plan, lookups, known=[info for info in (GLIBC, MUSL) if info.name == target])
-
-
-#: variants, target, what each round measured; what the page then says first
-ODD_RUNS: dict[str, tuple[tuple[str, ...], str, list[dict[str, Any]], list[str]]] = {
-    "no trial finished": (BOTH, "glibc", [{}] * 3, ["Cannot tell: this run is void."]),
-    "baseline alone": (BOTH[:1], "glibc", [{"baseline": BAD}] * 3, ["Yes: 5 % of", "Only baseline was measured"]),
-    "another alone": (
-        BOTH[1:],
-        "glibc",
-        [{"use-vc": FINE}] * 3,
-        ["cannot say. No baseline was measured, only use-vc."],
-    ),
-    "every lookup failed": (
-        BOTH,
-        "glibc",
-        [dict.fromkeys(BOTH, FAILED)] * 3,
-        [
-            "and 100 % failed.",
-            "95 % interval 98.7 % to 100 %",
-            "Nothing was shown to help. No difference shown: use-vc.",
-        ],
-    ),
-    "one round": (
-        BOTH,
-        "glibc",
-        [{"baseline": BAD, "use-vc": FINE}],
-        ["No interval can be given: 100 lookups in 1 round", "Not compared: that takes 3 rounds of both."],
-    ),
-    "applies nowhere": (
-        BOTH,
-        "musl",
-        [{"baseline": BAD}] * 3,
-        ["took 2.25 s or more on musl", "Only baseline was measured on musl", "not applicable, musl ignores use-vc"],
-    ),
-    "no lookup at all": (BOTH, "glibc", [dict.fromkeys(BOTH, rows([]))] * 3, ["cannot say. Nothing was measured."]),
-}
-
-
-HOSTILE = '"><script>alert(1)<img src=x onerror=alert(2)>'
 
 
 def test_a_place_that_cannot_be_written_to(run: Run, tmp_path: Path) -> None:

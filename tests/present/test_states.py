@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from dnslab.present.page import page
 from dnslab.present.page.scales import Scale, scale_around_0, scale_of
 from tests import PROJECT, notebooks
 from tests.present import states
+from tests.present.test_report import Page
 from tests.runs import GLIBC, MUSL, rows, write_run
 
 #: what each page says first, and its sections
@@ -39,28 +39,9 @@ EXPECTED = {
 }
 
 
-#: words of sentences and of patches that would else look like a value that was forgotten
-ALLOWED = re.compile(r"None (of|seen|tested|failed|with|takes)|dnsPolicy: None|'\{.*?\}'|Verify.*?Undo")
-
-
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     return states.pages(tmp_path_factory.mktemp("states"))
-
-
-class Page(HTMLParser):
-    """Its elements, and the text of each section."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def words(text: str) -> str:

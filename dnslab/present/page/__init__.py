@@ -28,16 +28,15 @@ from dnslab.present.page.view import Page
 from dnslab.present.page.when import when
 from dnslab.present.page.why import why
 from dnslab.sentences import pictures
-from dnslab.text import NBSP, as_html, visible
+from dnslab.text import NBSP, as_html, visible, with_code
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 HERE = Path(__file__).parent
-#: a number and its unit, between which no line may break
-_CODE = re.compile(r"`([^`]+)`")
 _WHOLE = r'<span class="nw">\g<0></span>'
 _OPTION = re.compile(r"(?<![\w-])--[\w-]+")
+#: between a number and its unit no line may break
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h)(?![\w-]))")
 
 
@@ -100,8 +99,7 @@ def written(page: Page) -> Html:
 
 def _prose(text: str) -> str:
     """A sentence as HTML: what stands between backticks is code, and an option is on one line."""
-    quoted = _CODE.sub(r"<code>\1</code>", as_html(text))
-    return _OPTION.sub(_WHOLE, quoted)
+    return _OPTION.sub(_WHOLE, with_code(text))
 
 
 @cache

@@ -36,7 +36,7 @@ from dnslab.store.contents import NodeCache
 pytest.importorskip("kubernetes")
 
 from dnslab.measure.kubernetes.api.client import Client, connect
-from dnslab.measure.kubernetes.api.objects import create, list_machines, list_objects
+from dnslab.measure.kubernetes.api.objects import create, list_nodes, list_objects
 from dnslab.measure.kubernetes.cluster_dns import find
 from dnslab.measure.kubernetes.node_cache.detect import Detection, status
 from dnslab.measure.kubernetes.node_cache.manifest import image_with_tag, node_cache_manifest
@@ -243,7 +243,7 @@ def test_install_status_remove(client: Client, namespace: str) -> None:
     assert "+kind: DaemonSet" in done.stdout
     assert status(client).state == "absent"
 
-    n_nodes = len(list_machines(client))
+    n_nodes = len(list_nodes(client))
     done = dnslab("install", "--image", IMAGE, "--yes")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"cluster: {client}\n")
@@ -257,7 +257,7 @@ def test_install_status_remove(client: Client, namespace: str) -> None:
     assert "zones: cluster.local (the Corefile's plugin kubernetes)\n" in output
     assert "node-local cache: detected on 169.254.20.10, not on the cluster IP" in output
     assert f"DaemonSet kube-system/node-local-dns ({IMAGE}) on 169.254.20.10: ready, {n_nodes} of {n_nodes}" in output
-    assert status(client, node=list_machines(client)[0][0]).state == "detected"
+    assert status(client, node=list_nodes(client)[0]["metadata"]["name"]).state == "detected"
     assert status(client, node="elsewhere").state == "absent"
     again = dnslab("install", "--image", IMAGE)  # nothing to change, nothing to ask
     assert again.returncode == 0, again.stderr
@@ -338,9 +338,7 @@ def test_on_the_cluster_ip_it_is_waited_for_until_the_cache_answers(client: Clie
     done = dnslab("install", "--image", IMAGE, "--address", "169.254.20.10,10.96.0.10", "--yes")
     assert done.returncode == 0, done.stderr
     for address in ("169.254.20.10", "10.96.0.10"):
-        assert done.stdout.count(f": the cache answers on {address} and its rules are set") == len(
-            list_machines(client)
-        )
+        assert done.stdout.count(f": the cache answers on {address} and its rules are set") == len(list_nodes(client))
     detection = status(client)
     assert (detection.owns_cluster_ip, detection.addresses) == (True, ("169.254.20.10", "10.96.0.10"))
     gone = dnslab("remove", "--yes")

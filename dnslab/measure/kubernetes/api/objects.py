@@ -15,7 +15,7 @@ import yaml
 
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, answered
-from dnslab.measure.kubernetes.api.names import MACHINES, MANAGED_BY
+from dnslab.measure.kubernetes.api.names import MANAGED_BY
 
 #: who owns the fields that server-side apply sets
 FIELD_MANAGER = "dnslab"
@@ -83,12 +83,6 @@ def nodes_or_refusal(client: Client) -> list[dict[str, Any]] | NotAble:
         return list_nodes(client)
     except NotAble as error:
         return error
-
-
-def list_machines(client: Client) -> list[tuple[str, str]]:
-    """Name and machine (as ``uname -m`` prints it) of each node for which there is a probe."""
-    nodes = [(node["metadata"]["name"], node["status"]["nodeInfo"]["architecture"]) for node in list_nodes(client)]
-    return [(name, MACHINES[architecture]) for name, architecture in nodes if architecture in MACHINES]
 
 
 def apply(client: Client, wanted: Mapping[str, Any], dry: bool = False) -> Any:
