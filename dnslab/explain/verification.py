@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from dnslab.analyse.intervals import Interval, difference, ratio_bounds, share, verdicts
-from dnslab.analyse.power import spread_of
+from dnslab.analyse.power import spread_shown
 from dnslab.analyse.summary import Row, Summary
 from dnslab.errors import RunInvalid
 from dnslab.plan.model import Earlier
@@ -120,7 +120,7 @@ def verify(summary: Summary) -> list[Verification]:
     for libc in dict.fromkeys(row.libc for row in summary.measured(load=0)):
         rows = [row for row in summary.measured(load=0) if row.libc == libc]
         now, before = (Side.of([row for row in rows if row.variant == name]) for name in ("baseline", BEFORE))
-        word, sentence = _answer(now, before, earlier)
+        word, sentence = compared(now, before, earlier)
         left_out = [row.reason for row in summary.not_applicable if (row.variant, row.libc) == (BEFORE, libc)]
         if left_out and not before.total:
             sentence += f" {sentences.LIKE(reason=left_out[0])}"
@@ -157,11 +157,12 @@ def answers(verified: Sequence[Verification], earlier: Earlier) -> dict[str, str
     }
 
 
-def _answer(now: Side, before: Side, earlier: Earlier) -> tuple[Word, str]:
+def compared(now: Side, before: Side, earlier: Earlier) -> tuple[Word, str]:
+    """The answer for one C library, and the sentence that says why."""
     if not now.total or not before.total:
         missing = listed([name for name, side in _named(now, before) if not side.total])
         return "not enough data", sentences.NOT_MEASURED(missing=missing)
-    spread = spread_of(before.stalls, before.n)
+    spread = spread_shown(before.stalls, before.n)
     then = Side((earlier.stalls,), (0,), (earlier.n,))
     # None of few lookups must not pass for a fault that has gone: at the earlier share some would have been seen.
     not_here = all(_ratio(side, then, spread).high < (GONE if side.k else 1.0) for side in (now, before))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import ratio_bounds
 from dnslab.analyse.summary import Summary, summarise
 from dnslab.explain.findings import conclude
-from dnslab.explain.verification import Verification, status, verify
+from dnslab.explain.verification import Side, Verification, compared, status, verify
 from dnslab.plan.model import CustomVariant, Earlier, Plan
 from dnslab.present import share
 from dnslab.store.folder import RunFolder
@@ -67,6 +68,24 @@ def test_the_answer_follows_from_both_configurations(
 
 def test_1_000_lookups_on_each_side_are_enough_at_4_percent(tmp_path: Path) -> None:
     assert verify(measured(tmp_path / "run", [0] * 2, [20, 20]))[0].word == "gone"
+
+
+@pytest.mark.parametrize(
+    ("left", "at_once", "expected", "least", "most"),
+    [(0.0, 1, 40, 0.8, 1.0), (0.0, 1, 100, 0.97, 1.0), (0.1, 1, 57, 0.0, 0.05), (0.1, 3, 57, 0.0, 0.1)],
+    ids=["none left", "none left of many", "a tenth left", "a tenth left in bursts"],
+)
+def test_how_often_a_fault_is_said_to_be_gone(
+    left: float, at_once: int, expected: int, least: float, most: float
+) -> None:
+    """Poisson counts of six rounds; ``left`` of the stalls remain, and ``at_once`` come together."""
+    drawn, gone, n = np.random.default_rng(1), 0, 1_000
+    lookups = (320.0,) * 6
+    for _ in range(n):
+        before, now = (at_once * drawn.poisson(share * expected / 6 / at_once, 6) for share in (1.0, left))
+        side_now, side_before = (Side(tuple(counts.astype(float)), (0.0,) * 6, lookups) for counts in (now, before))
+        gone += compared(side_now, side_before, Earlier(run="then", stalls=expected, n=1_920))[0] == "gone"
+    assert least <= gone / n <= most
 
 
 def test_too_few_lookups_are_not_a_fault_that_has_gone(tmp_path: Path) -> None:

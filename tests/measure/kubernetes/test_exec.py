@@ -8,7 +8,6 @@ import os
 import random
 import resource
 import socket
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -247,15 +246,18 @@ def bare(client: Client, script: str) -> int:
 @pytest.mark.alone
 def test_reading_keeps_up_with_a_bare_reader(client: Client, pod: OwnPod) -> None:
     size = 50 * MEGABYTE
-    ratios = []
-    for _ in range(5):
+    bare_s, ours_s = [], []
+    for _ in range(7):
         began = time.monotonic()
         assert bare(client, produce(size)) == size + len(MARK)
         middle = time.monotonic()
         assert len(read_all(shell(client, produce(size)))) == size + len(MARK)
-        ratios.append((middle - began) / (time.monotonic() - middle))
-    print(f"throughput against a bare reader: {[round(ratio, 2) for ratio in ratios]}")
-    assert statistics.median(ratios) >= 0.8
+        bare_s.append(middle - began)
+        ours_s.append(time.monotonic() - middle)
+    # The quickest of each: what else the machine does only makes a reading longer.
+    ratio = min(bare_s) / min(ours_s)
+    print(f"throughput against a bare reader: {ratio:.2f}")
+    assert ratio >= 0.8
 
 
 def test_a_connection_that_breaks_is_not_an_end(proxied: tuple[CuttingProxy, Client], pod: OwnPod) -> None:
