@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any, Literal
 
 from dnslab.files import PACKAGE
-from dnslab.plan.model import DEFAULT_IMAGE
+from dnslab.plan.cluster import DEFAULT_IMAGE
 from dnslab.plan.variants import BEFORE, BUILT_IN, NODE_LOCAL_ADDRESS
 from dnslab.store.contents import Place
 from dnslab.text import visible

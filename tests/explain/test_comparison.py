@@ -17,7 +17,8 @@ from dnslab.analyse.dataset import open_run
 from dnslab.analyse.intervals import newcombe
 from dnslab.explain.comparison import Comparison, compare
 from dnslab.explain.matching import MatchedBy, match_targets
-from dnslab.plan.model import DEFAULT_IMAGE, Load, Plan
+from dnslab.plan.cluster import DEFAULT_IMAGE
+from dnslab.plan.model import Load, Plan
 from dnslab.plan.schedule import TargetInfo
 from dnslab.present.report import measured_on
 from tests.runs import GLIBC, MUSL, rows, write_run

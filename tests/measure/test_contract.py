@@ -14,7 +14,8 @@ from dnslab.measure.lab.backend import LabBackend
 from dnslab.measure.local import LocalBackend
 from dnslab.measure.protocol import Backend, Client
 from dnslab.measure.trial import describe, make_job
-from dnslab.plan.model import ClusterPlan, FaultPlan, Load, Plan
+from dnslab.plan.cluster import ClusterPlan
+from dnslab.plan.model import FaultPlan, Load, Plan
 from dnslab.plan.resolvconf import parse
 from dnslab.plan.schedule import TargetInfo, Trial
 from dnslab.plan.variants import find

@@ -11,7 +11,8 @@ import yaml
 
 from dnslab.analyse.dataset import open_run
 from dnslab.measure import runner
-from dnslab.plan.model import ClusterPlan, Load, Plan
+from dnslab.plan.cluster import ClusterPlan
+from dnslab.plan.model import Load, Plan
 from dnslab.store.client import ClientRecord
 from tests import nodes
 from tests.capture import Packet

@@ -11,7 +11,8 @@ from dnslab.errors import UsageError
 from dnslab.measure.probe.job import ResolverPatch
 from dnslab.measure.protocol import Expected, TargetFacts
 from dnslab.measure.trial import describe, make_job
-from dnslab.plan.model import ClusterPlan, Load, Plan
+from dnslab.plan.cluster import ClusterPlan
+from dnslab.plan.model import Load, Plan
 from dnslab.plan.schedule import Trial
 from dnslab.store.contents import ClientStart
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from dnslab.errors import UsageError
+from dnslab.plan.cluster import ClusterPlan
 from dnslab.plan.limits import check_load, check_names, cluster_zone, fitted
-from dnslab.plan.model import ClusterPlan, Limits, Load, Plan
+from dnslab.plan.model import Limits, Load, Plan
 from dnslab.plan.planfile import load
 from dnslab.plan.schedule import TargetInfo
 

@@ -21,7 +21,8 @@ from dnslab.errors import DnslabError, RunExists, RunInvalid, RunNotFound
 from dnslab.experiment.compare import SAMPLE
 from dnslab.explain.findings import conclude
 from dnslab.explain.soundness import examine
-from dnslab.plan.model import ClusterPlan, CustomVariant, Load, Plan, TargetPlan
+from dnslab.plan.cluster import ClusterPlan
+from dnslab.plan.model import CustomVariant, Load, Plan, TargetPlan
 from dnslab.plan.schedule import TargetInfo
 from dnslab.present import share
 from dnslab.present.exports import keep_parquet

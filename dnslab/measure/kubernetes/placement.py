@@ -16,7 +16,8 @@ from dnslab.measure.kubernetes.like import Likeness, alike
 from dnslab.measure.kubernetes.node_fit import why_unfit
 from dnslab.measure.kubernetes.pods.admission import admit
 from dnslab.measure.kubernetes.pods.manifest import PodSpec, probe_path, whole_dns_config
-from dnslab.plan.model import DEFAULT_IMAGE, ClusterPlan, Plan
+from dnslab.plan.cluster import DEFAULT_IMAGE, ClusterPlan
+from dnslab.plan.model import Plan
 from dnslab.plan.remedies import with_options
 from dnslab.plan.resolvconf import ResolverOptions
 from dnslab.plan.variants import Variant

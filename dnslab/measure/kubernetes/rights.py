@@ -20,7 +20,7 @@ from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, ans
 from dnslab.measure.kubernetes.cluster_dns import SYSTEM
 from dnslab.measure.kubernetes.pods.admission import admit
 from dnslab.measure.kubernetes.pods.manifest import PodSpec
-from dnslab.plan.model import DEFAULT_IMAGE
+from dnslab.plan.cluster import DEFAULT_IMAGE
 
 ENFORCED = "pod-security.kubernetes.io/enforce"
 NAME = "dnslab"

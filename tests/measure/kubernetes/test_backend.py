@@ -20,7 +20,8 @@ from dnslab.explain.findings import conclude
 from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
 from dnslab.measure.kubernetes.pods.manifest import PodSpec, pod_manifest
-from dnslab.plan.model import ClusterPlan, Limits, Load, Plan
+from dnslab.plan.cluster import ClusterPlan
+from dnslab.plan.model import Limits, Load, Plan
 from dnslab.present.report import render
 from dnslab.store import stream as records
 from tests import nodes

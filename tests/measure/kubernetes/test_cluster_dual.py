@@ -15,7 +15,8 @@ from dnslab.analyse.summary import summarise
 from dnslab.measure import runner
 from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.cluster_dns import find
-from dnslab.plan.model import ClusterPlan, Load, Plan
+from dnslab.plan.cluster import ClusterPlan
+from dnslab.plan.model import Load, Plan
 from tests import nodes
 from tests.cli.test_cli import dnslab
 from tests.cluster.cluster import DNS, DNS_IPV6, in_node, kubectl

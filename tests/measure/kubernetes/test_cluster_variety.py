@@ -21,7 +21,8 @@ from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
 from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.cluster_dns import find
-from dnslab.plan.model import ClusterPlan, Load, Plan
+from dnslab.plan.cluster import ClusterPlan
+from dnslab.plan.model import Load, Plan
 from tests.cluster.cluster import DNS, kubectl, processes, sh
 from tests.nodes import apply, pods_left
 

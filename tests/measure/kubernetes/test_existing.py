@@ -31,7 +31,8 @@ from dnslab.measure.kubernetes.pods.pod_facts import RESOLV_CONF
 from dnslab.measure.kubernetes.pods.shell import Shell
 from dnslab.measure.probe import find_probe
 from dnslab.measure.protocol import Client
-from dnslab.plan.model import ClusterPlan, Load, Plan
+from dnslab.plan.cluster import ClusterPlan
+from dnslab.plan.model import Load, Plan
 from dnslab.plan.resolvconf import ResolverOptions, parse
 from dnslab.plan.variants import BUILT_IN, Variant, find
 from tests.cli.test_cli import DNSLAB, dnslab

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from dnslab.plan.model import ClusterPlan, Plan
+from dnslab.plan.cluster import ClusterPlan
+from dnslab.plan.model import Plan
 from dnslab.store.contents import Environment
 from dnslab.store.folder import RunFolder
 from tests.apiserver import serving

@@ -17,7 +17,8 @@ from dnslab.measure.kubernetes.api.client import Client
 from dnslab.measure.kubernetes.api.objects import nodes_or_refusal
 from dnslab.measure.kubernetes.node_fit import why_unfit
 from dnslab.measure.kubernetes.pods.manifest import PodSpec
-from dnslab.plan.model import ClusterPlan, Load, Plan
+from dnslab.plan.cluster import ClusterPlan
+from dnslab.plan.model import Load, Plan
 from dnslab.plan.resolvconf import ResolverOptions
 from dnslab.plan.variants import find
 from tests.apiserver import client_of

@@ -18,7 +18,8 @@ from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.api.exec import ExecChannel
 from dnslab.measure.kubernetes.dry_run import RUN_ID, Planned
 from dnslab.plan import planfile
-from dnslab.plan.model import ClusterPlan, Limits, Load, Plan
+from dnslab.plan.cluster import ClusterPlan
+from dnslab.plan.model import Limits, Load, Plan
 from dnslab.plan.variants import NODE_LOCAL_ADDRESS
 from tests.cli.test_cli import dnslab
 
