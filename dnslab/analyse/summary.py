@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ import pandas as pd
 from dnslab.analyse import intervals, power
 from dnslab.analyse.counts import Cell, ClientCounts, RoundCounts, gather
 from dnslab.analyse.dataset import Run
+from dnslab.analyse.effects import SHARES, column, effects_of, judge
 from dnslab.analyse.exposure import exposed_modelled
 from dnslab.analyse.intervals import Interval, Verdict, upper_bound_when_none
 from dnslab.analyse.quantiles import LEVELS, quantiles
@@ -28,8 +29,6 @@ from dnslab.store.client import Key
 from dnslab.text import Facts, counted, first_of
 
 SUMMARY_VERSION = 1
-#: counts whose share is compared
-SHARES = ("stalls", "slow", "failed")
 
 
 @dataclass(frozen=True)
@@ -274,7 +273,7 @@ def summarise(run: Run) -> Summary:
                 if key in cells:
                     # A closed loop has no effects: once workers hang together, it counts workers, not faults.
                     compared = run.plan.loads[load].loop != "closed" and variant != "baseline"
-                    effects = _effects(cells[key], baseline) if compared and baseline else {}
+                    effects = effects_of(cells[key], baseline) if compared and baseline else {}
                     rows.append(_row(run, key, cells, effects))
                 elif (variant, target.name) in left_out and is_wanted(target.name, variant):
                     rows.append(NotApplicable(*key, target.libc, left_out[variant, target.name]))
@@ -294,12 +293,6 @@ def summarise(run: Run) -> Summary:
     )
 
 
-def _unknown_names(run: Run) -> tuple[str, ...]:
-    first = next(iter(run.clients()), None)
-    expected = first.start.expected if first else []
-    return tuple(name for name, counts in zip(run.plan.names, expected, strict=False) if not any(counts))
-
-
 def _judged(rows: Sequence[Row | NotApplicable]) -> list[Row | NotApplicable]:
     """``rows`` with the verdicts of their effects."""
     given = judge([row.effects if isinstance(row, Row) else {} for row in rows], [row.load for row in rows])
@@ -307,31 +300,6 @@ def _judged(rows: Sequence[Row | NotApplicable]) -> list[Row | NotApplicable]:
         replace(row, verdicts=verdicts) if isinstance(row, Row) else row
         for row, verdicts in zip(rows, given, strict=True)
     ]
-
-
-def judge(effects: Sequence[Mapping[str, Interval]], families: Sequence[Hashable]) -> list[Mapping[str, Verdict]]:
-    """A verdict for each effect. Effects of one measure and one family are corrected for their number together.
-
-    Parameters
-    ----------
-    effects
-        By measure, one mapping for each row; an empty one for a row that is not compared.
-    families
-        Of each row, as its load.
-
-    Returns
-    -------
-    list
-        For each row the verdicts by measure.
-    """
-    given: list[dict[str, Verdict]] = [{} for _ in effects]
-    for family in dict.fromkeys(families):
-        rows = {i: row for i, row in enumerate(effects) if families[i] == family}
-        for name in dict.fromkeys(name for row in rows.values() for name in row):
-            compared = {i: row[name] for i, row in rows.items() if name in row}
-            for i, verdict in zip(compared, intervals.verdicts(list(compared.values())), strict=True):
-                given[i][name] = verdict
-    return list(given)
 
 
 def _row(run: Run, key: Key, cells: Mapping[Key, Cell], effects: Mapping[str, Interval]) -> Row:
@@ -405,25 +373,3 @@ def _exposed_share(rounds: Sequence[RoundCounts]) -> Interval:
     if None in exposed or sum(stalls) > sum(exposed):
         return Interval(math.nan, math.nan, math.nan)
     return intervals.share(stalls, exposed)
-
-
-def _effects(cell: Cell, baseline: Cell) -> dict[str, Interval]:
-    """Differences from baseline, paired by round; quantiles are of latency censored at the common deadline."""
-    common = sorted(cell.rounds.keys() & baseline.rounds.keys())
-    ours, theirs = ([side.rounds[number] for number in common] for side in (cell, baseline))
-    effects = {}
-    for name in SHARES:
-        columns = [column(side, count) for side in (ours, theirs) for count in (name, "n")]
-        effects[f"{name}_share"] = intervals.difference(*columns)
-    deadline_ms = min(cell.deadline_ms, baseline.deadline_ms)
-    for name in LEVELS:
-        pairs = zip(column(ours, name), column(theirs, name), strict=True)
-        effects[name] = intervals.mean(
-            [min(ours_ms, deadline_ms) - min(base_ms, deadline_ms) for ours_ms, base_ms in pairs]
-        )
-    return effects
-
-
-def column(rounds: Sequence[RoundCounts], name: str) -> list[float]:
-    """One value for each round."""
-    return [getattr(numbers, name) for numbers in rounds]

@@ -15,9 +15,10 @@ import pandas as pd
 
 from dnslab.analyse import intervals
 from dnslab.analyse.dataset import Run
+from dnslab.analyse.effects import SHARES, column, judge
 from dnslab.analyse.intervals import Interval, Verdict
 from dnslab.analyse.quantiles import LEVELS
-from dnslab.analyse.summary import SHARES, Row, Summary, column, judge
+from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.matching import MatchedBy, match_targets
 from dnslab.explain.soundness import examine
 from dnslab.explain.tables import row_names, verdict_in_words

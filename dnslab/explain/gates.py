@@ -11,9 +11,10 @@ from typing import Literal
 import pandas as pd
 
 from dnslab.analyse import intervals
+from dnslab.analyse.effects import SHARES, column
 from dnslab.analyse.intervals import MIN_ROUNDS, Interval, upper_bound_when_none
 from dnslab.analyse.quantiles import LEVELS
-from dnslab.analyse.summary import SHARES, Row, Summary, column
+from dnslab.analyse.summary import Row, Summary
 from dnslab.errors import RunInvalid, UsageError
 from dnslab.explain.validity import voids
 from dnslab.explain.veto import VOID, Veto, left_out

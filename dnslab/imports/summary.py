@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from dnslab.analyse import intervals
+from dnslab.analyse.effects import judge
 from dnslab.analyse.intervals import MIN_ROUNDS, Interval, Verdict, upper_bound_when_none, wilson
 from dnslab.analyse.quantiles import quantiles
-from dnslab.analyse.summary import judge
 from dnslab.sentences import imports as sentences
 from dnslab.text import Table, counted, item, milliseconds, percent, rounded, visible
 
