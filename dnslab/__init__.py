@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
     from dnslab.experiment.verify import obtain_verification as obtain_verification, verify as verify
     from dnslab.explain.closeup import follow as follow
-    from dnslab.explain.comparison import compare as compare
+    from dnslab.explain.compare import compare as compare
     from dnslab.explain.findings import conclude as conclude
     from dnslab.explain.overview import headlines as headlines, side_by_side as side_by_side
     from dnslab.explain.soundness import examine as examine
@@ -52,7 +52,7 @@ _HOME = {
     "MatrixParameters": "notebook",
     "Plan": "plan.model",
     "VerifyParameters": "notebook",
-    "compare": "explain.comparison",
+    "compare": "explain.compare",
     "conclude": "explain.findings",
     "costs": "analyse.costs",
     "ecdf": "present.pictures.ecdf",

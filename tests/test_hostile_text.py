@@ -22,7 +22,7 @@ from dnslab.analyse.summary import summarise
 from dnslab.analyse.timeline import stalls_per_second
 from dnslab.cli import cli, main
 from dnslab.explain.closeup import follow
-from dnslab.explain.comparison import compare
+from dnslab.explain.compare import compare
 from dnslab.explain.findings import conclude
 from dnslab.explain.gates import decide
 from dnslab.explain.overview import headlines, side_by_side

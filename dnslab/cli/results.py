@@ -59,7 +59,7 @@ def compare_(before: str, after: Sequence[str], form: str, out: Path | None) -> 
     Each run is a path, a bundle, or `latest`. The exit status is 4 if nothing could be compared.
     """
     from dnslab.analyse.dataset import open_run
-    from dnslab.explain.comparison import compare
+    from dnslab.explain.compare import compare
 
     comparison = compare(open_run(before), *(open_run(path) for path in after))
     if out:

@@ -15,7 +15,8 @@ import scipy.stats
 
 from dnslab.analyse.dataset import open_run
 from dnslab.analyse.intervals import newcombe
-from dnslab.explain.comparison import Comparison, compare
+from dnslab.explain.compare import compare
+from dnslab.explain.comparison import Comparison
 from dnslab.explain.matching import MatchedBy, match_targets
 from dnslab.plan.cluster import DEFAULT_IMAGE
 from dnslab.plan.model import Load, Plan

@@ -10,7 +10,7 @@ import numpy as np
 
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.experiment.compare import SAMPLE
-from dnslab.explain.comparison import compare
+from dnslab.explain.compare import compare
 from dnslab.imports import readers
 from dnslab.imports.summary import summarise_imported
 from dnslab.plan.model import FaultPlan, Load, Plan
