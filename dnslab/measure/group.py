@@ -1,7 +1,4 @@
-"""Measures the trials of a run, group after group: which are missing, their start instant, failures, abort.
-
-A group is what is measured at the same time. Knows nothing of how a run folder or a backend comes to be.
-"""
+"""Measures one group of a run: the trials that are measured at the same time, from one start instant to their end."""
 
 from __future__ import annotations
 
@@ -13,24 +10,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from dnslab.errors import DnslabError, Interrupted, NotAble, RunInvalid, StorageFailed, refusal
+from dnslab.errors import DnslabError, RunInvalid, StorageFailed
 from dnslab.measure import health
 from dnslab.measure.conversation import ClockOffset, Conversation
-from dnslab.measure.pacing import CLOCKS_AT_ONCE, Pace, RunClock, StartInstant
+from dnslab.measure.pacing import CLOCKS_AT_ONCE, RunClock, StartInstant
 from dnslab.measure.probe.job import encode
-from dnslab.measure.progress import ClientProgress, OnProgress, Progress
+from dnslab.measure.progress import ClientProgress
 from dnslab.measure.protocol import Backend, Client, Expected, Target, TargetFacts
 from dnslab.measure.trial import describe, make_job
-from dnslab.plan.schedule import Trial, count_clients, in_groups, trials
-from dnslab.sentences import Sentence, machine as sentences
-from dnslab.store.client import ClientRecord, ClientWriter
+from dnslab.plan.model import Plan
+from dnslab.plan.schedule import Trial, count_clients
+from dnslab.sentences import machine as sentences
+from dnslab.store.client import ClientWriter
 from dnslab.store.contents import ClientStart
 from dnslab.store.folder import RunFolder
 from dnslab.store.stream import Trailer
-from dnslab.text import counted
 
 #: a probe that is told to start this long after the start instant has missed too much of its load
 LATE_START_S = 2.0
@@ -42,130 +38,22 @@ class DnsGotWorse(Exception):
     """DNS fails more than before the run; the text says by how much."""
 
 
-class RunInProgress:
-    """Measures what a run folder does not hold yet, and says what is missing when it cannot go on.
+@dataclass(frozen=True)
+class Shared:
+    """What all groups of a run share. ``report`` is told how far the clients of a group are, and whether it stops."""
 
-    Parameters
-    ----------
-    folder
-        Claimed by this process.
-    expected
-        As ``backend.expected`` gave it.
-    health_before
-        What failed before any load; ``health.Watch`` judges against it.
-    how_to_resume
-        Makes the command or the call that resumes the run in a folder.
-    """
-
-    def __init__(
-        self,
-        folder: RunFolder,
-        backend: Backend,
-        expected: Mapping[str, Expected],
-        health_before: health.Before,
-        on_progress: OnProgress | None,
-        *,
-        how_to_resume: Callable[[Path], str],
-    ) -> None:
-        self.folder, self.plan, self.backend, self.expected = folder, folder.plan, backend, expected
-        control = health.control_trial(self.plan, backend.targets()).variant
-        self.watch = health.Watch(control, health_before.tally, self.plan.limits.abort_margin)
-        measured = folder.last_clients()
-        self.clock = RunClock(measured)
-        self.clock_exchanges = threading.Semaphore(CLOCKS_AT_ONCE)
-        self._on_progress = on_progress or (lambda progress: None)
-        self._how_to_resume = how_to_resume
-        self._pace, self._failures = Pace(health_before.overrun_s), list[str]()
-        self._trials = trials(self.plan, backend.targets())
-        self._groups = in_groups(self._missing(measured))
-        self._progress = Progress(self.n_trials, self.n_trials - sum(map(len, self._groups)))
+    folder: RunFolder
+    backend: Backend
+    expected: Mapping[str, Expected]
+    watch: health.Watch
+    clock: RunClock
+    report: Callable[[Sequence[ClientProgress], bool], None]
+    clock_exchanges: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(CLOCKS_AT_ONCE))
 
     @property
-    def n_trials(self) -> int:
-        """Trials of the whole plan."""
-        return len(self._trials)
-
-    def measure(self) -> None:
-        """Measure all missing trials.
-
-        Raises
-        ------
-        Interrupted
-            On Ctrl-C.
-        RunInvalid
-            DNS got worse, or trials failed.
-        NotAble
-            The machine refused memory, threads or the like.
-        """
-        try:
-            self._measure_groups()
-        except KeyboardInterrupt:
-            raise Interrupted(self._kept(sentences.INTERRUPTED, self._progress.n_done)) from None
-        except DnsGotWorse as worse:
-            raise RunInvalid(self._stopped(str(worse))) from None
-        except DnslabError as error:
-            kind = type(error) if isinstance(error, RunInvalid) else RunInvalid
-            raise kind(self._stopped(str(error))) from error
-        except (OSError, MemoryError, RuntimeError) as error:
-            if not (refused := refusal(error)):
-                raise
-            raise NotAble(self._stopped(refused)) from error
-        if self._failures:
-            n, first, command = len(self._failures), self._failures[0], self._how_to_resume(self.folder.path)
-            raise RunInvalid(sentences.INCOMPLETE(n=f"{n}", trials=f"{self.n_trials}", first=first, command=command))
-
-    def report(self, running: Sequence[ClientProgress], stopping: bool = False) -> None:
-        """Call ``on_progress`` with the progress of the clients ``running``; once ``stopping``, always so."""
-        self._progress.running, self._progress.stopping = running, stopping or self._progress.stopping
-        self._progress.left_s, self._progress.share = self._pace.left_s(), self._pace.share()
-        self._progress.passed_s, self._progress.is_behind = self._pace.passed_s(), self._pace.is_behind
-        self._on_progress(self._progress)
-
-    def load_s(self, group: Sequence[Trial]) -> float:
-        """How long the longest load of a group takes, warm-up included."""
-        return max(self.plan.loads[trial.load].total_s for trial in group)
-
-    def _measure_groups(self) -> None:
-        groups, loads_s = self._groups, [self.load_s(group) for group in self._groups]
-        n_clients = max(map(count_clients, groups), default=0)
-        # Room for a group that is measured and the next one, whose targets are opened meanwhile.
-        with ThreadPoolExecutor(max_workers=max(1, 2 * n_clients), thread_name_prefix="client") as pool:
-            following: GroupRun | None = None
-            for index, group in enumerate(groups):
-                self._pace.begin(loads_s[index:])
-                current = following or GroupRun(self, group, pool)
-                following = GroupRun(self, groups[index + 1], pool) if index + 1 < len(groups) else None
-                self._measure_group(current, following)
-
-    def _measure_group(self, current: GroupRun, following: GroupRun | None) -> None:
-        try:
-            with contextlib.closing(current):
-                current.measure(following)
-        except BaseException:
-            if following:
-                following.close()
-            raise
-        self._failures += current.failures
-        self._progress.count_done(current.trials, current.progress)
-
-    def _missing(self, measured: Sequence[ClientRecord]) -> list[Trial]:
-        complete = {(client.number, client.target) for client in measured if client.status == "complete"}
-        # Side by side, a round is only worth something whole: its trials share the same minute.
-        incomplete = {t.group for t in self._trials if any((t.number, name) not in complete for name in t.targets)}
-        return [trial for trial in self._trials if trial.group in incomplete]
-
-    def _stopped(self, why: str) -> str:
-        try:
-            n_missing = len(self._missing(self.folder.last_clients()))
-        except (DnslabError, OSError):  # the folder has gone, or was changed
-            n_missing = self.n_trials
-        return f"{why}. {self._kept(sentences.STOPPED, self.n_trials - n_missing)}"
-
-    def _kept(self, sentence: Sentence, n: int) -> str:
-        """``sentence`` with ``n`` of all trials, and how to go on."""
-        path = self.folder.path
-        kept = sentences.KEPT(command=self._how_to_resume(path)) if path.exists() else str(sentences.FOLDER_GONE)
-        return sentence(n=f"{n:,}", trials=counted(self.n_trials, "trial"), kept=kept)
+    def plan(self) -> Plan:
+        """The run's plan."""
+        return self.folder.plan
 
 
 @dataclass
@@ -186,14 +74,14 @@ class OpenClient:
 
 
 class GroupRun:
-    """One group: opens its clients, starts them at one instant, watches them, closes them.
+    """Opens the clients of a group, starts them at one instant, watches them, closes them.
 
     Every client has a thread of ``pool``. ``failures`` says which clients have no complete end, and why.
     """
 
-    def __init__(self, run: RunInProgress, group: Sequence[Trial], pool: ThreadPoolExecutor) -> None:
+    def __init__(self, run: Shared, group: Sequence[Trial], pool: ThreadPoolExecutor) -> None:
         self.trials = group
-        self.load_s = run.load_s(group)
+        self.load_s = load_s(run.plan, group)
         self.failures: list[str] = []
         self._run, self._pool = run, pool
         self._opening: list[Future[OpenClient]] = []
@@ -237,7 +125,7 @@ class GroupRun:
         try:
             self._clients = [future.result() for future in self._opening]
         except KeyboardInterrupt:
-            self._run.report(self.progress, stopping=True)
+            self._run.report(self.progress, True)
             raise
         measuring = self._submit_all()
         while not all(future.done() for future in measuring):
@@ -291,7 +179,7 @@ class GroupRun:
         opens_ahead = self._run.backend.opens_ahead and not self._stopping.is_set()
         if following and opens_ahead and self._start.is_past(self.load_s):
             following.open()
-        self._run.report(self.progress)
+        self._run.report(self.progress, False)
         if not self._interrupted and not self._worse and (worse := self._judge()):
             self._worse = worse
             self._stopped_by = "dnslab, as DNS got worse"
@@ -305,7 +193,7 @@ class GroupRun:
             raise KeyboardInterrupt
         self._interrupted = True
         self._stop()
-        self._run.report(self.progress, stopping=True)
+        self._run.report(self.progress, True)
 
     def _stop(self) -> None:
         self._stopping.set()
@@ -404,6 +292,11 @@ class GroupRun:
     def _fail(self, client: OpenClient, reason: str) -> None:
         trial = client.trial
         self.failures.append(sentences.IN_ROUND(variant=trial.variant, round=str(trial.round), why=reason))
+
+
+def load_s(plan: Plan, group: Sequence[Trial]) -> float:
+    """How long the longest load of a group takes, warm-up included."""
+    return max(plan.loads[trial.load].total_s for trial in group)
 
 
 def _key(trial: Trial, target: str) -> str:

@@ -17,7 +17,7 @@ from dnslab.errors import DnslabError, UsageError
 from dnslab.measure import backends, health, preflight, trial
 from dnslab.measure.backends import completed, known_targets, open_backend
 from dnslab.measure.environment import environment
-from dnslab.measure.group import RunInProgress
+from dnslab.measure.in_progress import RunInProgress
 from dnslab.measure.progress import OnProgress
 from dnslab.measure.protocol import Backend, Expected
 from dnslab.plan import flows, limits
