@@ -41,6 +41,11 @@ _MARKDOWN = re.compile(r"[\\`*_\[\]|~$]|<(?=[A-Za-z/!?])|&(?=[#A-Za-z])")
 _CODE = re.compile(r"`([^`]+)`")
 #: how a cell with a number begins; a load (``60/s``) and a time (``2026-11-29T...``) are words
 _NUMBER = r"[<>≥\u2212+-]? ?[\d.,]+(\s|$)"
+#: before a unit, so that a line never begins with one
+NBSP = "\u00a0"
+MINUS = "\u2212"
+#: dnslab's own characters, for a terminal that does not know them
+_IN_ASCII = str.maketrans({NBSP: " ", MINUS: "-", "≥": ">=", "…": "..."})
 NOT_APPLICABLE = "not applicable"
 #: how text stands on a terminal. Blue and orange differ for all eyes; no meaning is carried by colour alone.
 Style = Literal["", "good", "bad", "warn", "quiet", "strong"]
@@ -77,6 +82,11 @@ def visible_lines(text: str) -> str:
     return "\n".join(map(visible, text.split("\n")))
 
 
+def plain(text: str) -> str:
+    """``visible`` text for a terminal, where a user searches and copies: with usual spaces."""
+    return visible(text).replace(NBSP, " ")
+
+
 def as_html(text: object) -> str:
     """``visible`` text for a page, inside an element or inside an attribute."""
     return html.escape(visible(str(text)))
@@ -94,7 +104,7 @@ def as_output(page: str) -> str:
 
 def as_markdown(text: object) -> str:
     """``visible`` text for Markdown, with no link, HTML, formula or end of a cell in it."""
-    return _MARKDOWN.sub(r"\\\g<0>", visible(str(text)))
+    return _MARKDOWN.sub(r"\\\g<0>", plain(str(text)))
 
 
 def as_csv_cell(text: str) -> str:
@@ -130,7 +140,7 @@ def echo_spans(lines: Iterable[Sequence[Span]]) -> None:
     """Print lines on stdout, each of spans of text with a style. Colours are for terminals, and not with NO_COLOR."""
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     for line in lines:
-        _print("".join(_coloured(visible(text), style if coloured else "") for text, style in line), err=False)
+        _print("".join(_coloured(plain(text), style if coloured else "") for text, style in line), err=False)
 
 
 def _coloured(text: str, style: Style) -> str:
@@ -140,8 +150,11 @@ def _coloured(text: str, style: Style) -> str:
 def _print(text: str, err: bool) -> None:
     stream = sys.stderr if err else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    # A terminal that is not set to UTF-8 shows escapes for what it does not know.
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:  # a terminal that is not set to UTF-8 shows escapes for what it does not know
+        text = text.translate(_IN_ASCII).encode(encoding, "backslashreplace").decode(encoding)
+    print(text, file=stream, flush=True)
 
 
 def rounded(value: float, digits: int = 3, signed: bool = False) -> str:
@@ -158,22 +171,6 @@ def rounded(value: float, digits: int = 3, signed: bool = False) -> str:
     return text.rstrip("0").removesuffix(".") if decimals else text
 
 
-def percent(share: float) -> str:
-    """A share for reading, three significant digits: ``"1.72 %"``."""
-    if not math.isfinite(share):
-        return ""
-    return "0" if share == 0 else f"{rounded(share * 100)} %"
-
-
-def milliseconds(value: float) -> str:
-    """A latency for reading: ``"0.21"``, ``"5,012"``, ``"failed"`` where the level falls among failed lookups."""
-    if math.isnan(value):
-        return ""
-    if math.isinf(value):
-        return "failed"
-    return f"{value:,.0f}" if value >= 100 else rounded(value)
-
-
 class Estimate(Protocol):
     """An estimate with its bounds, as ``analyse.intervals.Interval`` is."""
 
@@ -185,19 +182,6 @@ class Estimate(Protocol):
     def high(self) -> float: ...
 
 
-def change(interval: Estimate, factor: float = 1.0) -> str:
-    """``"+0.25 (0.21 to 0.28)"``; without bounds where there were too few rounds for them."""
-    given = (interval.estimate, interval.low, interval.high)
-    estimate, low, high = (without_noise(value * factor) for value in given)
-    if not math.isfinite(estimate):
-        return ""
-    bounds = f" ({_signed(low)} to {_signed(high)})" if math.isfinite(low) else ""
-    return f"{_signed(estimate) if estimate else '0'}{bounds}"
-
-
-#: before a unit, so that a line never begins with one
-NBSP = "\u00a0"
-MINUS = "\u2212"
 #: more decimals than a clock or a share of a billion lookups has
 _MOST_DECIMALS = 9
 
@@ -239,7 +223,7 @@ def number(value: float, decimals: int, signed: bool = False) -> str:
 
 
 def estimate_with_bounds(interval: Estimate, factor: float = 1.0, signed: bool = False) -> tuple[str, str]:
-    """An estimate and its bounds with the decimals that the interval bears; ``""`` for bounds that are not known.
+    """An estimate and its bounds with the decimals that the interval bears; ``""`` for what is not known.
 
     >>> from types import SimpleNamespace as Interval
     >>> estimate_with_bounds(Interval(estimate=0.06848, low=0.0622, high=0.0747), 100)
@@ -249,11 +233,36 @@ def estimate_with_bounds(interval: Estimate, factor: float = 1.0, signed: bool =
     """
     given = (interval.estimate, interval.low, interval.high)
     estimate, low, high = (without_noise(value * factor) for value in given)
+    if not math.isfinite(estimate):
+        return "", ""
     if not math.isfinite(low) or not math.isfinite(high):
-        return rounded(estimate, 2, signed).replace("-", MINUS), ""
+        return rounded(estimate, 2, signed and estimate != 0).replace("-", MINUS), ""
     decimals = decimals_for(low, high, estimate)
     ends = " to ".join(number(bound, decimals, signed) for bound in (low, high))
     return number(estimate, decimals, signed), ends
+
+
+def change(interval: Estimate, factor: float = 1.0) -> str:
+    """A difference with its bounds, each with its sign.
+
+    >>> from types import SimpleNamespace as Interval
+    >>> change(Interval(estimate=0.246, low=0.237, high=0.256))
+    '+0.246 (+0.237 to +0.256)'
+    """
+    estimate, bounds = estimate_with_bounds(interval, factor, signed=True)
+    return f"{estimate} ({bounds})" if bounds else estimate
+
+
+def percent(share: float) -> str:
+    """A share whose interval is not known: two digits, or more where a share of nearly all would read as all.
+
+    >>> percent(0.0172), percent(0.997), percent(1.0), percent(0.0)
+    ('1.7\\xa0%', '99.7\\xa0%', '100\\xa0%', '0')
+    """
+    if not math.isfinite(share):
+        return ""
+    digits = next((n for n in range(2, _MOST_DECIMALS) if share == 1 or rounded(100 * share, n) != "100"), 2)
+    return f"{rounded(100 * share, digits)}{NBSP}%" if share else "0"
 
 
 def share_text(interval: Estimate) -> str:
@@ -263,7 +272,8 @@ def share_text(interval: Estimate) -> str:
     >>> share_text(Interval(estimate=0.06848, low=0.0622, high=0.0747))
     '6.8\\xa0%'
     """
-    return f"{estimate_with_bounds(interval, 100)[0]}{NBSP}%"
+    estimate, bounds = estimate_with_bounds(interval, 100)
+    return f"{estimate}{NBSP}%" if bounds and estimate != "0" else percent(interval.estimate)
 
 
 def share_with_bounds(interval: Estimate) -> str:
@@ -273,8 +283,8 @@ def share_with_bounds(interval: Estimate) -> str:
     >>> share_with_bounds(Interval(estimate=0.06848, low=0.0622, high=0.0747))
     '6.8\\xa0% (6.2 to 7.5)'
     """
-    estimate, bounds = estimate_with_bounds(interval, 100)
-    return f"{estimate}{NBSP}%" + (f" ({bounds})" if bounds else "")
+    bounds = estimate_with_bounds(interval, 100)[1]
+    return share_text(interval) + (f" ({bounds})" if bounds else "")
 
 
 def outwards(share: float) -> float:
@@ -331,17 +341,25 @@ def fewer_than(upper: float, noun: str = "lookup") -> str:
     return f"fewer than 1 {noun} in {n // unit * unit:,}"
 
 
-def time_ms(value: float, unit: bool = True) -> str:
-    """A time in ms: two decimals below 2, one below 10, none above.
+def milliseconds(value: float) -> str:
+    """A time in ms without its unit: two decimals below 2, one below 10, none above.
 
-    >>> time_ms(0.6214), time_ms(4.57), time_ms(5005.2), time_ms(math.inf), time_ms(0.004)
-    ('0.62\\xa0ms', '4.6\\xa0ms', '5,005\\xa0ms', 'failed', '0.004\\xa0ms')
+    >>> milliseconds(0.6214), milliseconds(5005.2), milliseconds(0.004), milliseconds(math.inf)
+    ('0.62', '5,005', '0.004', 'failed')
     """
     if not math.isfinite(value):
         return "" if math.isnan(value) else "failed"
     decimals = 2 if abs(value) < 2 else 1 if abs(value) < 10 else 0
-    text = number(value, max(decimals, decimals_for(0, 0, value)))
-    return f"{text}{NBSP}ms" if unit else text
+    return number(value, max(decimals, decimals_for(0, 0, value)))
+
+
+def time_ms(value: float) -> str:
+    """A time in ms.
+
+    >>> time_ms(4.57), time_ms(math.inf)
+    ('4.6\\xa0ms', 'failed')
+    """
+    return f"{milliseconds(value)}{NBSP}ms" if math.isfinite(value) else milliseconds(value)
 
 
 def span_of(seconds: float) -> str:
@@ -360,13 +378,10 @@ def without_noise(value: float) -> float:
     return 0.0 if abs(value) < _NOISE else value
 
 
-def _signed(value: float) -> str:
-    return f"{value:+,.0f}" if abs(value) >= 100 else rounded(value, signed=True)
-
-
 def item(line: str, width: int | None) -> str:
     """``visible`` text as an item of a list on a terminal of ``width`` columns, and of 100 at most."""
-    return textwrap.fill(visible(line), min(width or 100, 100), initial_indent="- ", subsequent_indent="  ")
+    filled = textwrap.fill(visible(line), min(width or 100, 100), initial_indent="- ", subsequent_indent="  ")
+    return filled.replace(NBSP, " ")
 
 
 def counted(n: int, noun: str, nouns: str = "") -> str:
@@ -431,7 +446,7 @@ class Facts:
 
     def __str__(self) -> str:
         width = max(map(len, self.lines), default=0)
-        lines = [f"  {name:{width}}  {visible(line)}" for name, line in self.lines.items() if line]
+        lines = [f"  {name:{width}}  {plain(line)}" for name, line in self.lines.items() if line]
         return "\n".join([visible(self.title), *lines])
 
     def to_html(self) -> str:
@@ -456,7 +471,7 @@ class Table:
 
     def to_text(self, width: int | None = None) -> str:
         """The table for a terminal of ``width`` columns. Columns that do not fit follow below, with the names again."""
-        shown = self.frame.map(lambda cell: visible(str(cell))).rename(columns=visible)
+        shown = self.frame.map(lambda cell: plain(str(cell))).rename(columns=visible)
         names = [name for name in shown.columns if name in NAMES]
         return shown.set_index(names).to_string(line_width=width, sparsify=False)
 

@@ -23,7 +23,7 @@ from dnslab.text import (
     item,
     listed,
     milliseconds,
-    percent,
+    share_text,
     visible,
 )
 
@@ -174,7 +174,7 @@ def between_runs(rows: Sequence[ComparedRow], load_labels: Sequence[str], severa
     lines = []
     for heading, measure in MEASURES:
         share = measure.endswith("_share")
-        shown, factor, unit = (percent, 100, " points") if share else (milliseconds, 1, " ms")
+        factor, unit = (100, " points") if share else (1, " ms")
         for row in rows:
             if row.effects:
                 lines.append(
@@ -182,13 +182,19 @@ def between_runs(rows: Sequence[ComparedRow], load_labels: Sequence[str], severa
                         "measure": heading if share else f"{heading} ms",
                         **({"run": row.run} if several else {}),
                         **row_names(row.before, load_labels),
-                        "before": shown(getattr(row.before, measure)),
-                        "after": shown(getattr(row.after, measure)),
+                        "before": _measured(row.before, measure),
+                        "after": _measured(row.after, measure),
                         "change (95 %), points or ms": change(row.effects[measure], factor),
                         "verdict": verdict_in_words(row.verdicts[measure], row.effects[measure], factor, unit),
                     }
                 )
     return Table(pd.DataFrame(lines), "changes between runs")
+
+
+def _measured(row: Row, measure: str) -> str:
+    if measure.endswith("_share"):
+        return share_text(row.intervals[measure])
+    return milliseconds(getattr(row, measure))
 
 
 def labels(n_runs: int) -> list[str]:

@@ -19,7 +19,7 @@ from dnslab.errors import RunInvalid, UsageError
 from dnslab.explain.validity import voids
 from dnslab.explain.veto import VOID, Veto, left_out
 from dnslab.sentences import gate as sentences
-from dnslab.text import Table, as_markdown, listed, milliseconds, percent, visible
+from dnslab.text import NBSP, Table, as_markdown, below, estimate_with_bounds, listed, visible
 
 MEASURES = (*(f"{name}_share" for name in SHARES), *(name.removesuffix("_ms") for name in LEVELS))
 _GATE = re.compile(r"(\w+)\s*(<=?)\s*([0-9.]+)\s*(%|ms|s)")
@@ -101,16 +101,16 @@ class Gated:
         """A table with a line for each gate, target and load."""
         lines = []
         for decision in self.decisions:
-            measure, row, interval = decision.gate.measure, decision.row, decision.measured
-            bounds = f"{_text(measure, interval.low)} to {_text(measure, interval.high)}"
+            measure, row = decision.gate.measure, decision.row
+            figure, bounds = _texts(measure, decision.measured)
             lines.append(
                 {
                     "measure": measure.removesuffix("_share"),
                     "configuration": row.variant,
                     "target": row.target,
                     **({"load": self.load_labels[row.load]} if len(self.load_labels) > 1 else {}),
-                    "figure": _text(measure, interval.estimate),
-                    "95 % interval": bounds if math.isfinite(interval.low) else "",
+                    "figure": figure,
+                    "95 % interval": bounds,
                     "limit": decision.gate.limit_text,
                     "verdict": decision.word + (f": {decision.why}" if decision.why else ""),
                 }
@@ -131,10 +131,15 @@ class Gated:
         return "\n\n".join(["## Gates", *map(as_markdown, self._headings), self.table.to_markdown()])
 
 
-def _text(measure: str, value: float) -> str:
-    if measure.endswith("_share"):
-        return percent(value)
-    return f"{milliseconds(value)} ms" if math.isfinite(value) else ""
+def _texts(measure: str, interval: Interval) -> tuple[str, str]:
+    """An estimate and its bounds with their unit, ``""`` where they are not known."""
+    is_share = measure.endswith("_share")
+    if is_share and not interval.estimate:
+        return "none", below(interval.high) if math.isfinite(interval.high) else ""
+    unit = "%" if is_share else "ms"
+    known = estimate_with_bounds(interval, 100 if is_share else 1)
+    estimate, bounds = (f"{text}{NBSP}{unit}" if text else "" for text in known)
+    return estimate, bounds
 
 
 def decide(

@@ -12,7 +12,19 @@ import pandas as pd
 
 from dnslab.analyse.intervals import Interval, Verdict
 from dnslab.analyse.summary import NotApplicable, Row, Summary
-from dnslab.text import NAMES, NOT_APPLICABLE, Table, change, milliseconds, percent, rounded, without_noise
+from dnslab.text import (
+    NAMES,
+    NOT_APPLICABLE,
+    Table,
+    below,
+    change,
+    milliseconds,
+    percent,
+    rounded,
+    share_text,
+    share_with_bounds,
+    without_noise,
+)
 
 
 def by_configuration(summary: Summary) -> Table:
@@ -28,10 +40,10 @@ def by_configuration(summary: Summary) -> Table:
                 **names,
                 "lookups": f"{row.n:,}",
                 "stalls": f"{row.stalls:,}",
-                "stalled (95 %)": _stalled(row),
+                "stalled (95 %)": stalled(row),
                 "flagged": percent(row.flagged_share) if row.flagged_share is not None else "",
                 "stalls at": _at_steps(row),
-                "≥ 1 s": percent(row.slow_share),
+                "≥ 1 s": share_text(row.intervals["slow_share"]),
                 "failed": f"{row.failed:,}",
                 "partial": f"{row.partial:,}",
                 "p50 ms": milliseconds(row.p50_ms),
@@ -54,13 +66,11 @@ def row_names(row: Row | NotApplicable, load_labels: Sequence[str]) -> dict[str,
     return {"configuration": row.variant, "target": row.target, **load}
 
 
-def _stalled(row: Row) -> str:
-    low, high = row.bounds
-    if row.stalls_upper is not None:
-        return f"0 (< {percent(high)})"
-    return percent(row.stalls_share) + (
-        f" ({rounded(low * 100, 2)} to {rounded(high * 100, 2)})" if math.isfinite(low) else ""
-    )
+def stalled(row: Row) -> str:
+    """``"6.7 % (4.6 to 9.8)"`` or ``"none (below 0.9 %)"``; ``""`` where there is no lookup."""
+    if not row.n:
+        return ""
+    return share_with_bounds(row.intervals["stalls_share"]) if row.stalls else f"none ({below(row.bounds[1])})"
 
 
 def _at_steps(row: Row) -> str:

@@ -6,7 +6,6 @@ look as good as one that reaches all.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -19,7 +18,7 @@ from dnslab.plan.model import Earlier
 from dnslab.plan.variants import BEFORE
 from dnslab.sentences import Sentence, verification as sentences
 from dnslab.sentences.notebook import VERIFICATION
-from dnslab.text import Facts, counted, listed, percent, rounded
+from dnslab.text import Facts, counted, estimate_with_bounds, listed, percent, rounded, share_text
 
 Word = Literal["worse", "stays", "better but not gone", "not enough data", "not here today", "gone"]
 #: the worst first
@@ -70,15 +69,15 @@ class Side:
 
     @property
     def words(self) -> str:
-        """``"3.94 % of 2,700 lookups (95 % interval 3.2 to 4.7 %)"``."""
+        """``"3.9 % of 2,700 lookups (95 % interval 3.2 to 4.7 %)"``."""
         lookups = counted(round(self.total), "lookup")
         if not self.k:
             return sentences.NONE_OF(lookups=lookups)
         interval = share(self.stalls, self.n)
-        of = {"share": percent(interval.estimate), "lookups": lookups}
-        if not math.isfinite(interval.low):
-            return sentences.SHARE_OF(**of)
-        return sentences.SHARE_BETWEEN(**of, low=rounded(100 * interval.low), high=percent(interval.high))
+        bounds = estimate_with_bounds(interval, 100)[1]
+        if not bounds:
+            return sentences.SHARE_OF(share=share_text(interval), lookups=lookups)
+        return sentences.SHARE_BETWEEN(share=share_text(interval), lookups=lookups, bounds=bounds)
 
 
 @dataclass(frozen=True, repr=False)

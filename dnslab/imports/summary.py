@@ -20,7 +20,18 @@ from dnslab.analyse.effects import judge
 from dnslab.analyse.intervals import MIN_ROUNDS, Interval, Verdict, upper_bound_when_none, wilson
 from dnslab.analyse.quantiles import quantiles
 from dnslab.sentences import imports as sentences
-from dnslab.text import Table, counted, item, milliseconds, percent, rounded, visible
+from dnslab.text import (
+    Table,
+    below,
+    counted,
+    estimate_with_bounds,
+    item,
+    milliseconds,
+    percent,
+    rounded,
+    share_with_bounds,
+    visible,
+)
 
 VERSION = 1
 MEASURES = ("over_limit", "failed")
@@ -196,19 +207,17 @@ def _share_text(row: ImportedRow, measure: str) -> str:
     if share is None:
         return ""
     if upper is not None:
-        return f"0 (< {percent(upper)}) *"
-    mark = " *" if row.rounds < MIN_ROUNDS else ""
-    return f"{percent(share.estimate)} ({rounded(share.low * 100, 2)} to {rounded(share.high * 100, 2)}){mark}"
+        return f"none ({below(upper)}) *"
+    return share_with_bounds(share) + (" *" if row.rounds < MIN_ROUNDS else "")
 
 
 def _difference_text(effect: Interval, verdict: Verdict) -> str:
-    given = (effect.estimate, effect.low, effect.high)
-    estimate, low, high = (rounded(value * 100, signed=True) for value in given)
+    estimate, bounds = estimate_with_bounds(effect, 100, signed=True)
     points = f"{estimate} points"
     if verdict.word == "too few rounds":
         return sentences.FEW_ROUNDS(points=points, least=f"{MIN_ROUNDS}")
-    bound = f", none over {rounded(verdict.bound * 100)} points" if verdict.word == "no difference shown" else ""
-    return f"{points} ({low} to {high}), p = {effect.p:.2g}: {verdict.word}{bound}"
+    bound = f", none over {rounded(verdict.bound * 100, 2)} points" if verdict.word == "no difference shown" else ""
+    return f"{points} ({bounds}), p = {effect.p:.2g}: {verdict.word}{bound}"
 
 
 def summarise_imported(imported: Imported) -> ImportedSummary:

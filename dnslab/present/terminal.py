@@ -5,27 +5,25 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator, Sequence
 
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.answers import leading_target
 from dnslab.explain.findings import Findings
-from dnslab.explain.tables import against_baseline, by_configuration
+from dnslab.explain.ranking import Word, how_it_did
+from dnslab.explain.tables import against_baseline, by_configuration, stalled
 from dnslab.explain.veto import Veto
-from dnslab.sentences import Sentence, terminal as said
+from dnslab.sentences import terminal as said
 from dnslab.text import (
-    NBSP,
     Span,
     Style,
-    below,
     counted,
     echo_spans,
     echo_text,
     item,
     milliseconds,
-    percent,
+    share_text,
     terminal_width,
     visible,
 )
@@ -37,6 +35,7 @@ MOST_NOTES = 3
 LINES_OF_A_NOTE = 2
 HEADINGS = ("configuration", "target", "stalled (95 %)", "failed", "p50 ms", "verdict")
 _GAP = "  "
+_STYLES: dict[str, Style] = {"good": "good", "warn": "warn", "bad": "bad", "mute": "quiet"}
 
 
 def print_summary(summary: Summary, findings: Findings, wide: bool = False, run: str = "") -> None:
@@ -75,7 +74,7 @@ def _full(veto: Veto) -> str:
 
 def _table(summary: Summary, void: bool, width: int) -> Iterator[Sequence[Span]]:
     shown, n_left = _rows(summary)
-    cells = [_cells(row, void) for row in shown]
+    cells = [_cells(summary, row, void) for row in shown]
     widths = [max(map(len, (heading, *(row[i][0] for row in cells)))) for i, heading in enumerate(HEADINGS)]
     for column, least in ((1, 8), (0, 14)):  # names are cut where the terminal is narrow
         too_wide = sum(widths) + len(_GAP) * (len(widths) - 1) - width
@@ -111,55 +110,22 @@ def _cell(text: str, width: int, column: int) -> str:
     return text if column == len(HEADINGS) - 1 else text.ljust(width) if column < 2 else text.rjust(width)
 
 
-def _cells(row: Row, void: bool) -> list[Span]:
-    verdict: Span = (said.NO_CONCLUSION(), "warn") if void else _verdict(row)
-    failed: Span = (percent(row.failed_share), "bad") if row.failed else ("0", "")
+def _cells(summary: Summary, row: Row, void: bool) -> list[Span]:
+    failed: Span = (share_text(row.intervals["failed_share"]), "bad") if row.failed else ("0", "")
     return [
         (visible(row.variant), ""),
         (visible(row.target), ""),
         (stalled(row), "bad" if row.stalls else "good"),
         failed,
         (milliseconds(row.p50_ms), ""),
-        verdict,
+        _verdict(summary, row, void),
     ]
 
 
-def stalled(row: Row) -> str:
-    """``"6.7 % (4.6 to 9.8)"``, rounded to what the interval bears; ``"none (below 0.9 %)"``."""
-    if not row.n:
-        return ""
-    low, high = (100 * bound for bound in row.bounds)
-    if not row.stalls:
-        return f"none ({below(row.bounds[1])})".replace(NBSP, " ")
-    share = 100 * row.stalls_share
-    if not math.isfinite(low):
-        return percent(row.stalls_share)
-    decimals = _decimals((high - low) / 2)
-    return f"{share:.{decimals}f} % ({low:.{decimals}f} to {high:.{decimals}f})"
-
-
-def _decimals(half_width: float) -> int:
-    """So many that the half width of an interval has one digit, or two where the first is 1 or 2."""
-    if half_width <= 0:
-        return 1
-    power = math.floor(math.log10(half_width))
-    return max(0, (1 if half_width < 3 * 10.0**power else 0) - power)
-
-
-def _verdict(row: Row) -> Span:
-    words = {row.verdicts[name].word for name in ("slow_share", "failed_share") if name in row.verdicts}
-    clean = not row.slow and not row.failed
-    verdicts: tuple[tuple[bool, Sentence, Style], ...] = (
-        (row.variant == "baseline", said.BASELINE, "quiet"),
-        (not words, said.NOT_COMPARED, "quiet"),
-        (words <= {"too few rounds"}, said.TOO_FEW_ROUNDS, "quiet"),
-        (words >= {"lower", "higher"}, said.MIXED, "warn"),
-        ("higher" in words, said.WORSE, "bad"),
-        ("lower" in words and clean, said.CLEARS, "good"),
-        ("lower" in words, said.HELPS, "warn"),
-        (True, said.SAME, ""),
-    )
-    return next((sentence(), style) for holds, sentence, style in verdicts if holds)
+def _verdict(summary: Summary, row: Row, void: bool) -> Span:
+    """The word of the page, and in its colour."""
+    word = Word.VOID if void else how_it_did(summary, row, summary.row("baseline", row.target, row.load))
+    return str(word), _STYLES[word.tone]
 
 
 def _below(summary: Summary, run: str, width: int) -> Iterator[Sequence[Span]]:

@@ -4,18 +4,7 @@ from __future__ import annotations
 
 from dnslab.sentences import Sentence
 
-# What became of a configuration, in a table's cell.
-BASELINE = Sentence("baseline")
-CLEARS = Sentence("clears it")
-HELPS = Sentence("helps, in part")
-SAME = Sentence("no difference")
-WORSE = Sentence("worse")
-MIXED = Sentence("mixed")
-TOO_FEW_ROUNDS = Sentence("too few rounds")
-NOT_COMPARED = Sentence("not compared")
-NO_CONCLUSION = Sentence("cannot tell")
-
-# Below the table.
+# Below the table of a summary.
 NOT_APPLICABLE = Sentence("Not applicable: {reasons}.", reasons="musl ignores use-vc, single-request")
 MORE_ROWS = Sentence("{n} not shown.", n="12 more rows")
 MORE_NOTES = Sentence("{n} not shown.", n="2 more notes")

@@ -13,11 +13,10 @@ STALLED = Sentence("Stalled: {share}.", share="3.9 % of 2,700 lookups (95 % inte
 NONE_OF = Sentence("none of {lookups}", lookups="2,700 lookups")
 SHARE_OF = Sentence("{share} of {lookups}", share="3.9 %", lookups="2,700 lookups")
 SHARE_BETWEEN = Sentence(
-    "{share} of {lookups} (95 % interval {low} to {high})",
+    "{share} of {lookups} (95 % interval {bounds} %)",
     share="3.9 %",
     lookups="2,700 lookups",
-    low="3.2",
-    high="4.7 %",
+    bounds="3.2 to 4.7",
 )
 
 COMPARED = Sentence(

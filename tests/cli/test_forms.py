@@ -10,6 +10,7 @@ import pty
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,26 @@ import click
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, strategies as st
 
 from dnslab.analyse.dataset import Run, open_run
+from dnslab.analyse.intervals import Interval
 from dnslab.analyse.summary import summarise
 from dnslab.cli import cli
 from dnslab.experiment.compare import SAMPLE
 from dnslab.explain.findings import conclude
+from dnslab.explain.ranking import Word
 from dnslab.explain.soundness import examine
+from dnslab.explain.tables import stalled
 from dnslab.plan.model import Load, Plan
 from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import BUILT_IN, USUAL
 from dnslab.present import documents
-from dnslab.present.terminal import HEADINGS, print_summary, stalled
+from dnslab.present.page import page
+from dnslab.present.page.context import share_cell
+from dnslab.present.page.scales import scale_of
+from dnslab.present.terminal import HEADINGS, print_summary
+from dnslab.text import plain
 from tests import PROJECT
 from tests.cli.test_cli import DNSLAB
 from tests.explain.test_verification import measured
@@ -125,10 +134,29 @@ def test_rows_that_do_not_fit_are_counted(tmp_path: Path, capsys: pytest.Capture
 def test_shares_are_rounded_to_what_their_intervals_bear(cluster: Path) -> None:
     row = summarise(open_run(SAMPLE)).row("baseline", "glibc")
     assert row
-    assert stalled(row) == "6.7 % (4.6 to 9.8)"
+    assert plain(stalled(row)) == "6.7 % (4.6 to 9.8)"
     clean = summarise(open_run(SAMPLE)).row("use-vc", "glibc")
     assert clean
-    assert stalled(clean) == "none (below 0.9 %)"  # 0.882 %
+    assert plain(stalled(clean)) == "none (below 0.9 %)"  # 0.882 %
+
+
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
+def test_terminal_and_page_give_the_same_digits(ends: list[float]) -> None:
+    row = summarise(open_run(SAMPLE)).row("baseline", "glibc")
+    assert row
+    low, estimate, high = sorted(ends)
+    row = replace(row, intervals={**row.intervals, "stalls_share": Interval(estimate, low, high)})
+    cell = share_cell(row, "stalls", scale_of([100 * estimate], [100 * high]), "baseline", Word.STALLS)
+    assert stalled(row) == f"{cell.value} {cell.rest}"
+
+
+@pytest.mark.parametrize("run", [SAMPLE, GOLDEN / "lab", GOLDEN / "void"], ids=lambda run: run.name)
+def test_terminal_and_page_use_the_same_words(run: Path) -> None:
+    printed = said("summary", str(run)).splitlines()[1 : 1 + len(summarise(open_run(run)).measured())]
+    words = {re.split(r" {2,}", line)[-1] for line in printed}
+    assert words <= {str(word) for word in Word}
+    shown = page(open_run(run))
+    assert all(word in shown for word in words), words
 
 
 def test_a_gate_as_json_says_what_it_decided() -> None:

@@ -301,7 +301,7 @@ def test_command_line(tmp_path: Path) -> None:
     done = dnslab("compare", before, after, "--format", "markdown")
     assert (done.returncode, done.stderr) == (0, "")
     assert "- before: a\n- after: b\n" in done.stdout
-    assert "| stalled | baseline | glibc | 25 % | 0 | -25 (-37.4 to -12.6) | lower |" in done.stdout
+    assert "| stalled | baseline | glibc | 25 % | 0 | −25 (−37 to −13) | lower |" in done.stdout
     slower = made(tmp_path / "c", BEFORE, load(rate_per_s=50))
     refused = dnslab("compare", before, slower)
     assert refused.returncode == 4

@@ -13,7 +13,7 @@ from dnslab.analyse.summary import NotApplicable, Row, Summary
 from dnslab.explain.comparison import MEASURES, ComparedRow, between_runs
 from dnslab.explain.tables import against_baseline, by_configuration, side_by_side
 from dnslab.plan.model import Load
-from dnslab.text import Table, milliseconds, percent
+from dnslab.text import Table, milliseconds, percent, plain
 
 ROW = Row(
     variant="baseline", target="glibc", load=0, libc="glibc", rounds=9, n=8893, failed=0, partial=2, stalls=587,
@@ -22,7 +22,8 @@ ROW = Row(
     p99_ms=5005.2, p999_ms=math.inf, stall_step_s=5.0, stalls_at={"5": 580, "10": 5}, stalls_elsewhere=2,
     stall_ms=4500.0, deadline_ms=16_000.0, exposed_counted=13007, exposed_modelled=None, exposed_share=None,
     flagged_share=1.0, stalls_upper=None, stalls_upper_rounds=None, spread=1.0, lookups_per_s=198.4,
-    intervals={"stalls_share": Interval(0.066, 0.06, 0.0717)}, effects={}, verdicts={}, by_round=[],
+    intervals=dict.fromkeys(("stalls_share", "slow_share"), Interval(0.066, 0.06, 0.0717)), effects={}, verdicts={},
+    by_round=[],
 )  # fmt: skip
 
 
@@ -31,13 +32,16 @@ def summary_of(*rows: Row | NotApplicable, n_loads: int = 1) -> Summary:
     return Summary("run", "none", "lab", loads, rows, (), 9, 4900.0)
 
 
-@pytest.mark.parametrize(("share", "text"), [(0.0, "0"), (0.0172, "1.72 %"), (1.0, "100 %"), (math.nan, "")])
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0, "0"), (0.0172, "1.7 %"), (1.0, "100 %"), (0.9996, "99.96 %"), (0.0000123, "0.0012 %"), (math.nan, "")],
+)
 def test_percent(share: float, text: str) -> None:
-    assert percent(share) == text
+    assert plain(percent(share)) == text
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.2134, "0.213"), (5012.3, "5,012"), (math.inf, "failed"), (math.nan, "")]
+    ("value", "text"), [(0.2134, "0.21"), (7.25, "7.2"), (5012.3, "5,012"), (math.inf, "failed"), (math.nan, "")]
 )
 def test_milliseconds(value: float, text: str) -> None:
     assert milliseconds(value) == text
@@ -59,14 +63,15 @@ def test_by_configuration() -> None:
     ignored = NotApplicable("use-vc", "musl", 0, "musl", "musl ignores use-vc")
     table = by_configuration(summary_of(ROW, clean, ignored))
     first, second, third = table.frame.to_dict("records")
-    assert first["stalled (95 %)"] == "6.6 % (6 to 7.2)"
+    assert plain(first["stalled (95 %)"]) == "6.6 % (6.0 to 7.2)"
+    assert plain(first["≥ 1 s"]) == "6.6 %"
     assert (first["flagged"], first["p99.9 ms"], first["≥ 4900 ms"], first["exposed"]) == (
-        "100 %",
+        percent(1.0),
         "failed",
         "587",
         "13,007",
     )
-    assert (second["stalled (95 %)"], second["flagged"]) == ("0 (< 0.0334 %)", "")
+    assert (plain(second["stalled (95 %)"]), second["flagged"]) == ("none (below 0.04 %)", "")
     assert (first["stalls at"], second["stalls at"]) == ("5 s 580, 10 s 5, else 2", "")
     assert second["exposed"] == "8,800 (model)"
     assert third["exposed"] == "not applicable: musl ignores use-vc"
@@ -92,11 +97,11 @@ def test_against_baseline() -> None:
         "target": "glibc",
         "load": "100/s (poisson)",
         "≥ 1 s": "not shown: lower by itself, not sure among all that are compared",
-        "≥ 1 s, points": "-6.6 (-7.17 to -6.04)",
-        "failed, points": "0 (+0 to +0)",
+        "≥ 1 s, points": "−6.6 (−7.2 to −6.0)",
+        "failed, points": "0 (0 to 0)",
         "p50 ms": "+0.246 (+0.237 to +0.256)",
-        "p99 ms": "-5,003",
-        "p99.9 ms": "0 (-1 to +1)",
+        "p99 ms": "−5,000",
+        "p99.9 ms": "0 (−1.0 to +1.0)",
     }
     assert against_baseline(summary_of(ROW))._repr_html_() == ""
 
@@ -107,7 +112,7 @@ def test_rounding_noise_is_nothing() -> None:
     verdicts = dict.fromkeys(effects, Verdict("no difference shown", 3e-16, 1.0))
     row = ComparedRow("after", "glibc", None, ROW, ROW, effects, verdicts)
     frame = between_runs([row], ["a"], several=False).frame
-    assert set(frame["change (95 %), points or ms"]) == {"0 (+0 to +0)"}
+    assert set(frame["change (95 %), points or ms"]) == {"0 (0 to 0)"}
     assert set(frame["verdict"]) == {"no difference over 0 points shown", "no difference over 0 ms shown"}
 
 

@@ -26,7 +26,7 @@ from dnslab.present import report
 from dnslab.present.pictures.ecdf import ecdf
 from dnslab.present.pictures.times import stalls_over_time
 from dnslab.store.folder import results_folder
-from dnslab.text import milliseconds, percent
+from dnslab.text import milliseconds, share_text
 from tests import PROJECT
 from tests.cli.test_cli import wait_for
 from tests.measure.test_lab import leftovers
@@ -54,13 +54,14 @@ def run(tmp_path: Path) -> Run:
 
 def test_text_alternatives_state_the_tables_numbers(run: Run) -> None:
     summary = summarise(run)
-    row = summary.row("baseline", "glibc")
+    row, failing = summary.row("baseline", "glibc"), summary.row("use-vc", "glibc")
     assert row
+    assert failing
     alt = ecdf(sketches(run), summary).alt
-    assert f"baseline on glibc: {percent(row.slow_share)} at or over 1 s" in alt
+    assert f"baseline on glibc: {share_text(row.intervals['slow_share'])} at or over 1 s" in alt
     assert f"slowest {milliseconds(row.max_ms)} ms" in alt
     assert "use-vc on glibc: 0 at or over 1 s" in alt
-    assert "2 % failed" in alt
+    assert f"{share_text(failing.intervals['failed_share'])} failed" in alt
     assert "baseline on glibc: 15 stalls" in stalls_over_time(stalls_per_second(run), summary).alt
 
 

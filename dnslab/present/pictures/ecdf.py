@@ -11,7 +11,7 @@ from dnslab.analyse.sketches import NAMED_LEVELS
 from dnslab.analyse.summary import Row, Summary
 from dnslab.present.pictures.base import Figure, curves, new_figure, numbers, palette_of, plain_numbers, to_png, worst
 from dnslab.present.pictures.curve_labels import name_curves
-from dnslab.text import milliseconds, percent
+from dnslab.text import milliseconds, percent, share_text
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
@@ -82,8 +82,8 @@ def _numbers(summary: Summary, load: int) -> str:
     parts = []
     for row in summary.measured(load):
         parts.append(
-            f"{_whose(row)}: {percent(row.slow_share)} at or over 1 s, "
+            f"{_whose(row)}: {share_text(row.intervals['slow_share'])} at or over 1 s, "
             f"median {milliseconds(row.p50_ms)} ms, slowest {milliseconds(row.max_ms)} ms, "
-            f"{percent(row.failed_share)} failed"
+            f"{share_text(row.intervals['failed_share'])} failed"
         )
     return "; ".join(parts) + "."

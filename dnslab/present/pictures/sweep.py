@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from dnslab.analyse.intervals import Interval
 from dnslab.analyse.summary import Summary
 from dnslab.analyse.sweeps import Sweep, swept
 from dnslab.present.pictures.base import (
@@ -25,7 +26,7 @@ from dnslab.present.pictures.base import (
     whole_decades,
     wrapped,
 )
-from dnslab.text import milliseconds, percent
+from dnslab.text import below, milliseconds, percent, share_text, share_with_bounds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,12 +74,14 @@ def _line(row: Mapping[Any, Any], swept_name: str) -> dict[str, str]:
         "configuration": row["variant"],
         "target": row["target"],
         swept_name: row["label"],
-        "stalled": percent(row["stalls_share"]),
-        "from": percent(row["low"]),
-        "to": percent(row["high"]),
+        "stalled (95 %)": _stalled(row, share_with_bounds) if row["stalls_share"] else f"none ({below(row['high'])})",
         "failed": percent(row["failed_share"]),
         "p99, ms": milliseconds(row["p99_ms"]),
     }
+
+
+def _stalled(row: Mapping[Any, Any], to_text: Callable[[Interval], str]) -> str:
+    return to_text(Interval(row["stalls_share"], row["low"], row["high"]))
 
 
 def _swept_panels(left: Axes, right: Axes, rows: pd.DataFrame, colour: Any, joined: bool) -> None:
@@ -129,5 +132,5 @@ def _in_words(rows: pd.DataFrame, sweep: Sweep) -> str:
         where = f"{row['label']} on {row['target']}" if several else row["label"]
         failed = f" and {percent(row['failed_share'])} failed" if row["failed_share"] > 0 else ""
         p99 = milliseconds(row["p99_ms"])
-        parts.append(f"{percent(row['stalls_share'])}{failed} at {where}, p99 {p99}{'' if p99 == 'failed' else ' ms'}")
+        parts.append(f"{_stalled(row, share_text)}{failed} at {where}, p99 {p99}{'' if p99 == 'failed' else ' ms'}")
     return ", ".join(parts)
