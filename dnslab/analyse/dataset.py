@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dnslab.analyse import facts
+from dnslab.analyse.labels import labels, with_label, with_labels
 from dnslab.analyse.lookups import OUTCOMES, SLOW_MS, Lookups, decode, error_name
 from dnslab.errors import DnslabError, RunInvalid
 from dnslab.plan.model import MAX_CLIENTS, Plan
@@ -79,8 +80,12 @@ class Run:
 
     @cached_property
     def environment(self) -> Environment:
-        """The content of environment.json: what the run was measured on."""
-        return self.folder.environment
+        """The content of environment.json: what the run was measured on, with the targets' names for people."""
+        return with_labels(self.folder.environment, self._labels)
+
+    @cached_property
+    def _labels(self) -> Mapping[str, str]:
+        return labels(self.plan, self.folder.environment) if self.plan.cluster.like else {}
 
     @cached_property
     def targets(self) -> list[TargetInfo]:
@@ -105,7 +110,8 @@ class Run:
 
     @cached_property
     def _clients(self) -> list[ClientRecord]:
-        return [client for client in self.folder.last_clients() if client.name not in self.left_out]
+        clients = [with_label(client, self._labels) for client in self.folder.last_clients()]
+        return [client for client in clients if client.name not in self.left_out]
 
     def clients(self) -> list[ClientRecord]:
         """One record for each trial on each target: its last attempt."""
@@ -192,6 +198,8 @@ class Run:
 
         def work(client: ClientRecord) -> tuple[Lookups, T]:
             lookups = self._kept.get(client) or decode(client)
+            if ("codes", client.stream) not in self._measured:  # frames need those of all trials before their first
+                self._measured["codes", client.stream] = lookups.codes
             return lookups, measure(lookups)
 
         with ThreadPoolExecutor(max_workers=N_AT_ONCE) as pool:
