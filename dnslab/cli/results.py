@@ -256,9 +256,10 @@ def write_report(path: Path, out: Path | None, parquet: bool = True, err: bool =
     from dnslab.present.exports import keep_parquet
     from dnslab.present.report import render
 
-    page = render(path, out)
+    run = open_run(path.resolve())  # one for both, so that raw bytes are decoded once
+    page = render(run, out)
     if parquet:
-        lookups = keep_parquet(open_run(path), page.parent)
+        lookups = keep_parquet(run, page.parent)
         echo(said.REPORT_AND_LOOKUPS(path=str(page), lookups=lookups.name), err=err)
     else:
         echo(said.REPORT(path=str(page)), err=err)

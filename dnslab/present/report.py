@@ -22,13 +22,13 @@ def measured_on(run: Run) -> str:
     return as_output(f"<table class='facts'><tbody>{rows}</tbody></table>")
 
 
-def render(run: Path | str, out: Path | None = None) -> Path:
+def render(run: Run | Path | str, out: Path | None = None) -> Path:
     """Write the report of ``run`` and give back its path.
 
     Parameters
     ----------
     run
-        A run folder.
+        A run that was opened, or its folder.
     out
         The HTML file; default ``report.html`` in the run folder. An earlier one is replaced.
 
@@ -39,11 +39,11 @@ def render(run: Path | str, out: Path | None = None) -> Path:
     RunInvalid
         The run's folder holds anything but regular files, or files that are damaged.
     """
-    folder = RunFolder(Path(run).resolve())  # nothing is written through a link that stands in it
-    target = (out or folder.path / "report.html").resolve()
+    opened = run if isinstance(run, Run) else Run(RunFolder(Path(run)))
+    target = (out or opened.path / "report.html").resolve()
     if not os.access(target.parent, os.W_OK):
         raise NotAble(f"{target.parent} cannot be written to: name another place with --out")
-    text = page(Run(folder))
+    text = page(opened)
     with whole(target, replace=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return target
