@@ -1,7 +1,11 @@
-"""All benchmarks, in the lab and a cluster: ``python -m bench [libc|wire|read|start|memory|targets]``."""
+"""All benchmarks, in the lab and a cluster: ``python -m bench [libc|wire|read|start|memory|targets]``.
+
+``--before COMMIT`` has ``read`` write each report with the code of that commit, too.
+"""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
 import re
@@ -16,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.many_targets import bench_many_targets
-from bench.read_ten_million import bench_reading
+from bench.reading import bench_reading
 from dnslab.measure.lab.backend import LabBackend, LabTarget
 from dnslab.measure.lab.namespaces import environment
 from dnslab.measure.probe.job import Job, wire_query
@@ -132,6 +136,21 @@ ALL = {
     "targets": bench_many_targets,
 }
 
+
+def main() -> None:
+    """Run the benchmarks that are named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m bench")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ALL))
+    parser.add_argument("--before", default="", metavar="COMMIT", help="for read: also with the code of this commit")
+    given = parser.parse_args()
+    if unknown := set(given.names) - set(ALL):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}: there are {', '.join(ALL)}")
+    for name in given.names or ALL:
+        if name == "read":
+            bench_reading(given.before)
+        else:
+            ALL[name]()
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ALL:
-        ALL[name]()
+    main()
