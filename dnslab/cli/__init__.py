@@ -21,7 +21,7 @@ from dnslab.cli.results import bundle, compare_, export, gate, import_, report_,
 from dnslab.cli.run import run
 from dnslab.cli.verify import verify_
 from dnslab.errors import DEFECT, DnslabError, Interrupted, InvalidPlan, NotAble, UsageError, refusal
-from dnslab.sentences import plan_errors as said
+from dnslab.sentences import files, plan_errors as said
 from dnslab.text import echo, echo_text, nearest, one_of
 
 EPILOG = (
@@ -108,7 +108,9 @@ def _line_and_status(error: BaseException) -> tuple[str, int]:
         case click.Abort() | KeyboardInterrupt():
             message = ("interrupted", Interrupted.status)
         case click.BadParameter() if error.param and (problem := _bad_value(error.message)):
-            message = (f"error: {error.param.opts[0]}: {problem}", UsageError.status)
+            message = (f"error: {_called(error.param)}: {problem}", UsageError.status)
+        case click.UsageError() if error.ctx:
+            message = (f"error: {error.format_message()} See `{error.ctx.command_path} --help`.", UsageError.status)
         case click.ClickException():
             message = (f"error: {error.format_message()}", UsageError.status)
         case ModuleNotFoundError() if error.name and not error.name.startswith("dnslab"):
@@ -124,11 +126,19 @@ def _line_and_status(error: BaseException) -> tuple[str, int]:
     return message
 
 
+def _called(param: click.Parameter) -> str:
+    """How the help calls an option or an argument."""
+    return (param.name or "").upper() if isinstance(param, click.Argument) else param.opts[0]
+
+
 def _bad_value(message: str) -> str:
     """What click says of a value, in our words; ``""`` for what has no words yet."""
     if number := re.match(r"(?P<value>'.*') is not a valid (?P<kind>float|integer)", message):
         sentence = said.NUMBER if number["kind"] == "float" else said.WHOLE_NUMBER
         return sentence(value=number["value"])
+    if path := re.match(r"(?:File|Path) '(?P<path>.*)' (?P<why>does not exist|is a directory)", message):
+        sentence = files.NO_SUCH_FILE if path["why"] == "does not exist" else files.IS_A_FOLDER
+        return sentence(path=path["path"])
     if choice := re.match(r"'(.*)' is not one of (.*)\.", message):
         names = re.findall(r"'([^']*)'", choice[2])
         hint = nearest(choice[1], names, or_all=False)

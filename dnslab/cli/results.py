@@ -61,7 +61,14 @@ def compare_(before: str, after: Sequence[str], form: str, out: Path | None) -> 
     from dnslab.analyse.dataset import open_run
     from dnslab.explain.compare import compare
 
-    comparison = compare(open_run(before), *(open_run(path) for path in after))
+    named = {path: open_run(path) for path in (before, *after)}
+    places: dict[Path, str] = {}
+    for path in (before, *after):
+        place = Path(path if Path(path).is_file() else named[path].path).resolve()
+        if place in places:
+            raise UsageError(said.SAME_RUN(one=places[place], other=path))
+        places[place] = path
+    comparison = compare(*named.values())
     if out:
         from dnslab.present.page import compared_page
 
@@ -83,7 +90,7 @@ def compare_(before: str, after: Sequence[str], form: str, out: Path | None) -> 
     "asked",
     multiple=True,
     metavar="MEASURE<LIMIT",
-    help="A limit, such as slow_share<0.1% or p99<=100ms. Repeatable.",
+    help="A limit in quotes, such as 'slow_share<0.1%' or 'p99<=100ms'. Repeatable.",
 )
 @click.option("--variant", default="baseline", show_default=True, metavar="NAME", help="The variant to check.")
 @_FORM

@@ -50,7 +50,10 @@ def plan_of(before: Run, workload: Mapping[str, str] | None = None) -> Plan:
     """
     plan = before.plan
     if not plan.in_cluster:
-        raise UsageError(f"{before.path.name} was not measured in a cluster: there is no workload to verify")
+        raise UsageError(
+            f"{before.path.name} was not measured in a cluster, so there is no workload to verify: name a run of "
+            "`dnslab run --backend kubernetes --like deploy/NAME`"
+        )
     cluster = plan.cluster.model_copy(update=dict(workload or {}))
     if workload:
         other = {"like": "existing", "existing": "like"}[next(iter(workload))]

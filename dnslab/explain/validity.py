@@ -107,6 +107,8 @@ def _missing(run: Run) -> Iterator[Veto]:
     advice = checks.MEASURE_MISSING(command=resume_command(run.path))
     if run.folder.is_temporary:
         advice = str(checks.ASK_THE_SENDER)
+    elif run.folder.is_claimed:
+        advice = str(checks.STILL_RUNNING)
     whole = {(client.start.variant, *client.name[2:]) for client in run.clients() if client.name not in missing}
     elsewhere = all((variant, load, number) in whole for variant, _, load, number in missing)
     clients: frozenset[ClientName] = frozenset(missing) if elsewhere else frozenset()

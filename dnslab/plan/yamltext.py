@@ -5,12 +5,14 @@ Knows nothing of plans. What YAML has beyond plain data (tags, anchors) is refus
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
 from dnslab.errors import InvalidPlan
 from dnslab.files import MIB, PLAN_BYTES, PLAN_DEPTH, PLAN_KEYS, PLAN_NODES
+from dnslab.sentences import plan_errors as said
 
 # The parser in C is some ten times as fast; PyYAML's packages have it on every usual platform.
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -88,6 +90,41 @@ def read_yaml(text: str, source: str) -> tuple[yaml.Node | None, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        kind = "" if isinstance(error, _Refused) else "not YAML: "
         problem = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise InvalidPlan(f"{source}{line}: {kind}{problem}") from None
+        why = problem if isinstance(error, _Refused) else _in_words(problem, text, mark)
+        raise InvalidPlan(f"{source}{line}: {why}") from None
+
+
+def _in_words(problem: str, text: str, mark: Any) -> str:
+    """What the parser says about a text, as a sentence for a person."""
+    lines = text.split("\n")
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    indentation = line[: len(line) - len(line.lstrip())]
+    if "\t" in indentation or "tab character" in problem:
+        return said.TAB()
+    if "did not find expected key" in problem and mark and mark.column > len(indentation):
+        return said.TRAILING(rest=repr(line[mark.column :][:40]))
+    if "cannot start any token" in problem and mark and mark.column < len(line):
+        return said.FIRST_CHARACTER(character=repr(line[mark.column]))
+    if unclosed := re.search(r"expected ',' or '([\]}])'", problem):
+        return said.UNCLOSED_LIST(bracket={"]": "[", "}": "{"}[unclosed[1]])
+    sentence = next((sentence for words, sentence in _WORDS.items() if words in problem), None)
+    return sentence() if sentence else said.NOT_YAML(why=problem)
+
+
+#: what the parsers in C and in Python say, and what we say instead
+_WORDS = {
+    "sequence entries are not allowed": said.LIST_ITEM,
+    "not allowed in this context": said.COLON,
+    "not allowed here": said.COLON,
+    "could not find expected ':'": said.NO_COLON,
+    "found unexpected end of stream": said.UNCLOSED_QUOTE,
+    "found unexpected document": said.UNCLOSED_QUOTE,
+    "did not find expected key": said.INDENTATION,
+    "did not find expected '-' indicator": said.INDENTATION,
+    "expected <block end>": said.INDENTATION,
+    "expected <document start>": said.INDENTATION,
+    "unknown escape character": said.ESCAPE,
+    "characters are not allowed": said.CONTROL_CHARACTER,
+    "found another document": said.SEVERAL_DOCUMENTS,
+}

@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 from dnslab.analyse.dataset import Run
-from dnslab.errors import NotAble
+from dnslab.errors import NotAble, UsageError
 from dnslab.files import whole
 from dnslab.present.page import page
 from dnslab.present.page.trust import environment
+from dnslab.sentences import files as said
 from dnslab.store.folder import RunFolder
 from dnslab.text import as_html, as_output
 
@@ -34,6 +35,8 @@ def render(run: Run | Path | str, out: Path | None = None) -> Path:
 
     Raises
     ------
+    UsageError
+        ``out`` is a folder.
     NotAble
         The place cannot be written to; name another with ``out``.
     RunInvalid
@@ -41,8 +44,10 @@ def render(run: Run | Path | str, out: Path | None = None) -> Path:
     """
     opened = run if isinstance(run, Run) else Run(RunFolder(Path(run)))
     target = (out or opened.path / "report.html").resolve()
+    if target.is_dir():
+        raise UsageError(said.OUT_IS_A_FOLDER(path=str(out)))
     if not os.access(target.parent, os.W_OK):
-        raise NotAble(f"{target.parent} cannot be written to: name another place with --out")
+        raise NotAble(said.NOT_WRITABLE(path=str(out.parent if out else target.parent)))
     text = page(opened)
     with whole(target, replace=True) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -30,6 +30,7 @@ MORE_TRIALS_MISSING = Sentence(
     "{first}. Not complete either: {more}.", first="Trial 4 (baseline, round 4, glibc) failed", more="2 more trials"
 )
 MEASURE_MISSING = Sentence("Complete the run with {command}.", command="`dnslab run --resume results/latest`")
+STILL_RUNNING = Sentence("This run is still being measured. Wait until it has ended.")
 ASK_THE_SENDER = Sentence("Ask the sender to resume the run.")
 
 PROBE_STOPPED = Sentence(

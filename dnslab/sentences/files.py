@@ -30,6 +30,12 @@ DISK_FULL = Sentence("the disk is full at {path}: free some space", path="result
 NOT_WRITTEN = Sentence("{path} cannot be written ({why})", path="results/latest", why="File too large")
 NO_OVERWRITING = Sentence("{path} already exists, and dnslab does not overwrite files", path="run/plan.yaml")
 
+NO_SUCH_FILE = Sentence("there is no file {path}", path="plan.yaml")
+IS_A_FOLDER = Sentence("expected a file, saw the folder {path}; a run goes on with --resume", path="results/latest")
+
+OUT_IS_A_FOLDER = Sentence("{path} is a folder: name a file with --out", path="results")
+NOT_WRITABLE = Sentence("{path} cannot be written to: name another place with --out", path="results")
+
 # What the operating system refuses
 NO_MEMORY = Sentence("there is too little free memory: free some of it")
 NO_THREADS = Sentence(
@@ -40,6 +46,12 @@ REFUSED = Sentence("refused")
 
 # A run folder
 NOT_A_RUN = Sentence("{path} is not a run folder: it has no plan.yaml", path="results")
+HOLDS_RUNS = Sentence("{path} holds runs: name one of them, such as {example}", path="results", example="results/x")
+NO_SUCH_RUN = Sentence(
+    "there is no {path}: name a run folder, a bundle or `latest`{hint}",
+    path="nowhere",
+    hint=": did you mean 'results/20261129T120000Z-compare'?",
+)
 NO_RUNS = Sentence("no run in {folder}: make one with `dnslab run`", folder="results")
 NO_ENVIRONMENT = Sentence(
     "{path} has no environment.json: dnslab did not write it, or it was changed", path="results/latest"
@@ -94,7 +106,12 @@ OUT_EXISTS = Sentence("{path} already exists: name another place with --out", pa
 OUT_NOT_WRITTEN = Sentence(
     "{path} cannot be written ({why}): name another place with --out", path="run.dnslab.zip", why="Is a directory"
 )
-NEITHER = Sentence("{path} is neither a run folder nor a complete bundle ({suffix})", path="a", suffix=".dnslab.zip")
+NEITHER = Sentence(
+    "{path} is neither a run folder nor a complete bundle ({suffix}){hint}",
+    path="results/latest/report.html",
+    suffix=".dnslab.zip",
+    hint=": did you mean 'results/latest'?",
+)
 DAMAGED = Sentence("the bundle {path} is damaged: {why}", path="run.dnslab.zip", why="it ends early")
 ENDS_EARLY = Sentence("it ends early")
 NOT_UNPACKED = Sentence(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dnslab.sentences import Sentence
 
 BAD_GATE = Sentence(
-    "--gate: expected a limit like slow_share<0.1% or p99<=100ms, saw {seen}. The measures are {measures}.",
+    "--gate: expected a limit like 'slow_share<0.1%' or 'p99<=100ms', saw {seen}. The measures are {measures}.",
     seen="'p98<1ms'",
     measures="stalls_share, p50, p99",
 )

@@ -75,6 +75,24 @@ NOT_THIS = Sentence("expected {what}, saw {text}", what="deploy/NAME or pod/NAME
 ONE_LINE = Sentence("expected one line of printable characters, saw {text}", text="'two\\nlines'")
 NO_NAMESERVER = Sentence("expected a resolv.conf that names a nameserver, saw none")
 
+# Text that is not YAML, after the line.
+NOT_YAML = Sentence("not YAML: {why}", why="a quote is opened and not closed")
+TAB = Sentence("not YAML: this line begins with a tab; YAML is indented with spaces")
+UNCLOSED_QUOTE = Sentence("not YAML: a quote is opened and not closed")
+UNCLOSED_LIST = Sentence("not YAML: {bracket} is opened and not closed, or a comma is missing", bracket="[")
+COLON = Sentence(
+    "not YAML: a colon cannot stand here; look in this line and the one above for a missing `: `, for another "
+    "indentation, and for a text with a colon that is not in quotes"
+)
+LIST_ITEM = Sentence("not YAML: an item of a list (-) cannot stand here; begin a new line for it")
+TRAILING = Sentence("not YAML: {rest} cannot follow here; put the whole text in quotes", rest="'s'")
+ESCAPE = Sentence("not YAML: a backslash stands in double quotes; use single quotes")
+NO_COLON = Sentence("not YAML: expected a key, a colon and a space, as in `rounds: 9`")
+INDENTATION = Sentence("not YAML: this line is not indented like those it belongs to")
+FIRST_CHARACTER = Sentence("not YAML: {character} cannot begin a value; put the text in quotes", character="'@'")
+CONTROL_CHARACTER = Sentence("not YAML: there is a control character; remove it")
+SEVERAL_DOCUMENTS = Sentence("not YAML: expected one plan, saw a second one after ---")
+
 # A file as a whole.
 NOT_A_PLAN = Sentence(
     "{source}: expected keys with their values, as `dnslab run --dry-run` prints them", source="plan.yaml"

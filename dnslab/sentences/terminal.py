@@ -84,6 +84,8 @@ RATE_RANGE = Sentence(
     "--rate should be above 0 and at most {most} lookups a second, is {rate}", most="1,000,000", rate="-5"
 )
 
+SAME_RUN = Sentence("{one} and {other} are the same run: name two runs to compare", one="a", other="latest")
+
 # doctor, and what changes a cluster.
 MISSING_HERE = Sentence("this machine cannot {what}: see what is missing above", what="run the lab")
 MISSING_THERE = Sentence("cannot measure in namespace {namespace}: see what is missing above", namespace="team-a")

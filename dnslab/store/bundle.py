@@ -19,7 +19,7 @@ from pathlib import Path
 
 from dnslab.errors import NotAble, RunExists, RunInvalid, RunNotFound
 from dnslab.files import MIB, open_regular, whole
-from dnslab.sentences import files as sentences
+from dnslab.sentences import files as sentences, plan_errors
 from dnslab.store.folder import SCRATCH_PREFIX, RunFolder, largest
 
 SUFFIX = ".dnslab.zip"
@@ -93,7 +93,9 @@ def open_bundle(path: Path) -> RunFolder:
 
 def _unpack(path: Path, into: Path) -> Path:
     if not zipfile.is_zipfile(path):
-        raise RunNotFound(sentences.NEITHER(path=str(path), suffix=SUFFIX))
+        of_a_run = (path.parent / "plan.yaml").is_file()
+        hint = plan_errors.DID_YOU_MEAN(near=repr(str(path.parent))) if of_a_run else ""
+        raise RunNotFound(sentences.NEITHER(path=str(path), suffix=SUFFIX, hint=hint))
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()

@@ -39,6 +39,7 @@ from dnslab.store import contents
 from dnslab.store.client import ClientRecord, ClientWriter
 from dnslab.store.contents import RUN_VERSION, ClientEnd, ClientStart, Environment
 from dnslab.store.writing import as_json, failures_are_named, write_once
+from dnslab.text import nearest
 
 #: begins the name of a temporary folder that a run is unpacked or copied into
 SCRATCH_PREFIX = "dnslab-scratch-"
@@ -85,7 +86,7 @@ class RunFolder:
         try:
             data = files.read_regular(path, files.PLAN_BYTES)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise RunNotFound(sentences.NOT_A_RUN(path=str(self.path))) from error
+            raise RunNotFound(_no_run(self.path)) from error
         try:
             return planfile.load(data, str(path))
         except InvalidPlan as error:
@@ -159,6 +160,15 @@ class RunFolder:
             except BlockingIOError:
                 raise RunExists(sentences.BUSY(path=str(self.path))) from None
             yield
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether a process measures into this folder right now."""
+        try:
+            with _locked(self.path):
+                return False
+        except BlockingIOError:
+            return True
 
     def files(self) -> list[Path]:
         """Paths, relative to the folder, of the files that were written once, in order. Derived files are left out.
@@ -354,6 +364,16 @@ def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _no_run(path: Path) -> str:
+    """What ``path`` is instead of a run folder, and what to name."""
+    if not path.exists():
+        known = map(str, run_paths(results_folder()))
+        return sentences.NO_SUCH_RUN(path=str(path), hint=nearest(str(path), known, or_all=False))
+    if path.is_dir() and (runs := run_paths(path)):
+        return sentences.HOLDS_RUNS(path=str(path), example=str(runs[-1]))
+    return sentences.NOT_A_RUN(path=str(path))
 
 
 def run_paths(results: Path) -> list[Path]:

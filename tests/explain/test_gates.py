@@ -54,7 +54,7 @@ def test_gates_are_read(text: str, gate: Gate) -> None:
     "text", ["p99<100", "p99<1%", "slow_share<5ms", "p98<1ms", "p99>5ms", "p99<1.2.3ms", "p99", ""]
 )
 def test_other_gates_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="expected a limit like slow_share<0"):
+    with pytest.raises(UsageError, match="expected a limit like 'slow_share<0"):
         Gate.parse(text)
 
 
