@@ -247,7 +247,7 @@ def change(interval: Estimate, factor: float = 1.0) -> str:
 
     >>> from types import SimpleNamespace as Interval
     >>> change(Interval(estimate=0.246, low=0.237, high=0.256))
-    '+0.246 (+0.237 to +0.256)'
+    '+0.25 (+0.24 to +0.26)'
     """
     estimate, bounds = estimate_with_bounds(interval, factor, signed=True)
     return f"{estimate} ({bounds})" if bounds else estimate

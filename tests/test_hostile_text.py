@@ -8,6 +8,7 @@ import html
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,12 +54,17 @@ def named(tmp_path: Path) -> Run:
     return opened_with_hostile_names(tmp_path / "named")
 
 
+def copied(run: str) -> str:
+    """The same run at another place."""
+    return str(shutil.copytree(run, Path(run).parent / "again"))
+
+
 COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "summary": lambda run: ["summary", run],
     "summary as csv": lambda run: ["summary", run, "--format", "csv"],
     "summary as json": lambda run: ["summary", run, "--format", "json"],
-    "compare": lambda run: ["compare", run, run],
-    "compare as markdown": lambda run: ["compare", run, run, "--format", "markdown"],
+    "compare": lambda run: ["compare", run, copied(run)],
+    "compare as markdown": lambda run: ["compare", run, copied(run), "--format", "markdown"],
     "gate": lambda run: ["gate", run],
     "gate as markdown": lambda run: ["gate", run, "--format", "markdown"],
     "export": lambda run: ["export", run, "--out", "all.csv"],
@@ -80,7 +86,7 @@ def test_commands_show_it(
     assert_clean(said.err)
     if name == "summary as json":
         assert json.loads(said.out)["run"] == run.name
-    assert {path.name for path in tmp_path.iterdir()} <= {run.name, "all.csv"}
+    assert {path.name for path in tmp_path.iterdir()} <= {run.name, "all.csv", "again"}
 
 
 def test_an_error_is_one_clean_line(

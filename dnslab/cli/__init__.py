@@ -109,8 +109,8 @@ def _line_and_status(error: BaseException) -> tuple[str, int]:
             message = ("interrupted", Interrupted.status)
         case click.BadParameter() if error.param and (problem := _bad_value(error.message)):
             message = (f"error: {_called(error.param)}: {problem}", UsageError.status)
-        case click.UsageError() if error.ctx:
-            message = (f"error: {error.format_message()} See `{error.ctx.command_path} --help`.", UsageError.status)
+        case click.UsageError():
+            message = (f"error: {_of_click(error)} See `{_command(error)} --help`.", UsageError.status)
         case click.ClickException():
             message = (f"error: {error.format_message()}", UsageError.status)
         case ModuleNotFoundError() if error.name and not error.name.startswith("dnslab"):
@@ -124,6 +124,22 @@ def _line_and_status(error: BaseException) -> tuple[str, int]:
                 DEFECT,
             )
     return message
+
+
+def _of_click(error: click.UsageError) -> str:
+    """What click says of a mistake, with the one name that is most like what was typed."""
+    if isinstance(error, (click.NoSuchOption, click.exceptions.NoSuchCommand)) and error.possibilities:
+        typed = error.option_name if isinstance(error, click.NoSuchOption) else error.command_name
+        return f"{error.message.removesuffix('.')}{nearest(typed, error.possibilities, or_all=False)}"
+    message = error.format_message()
+    return message if message.endswith((".", "?")) else f"{message}."
+
+
+def _command(error: click.UsageError) -> str:
+    """The command that was typed wrongly, as far as it is known."""
+    if error.ctx:
+        return error.ctx.command_path
+    return next((f"dnslab {word}" for word in sys.argv[1:] if word in cli.commands), "dnslab")
 
 
 def _called(param: click.Parameter) -> str:

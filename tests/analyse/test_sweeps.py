@@ -13,6 +13,7 @@ from dnslab.analyse.sweeps import swept
 from dnslab.plan.model import Load, Plan
 from dnslab.present.pictures.base import Figure, Remark
 from dnslab.present.pictures.sweep import sweep
+from dnslab.text import plain
 from tests.runs import rows, write_run
 
 
@@ -42,10 +43,10 @@ def test_rates_on_their_scale(tmp_path: Path) -> None:
     assert baseline["p99_ms"].tolist() == [5004.0, 0.5, 5004.0]
     figure = sweep(summarise(run))
     assert isinstance(figure, Figure)
-    assert figure.alt == (
+    assert plain(figure.alt) == (
         "Share of lookups that stalled and p99 against lookups/s. "
-        "baseline: 2 % at 20, p99 5,004 ms, 0 at 40, p99 0.5 ms, 4 % at 160, p99 5,004 ms; "
-        "node-local: 0 at 20, p99 0.5 ms, 0 at 40, p99 0.5 ms, 0 at 160, p99 0.5 ms."
+        "baseline: 2.0 % at 20, p99 5,004 ms, 0 at 40, p99 0.50 ms, 4.0 % at 160, p99 5,004 ms; "
+        "node-local: 0 at 20, p99 0.50 ms, 0 at 40, p99 0.50 ms, 0 at 160, p99 0.50 ms."
     )
     assert "closed loop" not in figure.caption
 
@@ -87,7 +88,9 @@ def test_a_p99_among_failed_lookups_has_no_number(tmp_path: Path) -> None:
     made = {("baseline", "glibc", number): rows([0.5] * 10, outcome=-3) for number in (1, 2, 3)}
     figure = sweep(summarise(open_run(write_run(tmp_path / "run", plan, made))))
     assert isinstance(figure, Figure)
-    assert figure.alt.endswith("baseline: 0 and 100 % failed at 20, p99 failed, 0 and 100 % failed at 40, p99 failed.")
+    assert plain(figure.alt).endswith(
+        "baseline: 0 and 100 % failed at 20, p99 failed, 0 and 100 % failed at 40, p99 failed."
+    )
 
 
 def test_nothing_swept(tmp_path: Path) -> None:

@@ -56,14 +56,14 @@ MISTAKES = [
     ("run results/RUN", 2, "PLAN_FILE: expected a file, saw the folder results/RUN; a run goes on with --resume"),
     ("run empty.yaml", 2, "empty.yaml: expected keys with their values, as `dnslab run --dry-run` prints them"),
     ("run tabs.yaml", 2, "tabs.yaml:2: not YAML: this line begins with a tab; YAML is indented with spaces"),
-    ("run --round 3", 2, "No such option '--round'. Did you mean '--rounds'? See `dnslab run --help`."),
+    ("run --round 3", 2, "No such option '--round': did you mean '--rounds'? See `dnslab run --help`."),
     ("run --rounds", 2, "Option '--rounds' requires an argument. See `dnslab run --help`."),
-    ("run one.yaml two.yaml", 2, "Got unexpected extra argument (two.yaml) See `dnslab run --help`."),
-    ("sumary", 2, "No such command 'sumary'. Did you mean 'summary'? See `dnslab --help`."),
+    ("run one.yaml two.yaml", 2, "Got unexpected extra argument (two.yaml). See `dnslab run --help`."),
+    ("sumary", 2, "No such command 'sumary': did you mean 'summary'? See `dnslab --help`."),
     ("gate results/RUN --gate p99", 2, "--gate: expected a limit like 'slow_share<0.1%' or 'p99<=100ms', saw 'p99'."),
     ("fix --variant use-cv", 2, "unknown variant 'use-cv': did you mean 'use-vc'?"),
     ("lab shell --variant use-cv", 2, "unknown variant 'use-cv': did you mean 'use-vc'?"),
-    ("import csv nowhere.csv", 2, "there is no file nowhere.csv"),
+    ("import dnsperf nowhere.txt", 2, "nowhere.txt: no such file or directory"),
 ]
 
 

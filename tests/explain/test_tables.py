@@ -22,8 +22,10 @@ ROW = Row(
     p99_ms=5005.2, p999_ms=math.inf, stall_step_s=5.0, stalls_at={"5": 580, "10": 5}, stalls_elsewhere=2,
     stall_ms=4500.0, deadline_ms=16_000.0, exposed_counted=13007, exposed_modelled=None, exposed_share=None,
     flagged_share=1.0, stalls_upper=None, stalls_upper_rounds=None, spread=1.0, lookups_per_s=198.4,
-    intervals=dict.fromkeys(("stalls_share", "slow_share"), Interval(0.066, 0.06, 0.0717)), effects={}, verdicts={},
-    by_round=[],
+    intervals={
+        **dict.fromkeys(("stalls_share", "slow_share"), Interval(0.066, 0.06, 0.0717)),
+        "failed_share": Interval(0.0, 0.0, 0.0),
+    }, effects={}, verdicts={}, by_round=[],
 )  # fmt: skip
 
 
@@ -99,7 +101,7 @@ def test_against_baseline() -> None:
         "≥ 1 s": "not shown: lower by itself, not sure among all that are compared",
         "≥ 1 s, points": "−6.6 (−7.2 to −6.0)",
         "failed, points": "0 (0 to 0)",
-        "p50 ms": "+0.246 (+0.237 to +0.256)",
+        "p50 ms": "+0.25 (+0.24 to +0.26)",
         "p99 ms": "−5,000",
         "p99.9 ms": "0 (−1.0 to +1.0)",
     }

@@ -17,7 +17,8 @@ import numpy as np
 from dnslab.analyse import costs, sweeps, timeline
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.analyse.summary import Summary
-from dnslab.explain import closeup, comparison, gates, overview
+from dnslab.explain import closeup, gates, overview
+from dnslab.explain.compare import compare
 from dnslab.explain.findings import Findings, conclude
 from dnslab.explain.soundness import examine
 from dnslab.plan.model import Plan
@@ -73,8 +74,8 @@ READERS: tuple[Reader, ...] = (
     lambda run, summary, found, scratch: (run.problems, run.trials(), run._repr_html_()),
     lambda run, summary, found, scratch: len(run.lookups()),
     lambda run, summary, found, scratch: gates.decide(summary, found.vetoes, gates.DEFAULT, "baseline").to_text(80),
-    lambda run, summary, found, scratch: comparison.compare(run, run).to_text(80),
-    lambda run, summary, found, scratch: comparison.compare(run, run).to_markdown(),
+    lambda run, summary, found, scratch: compare(run, run).to_text(80),
+    lambda run, summary, found, scratch: compare(run, run).to_markdown(),
     lambda run, summary, found, scratch: (timeline.run_slices(run), page.page(run)),
     lambda run, summary, found, scratch: costs.costs(run, summary),
     lambda run, summary, found, scratch: closeup.follow(run),

@@ -30,6 +30,7 @@ from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
 from dnslab.measure.progress import Progress
 from dnslab.plan import model as plan
+from dnslab.plan.cluster import ClusterPlan
 from dnslab.present.page import page
 from dnslab.store.contents import NodeCache
 
@@ -286,7 +287,7 @@ def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str
     assert done.returncode == 0, done.stderr
     a_plan = plan.Plan(
         backend="kubernetes",
-        cluster=plan.ClusterPlan(namespace=namespace, images=("dnslab.test/glibc:1",)),
+        cluster=ClusterPlan(namespace=namespace, images=("dnslab.test/glibc:1",)),
         variants=("baseline", "node-local"),
         loads=(plan.Load(rate_per_s=30, duration_s=4),),
         names=("kubernetes.default",),
@@ -464,7 +465,7 @@ def test_a_baseline_that_is_node_local_is_labelled(client: Client, namespace: st
     wait_for(client, "absent")
     a_plan = plan.Plan(
         backend="kubernetes",
-        cluster=plan.ClusterPlan(namespace=namespace, images=("dnslab.test/glibc:1",)),
+        cluster=ClusterPlan(namespace=namespace, images=("dnslab.test/glibc:1",)),
         variants=("baseline", "cluster-dns-direct"),
         loads=(plan.Load(rate_per_s=20, duration_s=2),),
         names=("kubernetes.default",),
