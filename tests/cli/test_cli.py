@@ -50,14 +50,14 @@ MISTAKES = [
     (["run", "--backend", "local", "--fault", "race"], 2, "needs the lab"),
     (["run", "--backend", "local", "--nameserver", "example.org"], 2, "ADDRESS"),
     (["run", "--colour"], 2, "No such option"),
-    (["run", "nothing.yaml"], 2, "does not exist"),
+    (["run", "nothing.yaml"], 2, "PLAN_FILE: there is no file nothing.yaml"),
     (["run", "bad.yaml"], 2, "bad.yaml:2: folder: unknown key"),
     (["run", "--names-file", "names.txt"], 2, "names.txt:2: expected `name A`"),
     (["run", "--out", "there"], 2, "already exists"),
     (["run", "--resume", "there"], 2, "no plan.yaml"),
     (["summary"], 2, "no run in results"),
     (["summary", "there"], 2, "there is not a run folder"),
-    (["report", "nowhere"], 2, "nowhere is not a run folder"),
+    (["report", "nowhere"], 2, "there is no nowhere: name a run folder"),
     (["frobnicate"], 2, "No such command"),
 ]
 

@@ -65,7 +65,7 @@ def test_1_a_limit_is_broken(run: Path, tmp_path: Path) -> None:
 def test_2_usage(tmp_path: Path) -> None:
     done = dnslab("summary", "nowhere", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: nowhere is not a run folder")
+    assert done.stderr.startswith("error: there is no nowhere")
 
 
 def test_3_not_able(run: Path, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_long_trial_has_ten_lines(tmp_path: Path) -> None:
         *(f"{i} to {i + 3}" for i in range(6, 24, 3)),
         "24 to 25",
     ]
-    assert [line["baseline"] for line in shown] == ["0", "100 %", *["0"] * 7]
+    assert [line["baseline"] for line in shown] == ["0", percent(1.0), *["0"] * 7]
 
 
 def named(curves: dict[str, tuple[list[float], list[float]]]) -> Any:
