@@ -1,4 +1,4 @@
-"""All benchmarks, in the lab and a cluster: ``python -m bench [libc|wire|read|start|memory|targets]``.
+"""All benchmarks, in the lab and a cluster: ``python -m bench [libc|wire|read|start|memory|targets|witnesses]``.
 
 ``--before COMMIT`` has ``read`` write each report with the code of that commit, too.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from bench.many_targets import bench_many_targets
 from bench.reading import bench_reading
+from bench.witnesses import bench_witnesses
 from dnslab.measure.lab.backend import LabBackend, LabTarget
 from dnslab.measure.lab.namespaces import environment
 from dnslab.measure.probe.job import Job, wire_query
@@ -134,6 +135,7 @@ ALL = {
     "start": bench_start,
     "memory": bench_memory,
     "targets": bench_many_targets,
+    "witnesses": bench_witnesses,
 }
 
 

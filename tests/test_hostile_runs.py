@@ -72,7 +72,8 @@ START_KEYS = (
     *("round", "group", "variant", "load", "target", "engine", "libc", "libc_version", "resolv_conf", "names"),
     *("expected", "asks_aaaa", "stall_ms", "deadline_s", "started_realtime_ns", "counters"),
 )
-END_KEYS = ("status", "error", "counters", "exposed_counted", "trailer", "clock")
+OPTIONAL_START_KEYS = ("missing", "arrangement", "n_candidates", "attempt_timeout_s")
+END_KEYS = ("status", "error", "counters", "missing", "exposed_counted", "trailer", "clock")
 BACKEND_KEYS = ("name", "fresh_clients", "n_ports", "udp_timeout_s", "node_cache", "surroundings", "places")
 
 
@@ -93,7 +94,7 @@ def test_a_missing_key_of_start_is_named(run: Path, key: str) -> None:
 @pytest.mark.parametrize(
     ("file", "key"),
     [
-        *((f"{TRIAL}.start.json", key) for key in (*START_KEYS, "arrangement", "n_candidates", "attempt_timeout_s")),
+        *((f"{TRIAL}.start.json", key) for key in (*START_KEYS, *OPTIONAL_START_KEYS)),
         *((f"{TRIAL}.end.json", key) for key in END_KEYS),
         *(("environment.json", key) for key in ("version", "targets", "backend", "kernel", "fault")),
         *(("environment.json", f"backend.{key}") for key in BACKEND_KEYS),

@@ -131,7 +131,7 @@ class Circumstances:
             if client.start.variant == "baseline" and client.start.load == 0
         ]
         names = {name for client, _ in clients for name in client.start.counters}
-        tracked = [name for name in names if name.endswith(".conntrack.insert_failed")]
+        tracked = [name for name in names if name == "node.conntrack.insert_failed"]
         errors: dict[str, int] = {}
         for client, found in clients:
             if client.target == target:

@@ -23,7 +23,7 @@ FLAGS = {
     records.FLAG_TCP: "asked over TCP",
 }
 #: counters worth a look even where they stood still: they would show another cause
-TELLING = (".exposed", ".Udp.RcvbufErrors", ".conntrack.insert_failed", ".conntrack.drop")
+TELLING = (".exposed", ".Udp.RcvbufErrors", "node.conntrack.insert_failed", "node.conntrack.drop")
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,11 @@ def _flags(flags: int) -> list[str]:
 
 
 def _counters(before: Mapping[str, int], after: Mapping[str, int]) -> Table:
-    """A table of the counters that point to a cause, then of all others that changed. CPU ticks are left out."""
-    names = [name for name in before if name in after and not name.startswith("machine.cpu.")]
+    """A table of the counters that point to a cause, then of all others that changed.
+
+    CPU ticks are left out, and inodes, which are no amount.
+    """
+    names = [name for name in before if name in after and not name.startswith("machine.cpu.") and ".inodes" not in name]
     telling = [name for name in names if name.endswith(TELLING)]
     changed = [name for name in names if name not in telling and before[name] != after[name]]
     rows = [

@@ -1,29 +1,21 @@
-"""Counters of kernels and of the lab's servers: their texts as flat numbers by dotted name. Reads no file itself."""
+"""Texts of kernels and of the lab's servers as flat numbers by dotted name. Reads no file itself.
+
+A line or a word that is no number as the kernel writes it is left out, and no other with it.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-_CONNTRACK, _SNMP = "/proc/net/stat/nf_conntrack", "/proc/net/snmp"
-_SOCKSTAT, _STAT, _STATUS = "/proc/net/sockstat", "/proc/stat", "/proc/self/status"
-#: of the container that reads it, with cgroup v2 and v1; on a machine itself the root's, which no limit throttles
-_CGROUP_STATS = ("/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpu/cpu.stat")
-_SYSCTLS = {
-    "count": "/proc/sys/net/netfilter/nf_conntrack_count",
-    "max": "/proc/sys/net/netfilter/nf_conntrack_max",
-    "udp_timeout_s": "/proc/sys/net/netfilter/nf_conntrack_udp_timeout",
-    "udp_timeout_stream_s": "/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream",
-}
-#: what ``node`` reads; all are of the network namespace they are opened in, and readable by anyone there
-NODE_FILES = (_CONNTRACK, _SNMP, *_SYSCTLS.values())
-#: what ``client`` reads; ``_STAT`` is of the machine, ``_STATUS`` of whoever reads it
-CLIENT_FILES = (_SNMP, _SOCKSTAT, _STAT, _STATUS, *_CGROUP_STATS)
+DNS_PORT = 53
 
 
 def snmp(text: str, groups: Sequence[str] = ("Udp", "Tcp")) -> dict[str, int]:
-    """/proc/net/snmp: pairs of lines, names then values, of these groups; ``{"Udp.RcvbufErrors": 0, ...}``."""
+    """/proc/net/snmp and netstat: pairs of lines, names then values, of these groups; ``{"Udp.RcvbufErrors": 0}``."""
     numbers: dict[str, int] = {}
     names: list[str] = []
     for line in text.splitlines():
@@ -34,8 +26,14 @@ def snmp(text: str, groups: Sequence[str] = ("Udp", "Tcp")) -> dict[str, int]:
         if words and not words[0].lstrip("-").isdigit():
             names = words
         else:
-            numbers.update({f"{group}.{name}": int(value) for name, value in zip(names, words, strict=False)})
+            numbers.update(_pairs((f"{group}.{name}", value) for name, value in zip(names, words, strict=False)))
     return numbers
+
+
+def snmp6(text: str) -> dict[str, int]:
+    """/proc/net/snmp6, of UDP: ``{"Udp6.RcvbufErrors": 0, ...}``."""
+    lines = (line.split() for line in text.splitlines() if line.startswith("Udp6"))
+    return _pairs((f"Udp6.{words[0].removeprefix('Udp6')}", words[1]) for words in lines if len(words) == 2)
 
 
 def sockstat(text: str) -> dict[str, int]:
@@ -44,8 +42,54 @@ def sockstat(text: str) -> dict[str, int]:
     for line in text.splitlines():
         group, _, rest = line.partition(":")
         words = rest.split()
-        numbers.update({f"{group}.{name}": int(value) for name, value in zip(words[::2], words[1::2], strict=False)})
+        numbers.update(_pairs((f"{group}.{name}", value) for name, value in zip(words[::2], words[1::2], strict=False)))
     return numbers
+
+
+def sockets(text: str, protocol: str) -> dict[str, int]:
+    """/proc/net/udp or udp6: datagrams that sockets dropped, because their buffer was full or a checksum wrong.
+
+    Parameters
+    ----------
+    protocol
+        ``"udp"`` or ``"udp6"``, which each name begins with.
+
+    Returns
+    -------
+    dict of str to int
+        ``udp.drops`` and ``udp.inodes``: sums over all sockets; ``udp.53.drops@ADDRESS`` and ``udp.53.inodes@ADDRESS``:
+        over those bound to port 53 of an address (there are several with SO_REUSEPORT). Inodes are no amount: their
+        sum changes when a socket is opened or closed.
+    """
+    header, *lines = text.splitlines() or [""]
+    if header.split()[-1:] != ["drops"]:  # Linux before 2.6.27
+        return {}
+    numbers: Counter[str] = Counter({f"{protocol}.drops": 0, f"{protocol}.inodes": 0})
+    for words in map(str.split, lines):
+        # sl, local and remote address, st, tx:rx, tr:when, retrnsmt, uid, timeout, inode, ref, pointer, drops
+        address, port = _endpoint(words[1]) if len(words) == 13 else ("", 0)
+        counted = _pairs([("inodes", words[9]), ("drops", words[12])]) if address else {}
+        if len(counted) < 2:
+            continue
+        drops = counted["drops"] % 2**32  # written as a signed number
+        for suffix, number in (("inodes", counted["inodes"]), ("drops", drops)):
+            numbers[f"{protocol}.{suffix}"] += number
+            if port == DNS_PORT:
+                numbers[f"{protocol}.{port}.{suffix}@{address}"] += number
+    return dict(numbers)
+
+
+def _endpoint(text: str) -> tuple[str, int]:
+    """Address and port of ``0100007F:0035``, as the kernel of a little-endian machine writes them; ``"", 0`` for none.
+
+    >>> _endpoint("0A14FEA9:0035")
+    ('169.254.20.10', 53)
+    """
+    found = re.fullmatch(r"((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4})", text)
+    if not found or len(found[1]) not in (8, 32):
+        return "", 0
+    words = (bytes.fromhex(found[1][at : at + 8])[::-1] for at in range(0, len(found[1]), 8))
+    return str(ipaddress.ip_address(b"".join(words))), int(found[2], 16)
 
 
 def conntrack(text: str) -> dict[str, int]:
@@ -54,14 +98,44 @@ def conntrack(text: str) -> dict[str, int]:
     Columns are read by their names: the same column is ``searched`` up to Linux 5.9 and ``clashres`` from 5.10 on.
     ``entries`` is the same total on each line and is not summed.
     """
-    lines = [line.split() for line in text.splitlines() if line.strip()]
-    if len(lines) < 2:
+    names, *rows = [line.split() for line in text.splitlines() if line.strip()] or [[]]
+    numbers: Counter[str] = Counter()
+    for row in rows:
+        for name, value in zip(names, row, strict=False):
+            if re.fullmatch("[0-9a-f]{1,16}", value):
+                numbers[name] = int(value, 16) + (0 if name == "entries" else numbers[name])
+    return dict(numbers)
+
+
+def softnet(text: str) -> dict[str, int]:
+    """/proc/net/softnet_stat: hexadecimal, a line a CPU, summed over CPUs; the machine's, in every namespace.
+
+    ``softnet.drops`` are packets that found a CPU's backlog full, ``softnet.time_squeeze`` how often a CPU had used
+    up its time for packets while more waited.
+    """
+    rows = [line.split() for line in text.splitlines()]
+    rows = [row for row in rows if len(row) >= 3 and all(re.fullmatch("[0-9a-f]{8}", word) for word in row[:3])]
+    if not rows:
         return {}
-    names, rows = lines[0], [[int(value, 16) for value in row] for row in lines[1:]]
-    numbers = {name: sum(column) for name, column in zip(names, zip(*rows, strict=False), strict=False)}
-    if "entries" in names:
-        numbers["entries"] = rows[0][names.index("entries")]
-    return numbers
+    return {
+        f"softnet.{name}": sum(int(row[at], 16) for row in rows) for at, name in ((1, "drops"), (2, "time_squeeze"))
+    }
+
+
+def pressure(text: str) -> dict[str, int]:
+    """A cpu.pressure: time in which some task waited for a CPU, in us."""
+    found = re.search(r"(?m)^some .*\btotal=([0-9]{1,20})$", text)
+    return {"pressure.cpu.some_us": int(found[1])} if found else {}
+
+
+def number(text: str, name: str) -> dict[str, int]:
+    """A file that holds one number."""
+    return _pairs([(name, text.strip())])
+
+
+def _pairs(words: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """Names with their numbers; a value that is none is left out."""
+    return {name: int(value) for name, value in words if re.fullmatch("-?[0-9]{1,20}", value)}
 
 
 def nft(text: str) -> dict[str, int]:
@@ -108,70 +182,23 @@ def cpus_allowed(text: str) -> frozenset[int] | None:
 
 
 def throttling(text: str) -> dict[str, int]:
-    """A cgroup's cpu.stat: ``periods`` in which it ran, ``throttled_periods`` in which it had used up its CPU limit,
-    and ``throttled_us``, how long it then stood still.
+    """A cgroup's cpu.stat: ``cpu.periods`` in which it ran, ``cpu.throttled_periods`` in which it had used up its CPU
+    limit, and ``cpu.throttled_us``, how long it then stood still.
 
     Version 1 gives that time in ns (``throttled_time``), version 2 in us. Empty for a cgroup that cannot have a limit.
     """
     pairs = (line.split() for line in text.splitlines())
-    numbers = {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+    numbers = _pairs((pair[0], pair[1]) for pair in pairs if len(pair) == 2)
     if not {"nr_periods", "nr_throttled"} <= numbers.keys():
         return {}
     throttled_us = numbers.get("throttled_usec", numbers.get("throttled_time", 0) // 1000)
     return {
-        "periods": numbers["nr_periods"],
-        "throttled_periods": numbers["nr_throttled"],
-        "throttled_us": throttled_us,
+        "cpu.periods": numbers["nr_periods"],
+        "cpu.throttled_periods": numbers["nr_throttled"],
+        "cpu.throttled_us": throttled_us,
     }
-
-
-def client(texts: Mapping[str, str | None]) -> dict[str, int]:
-    """A client's own counters (``client.``) and the time of its machine's CPUs (``machine.cpu.``), of ``CLIENT_FILES``.
-
-    CPUs that the client may not use do not count. Takes the texts by path. A file that could not be read is left out.
-    """
-    numbers = snmp(texts.get(_SNMP) or "") | sockstat(texts.get(_SOCKSTAT) or "")
-    limited = next(filter(None, (throttling(texts.get(path) or "") for path in _CGROUP_STATS)), {})
-    numbers |= under("cpu", limited)
-    allowed = cpus_allowed(texts.get(_STATUS) or "")
-    return under("machine.cpu", cpu(texts.get(_STAT) or "", allowed)) | under("client", numbers)
-
-
-def node(texts: Mapping[str, str | None]) -> dict[str, int]:
-    """A node's own counters from the texts of ``NODE_FILES`` by path; a file that could not be read is left out.
-
-    Under ``node.``: ``Udp.*`` and ``Tcp.*``; ``conntrack.*`` as ``conntrack`` names them, with ``count`` and ``max``
-    of the table and the UDP timeouts that make a flow be forgotten, in seconds. They tell a race or a colliding source
-    port (``insert_failed`` and ``drop``), a full table (``drop`` alone, ``count`` near ``max``) and a full receive
-    buffer of a cache on the node (``Udp.RcvbufErrors``) apart.
-    """
-    tracked = conntrack(texts.get(_CONNTRACK) or "")
-    for name, path in _SYSCTLS.items():
-        if text := texts.get(path):
-            tracked[name] = int(text)
-    return under("node", snmp(texts.get(_SNMP) or "") | under("conntrack", tracked))
 
 
 def under(prefix: str, numbers: Mapping[str, int]) -> dict[str, int]:
     """The same numbers with ``prefix.`` before each name."""
     return {f"{prefix}.{name}": value for name, value in numbers.items()}
-
-
-def shown(data: bytes) -> dict[str, str | None]:
-    """What the probe's ``--show`` wrote: the text of each file by its path, None for one that could not be read.
-
-    Raises
-    ------
-    ValueError
-        The bytes are cut short, or something else's.
-    """
-    texts: dict[str, str | None] = {}
-    while data:
-        line, newline, data = data.partition(b"\n")
-        path, _, length = line.rpartition(b" ")
-        n_bytes = int(length)
-        if not newline or n_bytes > len(data):
-            raise ValueError(f"expected {n_bytes} bytes of {path.decode()}, saw {len(data)}")
-        texts[path.decode()] = data[:n_bytes].decode("utf-8", "replace") if n_bytes >= 0 else None
-        data = data[max(0, n_bytes) :]
-    return texts

@@ -20,6 +20,7 @@ from dnslab.measure.probe.job import encode
 from dnslab.measure.progress import ClientProgress
 from dnslab.measure.protocol import Backend, Client, Expected, Target, TargetFacts
 from dnslab.measure.trial import describe, make_job
+from dnslab.measure.witnesses import Reading
 from dnslab.plan.model import Plan
 from dnslab.plan.schedule import Trial, count_clients
 from dnslab.sentences import machine as sentences
@@ -226,8 +227,9 @@ class GroupRun:
             client.cohorts = health.Cohorts(start.deadline_s, self._run.plan.loads[client.trial.load].rate_per_s)
             writer = self._run.folder.writer(client.trial.number, client.progress.target)
             began_ns = self._run.clock.elapsed_ns()
-            counters = dict(client.target.counters())
-            writer.start(start.model_copy(update={"started_elapsed_ns": began_ns, "counters": counters}))
+            counters = client.target.counters()
+            seen = {"counters": dict(counters), "missing": counters.missing}
+            writer.start(start.model_copy(update={"started_elapsed_ns": began_ns, **seen}))
             begun = True
             with contextlib.closing(writer.stream()) as stream:
                 trailer, clock = self._talk(client, start, stream.append)
@@ -268,7 +270,7 @@ class GroupRun:
 
     def _finish(self, client: OpenClient, writer: ClientWriter, end: dict[str, Any]) -> None:
         """Write end.json, with what is known after the load."""
-        counters: Mapping[str, int] = {}
+        counters = Reading()
         try:
             counters = client.target.counters()
             truth = client.target.ground_truth()
@@ -280,6 +282,7 @@ class GroupRun:
             end["error"] = end["error"] or sentences.STOPPED_BY(whom=self._stopped_by)
         end.update(
             counters=dict(counters),
+            missing=counters.missing,
             exposed_counted=counters.get("node.exposed"),
             heartbeat_lateness_ms_max=client.progress.lateness_ns / 1e6,
             finished_realtime_ns=time.time_ns(),

@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dnslab.measure import counters
+from dnslab.measure import witnesses
 from dnslab.measure.asking import expected, why_no_cache
 from dnslab.measure.probe import find_probe
 from dnslab.measure.process import ProcessChannel
 from dnslab.measure.protocol import Channel, Client, Expected, TargetFacts, glibc_version
+from dnslab.measure.witnesses import Reading
 from dnslab.plan import flows
 from dnslab.plan.resolvconf import ResolverOptions, parse, parse_endpoint, render
 from dnslab.plan.schedule import TargetInfo
@@ -105,9 +106,9 @@ class LocalTarget:
         channel.write(job)
         return channel
 
-    def counters(self) -> Mapping[str, int]:
-        """The counters of this machine, which other processes change too; empty if there is no /proc."""
-        return counters.client({path: _text(path) for path in counters.CLIENT_FILES})
+    def counters(self) -> Reading:
+        """The counters of this machine, which other processes change too; all are missing if there is no /proc."""
+        return witnesses.client(witnesses.here(witnesses.CLIENT_FILES))
 
     def ground_truth(self) -> Mapping[str, Any] | None:
         """No fault is injected here."""

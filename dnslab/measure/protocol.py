@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from dnslab.measure.witnesses import Reading
 from dnslab.plan.model import Load
 from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import Means, Variant
@@ -90,8 +91,8 @@ class Target(Protocol):
     def start(self, job: bytes) -> Channel:
         """Start the probe and hand it ``job``."""
 
-    def counters(self) -> Mapping[str, int]:
-        """Flat numbers by dotted name (``client.Udp.RcvbufErrors``, ``node.exposed``); cumulative."""
+    def counters(self) -> Reading:
+        """Flat numbers by dotted name (``client.Udp.RcvbufErrors``, ``node.exposed``), and what cannot be read."""
 
     def ground_truth(self) -> Mapping[str, Any] | None:
         """What the fault really did to this target, or None. It goes to a file that statistics must not read."""

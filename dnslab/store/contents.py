@@ -48,6 +48,8 @@ def _numbers(counters: dict[str, Any]) -> dict[str, Any]:
 
 
 Counters = Annotated[dict[str, Any], Field(max_length=MAX_COUNTERS), AfterValidator(_numbers)]
+#: witnesses that could not be read, by name, and why; the name of a place alone stands for all of it
+Missing = Annotated[dict[str, Annotated[str, Field(max_length=1_000)]], Field(max_length=MAX_COUNTERS)]
 
 
 class _Closed(BaseModel):
@@ -113,6 +115,7 @@ class ClientStart(_Closed):
     started_realtime_ns: Annotated[int, Field(ge=0, lt=2**63)]
     started_elapsed_ns: Elapsed | None = None
     counters: Counters
+    missing: Annotated[Missing, OrNull] = {}
 
     @property
     def entries_per_name(self) -> int:
@@ -150,6 +153,7 @@ class ClientEnd(_Closed):
     trailer: Annotated[Trailer, OrNull] = Trailer()
     clock: Annotated[Clock, OrNull] = Clock()
     counters: Annotated[Counters, OrNull] = {}
+    missing: Annotated[Missing, OrNull] = {}
     exposed_counted: Count | None = None
     finished_realtime_ns: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     finished_elapsed_ns: Elapsed | None = None

@@ -51,7 +51,7 @@ _HOLDS: Mapping[str, str] = {
     "nameserver": "strict", "nameservers": "strict", "address": "strict", "addresses": "strict",
     "cluster_ips": "strict", "zones": "strict", "images": "image", "image": "image", "image_id": "image",
     "debug_image": "image", "debug_image_id": "image", "container": "container", "pod": "pod", "pods.name": "pod",
-    "node_local_pods.name": "pod",
+    "node_local_pods.name": "pod", "missing.node": "text",
     "node": "node", "nodes": "node", "nodes.name": "node", "zone": "zone", "dns.zone": "domain", "names": "domain",
     "search": "domain", "like": "reference", "existing": "reference", "workload": "reference",
     "node_local": "strict", "verifies.run": "run", "deployments.name": "workload",
@@ -218,7 +218,10 @@ class Redactor:
             return self.variant(key)
         if parent == "expect":
             return self.domain(key)
-        if parent == "counters":
+        if parent in ("counters", "missing"):
+            name, at, socket = key.partition("@")
+            if at:
+                return f"{name}@{self.data(socket, 'address')}"
             server = re.fullmatch(r"(coredns|node-local)\.(.+)\.(\w+)", key)
             return f"{server[1]}.{self.stand_ins.of('pod', server[2])}.{server[3]}" if server else key
         # Fields of ours and counters are words; a name of somebody's own, as of a resource, has its domain in it.

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import platform
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dnslab.measure import counters
-from dnslab.measure.probe import BIN
 
 
 def test_snmp() -> None:
@@ -55,9 +53,8 @@ def test_cpu() -> None:
 
 def test_only_cpus_that_the_client_may_use_count() -> None:
     stat = "cpu 130 0 5 85 0 0 0 0 0 0\ncpu0 10 0 5 80 5 0 0 0 0 0\ncpu1 100 0 0 0 0 0 0 0 0 0\n"
-    status = "Name:\tprobe\nCpus_allowed:\t1\nCpus_allowed_list:\t0,2-3\n"
-    of_client = counters.client({"/proc/stat": stat, "/proc/self/status": status})
-    assert of_client == {"machine.cpu.total_ticks": 100, "machine.cpu.idle_ticks": 85}
+    allowed = counters.cpus_allowed("Name:\tprobe\nCpus_allowed:\t1\nCpus_allowed_list:\t0,2-3\n")
+    assert counters.cpu(stat, allowed) == {"total_ticks": 100, "idle_ticks": 85}
     assert counters.cpus_allowed("Cpus_allowed_list:\tnonsense\n") is None
     own = counters.cpus_allowed(Path("/proc/self/status").read_text())
     assert own == frozenset(os.sched_getaffinity(0))
@@ -68,11 +65,11 @@ def test_only_cpus_that_the_client_may_use_count() -> None:
     [
         (
             "usage_usec 90\nuser_usec 60\nsystem_usec 30\nnr_periods 50\nnr_throttled 20\nthrottled_usec 1500\n",
-            {"periods": 50, "throttled_periods": 20, "throttled_us": 1500},
+            {"cpu.periods": 50, "cpu.throttled_periods": 20, "cpu.throttled_us": 1500},
         ),
         (  # version 1
             "nr_periods 50\nnr_throttled 20\nthrottled_time 1500999\n",
-            {"periods": 50, "throttled_periods": 20, "throttled_us": 1500},
+            {"cpu.periods": 50, "cpu.throttled_periods": 20, "cpu.throttled_us": 1500},
         ),
         ("usage_usec 90\nuser_usec 60\nsystem_usec 30\n", {}),  # the root of version 2
         ("", {}),
@@ -82,78 +79,121 @@ def test_throttling(text: str, numbers: dict[str, int]) -> None:
     assert counters.throttling(text) == numbers
 
 
-def test_a_clients_counters_are_its_own_and_its_machines() -> None:
-    texts = {
-        "/proc/net/snmp": "Udp: InDatagrams\nUdp: 7\n",
-        "/proc/net/sockstat": None,
-        "/proc/self/status": None,
-        "/proc/stat": "cpu  10 0 5 80 5 0 0 0 0 0\n",
-        "/sys/fs/cgroup/cpu.stat": None,
-        "/sys/fs/cgroup/cpu/cpu.stat": "nr_periods 5\nnr_throttled 2\nthrottled_time 3000\n",
-    }
-    assert set(texts) == set(counters.CLIENT_FILES)
-    assert counters.client(texts) == {
-        "client.Udp.InDatagrams": 7,
-        "client.cpu.periods": 5,
-        "client.cpu.throttled_periods": 2,
-        "client.cpu.throttled_us": 3,
-        "machine.cpu.total_ticks": 100,
-        "machine.cpu.idle_ticks": 85,
-    }
+def test_snmp6() -> None:
+    text = "Ip6InReceives \t5\nUdp6InDatagrams \t7\nUdp6RcvbufErrors\t3\n"
+    text += "Udp6NoPorts\nUdpLite6InErrors 9\nUdp6MemErrors x\n"
+    assert counters.snmp6(text) == {"Udp6.InDatagrams": 7, "Udp6.RcvbufErrors": 3}
 
 
-NODE = {
-    "/proc/net/stat/nf_conntrack": "entries  clashres insert_failed drop\n0000000a 00000001 00000010 00000002\n",
-    "/proc/net/snmp": "Udp: InDatagrams RcvbufErrors\nUdp: 7 3\n",
-    "/proc/sys/net/netfilter/nf_conntrack_count": "10\n",
-    "/proc/sys/net/netfilter/nf_conntrack_max": "262144\n",
-    "/proc/sys/net/netfilter/nf_conntrack_udp_timeout": "30\n",
-    "/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream": "120\n",
-}
+HEADER = "sl  local_address rem_address st tx_queue rx_queue tr tm->when retrnsmt uid timeout inode ref pointer drops\n"
+SOCKET = (
+    "{sl}: {local} 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 {inode} 2 0000000000000000 {drops}\n"
+)
 
 
-def test_node() -> None:
-    assert set(NODE) == set(counters.NODE_FILES)
-    assert counters.node(NODE) == {
-        "node.Udp.InDatagrams": 7,
-        "node.Udp.RcvbufErrors": 3,
-        "node.conntrack.entries": 10,
-        "node.conntrack.clashres": 1,
-        "node.conntrack.insert_failed": 16,
-        "node.conntrack.drop": 2,
-        "node.conntrack.count": 10,
-        "node.conntrack.max": 262144,
-        "node.conntrack.udp_timeout_s": 30,
-        "node.conntrack.udp_timeout_stream_s": 120,
+def test_sockets_by_the_address_of_those_on_port_53() -> None:
+    text = HEADER + "".join(
+        SOCKET.format(sl=sl, local=local, inode=inode, drops=drops)
+        for sl, (local, inode, drops) in enumerate(
+            [
+                ("0A14FEA9:0035", 100, 40),
+                ("0A14FEA9:0035", 200, 2),
+                ("0A00600A:0035", 300, 1),
+                ("0100007F:8235", 400, 5),
+            ]
+        )
+    )
+    assert counters.sockets(text, "udp") == {
+        "udp.drops": 48,
+        "udp.inodes": 1000,
+        "udp.53.drops@169.254.20.10": 42,
+        "udp.53.inodes@169.254.20.10": 300,
+        "udp.53.drops@10.96.0.10": 1,
+        "udp.53.inodes@10.96.0.10": 300,
     }
 
 
-def test_what_of_a_node_cannot_be_read_is_left_out() -> None:
-    assert counters.node({}) == {}
-    assert counters.node(dict.fromkeys(NODE, None)) == {}
-    assert counters.node({**dict.fromkeys(NODE, None), "/proc/sys/net/netfilter/nf_conntrack_max": "8\n"}) == {
-        "node.conntrack.max": 8
+def test_sockets_of_ipv6() -> None:
+    wildcard, loopback = "0" * 32, "00000000000000000000000001000000"
+    text = HEADER + SOCKET.format(sl=1, local=f"{wildcard}:0035", inode=7, drops=81)
+    text += SOCKET.format(sl=2, local=f"{loopback}:0035", inode=8, drops=1)
+    found = counters.sockets(text, "udp6")
+    assert (found["udp6.53.drops@::"], found["udp6.53.drops@::1"]) == (81, 1)
+    assert found["udp6.drops"] == 82
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "  1: 0A14FEA9:0035 00000000:0000 07 00000000:0000\n",  # cut short
+        SOCKET.format(sl=1, local="0A14FEA9", inode=7, drops=1),
+        SOCKET.format(sl=1, local="0A14FEA90A14FEA9:0035", inode=7, drops=1),  # neither family
+        SOCKET.format(sl=1, local="zzFE14A9:0035", inode=7, drops=1),
+        SOCKET.format(sl=1, local="0A14FEA9:0035", inode="?", drops=1),
+        SOCKET.format(sl=1, local="0A14FEA9:0035", inode=7, drops="9" * 40),
+        SOCKET.format(sl=1, local="0A14FEA9:0035", inode=7, drops="1 2"),
+        "\n",
+    ],
+)
+def test_a_damaged_line_of_a_socket_counts_nothing(line: str) -> None:
+    good = SOCKET.format(sl=2, local="0100007F:0035", inode=5, drops=3)
+    assert counters.sockets(HEADER + line + good, "udp") == counters.sockets(HEADER + good, "udp")
+
+
+def test_drops_are_no_signed_number() -> None:
+    found = counters.sockets(HEADER + SOCKET.format(sl=1, local="0100007F:0035", inode=5, drops=-1), "udp")
+    assert found["udp.53.drops@127.0.0.1"] == 2**32 - 1
+
+
+def test_sockets_where_the_kernel_counts_no_drops_or_has_none() -> None:
+    assert counters.sockets("", "udp") == {}
+    assert counters.sockets(HEADER.replace(" drops", ""), "udp") == {}
+    assert counters.sockets(HEADER, "udp") == {"udp.drops": 0, "udp.inodes": 0}
+
+
+def test_softnet_sums_over_cpus() -> None:
+    text = "2788604b 00000001 00000058 00000000\n2709dfdb 00000010 0000008c 00000000\n"
+    assert counters.softnet(text) == {"softnet.drops": 17, "softnet.time_squeeze": 228}
+    assert counters.softnet("") == {}
+    assert counters.softnet("2788604b 00000001\n-0000001 00000000 00000000\nx y z\n00000000 00000002 00000003\n") == {
+        "softnet.drops": 2,
+        "softnet.time_squeeze": 3,
     }
 
 
-def test_shown() -> None:
-    data = b"/a b 6\nx 3\n\xc3\xa4/nope -1\n/empty 0\n/c 1\nz"
-    assert counters.shown(data) == {"/a b": "x 3\nä", "/nope": None, "/empty": "", "/c": "z"}
-    assert counters.shown(b"") == {}
-    for broken in (data[:-1], data[:9], data[:5], b"sh: not found\n", b"\n"):
-        with pytest.raises(ValueError, match=r"expected|invalid literal"):
-            counters.shown(broken)
+def test_pressure() -> None:
+    full = "full avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"
+    some = "some avg10=11.19 avg60=14.44 avg300=18.74 total=20925757431\n"
+    assert counters.pressure(some + full) == {"pressure.cpu.some_us": 20925757431}
+    for text in ("", full, some.replace("total=", "total=-"), some.replace("2092", "x"), "some total"):
+        assert counters.pressure(text) == {}
 
 
-@pytest.mark.probe
-def test_shown_by_the_probe(tmp_path: Path) -> None:
-    text = tmp_path / "a file"
-    text.write_text("one\ntwo", encoding="ascii")
-    paths = ["/proc/sys/kernel/osrelease", str(tmp_path / "nope"), str(text)]
-    program = BIN / f"probe-{platform.machine()}-static"
-    data = subprocess.run([program, "--show", *paths], capture_output=True, check=True).stdout
-    assert list(counters.shown(data).items()) == [
-        (paths[0], f"{platform.release()}\n"),
-        (paths[1], None),
-        (paths[2], "one\ntwo"),
+def test_number() -> None:
+    assert counters.number("262144\n", "conntrack.max") == {"conntrack.max": 262144}
+    assert counters.number("many\n", "conntrack.max") == {}
+
+
+@pytest.mark.parametrize(
+    "parser", [counters.snmp, counters.snmp6, counters.sockstat, counters.conntrack, counters.throttling]
+)
+def test_hostile_texts_give_no_number_and_no_error(parser: Callable[[str], dict[str, int]]) -> None:
+    damaged = [
+        "Udp: A B",
+        "Udp: 1 x",
+        "Udp:",
+        "TCP: inuse",
+        "TCP: inuse -",
+        "Udp6InErrors\t--1",
+        "entries drop",
+        "0g -1",
     ]
+    damaged += ["nr_periods", "nr_periods x", "nr_throttled 1 2", "\x00\ufffd", ":", " ", "9" * 5000]
+    found = parser("\n".join(damaged))
+    assert all(isinstance(number, int) for number in found.values())
+    assert set(found) <= {"Udp.A", "A", "B"}
+
+
+def test_a_row_of_conntrack_that_is_short_takes_no_other_with_it() -> None:
+    text = "entries  clashres insert_failed drop\n00000003 00000001 00000010\n00000003 00000001 00000010 00000002\nx\n"
+    assert counters.conntrack(text) == {"entries": 3, "clashres": 2, "insert_failed": 32, "drop": 2}

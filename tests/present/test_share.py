@@ -21,6 +21,7 @@ from dnslab.errors import DnslabError, RunExists, RunInvalid, RunNotFound
 from dnslab.experiment.compare import SAMPLE
 from dnslab.explain.findings import conclude
 from dnslab.explain.soundness import examine
+from dnslab.measure.witnesses import NO_RIGHT, NOT_IN_THERE
 from dnslab.plan.cluster import ClusterPlan
 from dnslab.plan.model import CustomVariant, Load, Plan, TargetPlan
 from dnslab.plan.schedule import TargetInfo
@@ -257,6 +258,22 @@ def test_addresses_and_numbers_in_text(text: str, redacted: str) -> None:
     redactor.text(text)
     redactor.stand_ins.give_out()
     assert redactor.text(text) == redacted
+
+
+def test_sockets_of_witnesses_are_redacted_and_reasons_stay() -> None:
+    data = {
+        "counters": {"node.udp.53.drops@10.3.7.22": 5, "node.udp.53.drops@169.254.20.10": 1, "client.Udp.NoPorts": 2},
+        "missing": {"node": "pods payments-1 is forbidden", "client.udp.drops": NO_RIGHT, "coredns": NOT_IN_THERE},
+    }
+    redactor = Redactor([])
+    redactor.data(data, "start")
+    redactor.texts = True
+    redactor.data(data, "start")
+    redactor.stand_ins.give_out()
+    assert redactor.data(data, "start") == {
+        "counters": {"node.udp.53.drops@240.0.0.1": 5, "node.udp.53.drops@169.254.20.10": 1, "client.Udp.NoPorts": 2},
+        "missing": {"node": "pods word-1 is forbidden", "client.udp.drops": NO_RIGHT, "coredns": NOT_IN_THERE},
+    }
 
 
 def test_a_name_behind_an_escape_is_found(run: Path, tmp_path: Path) -> None:

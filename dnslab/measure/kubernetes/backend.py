@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from dnslab.errors import DnslabError, NotAble
-from dnslab.measure import counters, protocol
+from dnslab.measure import protocol, witnesses
 from dnslab.measure.asking import expected, why_no_cache
 from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.api.exec import run
@@ -34,6 +34,7 @@ from dnslab.measure.kubernetes.pods.own_pod import OwnPod
 from dnslab.measure.kubernetes.surroundings import surroundings
 from dnslab.measure.kubernetes.who_answers import who_answers
 from dnslab.measure.protocol import Expected, Target
+from dnslab.measure.witnesses import Reading
 from dnslab.plan import flows
 from dnslab.plan.model import Plan
 from dnslab.plan.resolvconf import ResolverOptions, parse
@@ -77,6 +78,7 @@ class KubernetesBackend:
         self._probes: dict[tuple[str, str | None], pod_facts.LoadableProbe] = {}
         self._scouts: list[OwnPod] = []
         self._watchers: dict[str, OwnPod] = {}
+        self._unwatched: dict[str, str] = {}
         self._resolv_conf = ""
         self._lifetime_s = lifetime_s(plan)
         self._like = base_spec(self.client, self._cluster)
@@ -141,6 +143,7 @@ class KubernetesBackend:
                 pod = self._pods.wait_ready(name)
             except NotAble as error:
                 self._denied.append(f"node counters of {place.node}: {error}")
+                self._unwatched[place.node] = str(error)
                 continue
             self._watchers[place.node] = OwnPod(self._pods, pod, self._probes[place.kind], {})
 
@@ -213,18 +216,22 @@ class KubernetesBackend:
                 self._pods.remove(name)
             raise
 
-    def _counters_around(self, node: str) -> dict[str, int]:
+    def _counters_around(self, node: str) -> Reading:
         """Counters of the DNS servers, read once for all pods of a group, and of the node if a pod watches it."""
         with self._dns_lock:
             if time.monotonic() - self._dns_asked_s > DNS_COUNTERS_AGE_S:
                 self._dns_numbers, denied = dns_counters(self.client, self._surroundings.dns_pods)
                 self._denied += [line for line in denied if line not in self._denied]
                 self._dns_asked_s = time.monotonic()
-            numbers = dict(self._dns_numbers)
+            reading = Reading(self._dns_numbers)
+        reading.include(witnesses.not_read("coredns", witnesses.NOT_IN_THERE))
         watcher = self._watchers.get(node)
         if watcher:
-            numbers |= counters.node(pod_facts.show(watcher.run, watcher.program, counters.NODE_FILES))
-        return numbers
+            texts = pod_facts.read(watcher.run, watcher.program, witnesses.NAMESPACE_FILES)
+            reading.include(witnesses.read("node", texts))
+        else:
+            reading.include(witnesses.not_read("node", self._unwatched.get(node, witnesses.NOT_ASKED_FOR)))
+        return reading
 
     def _leave(self, address: str) -> None:
         self._address_left_s[address] = time.monotonic()

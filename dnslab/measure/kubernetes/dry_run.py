@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from dnslab.measure import counters
+from dnslab.measure import witnesses
 from dnslab.measure.asking import NOWHERE_IPV4, NOWHERE_IPV6
 from dnslab.measure.kubernetes import existing
 from dnslab.measure.kubernetes.api.client import connect
@@ -100,10 +100,11 @@ class Planned:
         yield "PROBE  (there, with a job on stdin: each of the plan's names once)"
         yield from _asking_servers(self._plan, "in the first pod of each image on each node")
         yield f"PROBE --show {pod_facts.RESOLV_CONF} {pod_facts.KERNEL}  (in each trial's pod)"
-        yield f"PROBE --show {' '.join(counters.CLIENT_FILES)}  (there, before and after)"
+        yield f"PROBE --show {' '.join(witnesses.CLIENT_FILES)}  (there, before and after)"
         yield "PROBE  (there, with the trial's job on stdin)"
         if self._plan.cluster.node_counters:
-            yield f"PROBE --show {' '.join(counters.NODE_FILES)}  (in each node's pod, before and after each trial)"
+            files = " ".join(witnesses.NAMESPACE_FILES)
+            yield f"PROBE --show {files}  (in each node's pod, before and after each trial)"
 
 
 class PlannedInExisting:
@@ -141,7 +142,7 @@ class PlannedInExisting:
         yield "PROBE  (there, with a job on stdin: each of the plan's names once)"
         yield from _asking_servers(self._plan, "in each pod")
         yield f"PROBE --show {pod_facts.RESOLV_CONF} {pod_facts.KERNEL}  (for each trial)"
-        yield f"PROBE --show {' '.join(counters.CLIENT_FILES)}  (before and after each)"
+        yield f"PROBE --show {' '.join(witnesses.CLIENT_FILES)}  (before and after each)"
         yield "PROBE  (with the trial's job on stdin)"
 
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dnslab.errors import DnslabError, UsageError
-from dnslab.measure import protocol
+from dnslab.measure import protocol, witnesses
 from dnslab.measure.asking import expected, why_no_cache
 from dnslab.measure.kubernetes.api.client import Client, connect
 from dnslab.measure.kubernetes.cluster_dns import find
@@ -28,6 +28,7 @@ from dnslab.measure.kubernetes.selection import find_containers, read_pod, workl
 from dnslab.measure.kubernetes.surroundings import dns_servers
 from dnslab.measure.kubernetes.who_answers import who_answers
 from dnslab.measure.protocol import Channel, Expected, Target, TargetFacts
+from dnslab.measure.witnesses import Reading
 from dnslab.plan import flows
 from dnslab.plan.model import Plan
 from dnslab.plan.resolvconf import parse, usual_of_pod
@@ -153,9 +154,12 @@ class ExistingPod:
         """Start the probe."""
         return self._container.start(job)
 
-    def counters(self) -> Mapping[str, int]:
+    def counters(self) -> Reading:
         """Counters of the pod, which other processes in it change too, and the CPU time of its node."""
-        return pod_facts.pod_counters(self._container.upload.run, self._container.upload.path)
+        reading = pod_facts.pod_counters(self._container.upload.run, self._container.upload.path)
+        for place in ("node", "coredns"):
+            reading.include(witnesses.not_read(place, witnesses.NOT_IN_THERE))
+        return reading
 
     def ground_truth(self) -> Mapping[str, Any] | None:
         """No fault is injected here."""

@@ -16,6 +16,7 @@ import contextlib
 import itertools
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,13 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from dnslab.errors import DnslabError, NotAble, UsageError
-from dnslab.measure import counters
+from dnslab.measure import counters, witnesses
 from dnslab.measure.lab import faults, servers
 from dnslab.measure.lab.faults import CLUSTER_IP
 from dnslab.measure.lab.namespaces import Namespaces, environment
 from dnslab.measure.probe import find_probe
 from dnslab.measure.process import ProcessChannel
 from dnslab.measure.protocol import Channel, Client, Expected, TargetFacts, glibc_version
+from dnslab.measure.witnesses import Reading
 from dnslab.plan.model import FaultPlan, Load
 from dnslab.plan.resolvconf import ResolverOptions, names_tried, render
 from dnslab.plan.schedule import TargetInfo
@@ -263,26 +265,24 @@ class LabTarget:
         channel.write(job)
         return channel
 
-    def counters(self) -> Mapping[str, int]:
+    def counters(self) -> Reading:
         """Counters of client, node, both servers (shared by all that runs at the same time), and the machine's CPUs."""
         run = self._lab.inside.run
-        stat = Path("/proc/stat").read_text(encoding="ascii")
-        snmp, sockstat = run("cat /proc/net/snmp; echo; cat /proc/net/sockstat", self.client).split("\n\n")
-        numbers = counters.client({"/proc/net/snmp": snmp, "/proc/net/sockstat": sockstat, "/proc/stat": stat})
-        snmp, conntrack, listed = run(
-            "cat /proc/net/snmp; echo; cat /proc/net/stat/nf_conntrack; echo; nft -j list counters", self.node
-        ).split("\n\n")
-        numbers |= counters.node({"/proc/net/snmp": snmp, "/proc/net/stat/nf_conntrack": conntrack})
+        show = f"exec {shlex.join([str(find_probe('glibc')), '--show', *witnesses.NAMESPACE_FILES])}"
+        own = witnesses.shown(run(show, self.client).encode())
+        reading = witnesses.client({**own, **witnesses.here(witnesses.SHARED_FILES)})
+        listed, _, shown = run(f"nft -j list counters\n{show}", self.node).partition("\n")
+        reading.include(witnesses.read("node", witnesses.shown(shown.encode())))
         rules = counters.nft(listed)
         rules.pop("dropped", None)  # what a fault did is ground truth, not a measurement
-        numbers["node.exposed"] = rules.pop("exposed")
-        numbers |= counters.under("node.nft", rules)
+        reading["node.exposed"] = rules.pop("exposed")
+        reading.include(counters.under("node.nft", rules))
         for name in servers.ADDRESSES:
-            numbers |= counters.under(name, counters.snmp(run("cat /proc/net/snmp", name)))
+            reading.include(witnesses.read(name, witnesses.shown(run(show, name).encode())))
         if self._variant.node_local:
             stats = run(f"unbound-control -s /run/dnslab/{self.node}.sock stats_noreset || true", self.node)
-            numbers |= counters.under("node-local", counters.unbound(stats))
-        return numbers
+            reading.include(counters.under("node-local", counters.unbound(stats)))
+        return reading
 
     def ground_truth(self) -> Mapping[str, Any] | None:
         """What the fault did: packets dropped at this client's node, and at the servers since the lab began."""

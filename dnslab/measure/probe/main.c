@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "probe.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -21,8 +22,8 @@ static const char help[] =
     "\n"
     "  probe              take a job from stdin\n"
     "  probe --self-test  check this build on this machine, over loopback alone\n"
-    "  probe --show FILE  write each FILE as `FILE LENGTH`, a newline, and its bytes; LENGTH -1 where it cannot be "
-    "read\n"
+    "  probe --show FILE  write each FILE as `FILE LENGTH`, a newline, and its bytes; where it cannot be read, LENGTH\n"
+    "                     is minus the number of the error\n"
     "  probe --delete-link NAME  delete a network interface, where an image has no ip\n"
     "  probe --wait       do nothing until ended: what a pod without a shell is kept by\n"
     "  probe --version    format version and C library\n"
@@ -119,14 +120,13 @@ static int show(char **paths)
 {
 	static char text[1 << 20];
 	for (; *paths; paths++) {
-		ssize_t length = -1, got;
+		ssize_t length = 0, got = -1;
 		int file = open(*paths, O_RDONLY | O_CLOEXEC);
-		if (file >= 0) {
-			for (length = 0; (got = read(file, text + length, sizeof(text) - (size_t)length)) > 0;)
-				length += got;
+		while (file >= 0 && (got = read(file, text + length, sizeof(text) - (size_t)length)) > 0)
+			length += got;
+		length = got < 0 ? -errno : length;
+		if (file >= 0)
 			close(file);
-			length = got < 0 ? -1 : length;
-		}
 		printf("%s %zd\n", *paths, length);
 		if (length > 0)
 			fwrite(text, 1, (size_t)length, stdout);

@@ -18,7 +18,7 @@ from dnslab.analyse.lookups import read_stream
 from dnslab.analyse.summary import summarise
 from dnslab.explain.findings import conclude
 from dnslab.explain.validity import find_vetoes
-from dnslab.measure import runner
+from dnslab.measure import runner, witnesses
 from dnslab.measure.kubernetes.pods.manifest import PodSpec, pod_manifest
 from dnslab.plan.cluster import ClusterPlan
 from dnslab.plan.model import Limits, Load, Plan
@@ -161,6 +161,8 @@ def test_node_counters_are_the_nodes(namespace: str, tmp_path: Path) -> None:
         assert after["client.Udp.OutDatagrams"] - before["client.Udp.OutDatagrams"] >= 300
         assert {"node.conntrack.insert_failed", "node.Udp.RcvbufErrors"} <= set(after)
         assert after["coredns.requests_udp"] - before["coredns.requests_udp"] >= 300
+        assert client.start.missing["coredns"] == witnesses.NOT_IN_THERE
+        assert {"node.TcpExt.ListenDrops", "client.udp.drops", "machine.softnet.drops"} <= set(after)
         zone = f"zone-{node[-1]}"
         assert (client.start.extra.zone, client.start.extra.coredns_on_node) == (zone, node in homes)
     assert not any("node counters" in line for line in run.environment.backend.denied)
@@ -172,7 +174,9 @@ def test_node_counters_denied_are_listed(namespace: str, tmp_path: Path) -> None
     run = measured(tmp_path, where, variants=("baseline",), rounds=1, loads=(Load(rate_per_s=50, duration_s=1),))
     (denied,) = [line for line in run.environment.backend.denied if "node counters" in line]
     assert re.search("node counters of dlc-n.*violates PodSecurity.*host namespaces", denied)
-    assert not any(name.startswith("node.") for name in run.clients()[0].start.counters)
+    start = run.clients()[0].start
+    assert not any(name.startswith("node.") for name in start.counters)
+    assert "violates PodSecurity" in start.missing["node"]
 
 
 @pytest.mark.parametrize("image", ["distroless", "static"])

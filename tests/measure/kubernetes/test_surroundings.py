@@ -16,12 +16,12 @@ pytest.importorskip("kubernetes")
 
 import kubernetes
 
-from dnslab.measure import counters
+from dnslab.measure import witnesses
 from dnslab.measure.kubernetes.api.client import Client, connect
 from dnslab.measure.kubernetes.counters import DnsPod, dns_counters
 from dnslab.measure.kubernetes.pods.condition import image_id
 from dnslab.measure.kubernetes.pods.manifest import PodSpec
-from dnslab.measure.kubernetes.pods.pod_facts import show
+from dnslab.measure.kubernetes.pods.pod_facts import read
 from dnslab.measure.kubernetes.surroundings import (
     Surroundings,
     describe_node,
@@ -262,9 +262,9 @@ def test_a_pod_reads_its_nodes_counters(namespace: str) -> None:
     client = connect(namespace=namespace)
     spec = PodSpec(image="dnslab.test/glibc:1", node="dlc-n1", host_network=True)
     with own_pod(client, spec) as pod:
-        before = counters.node(show(pod.run, pod.program, counters.NODE_FILES))
+        before = witnesses.read("node", read(pod.run, pod.program, witnesses.NAMESPACE_FILES))
         look_up(["web.any.cluster.local"] * 10, DNS)
-        after = counters.node(show(pod.run, pod.program, counters.NODE_FILES))
+        after = witnesses.read("node", read(pod.run, pod.program, witnesses.NAMESPACE_FILES))
     print({name: number for name, number in after.items() if "conntrack" in name})
     for name in ("count", "max", "udp_timeout", "udp_timeout_stream"):
         setting = int(in_node("dlc-n1", "cat", f"/proc/sys/net/netfilter/nf_conntrack_{name}"))

@@ -14,6 +14,7 @@ from dnslab.measure.kubernetes.pods.condition import image_id
 from dnslab.measure.kubernetes.pods.lifecycle import Pods
 from dnslab.measure.kubernetes.pods.manifest import CONTAINER
 from dnslab.measure.protocol import Channel, TargetFacts
+from dnslab.measure.witnesses import Reading
 
 
 class OwnPod:
@@ -31,7 +32,7 @@ class OwnPod:
         extra: Mapping[str, Any],
         on_close: Callable[[], None] = lambda: None,
         *,
-        counters_around: Callable[[], Mapping[str, int]] = dict,
+        counters_around: Callable[[], Reading] = Reading,
     ) -> None:
         self._pods, self._pod, self._probe, self._extra, self._on_close = pods, pod, probe, extra, on_close
         self._counters_around = counters_around
@@ -68,9 +69,11 @@ class OwnPod:
         channel.write(job)
         return channel
 
-    def counters(self) -> Mapping[str, int]:
+    def counters(self) -> Reading:
         """Counters of the pod, of the DNS servers and of the node if they may be read, and the node's CPU time."""
-        return {**pod_facts.pod_counters(self.run, self.program), **self._counters_around()}
+        reading = pod_facts.pod_counters(self.run, self.program)
+        reading.include(self._counters_around())
+        return reading
 
     def ground_truth(self) -> Mapping[str, Any] | None:
         """No fault is injected here."""

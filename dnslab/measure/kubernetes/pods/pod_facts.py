@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dnslab.errors import NotAble, ProbeFailed
-from dnslab.measure import counters
+from dnslab.measure import witnesses
 from dnslab.plan.resolvconf import Libc
 
 RESOLV_CONF = "/etc/resolv.conf"
@@ -73,12 +73,18 @@ def show(run: Run, program: str, paths: Sequence[str]) -> Mapping[str, str | Non
     ProbeFailed
         The probe does not run.
     """
+    texts = read(run, program, paths)
+    return {path: text if isinstance(text, str) else None for path, text in texts.items()}
+
+
+def read(run: Run, program: str, paths: Sequence[str]) -> witnesses.Texts:
+    """Like ``show``, with the number of the error for a file that cannot be read."""
     code, data = run([program, "--show", *paths])
     if code:
         raise ProbeFailed(f"cannot read {paths[0]} in the container: {data.decode('utf-8', 'replace').strip()}")
-    return counters.shown(data)
+    return witnesses.shown(data)
 
 
-def pod_counters(run: Run, program: str) -> dict[str, int]:
-    """The pod's own UDP, TCP and socket counters (``client.``), and its node's CPU time (``machine.cpu.``)."""
-    return counters.client(show(run, program, counters.CLIENT_FILES))
+def pod_counters(run: Run, program: str) -> witnesses.Reading:
+    """The pod's own counters (``client.``), and those of the machine of its node (``machine.``)."""
+    return witnesses.client(read(run, program, witnesses.CLIENT_FILES))
