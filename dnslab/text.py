@@ -257,12 +257,12 @@ def percent(share: float) -> str:
     """A share whose interval is not known: two digits, or more where a share of nearly all would read as all.
 
     >>> percent(0.0172), percent(0.997), percent(1.0), percent(0.0)
-    ('1.7\\xa0%', '99.7\\xa0%', '100\\xa0%', '0')
+    ('1.7 %', '99.7 %', '100 %', '0')
     """
     if not math.isfinite(share):
         return ""
     digits = next((n for n in range(2, _MOST_DECIMALS) if share == 1 or rounded(100 * share, n) != "100"), 2)
-    return f"{rounded(100 * share, digits)}{NBSP}%" if share else "0"
+    return f"{rounded(100 * share, digits)} %" if share else "0"
 
 
 def share_text(interval: Estimate) -> str:
@@ -273,7 +273,7 @@ def share_text(interval: Estimate) -> str:
     '6.8\\xa0%'
     """
     estimate, bounds = estimate_with_bounds(interval, 100)
-    return f"{estimate}{NBSP}%" if bounds and estimate != "0" else percent(interval.estimate)
+    return f"{estimate}{NBSP}%" if bounds and estimate != "0" else percent(interval.estimate).replace(" ", NBSP)
 
 
 def share_with_bounds(interval: Estimate) -> str:

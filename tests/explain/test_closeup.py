@@ -30,7 +30,7 @@ def test_the_first_stall(tmp_path: Path) -> None:
     seen = follow(open_run(path))
     assert seen.sentences == (
         "web.any.cluster.local. was due 0.020 s after the start of trial 1 (baseline on glibc, round 1).",
-        "Worker 9 began 2 ms later.",
+        "Worker 9 began 2.0 ms later.",
         "The resolver returned after 5,004 ms: answered, with 1 A and 1 AAAA.",
         "It asks again after 5 s without an answer. 4.5 s or more count as a stall, so this is a stall.",
         "The probe noted: half lost: one of two parallel answers came, and glibc asked again one after the other.",
@@ -40,7 +40,7 @@ def test_the_first_stall(tmp_path: Path) -> None:
         ["server-a.Udp.RcvbufErrors", "0", "0", "0"],
         ["client.Udp.InDatagrams", "0", "1,234", "+1,234"],
     ]
-    assert "<li>Worker 9 began 2 ms later.</li>" in seen._repr_html_()
+    assert "<li>Worker 9 began 2.0 ms later.</li>" in seen._repr_html_()
 
 
 def test_without_a_stall_the_slowest(tmp_path: Path) -> None:
