@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dnslab.errors import RunInvalid, UsageError
 from dnslab.sentences import terminal as said
 from dnslab.text import counted, echo, echo_json, echo_text, terminal_width
+
+if TYPE_CHECKING:
+    from dnslab.analyse.dataset import Run
 
 
 @click.command()
@@ -257,8 +260,11 @@ def bundle(run_folder: str, out: Path | None, redact: bool) -> None:
     echo((said.BUNDLE_REDACTED if redact else said.BUNDLE)(path=str(made)))
 
 
-def write_report(path: Path, out: Path | None, parquet: bool = True, err: bool = False) -> None:
-    """Render a run, print where (with ``err`` on stderr), and beside it (not of a bundle) every lookup as parquet."""
+def write_report(path: Path, out: Path | None, parquet: bool = True, err: bool = False) -> Run:
+    """Render a run, print where (with ``err`` on stderr), and beside it (not of a bundle) every lookup as parquet.
+
+    Gives the run, of which all is read by then.
+    """
     from dnslab.analyse.dataset import open_run
     from dnslab.present.exports import keep_parquet
     from dnslab.present.report import render
@@ -270,3 +276,4 @@ def write_report(path: Path, out: Path | None, parquet: bool = True, err: bool =
         echo(said.REPORT_AND_LOOKUPS(path=str(page), lookups=lookups.name), err=err)
     else:
         echo(said.REPORT(path=str(page)), err=err)
+    return run

@@ -14,7 +14,7 @@ from dnslab.cli.results import write_report
 from dnslab.errors import InvalidPlan, Problem, UsageError
 from dnslab.plan.backends import BACKEND_NAMES, IN_CLUSTER
 from dnslab.sentences import terminal as said
-from dnslab.text import echo
+from dnslab.text import echo, plain
 
 
 @click.command()
@@ -185,7 +185,11 @@ def run(
             path = runner.run(prepared, out, on_progress=on_progress)
     echo(said.RUN(path=str(path)))
     if report:
-        write_report(path, None)
+        from dnslab.explain.findings import conclude
+        from dnslab.explain.soundness import examine
+
+        sound = examine(write_report(path, None))
+        echo(plain(conclude(sound.summary, sound.vetoes).headline))
 
 
 def given(value: object) -> bool:

@@ -19,7 +19,10 @@ import yaml
 
 from dnslab.analyse.dataset import open_run
 from dnslab.experiment.compare import SAMPLE
+from dnslab.explain.findings import conclude
+from dnslab.explain.soundness import examine
 from dnslab.store.stream import frame
+from dnslab.text import plain
 from tests.measure.test_lab import gone_within
 from tests.nameserver import nameserver
 
@@ -212,6 +215,16 @@ def test_report_leaves_page_and_lookups(tmp_path: Path) -> None:
     assert done.stdout.startswith("report: ")
     assert (tmp_path / "page.html").exists()
     assert len(pd.read_parquet(tmp_path / "lookups.parquet")) == len(open_run(SAMPLE).lookups()) > 2000
+
+
+def test_a_run_with_a_report_ends_with_the_answer(tmp_path: Path) -> None:
+    nobody = ("--backend", "local", "--nameserver", "127.0.0.1:1", "--name", "a.test.", "--expect", "a.test.=10.0.0.1")
+    done = dnslab("run", *nobody, "-d", "1", "--rounds", "1", "--variants", "baseline", "--report", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    *_, run, report, answer = done.stdout.splitlines()
+    sound = examine(open_run(tmp_path / run.removeprefix("run: ")))
+    assert report.startswith("report: ")
+    assert answer == plain(conclude(sound.summary, sound.vetoes).headline)
 
 
 def start(tmp_path: Path, *arguments: str, marker: str = "") -> subprocess.Popen[str]:
