@@ -1,6 +1,7 @@
 """Witnesses: numbers of the kernel that are read before and after each trial. One entry here adds one.
 
-Knows what each is called, where it stands and how two readings are subtracted. Reads no file and judges nothing.
+Knows what each is called, where it stands and how two readings are subtracted. Reads no file and judges nothing. A file
+that no other witness stands in needs a parser, too: ``measure.witnesses.PARSERS``.
 """
 
 from __future__ import annotations
