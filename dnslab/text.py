@@ -409,6 +409,16 @@ def duration(seconds: float) -> str:
     return f"{big} h {small} min" if small else f"{big} h"
 
 
+def all_of(n: int, noun: str, nouns: str = "") -> str:
+    """All of so many, as a sentence begins.
+
+    >>> all_of(1, "target"), all_of(2, "target"), all_of(5, "other query", "other queries")
+    ('The target', 'Both targets', 'All 5 other queries')
+    """
+    several = nouns or noun + "s"
+    return f"The {noun}" if n == 1 else f"Both {several}" if n == 2 else f"All {n:,} {several}"
+
+
 def first_of(names: Sequence[str], most: int) -> str:
     """``"a, b and 3 more"``; all names if there are at most ``most``."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -34,12 +34,17 @@ def where(plan: Plan, environment: Environment, clients: Sequence[ClientRecord])
     return sentences.PLACE(backend=name, where=first_of(list(dict.fromkeys(libcs)), MOST)) if libcs else name
 
 
-def when(environment: Environment) -> str:
+def began(environment: Environment) -> str:
     """When the run began, to the minute and in UTC; empty where that is not known."""
     text = str(environment.started or "")
     with contextlib.suppress(ValueError, OverflowError):
         text = datetime.fromisoformat(text).astimezone(UTC).strftime("%d %B %Y, %H:%M UTC").lstrip("0")
-    return ", ".join(filter(None, [text, f"dnslab {environment.dnslab}" if environment.dnslab else ""]))
+    return text
+
+
+def when(environment: Environment) -> str:
+    """When the run began, and the version that made it."""
+    return ", ".join(filter(None, [began(environment), f"dnslab {environment.dnslab}" if environment.dnslab else ""]))
 
 
 def size(clients: Sequence[ClientRecord]) -> str:

@@ -13,10 +13,20 @@ from dnslab.analyse.intervals import MIN_ROUNDS, Interval
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.ranking import Ranked, Word, ranked
 from dnslab.sentences import remedies
-from dnslab.text import counted, estimate_with_bounds, listed, time_ms
+from dnslab.text import all_of, counted, estimate_with_bounds, listed, time_ms
 
 #: the name of a veto: flows were used again, on which nothing can race
 EXPOSURE_LOST = "exposure lost"
+
+
+#: what is said of all configurations with one word
+_GROUPS = {
+    Word.HELPS: remedies.GROUP_HELPS,
+    Word.TRADE_OFF: remedies.GROUP_TRADE_OFF,
+    Word.NO_DIFFERENCE: remedies.GROUP_SAME,
+    Word.WORSE: remedies.GROUP_WORSE,
+    Word.TOO_FEW_ROUNDS: remedies.GROUP_ROUNDS,
+}
 
 
 class Answer(str):
@@ -90,33 +100,41 @@ def what_helps(summary: Summary, baseline: Row, others: Sequence[Row]) -> Answer
         rest.append(remedies.CLEAR_NAMES(names=listed([one.row.variant for one in clearing])))
     if clearing and summary.fault.partition(":")[0] == "race":
         rest.append(str(remedies.EMULATED))
-    return Answer(_short(rows, clearing, helping), " ".join(detail), " ".join(rest))
+    return Answer(_short(baseline.libc, rows, clearing, helping), " ".join(detail), " ".join(rest))
 
 
-def _short(rows: Sequence[Ranked], clearing: Sequence[Ranked], helping: Sequence[Ranked]) -> str:
+def _short(libc: str, rows: Sequence[Ranked], clearing: Sequence[Ranked], helping: Sequence[Ranked]) -> str:
     names = [one.row.variant for one in clearing or helping]
     if not names:
         return str(remedies.NOTHING_CLEARS)
     if clearing and len(clearing) == len(rows) > 1:
-        return remedies.ALL_CLEAR(n=str(len(rows)))
-    one, several = (
-        (remedies.SOME_CLEAR, remedies.SOME_CLEAR_PLURAL)
-        if clearing
-        else (remedies.SOME_HELP, remedies.SOME_HELP_PLURAL)
-    )
-    return (several if len(names) > 1 else one)(names=listed(names))
+        return remedies.ALL_CLEAR(all=all_of(len(rows), "alternative"), libc=libc)
+    if clearing:
+        cleared = remedies.SOME_CLEAR_PLURAL if len(names) > 1 else remedies.SOME_CLEAR
+        return cleared(names=listed(names), libc=libc)
+    return (remedies.SOME_HELP_PLURAL if len(names) > 1 else remedies.SOME_HELP)(names=listed(names))
 
 
 def _cleared(baseline: Row, clearing: Sequence[Ranked]) -> str:
     fewest = min(one.row.n for one in clearing)
+    where = "" if baseline.target == baseline.libc else f", on {baseline.target}"
     if len(clearing) > 1:
-        return remedies.CLEAR_MORE(target=baseline.target, n=f"{fewest:,}")
-    return remedies.CLEAR_MORE_ONE(target=baseline.target, n=counted(fewest, "lookup"))
+        return remedies.CLEAR_MORE(n=f"{fewest:,}", where=where)
+    return remedies.CLEAR_MORE_ONE(n=counted(fewest, "lookup"), where=where)
 
 
 def _group(rows: Sequence[Ranked], word: Word) -> list[str]:
-    names = [one.row.variant for one in rows if one.word is word]
-    return [remedies.GROUP_OTHERS(word=str(word), names=listed(names))] if names else []
+    those = [one for one in rows if one.word is word]
+    shorter = [one.row.variant for one in those if waits_less(one)]
+    names = [one.row.variant for one in those if one.row.variant not in shorter]
+    said = [remedies.GROUP_SHORTER(names=listed(shorter))] if shorter else []
+    return [*said, *([_GROUPS[word](names=listed(names))] if names else [])]
+
+
+def waits_less(one: Ranked) -> bool:
+    """Whether fewer lookups stalled, although as many took 1 s or longer."""
+    stalls = one.row.verdicts.get("stalls_share")
+    return one.word is Word.NO_DIFFERENCE and stalls is not None and stalls.word == "lower"
 
 
 def what_it_costs(summary: Summary, baseline: Row, others: Sequence[Row]) -> Answer:
@@ -134,8 +152,12 @@ def what_it_costs(summary: Summary, baseline: Row, others: Sequence[Row]) -> Ans
         remedies.COST_EACH(name=name, change=change_in_words(effect), bounds=_bounds(effect)) for effect, name in ends
     ]
     rest = remedies.SAME_COST(names=listed(same)) if same else ""
-    words = [change_in_words(effect) for effect, _ in ends]
-    if len(words) > 1:
+    words = list(dict.fromkeys(change_in_words(effect) for effect, _ in ends))
+    if baseline.is_clean and not baseline.slow:
+        short = str(remedies.COST_NOTHING)
+    elif not helping:
+        short = str(remedies.COST_NO_HELP)
+    elif len(words) > 1:
         short = _range([effect for effect, _ in ends], words)
     else:
         short = remedies.COST_ONE(change=words[0]) if words else str(remedies.COST_NONE)

@@ -1,4 +1,4 @@
-"""Why baseline stalls or fails: a ranked list of causes, each with the evidence for and against it.
+"""Why baseline stalls or fails: causes, each with the evidence for and against it.
 
 Pure but for ``Circumstances.of``, which reads what a run says of its machines. A cause is named only from evidence in
 the measurements; an injected fault is named elsewhere, because the plan names it.
@@ -15,11 +15,11 @@ from dnslab.analyse.counts import STEP_TOLERANCE, measured
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.lookups import error_name
 from dnslab.analyse.summary import Row, Summary
-from dnslab.explain.answers import baselines, leading_baseline, leading_others
+from dnslab.explain.answers import leading_baseline, leading_others
 from dnslab.plan.stalls import timeout_of_stall_s
 from dnslab.sentences import why
 from dnslab.store.client import ClientRecord
-from dnslab.text import counted, estimate_with_bounds, listed, share_with_bounds, span_of, time_ms
+from dnslab.text import counted, estimate_with_bounds, listed, share_with_bounds, span_of
 
 #: share of stalls with the half-lost flag from which on "one of two answers was lost" is the pattern: under race
 #: emulation 100 of 100 were flagged, under receive-buffer overflow 2 of 70
@@ -49,10 +49,9 @@ class Kind(Enum):
 
 
 class Confidence(Enum):
-    """How sure a cause is, and how many of four bars show it; four are kept for a cause that was seen directly."""
+    """How sure a cause is, and how many of three bars show it; three are kept for a cause that a kernel counted."""
 
-    SEEN = "Very likely, seen directly", 4
-    VERY_LIKELY = "Very likely", 3
+    SHOWN = "Shown", 3
     LIKELY = "Likely", 2
     POSSIBLE = "Possible", 1
     NOT_SHOWN = "Not shown", 0
@@ -64,7 +63,7 @@ class Confidence(Enum):
 
     @property
     def bars(self) -> int:
-        """Of four."""
+        """Of three."""
         return self.value[1]
 
 
@@ -79,7 +78,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Cause:
-    """A possible cause with its evidence."""
+    """A possible cause with its evidence. ``emulated`` is one that the run injected; its confidence does not know."""
 
     kind: Kind
     name: str
@@ -87,22 +86,19 @@ class Cause:
     summary: str
     evidence_for: tuple[Evidence, ...] = ()
     evidence_against: tuple[Evidence, ...] = ()
+    emulated: bool = False
+
+    @property
+    def word(self) -> str:
+        """How sure it is, for readers."""
+        return str(why.EMULATED) if self.emulated else self.confidence.word
 
     def __str__(self) -> str:
         """One sentence for a terminal: the name, how sure, and the strongest evidence."""
         if self.confidence is Confidence.NOT_SHOWN:
             return f"{self.name}."
         claims = " ".join(evidence.claim for evidence in self.evidence_for[:1])
-        return f"{self.confidence.word}: {self.name[0].lower()}{self.name[1:]}. {claims}".strip()
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """All causes, the best supported first, what is ruled out, and what this run did not test."""
-
-    causes: tuple[Cause, ...] = ()
-    ruled_out: tuple[Evidence, ...] = ()
-    not_tested: tuple[Evidence, ...] = ()
+        return f"{self.word}: {self.name[0].lower()}{self.name[1:]}. {claims}".strip()
 
 
 @dataclass(frozen=True)
@@ -164,12 +160,12 @@ def cause_of(summary: Summary, baseline: Row | None, seen: Circumstances = NOT_K
     if baseline is None or baseline.stalls < MIN_STALLS or baseline.libc != "glibc":
         return None
     flagged, dropped = baseline.flagged_share or 0.0, baseline.rcvbuf_errors
-    sequential = _sequential(summary, baseline)
+    sequential = sequential_rows(summary, baseline)
     if flagged >= FLAGGED_RACE and not dropped:
         if not sequential:
             return _half_lost(baseline)
         if all(row.is_clean for row in sequential):
-            return _race(summary, baseline, sequential, seen)
+            return _race(baseline, sequential, seen)
     elif dropped and flagged < FLAGGED_OVERFLOW:
         return _receive_buffer(baseline, sequential)
     return Cause(
@@ -177,27 +173,21 @@ def cause_of(summary: Summary, baseline: Row | None, seen: Circumstances = NOT_K
     )
 
 
-def diagnose(summary: Summary, seen: Circumstances = NOT_KNOWN) -> Diagnosis:
-    """What baseline's trouble points to, what is ruled out, and what this run did not test."""
-    baseline = leading_baseline(summary)
-    if baseline is None:
-        return Diagnosis()
+def causes_of(summary: Summary, baseline: Row, seen: Circumstances = NOT_KNOWN) -> list[Cause]:
+    """All causes of what ``baseline`` met, the best supported first; empty where it met nothing."""
     cause = cause_of(summary, baseline, seen)
     causes = [cause] if cause else []
     if baseline.failed and baseline.failed >= baseline.stalls:
-        causes.insert(0, _failing(baseline, seen))
+        causes.insert(0, _failing(summary, baseline, seen))
     elif baseline.slow and not baseline.stalls:
         causes.append(_slow(summary, baseline))
     if not causes and not baseline.is_clean:
         causes.append(Cause(Kind.NOT_SHOWN, str(why.NOT_SHOWN), Confidence.NOT_SHOWN, "", tuple(_at_steps(baseline))))
-    return Diagnosis(
-        tuple(causes),
-        tuple(_ruled_out(summary, baseline, causes, seen)),
-        tuple(_not_tested(summary, baseline, seen)),
-    )
+    return causes
 
 
-def _sequential(summary: Summary, baseline: Row) -> list[Row]:
+def sequential_rows(summary: Summary, baseline: Row) -> list[Row]:
+    """Configurations on the same target that ask for A and AAAA one after the other."""
     return [row for name in SEQUENTIAL if (row := summary.row(name, baseline.target, baseline.load)) and row.n]
 
 
@@ -205,35 +195,36 @@ def _waited(baseline: Row) -> str:
     return span_of(timeout_of_stall_s(baseline.stall_ms))
 
 
-def _stalls(row: Row) -> str:
+def stalls_of(row: Row) -> str:
+    """``"609 stalls"``."""
     return counted(row.stalls, "stall")
 
 
-def _race(summary: Summary, baseline: Row, sequential: Sequence[Row], seen: Circumstances) -> Cause:
-    injected = summary.fault != "none"
-    against = []
-    for kernel in seen.kernels[:1]:
-        version = _version(kernel)
-        if version and version >= RESOLVED_SINCE:
-            named = ".".join(map(str, version))
-            more = why.KERNEL_RESOLVES_INJECTED if injected else why.KERNEL_RESOLVES_MORE
-            against.append(Evidence(why.KERNEL_RESOLVES(kernel=named), str(more)))
+def _race(baseline: Row, sequential: Sequence[Row], seen: Circumstances) -> Cause:
+    resolves = resolving_kernel(seen)
+    against = [Evidence(why.KERNEL_RESOLVES(kernel=resolves), str(why.KERNEL_RESOLVES_MORE))] if resolves else []
     evidence = [
         Evidence(
-            why.ALL_HALF_LOST(flagged=f"{baseline.flagged_stalls:,}", stalls=_stalls(baseline)),
+            why.ALL_HALF_LOST(flagged=f"{baseline.flagged_stalls:,}", stalls=stalls_of(baseline)),
             str(why.ALL_HALF_LOST_MORE),
         ),
         *_at_steps(baseline),
         _sequential_clean(sequential),
         *_exposed(baseline),
     ]
-    confidence = Confidence.LIKELY if against and not injected else Confidence.VERY_LIKELY
+    confidence = Confidence.POSSIBLE if against else Confidence.LIKELY
     if seen.insert_failed and seen.insert_failed >= baseline.stalls / 2:
         failed = counted(seen.insert_failed, "failed insert")
         evidence.insert(0, Evidence(why.INSERT_FAILED(n=failed), str(why.INSERT_FAILED_MORE)))
-        confidence = Confidence.SEEN
+        confidence = Confidence.SHOWN
     said = why.RACE_IS(waited=_waited(baseline))
     return Cause(Kind.RACE, str(why.RACE), confidence, said, tuple(evidence), tuple(against))
+
+
+def resolving_kernel(seen: Circumstances) -> str:
+    """The kernel as ``"6.18"`` if it resolves the race by itself, else ``""``."""
+    version = _version(seen.kernels[0]) if seen.kernels else None
+    return ".".join(map(str, version)) if version and version >= RESOLVED_SINCE else ""
 
 
 def _version(kernel: str) -> tuple[int, int] | None:
@@ -258,12 +249,12 @@ def _at_steps(baseline: Row) -> Iterator[Evidence]:
         near = span_of(STEP_TOLERANCE * step_s)
         chance = f"{2 * STEP_TOLERANCE:.0%}".replace("%", " %")
         yield Evidence(
-            why.AT_STEP(at=f"{at:,}", stalls=_stalls(baseline), step=steps, near=near),
+            why.AT_STEP(at=f"{at:,}", stalls=stalls_of(baseline), step=steps, near=near),
             why.AT_STEP_MORE(libc=baseline.libc, chance=chance),
         )
     elif elsewhere:
         yield Evidence(
-            why.NOT_AT_STEP(n=f"{elsewhere:,}", stalls=_stalls(baseline), step=span_of(step_s)),
+            why.NOT_AT_STEP(n=f"{elsewhere:,}", stalls=stalls_of(baseline), step=span_of(step_s)),
             str(why.NOT_AT_STEP_MORE),
         )
 
@@ -278,7 +269,7 @@ def _exposed(baseline: Row) -> Iterator[Evidence]:
     yield Evidence(
         why.EXPOSED(
             stalls=f"{stalls:,}",
-            exposed=counted(round(exposed), "lookup"),
+            exposed=counted(round(exposed), "such pair"),
             share=estimate_with_bounds(baseline.intervals["exposed_share"], 100)[0] + " %",
         ),
         str(why.EXPOSED_MORE if counted_here else why.EXPOSED_MODEL_MORE),
@@ -286,7 +277,7 @@ def _exposed(baseline: Row) -> Iterator[Evidence]:
 
 
 def _half_lost(baseline: Row) -> Cause:
-    claim = why.ALL_HALF_LOST(flagged=f"{baseline.flagged_stalls:,}", stalls=_stalls(baseline))
+    claim = why.ALL_HALF_LOST(flagged=f"{baseline.flagged_stalls:,}", stalls=stalls_of(baseline))
     evidence = [Evidence(claim, str(why.ALL_HALF_LOST_MORE)), *_at_steps(baseline), *_exposed(baseline)]
     name = str(why.HALF_LOST)
     return Cause(Kind.HALF_LOST, name, Confidence.POSSIBLE, str(why.HALF_LOST_IS), tuple(evidence))
@@ -294,18 +285,19 @@ def _half_lost(baseline: Row) -> Cause:
 
 def _receive_buffer(baseline: Row, sequential: Sequence[Row]) -> Cause:
     dropped = counted(baseline.rcvbuf_errors, "query", "queries")
-    claim = why.ALL_HALF_LOST(flagged=f"{baseline.flagged_stalls:,}", stalls=_stalls(baseline))
+    claim = why.ALL_HALF_LOST(flagged=f"{baseline.flagged_stalls:,}", stalls=stalls_of(baseline))
+    none = why.NONE_HALF_LOST(stalls=stalls_of(baseline))
     evidence = [
         Evidence(why.SERVERS_DROPPED(queries=dropped), str(why.SERVERS_DROPPED_MORE)),
-        Evidence(f"Only {claim}", str(why.FEW_HALF_LOST_MORE)),
+        Evidence(f"Only {claim}" if baseline.flagged_stalls else none, str(why.FEW_HALF_LOST_MORE)),
     ]
     stalled = [row for row in sequential if row.stalls]
     if stalled:
         share = share_with_bounds(stalled[0].intervals["stalls_share"])
         evidence.append(Evidence(why.SEQUENTIAL_STALLS(share=share), str(why.SEQUENTIAL_STALLS_MORE)))
     against = () if stalled or not sequential else (_sequential_clean(sequential),)
-    confidence = Confidence.LIKELY if against else Confidence.VERY_LIKELY
-    said = why.BUFFER_IS(waited=_waited(baseline))
+    confidence = Confidence.POSSIBLE if against else Confidence.LIKELY
+    said = why.BUFFER_IS(libc=baseline.libc, waited=_waited(baseline))
     return Cause(Kind.RECEIVE_BUFFER, str(why.BUFFER), confidence, said, tuple(evidence), against)
 
 
@@ -323,15 +315,32 @@ _ERRORS = {
 }
 
 
-def _failing(baseline: Row, seen: Circumstances) -> Cause:
+def _failing(summary: Summary, baseline: Row, seen: Circumstances) -> Cause:
     evidence = [
-        Evidence(why.FAILED_WITH(n=counted(n, "lookup"), error=name), str(_ERRORS.get(name, why.ERROR_OTHER)))
+        Evidence(
+            why.FAILED_WITH(n=counted(n, "lookup"), meaning=str(_ERRORS.get(name, why.ERROR_OTHER)), error=name),
+        )
         for name, n in seen.errors[:MOST_ERRORS]
     ]
     if not evidence:
         evidence = [Evidence(str(why.ERROR_WRONG))]
+    against = tuple(_never_failed(leading_others(summary)))
     said = str(why.FAILING_IS)
-    return Cause(Kind.FAILING, str(why.FAILING_CAUSE), Confidence.POSSIBLE, said, tuple(evidence))
+    return Cause(Kind.FAILING, str(why.FAILING_CAUSE), Confidence.POSSIBLE, said, tuple(evidence), against)
+
+
+def _never_failed(others: Sequence[Row]) -> Iterator[Evidence]:
+    """Configurations that did not fail where baseline did: those that ask the same servers, and those of a cache."""
+    clean = [
+        row
+        for row in others
+        if not row.failed and "failed_share" in row.verdicts and row.effects["failed_share"].high < 0
+    ]
+    for cached, more in ((False, why.NEVER_FAILED_MORE), (True, why.NEVER_FAILED_CACHE)):
+        rows = [row for row in clean if row.variant.startswith("node-local") == cached]
+        if rows:
+            names, lookups = listed([row.variant for row in rows]), counted(sum(row.n for row in rows), "lookup")
+            yield Evidence(why.NEVER_FAILED(names=names, lookups=lookups), str(more))
 
 
 def _slow(summary: Summary, baseline: Row) -> Cause:
@@ -341,48 +350,5 @@ def _slow(summary: Summary, baseline: Row) -> Cause:
     if others and all(row.slow for row in others):
         evidence.append(Evidence(str(why.SLOW_ALL), str(why.SLOW_ALL_MORE)))
     confidence = Confidence.LIKELY if len(evidence) > 1 else Confidence.POSSIBLE
-    return Cause(Kind.SLOW, str(why.SLOW_CAUSE), confidence, str(why.SLOW_IS), tuple(evidence))
-
-
-def _ruled_out(summary: Summary, baseline: Row, causes: Sequence[Cause], seen: Circumstances) -> Iterator[Evidence]:
-    kinds = {cause.kind for cause in causes}
-    sequential = _sequential(summary, baseline)
-    if baseline.is_clean and not baseline.slow:
-        if baseline.exposed_counted or baseline.exposed_modelled:
-            exposed = counted(round(baseline.exposed_counted or baseline.exposed_modelled or 0), "lookup")
-            yield Evidence(str(why.RACE), why.RULED_OUT_RACE(lookups=exposed))
-        if seen.buffers_counted and not baseline.rcvbuf_errors:
-            yield Evidence(str(why.BUFFER), str(why.NO_BUFFER))
-        return
-    if seen.buffers_counted and not any(row.rcvbuf_errors for row in summary.measured(load=0)):
-        yield Evidence(str(why.BUFFER), str(why.NO_BUFFER))
-    if Kind.RACE in kinds:
-        clean = [row for row in leading_others(summary) if row.is_clean and not row.slow]
-        if clean:
-            slowest = time_ms(max(row.max_ms for row in clean))
-            yield Evidence(str(why.SLOW_SERVER), why.NO_SLOW_SERVER(slowest=slowest))
-        if sequential:
-            n = counted(sum(row.n for row in sequential), "lookup")
-            yield Evidence(str(why.PACKET_LOSS), why.NO_PACKET_LOSS(lookups=n))
-    if Kind.RECEIVE_BUFFER in kinds and any(row.stalls for row in sequential):
-        yield Evidence(str(why.RACE), str(why.NOT_RACE))
-    rounds = [numbers.stalls / numbers.n for numbers in baseline.by_round if numbers.n]
-    if len(rounds) > 2 and min(rounds) > 0:
-        least, most = (f"{100 * share:.2g} %" for share in (min(rounds), max(rounds)))
-        yield Evidence(str(why.ONE_MOMENT), why.NOT_ONE_MOMENT(least=least, most=most))
-    targets = baselines(summary)
-    if len(targets) > 1 and all(row.stalls for row in targets):
-        yield Evidence(str(why.ONE_NODE), why.NOT_ONE_NODE(n=counted(len(targets), "target")))
-
-
-def _not_tested(summary: Summary, baseline: Row, seen: Circumstances) -> Iterator[Evidence]:
-    if baseline.is_clean and not baseline.slow:
-        return
-    if not _sequential(summary, baseline) and baseline.libc == "glibc":
-        yield Evidence(str(why.SEQUENTIAL_UNTESTED), command=str(why.SEQUENTIAL_TELL))
-    if not seen.buffers_counted:
-        yield Evidence(str(why.BUFFER_UNTESTED), str(why.BUFFER_UNTESTED_MORE))
-    if seen.insert_failed is None or summary.backend == "lab":
-        yield Evidence(str(why.TABLE_FULL), command=str(why.TABLE_FULL_TELL))
-    if not seen.external:
-        yield Evidence(str(why.UPSTREAM), command=str(why.UPSTREAM_TELL))
+    said = why.SLOW_IS(libc=baseline.libc)
+    return Cause(Kind.SLOW, str(why.SLOW_CAUSE), confidence, said, tuple(evidence))

@@ -14,7 +14,8 @@ from dnslab.analyse import power
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain import verification
 from dnslab.explain.answers import Answer, baselines, leading_baseline, leading_others, what_helps, what_it_costs
-from dnslab.explain.causes import NOT_KNOWN, Circumstances, Confidence, Diagnosis, diagnose
+from dnslab.explain.causes import NOT_KNOWN, Circumstances, Confidence
+from dnslab.explain.diagnosis import Diagnosis, diagnose
 from dnslab.explain.validity import voids
 from dnslab.explain.verdict import Verdict, judge
 from dnslab.explain.verification import verify
@@ -89,8 +90,7 @@ class Findings:
             "state": self.verdict.state,
             "answers": dict(self.answers),
             "causes": [
-                {**asdict(cause), "kind": cause.kind.value, "confidence": cause.confidence.word}
-                for cause in self.diagnosis.causes
+                {**asdict(cause), "kind": cause.kind.value, "confidence": cause.word} for cause in self.diagnosis.causes
             ],
             "evidence": list(self.evidence),
             "limits": list(self.limits),
@@ -143,7 +143,7 @@ def _answers(summary: Summary, vetoes: Sequence[Veto], judged: Verdict, diagnosi
     if diagnosis.causes:
         cause = diagnosis.causes[0]
         claims = " ".join(evidence.claim for evidence in cause.evidence_for[:2])
-        likely = "" if cause.confidence is Confidence.NOT_SHOWN else f"{cause.confidence.word}."
+        likely = "" if cause.confidence is Confidence.NOT_SHOWN else f"{cause.word}."
         given["Why?"] = Answer(cause.name, " ".join(filter(None, [likely, claims])))
     given["What helps?"] = what_helps(summary, baseline, others)
     given["What does it cost?"] = what_it_costs(summary, baseline, others)

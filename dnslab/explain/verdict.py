@@ -18,7 +18,7 @@ from dnslab.explain.validity import voids
 from dnslab.explain.veto import Veto
 from dnslab.plan.stalls import timeout_of_stall_s
 from dnslab.sentences import verdict as said
-from dnslab.text import counted, estimate_with_bounds, fewer_than, listed, one_in, share_text, span_of, time_ms
+from dnslab.text import all_of, counted, estimate_with_bounds, fewer_than, listed, one_in, share_text, span_of, time_ms
 
 State = Literal["stalls", "slow", "failing", "none", "void", "unknown", "verified"]
 Tone = Literal["bad", "good", "warn"]
@@ -158,7 +158,7 @@ def _of_others(summary: Summary, baseline: Row) -> Iterator[str]:
     bad = [row for row in others if not row.is_clean or row.slow]
     if others and not bad:
         n = len(others)
-        names = f"All {n} other configurations" if n > 1 else others[0].variant
+        names = all_of(n, "other configuration") if n > 1 else others[0].variant
         yield said.OTHERS_CLEAN(configurations=names, target=baseline.target)
     elif bad and len(bad) < len(others):
         yield said.OTHERS_BAD(names="; ".join(map(_fared, bad)))

@@ -86,7 +86,7 @@ def read_lookups(files: Sequence[File], columns: Mapping[str, str], limit_ms: fl
         notes.append(sentences.ALL_LEFT_OUT(rows=f"{left_out.total():,}"))
     if paired:
         notes.append(str(sentences.PAIRED))
-    return Imported("rows", tuple(rounds), limit_ms, tuple(notes), paired)
+    return Imported("lookups", tuple(rounds), limit_ms, tuple(notes), paired)
 
 
 def _csv_rounds(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dnslab.errors import UsageError
@@ -65,4 +66,5 @@ def load(
     }
     if kind not in readers:
         raise UsageError(f"unknown kind {kind!r}: there are {', '.join([*readers, 'csv'])}")
-    return readers[kind](files, limit)
+    tool = "" if kind == "counts" else kind.replace("-", " ")
+    return replace(readers[kind](files, limit), tool=tool)

@@ -27,7 +27,6 @@ from dnslab.text import (
     estimate_with_bounds,
     item,
     milliseconds,
-    percent,
     rounded,
     share_with_bounds,
     visible,
@@ -61,8 +60,8 @@ class Round:
 
 @dataclass(frozen=True)
 class Imported:
-    """Rounds of one kind. ``what`` names what was counted: requests, queries or rows. ``notes`` say what it cannot
-    show.
+    """Rounds of one kind. ``what`` names what was counted: requests, queries or lookups. ``notes`` say what it cannot
+    show. ``tool`` measured them, ``""`` where that is not known.
 
     With ``paired``, rounds of equal number belong to one round of one measurement, so that variants are compared within
     it.
@@ -73,6 +72,7 @@ class Imported:
     limit_ms: float
     notes: tuple[str, ...]
     paired: bool = False
+    tool: str = ""
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each variant and round, with all but the single latencies."""
@@ -152,13 +152,14 @@ class ImportedSummary:
     def notes(self) -> list[str]:
         """What the data cannot show, a sentence or two each."""
         what = self.imported.what
-        notes = [str(sentences.NO_CAUSE), *self.imported.notes]
+        found = any(row.over_limit for row in self.rows)
+        notes = [str(sentences.NO_CAUSE), *([str(sentences.SAME_TABLE)] if found else []), *self.imported.notes]
         if any("*" in _share_text(row, "over_limit") for row in self.rows):
             notes.append(sentences.INDEPENDENT(what=what))
         clean = [row for row in self.rows if row.over_limit == 0]
         if clean:
             fewest = min(row.rounds for row in clean)
-            bound = percent(upper_bound_when_none(fewest))
+            bound = f"{100 * upper_bound_when_none(fewest):.0f} %"
             notes.append(sentences.ROUNDS_ALONE(rounds=counted(fewest, "round"), bound=bound))
         if len(self.rows) > 1 and not self.imported.paired:
             notes.append(str(sentences.UNPAIRED))

@@ -6,13 +6,16 @@ from dnslab.sentences import Sentence
 
 CANNOT_SHOW = Sentence("What this data cannot show:")
 NO_CAUSE = Sentence(
-    "These numbers name no cause. Full receive buffers of the DNS servers give the same table without any race: stalls "
-    "of 5 s, no better with node-local, none with single-request. To tell them apart, one must know which of the two "
-    "answers was lost, and the RcvbufErrors of the servers. `dnslab run` records both."
+    "These numbers name no cause. They do not tell which answers were lost, or what the DNS servers dropped. "
+    "`dnslab run` records both."
+)
+SAME_TABLE = Sentence(
+    "Full receive buffers of the DNS servers give the same table without any race. To tell them apart, one must know "
+    "which of the two answers was lost, and the RcvbufErrors of the servers."
 )
 INDEPENDENT = Sentence(
-    "Bounds with * take all {what} as independent. Those of one round have its minute and its faults in common, so the "
-    "truth may lie further out.",
+    "Where none was seen, or in fewer than three rounds, bounds take all {what} as independent (marked * in the table "
+    "of figures). Those of one round have its minute in common, so the truth may lie further out.",
     what="requests",
 )
 UNPAIRED = Sentence(
@@ -20,9 +23,9 @@ UNPAIRED = Sentence(
     "difference, too."
 )
 ROUNDS_ALONE = Sentence(
-    "By rounds alone: none in {rounds} shows only that fewer than {bound} of all rounds have any.",
+    "Rounds differ. A fault that comes in up to {bound} of all rounds can have missed all of these {rounds} by chance.",
     rounds="3 rounds",
-    bound="63.2 %",
+    bound="63 %",
 )
 SERVICE = Sentence(
     "Latency counts from when a request was sent, not from when it was due. Time spent waiting before that is missing."
@@ -67,8 +70,10 @@ WHICH_RESOLVER = Sentence(
 )
 LIMIT_TOO_HIGH = Sentence("A limit of {limit} can miss stalls of 5 s, which may end just before.", limit="5,000 ms")
 TABLE_ONLY = Sentence("The table does not tell how it was measured, and what was left out.")
-ROWS_UNCLEAR = Sentence("The file does not tell whether a row is a lookup or a single query, and who resolved it.")
-NO_OUTCOME = Sentence("No column tells the outcome, so all rows count as answered.")
+ROWS_UNCLEAR = Sentence(
+    "Each row counts as one lookup. The file does not tell whether it was only a single query, and who resolved it."
+)
+NO_OUTCOME = Sentence("No column tells the outcome, so all lookups count as answered.")
 ROWS_LEFT_OUT = Sentence("Rows left out: {rows} of {why}.", rows="2", why="outcome 'fine'")
 ALL_LEFT_OUT = Sentence("Rows left out in total: {rows}.", rows="17")
 PAIRED = Sentence("Rounds are paired. That is right if the variants of a round were measured together.")

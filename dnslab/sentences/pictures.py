@@ -7,21 +7,23 @@ from dnslab.sentences import Sentence
 SHARE_CAPTION = Sentence("Share of lookups that stalled, with 95 % interval")
 FAILED_CAPTION = Sentence("Share of lookups that failed, with 95 % interval")
 SLOW_CAPTION = Sentence("Share of lookups of 1 s or longer, with 95 % interval")
-NONE_CAPTION = Sentence("Highest share of stalls that this run could have missed")
-VOID_CAPTION = Sentence("Not a result: share of lookups that stalled")
+NONE_CAPTION = Sentence("No stall seen. The bar shows how many there may still be (95 % sure)")
 IMPORTED_CAPTION = Sentence("Share over {limit}, with 95 % interval", limit="4.9 s")
 LOG_AXIS = Sentence("The scale is logarithmic; 0 stands apart, left of the break.")
 
-WHY_HEAD = Sentence("Possible causes, the best supported first. Each line says what this run saw for or against it.")
+WHY_HEAD = Sentence(
+    "The best supported cause comes first. A cause is shown, likely or possible. Others were ruled out, not seen, or "
+    "not tested."
+)
 HELPS_HEADING = Sentence("What helps, and what it costs")
 PATCH_HEADING = Sentence("Before and after the patch")
 COMPARED_HEADING = Sentence("What changed")
 HELPS_HEAD = Sentence(
-    "Each configuration ran next to baseline (no change) in the same {rounds}. A line marks the estimate, the shaded "
-    "bar its 95 % interval. An open dot means that none was seen; below it stands the highest share this run could "
-    "have missed.",
+    "Each configuration ran beside baseline (no change), in the same {rounds}. The dot is what was measured. The bar "
+    "is its 95 % interval: where the true value may lie. An open dot: none was seen.",
     rounds="9 rounds",
 )
+HELPS_NO_LOAD = Sentence("Queries to the DNS servers were not counted in this run.")
 HELPS_WORST = Sentence(
     "Shown is {target}, the worst of {n}. The others stand under When and where.", target="glibc@node-1", n="4 targets"
 )
@@ -52,6 +54,7 @@ SPELL = Sentence(
     usual="0.2 %",
 )
 NOTHING_WENT_BAD = Sentence("Nothing stalled or failed at any time.")
+NOTHING_BUT_SLOW = Sentence("Nothing stalled or failed at any time. Lookups that were only slow are not drawn here.")
 HEAT = Sentence("Share that stalled by target and configuration, the worst first.")
 HEAT_FAILED = Sentence("A second figure is the share that failed.")
 HEAT_MORE = Sentence("{n} are not shown here; Details has all.", n="3 more targets")
@@ -72,6 +75,9 @@ METHOD_VERDICTS = Sentence(
     "Differences are paired by round. All verdicts of one measure together err in at most 5 % of runs (Holm's "
     "correction)."
 )
+METHOD_WARM_UP = Sentence(
+    "Lookups of the warm-up are in no share and in no time. Counters of kernels and servers include them."
+)
 METHOD_FAILED = Sentence("Failed lookups stay in every share, and count as slower than any answered one.")
 METHOD_STALL = Sentence(
     "A stall is a lookup that took at least 0.9 of the resolver's first timeout: {limits}.", limits="4.5 s on glibc"
@@ -82,8 +88,11 @@ MADE_BY = Sentence(
     version="0.1.0",
 )
 IMPORTED_HEAD = Sentence(
-    "A line marks the estimate, the shaded bar its 95 % interval. An open dot means that none was seen."
+    "The dot is what was measured. The bar is its 95 % interval: where the true value may lie. An open dot: none was "
+    "seen."
 )
+IMPORTED_MEDIAN = Sentence("{change} than {base}", change="0.6 ms slower", base="baseline")
+NOT_A_RESULT = Sentence("not a result: the run is void")
 IMPORTED_FOOTER = Sentence(
     "Made by dnslab from another tool's data. This page is one file: it runs no script and loads nothing."
 )
@@ -98,7 +107,7 @@ G_BASELINE = Sentence("The resolver as it is, without any change.")
 G_LOOKUP = Sentence("One call for the addresses of a name. It sends one or more queries.")
 G_QUERY = Sentence("One question to a DNS server: A asks for IPv4 addresses, AAAA for IPv6 addresses.")
 G_STALL = Sentence("A lookup that waited until the resolver asked again, because an answer did not come.")
-G_FAILED = Sentence("A lookup without a usable answer.")
+G_FAILED = Sentence("A lookup that brought no address, or not the expected ones.")
 G_ROUND = Sentence("One pass over all configurations. Intervals come from how rounds differ.")
 G_TARGET = Sentence("Where lookups are made: a pod, a namespace or this machine. It has one C library.")
 G_CONNTRACK = Sentence("Connection tracking, by which a node's kernel remembers flows.")

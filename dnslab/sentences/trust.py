@@ -97,4 +97,8 @@ FEW_EVENTS_SAID = Sentence(
     names="baseline on glibc (9)",
 )
 REPEATS = Sentence("The intervals cover repeats of this run: same machines, same load, same hour.")
+TRUST_HEADING = Sentence("Can you trust this run?")
+VOID_HEADING = Sentence("What went wrong")
+IMPORTED_HEADING = Sentence("What this data cannot show")
+COMPARED_HEADING = Sentence("What else differs")
 IMPORTED_CHECKS = Sentence("dnslab did not measure this, so it cannot check how the measurement went.")

@@ -53,7 +53,7 @@ STALLED_IN = Sentence("stalled in {share}", share="2 %")
 FAILED_IN = Sentence("failed in {share}", share="2 %")
 SLOW_IN = Sentence("took 1 s or longer in {share}", share="2 %")
 
-FAILING = Sentence("About {often} got no usable answer.", often="1 lookup in 50")
+FAILING = Sentence("About {often} failed.", often="1 lookup in 50")
 FAILING_ALL = Sentence("{often} failed.", often="Every lookup")
 NO_STALL_BESIDE = Sentence("No lookup took {length} or longer.", length="4.5 s")
 STALLS_BESIDE = Sentence("{share} took {length} or longer.", share="2 %", length="4.5 s")
@@ -86,9 +86,37 @@ CLOSED_LOOP = Sentence(
     "the slowest lookup."
 )
 INJECTED = Sentence("Emulated fault: {fault}", fault="race:p=0.05")
-INJECTED_MORE = Sentence(
-    "dnslab injected this fault on purpose. The run shows what such stalls look like, not that your cluster has them."
+INJECTED_MORE = Sentence("This shows what such a fault looks like, not that your cluster has it.")
+FAULT_NAME = Sentence("{name} ({fault})", name="conntrack race", fault="race:p=0.05")
+FAULT_RACE = Sentence("conntrack race")
+FAULT_RACE_IS = Sentence(
+    "On purpose, dnslab drops the second packet of {p} of the query pairs that open a new flow.", p="5 %"
 )
+FAULT_LOSS = Sentence("random packet loss")
+FAULT_LOSS_IS = Sentence("On purpose, dnslab drops {p} of all DNS packets.", p="5 %")
+FAULT_BUFFER = Sentence("small receive buffers")
+FAULT_BUFFER_IS = Sentence(
+    "On purpose, dnslab gives each DNS server a receive buffer of only {bytes} bytes.", bytes="16,384"
+)
+FAULT_SLOW = Sentence("late answers")
+FAULT_SLOW_IS = Sentence("On purpose, dnslab holds back every answer for {ms} ms.", ms="1,200")
+FAULT_AAAA = Sentence("late AAAA answers")
+FAULT_AAAA_IS = Sentence("On purpose, dnslab holds back every AAAA answer for {ms} ms.", ms="1,200")
+FAULT_DEAD = Sentence("one dead DNS server")
+FAULT_DEAD_IS = Sentence("On purpose, one of the two DNS servers drops everything.")
+FAULT_TCP = Sentence("TCP blocked")
+FAULT_TCP_IS = Sentence("On purpose, dnslab drops TCP to the DNS servers.")
+FAULT_OTHER_IS = Sentence("dnslab made this fault on purpose.")
+
+PLACE_LAB = Sentence("Local lab{on}", on=", kernel 6.18")
+PLACE_LOCAL = Sentence("This machine{on}", on=", kernel 6.18")
+PLACE_CLUSTER = Sentence("Cluster {name}", name="production")
+PLACE_A_CLUSTER = Sentence("A cluster")
+PLACE_NODES = Sentence("{cluster}, {nodes}", cluster="Cluster production", nodes="3 nodes")
+PLACE_IMPORTED = Sentence("Measured with {tool}, not with dnslab", tool="dnsperf")
+PLACE_FILE = Sentence("Measured with another tool, not with dnslab")
+PLACE_RUNS = Sentence("{runs} compared", runs="2 runs")
+NOT_KNOWN = Sentence("not known")
 
 PATCH_GONE = Sentence("The stalls are gone")
 PATCH_BETTER = Sentence("Better, but not gone")

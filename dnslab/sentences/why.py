@@ -13,7 +13,8 @@ RACE_IS = Sentence(
 BUFFER = Sentence("Full receive buffer of a DNS server")
 BUFFER_IS = Sentence(
     "Queries arrive faster than the DNS server reads them. Its socket buffer fills up and the kernel drops the rest. "
-    "The resolver waits {waited}, then asks again.",
+    "{libc} waits {waited}, then asks again.",
+    libc="glibc",
     waited="5 s",
 )
 HALF_LOST = Sentence("One of two parallel answers is lost")
@@ -26,6 +27,7 @@ NOT_SHOWN_IS = Sentence("The stalls fit none of the causes that dnslab knows.")
 ALL_HALF_LOST = Sentence(
     "{flagged} of {stalls} lost exactly one of the two answers.", flagged="609", stalls="609 stalls"
 )
+NONE_HALF_LOST = Sentence("None of {stalls} lost exactly one of the two answers.", stalls="70 stalls")
 ALL_HALF_LOST_MORE = Sentence("A slow or overloaded server tends to lose both.")
 FEW_HALF_LOST_MORE = Sentence("The conntrack race would lose exactly one nearly every time.")
 AT_STEP = Sentence(
@@ -45,33 +47,67 @@ SEQUENTIAL_MORE = Sentence("Same servers, same minutes, with {names}.", names="s
 SEQUENTIAL_STALLS = Sentence("Sequential queries stall too: {share}.", share="2.9 %")
 SEQUENTIAL_STALLS_MORE = Sentence("The conntrack race would spare them.")
 EXPOSED = Sentence(
-    "{stalls} of {exposed} that could meet the race did stall ({share}).",
+    "Only a pair of queries on a new flow can meet the race. Of {exposed}, {stalls} stalled ({share}).",
     stalls="609",
-    exposed="12,800 lookups",
+    exposed="12,800 such pairs",
     share="4.8 %",
 )
-EXPOSED_MORE = Sentence("They opened a new connection-tracking entry with both queries in flight.")
-EXPOSED_MODEL_MORE = Sentence("They opened a new connection-tracking entry, by a model of port reuse.")
+EXPOSED_MORE = Sentence("The kernel counted these pairs. They include the warm-up, which all other figures leave out.")
+EXPOSED_MODEL_MORE = Sentence("The number of pairs comes from a model of port reuse.")
 SERVERS_DROPPED = Sentence("The DNS servers dropped {queries} for want of room.", queries="1,920 queries")
-SERVERS_DROPPED_MORE = Sentence("Their kernels counted it as RcvbufErrors in the same trials.")
+SERVERS_DROPPED_MORE = Sentence("Their kernels counted it as RcvbufErrors in the same trials, warm-up included.")
 INSERT_FAILED = Sentence("The node's kernel counted {n} in the same trials.", n="612 failed inserts")
-INSERT_FAILED_MORE = Sentence("This counter rises when conntrack drops the second of two packets.")
+INSERT_FAILED_MORE = Sentence(
+    "This counter rises when conntrack drops the second of two packets. It includes the warm-up."
+)
 
 KERNEL_RESOLVES = Sentence("This kernel ({kernel}) resolves the race by itself.", kernel="6.18")
-KERNEL_RESOLVES_MORE = Sentence("On kernels of 5.6 or later the race is not expected.")
-KERNEL_RESOLVES_INJECTED = Sentence("Explained here: the run injected the fault.")
+KERNEL_RESOLVES_MORE = Sentence("Kernels do so from 5.6 on. Something else may lose one of the two answers here.")
+EMULATED = Sentence("Emulated")
+EMULATED_AGAINST = Sentence("Not looked for: dnslab made this fault itself.")
+EMULATED_KERNEL = Sentence("A real race is not expected on this kernel ({kernel}), which resolves it.", kernel="6.18")
 NONE_AGAINST = Sentence("None seen.")
 
 NO_BUFFER = Sentence("The servers dropped no query (RcvbufErrors).")
 SLOW_SERVER = Sentence("Slow or overloaded DNS server")
-NO_SLOW_SERVER = Sentence("No lookup of the other configurations took longer than {slowest}.", slowest="31 ms")
+NO_SLOW_SERVER = Sentence(
+    "The other configurations asked the same servers in the same minutes: at most {slowest}.", slowest="31 ms"
+)
 PACKET_LOSS = Sentence("Random packet loss")
-NO_PACKET_LOSS = Sentence("It would hit sequential queries too. None of {lookups} stalled.", lookups="17,925 lookups")
+NO_PACKET_LOSS = Sentence(
+    "It hits sequential queries as often. Of {lookups} at most {share} can have met it.",
+    lookups="17,925 lookups",
+    share="0.02 %",
+)
+NOT_SEEN_LOSS = Sentence(
+    "Not seen: at most {share} of lookups waited until the resolver asked again, as after a lost UDP packet.",
+    share="0.2 %",
+)
 ONE_MOMENT = Sentence("One bad moment")
 NOT_ONE_MOMENT = Sentence("Every round stalled: {least} to {most}.", least="5.6 %", most="7.9 %")
 ONE_NODE = Sentence("One bad node or pod")
-NOT_ONE_NODE = Sentence("All {n} stalled.", n="4 targets")
-NOT_RACE = Sentence("Sequential queries stall too, and most stalls lost both answers or none.")
+NOT_ONE_NODE = Sentence("{all} stalled.", all="All 4 targets")
+ONE_LIBC = Sentence("One C library alone")
+NOT_ONE_LIBC = Sentence("Lookups stalled on {libcs}.", libcs="glibc and musl")
+RACE_ALONE = Sentence("Conntrack race alone")
+NOT_RACE = Sentence("Sequential queries stall too, and most stalls lost both answers or none. The race does neither.")
+NOT_RACE_SEQUENTIAL = Sentence("Sequential queries stall too: {share}. The race spares them.", share="2.9 %")
+NOT_RACE_BY_FLAGS = Sentence(
+    "{flagged} of {stalls} lost exactly one of the two answers. The race loses exactly one nearly every time.",
+    flagged="Only 2",
+    stalls="70 stalls",
+)
+NOT_SEEN_RACE = Sentence(
+    "Not seen: it hit at most {share} of the {pairs} that could meet it.", share="0.02 %", pairs="17,900 pairs"
+)
+RACE_UNCLEAR = Sentence(
+    "Neither shown nor ruled out: {flagged} of {stalls} lost exactly one of the two answers.",
+    flagged="20",
+    stalls="40 stalls",
+)
+RACE_FEW = Sentence("{stalls} on {target}: too few to tell.", stalls="2 stalls", target="glibc")
+RACE_OTHER_LIBC = Sentence("{libc} does not tell which of the two answers was lost.", libc="musl")
+RACE_NOT_MET = Sentence("No lookup is known to have opened a new flow with both queries in flight.")
 
 TABLE_FULL = Sentence("A full conntrack table on a node")
 TABLE_FULL_TELL = Sentence("dnslab run --backend kubernetes --node-counters")
@@ -83,19 +119,26 @@ BUFFER_UNTESTED = Sentence("The receive buffers of the DNS servers")
 BUFFER_UNTESTED_MORE = Sentence("Their counters could not be read here.")
 OWN_CLUSTER_TELL = Sentence("dnslab run --backend kubernetes --report")
 
-FAILED_WITH = Sentence("{n} ended with {error}.", n="412 lookups", error="EAI_AGAIN")
-ERROR_AGAIN = Sentence("No server answered in time, or all said that they cannot.")
-ERROR_NO_NAME = Sentence("The name does not exist, says the server.")
-ERROR_NO_DATA = Sentence("The name exists, but has no address of the kind that was asked for.")
-ERROR_FAIL = Sentence("The server refused, or could not answer.")
-ERROR_GIVEN_UP = Sentence("No answer came before the deadline.")
-ERROR_OTHER = Sentence("The C library returned this error.")
+FAILED_WITH = Sentence(
+    "{n}: {meaning} ({error}).", n="412 lookups", meaning="the server refused, or could not answer", error="EAI_FAIL"
+)
+ERROR_AGAIN = Sentence("no server answered in time, or all said that they cannot")
+ERROR_NO_NAME = Sentence("the server says that the name does not exist")
+ERROR_NO_DATA = Sentence("the name exists, but has no address of the kind that was asked for")
+ERROR_FAIL = Sentence("the server refused, or could not answer")
+ERROR_GIVEN_UP = Sentence("no answer came before the deadline")
+ERROR_OTHER = Sentence("the C library returned an error")
 ERROR_WRONG = Sentence("Answers came, but not the addresses that were expected.")
-FAILING_CAUSE = Sentence("The DNS servers do not answer usably")
+FAILING_CAUSE = Sentence("The DNS servers answer with errors, or not at all")
 FAILING_IS = Sentence("Lookups came back with an error. Which error it was tells where to look.")
-SLOW_CAUSE = Sentence("Slow answers, not lost packets")
+NEVER_FAILED = Sentence("With {names}, none of {lookups} failed.", names="single-request", lookups="5,000 lookups")
+NEVER_FAILED_MORE = Sentence("They asked the same servers in the same minutes. So how one asks matters.")
+NEVER_FAILED_CACHE = Sentence("This asks a cache on the node first, so it says less about the servers.")
+SLOW_CAUSE = Sentence("Slow answers")
 SLOW_IS = Sentence(
-    "Lookups came back late, but before the resolver asked again. So packets were not lost; something was slow."
+    "These lookups took 1 s or longer, but ended before {libc} would have asked again. A lost UDP packet would have "
+    "made them wait that long. What is lost further on, or over TCP, cannot be seen from here.",
+    libc="glibc",
 )
 SLOW_SPREAD = Sentence("{n} took between 1 s and {length}.", n="180 lookups", length="4.5 s")
 SLOW_ALL = Sentence("With every configuration, lookups took 1 s or longer.")
@@ -105,19 +148,16 @@ MISSED_NODES = Sentence("Stalls on another node")
 MISSED_NODES_MORE = Sentence("{measured} of {n} nodes were measured.", measured="2", n="9")
 MISSED_NODES_TELL = Sentence("dnslab run --backend kubernetes --nodes all")
 MISSED_RARE = Sentence("Rarer stalls")
-MISSED_RARE_MORE = Sentence("{fewer} would not have shown here.", fewer="Fewer than 1 lookup in 5,000")
+MISSED_RARE_MORE = Sentence("{fewer} might not have shown here.", fewer="Fewer than 1 lookup in 5,000")
 MISSED_RARE_TELL = Sentence("dnslab plan --detect {share}", share="0.005%")
 MISSED_IMAGE = Sentence("Another image or resolver")
-MISSED_IMAGE_MORE = Sentence("Alpine uses musl, and Go programs may use a resolver of their own.")
+MISSED_IMAGE_MORE = Sentence("Only {libcs} measured. Go programs may use a resolver of their own.", libcs="glibc was")
 MISSED_IMAGE_TELL = Sentence("dnslab run --backend kubernetes --like deploy/NAME")
 MISSED_NAMES = Sentence("Other names")
 MISSED_NAMES_MORE = Sentence("Only {names} looked up.", names="1 name was")
 MISSED_NAMES_TELL = Sentence("dnslab run --name example.org --allow-external")
 MISSED_CLUSTER = Sentence("Stalls in a cluster")
 MISSED_CLUSTER_MORE = Sentence("This run measured {where}, not your cluster.", where="the lab of this machine")
-RULED_OUT_RACE = Sentence(
-    "{lookups} opened a new flow with both queries in flight; none stalled.", lookups="17,900 lookups"
-)
 MUSL_SHORTER = Sentence(
     "On {target}, {share} stalled. musl asks again after {step}, so its stalls are shorter than glibc's.",
     target="musl",

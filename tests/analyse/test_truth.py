@@ -191,7 +191,7 @@ def test_a_remedy_is_seen_to_help(measured: dict[str, list[Measured]]) -> None:
 @pytest.mark.parametrize("fault", RACES[1:])
 def test_a_race_is_called_one(measured: dict[str, list[Measured]], fault: str) -> None:
     for one in measured[fault]:
-        assert "Very likely: conntrack race." in one.findings.headline
+        assert "Emulated: conntrack race." in one.findings.headline
 
 
 @pytest.mark.parametrize("fault", dict.fromkeys(fault for fault, _ in PLANS if fault not in RACES))

@@ -14,6 +14,7 @@ import pytest
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.analyse.summary import summarise
 from dnslab.explain.causes import Circumstances, Confidence, Kind
+from dnslab.explain.diagnosis import Diagnosis
 from dnslab.explain.findings import Findings, conclude
 from dnslab.explain.soundness import examine
 from dnslab.explain.validity import find_vetoes
@@ -51,30 +52,32 @@ def plain(said: Findings) -> dict[str, str]:
 def test_the_race_is_named_by_its_evidence(tmp_path: Path) -> None:
     said = found(run_with(tmp_path, 5, 5, "race:p=0.05"))
     (cause,) = said.diagnosis.causes
-    assert (cause.kind, cause.confidence) == (Kind.RACE, Confidence.VERY_LIKELY)
+    assert (cause.kind, cause.confidence, cause.word) == (Kind.RACE, Confidence.LIKELY, "Emulated")
     claims = [evidence.claim for evidence in cause.evidence_for]
     assert "15 of 15 stalls lost exactly one of the two answers." in claims
     assert "None of 600 lookups stalled when A and AAAA were sent one after the other." in claims
-    assert "Very likely: conntrack race. 15 of 15 stalls lost exactly one" in said.headline
+    assert "Emulated: conntrack race. 15 of 15 stalls lost exactly one" in said.headline
     assert any(limit.noted and "emulation" in limit.sentence for limit in said.bear_in_mind)
     assert not said.void
 
 
 def test_a_kernel_that_resolves_the_race_speaks_against_it(tmp_path: Path) -> None:
-    """Where the fault was injected, that is explained; elsewhere it makes the race less likely."""
-    for fault, confidence in (("race:p=0.05", Confidence.VERY_LIKELY), ("none", Confidence.LIKELY)):
+    """It makes the race less likely. Where the fault was injected, that is no evidence."""
+    for fault, word in (("race:p=0.05", "Emulated"), ("none", "Possible")):
         run = run_with(tmp_path / fault.partition(":")[0], 5, 5, fault, start_changes={"kernel": "Linux 6.18.4"})
         (cause,) = found(run).diagnosis.causes
-        assert cause.confidence is confidence
-        (against,) = cause.evidence_against
-        assert against.claim == "This kernel (6.18) resolves the race by itself."
+        assert (cause.word, cause.confidence) == (word, Confidence.POSSIBLE)
+        claims = [against.claim for against in cause.evidence_against]
+        assert claims == ([] if cause.emulated else ["This kernel (6.18) resolves the race by itself."])
+    (cause,) = found(run_with(tmp_path / "old", 5, 5, start_changes={"kernel": "Linux 5.4.1"})).diagnosis.causes
+    assert (cause.word, cause.evidence_against) == ("Likely", ())
 
 
 def test_what_the_kernel_counted_is_seen_directly(tmp_path: Path) -> None:
     before = {"counters": {"node.conntrack.insert_failed": 0}}
     run = run_with(tmp_path, 5, 5, start_changes=before, counters={"node.conntrack.insert_failed": 5})
     (cause,) = found(run).diagnosis.causes
-    assert cause.confidence is Confidence.SEEN
+    assert cause.confidence is Confidence.SHOWN
     assert cause.evidence_for[0].claim == "The node's kernel counted 15 failed inserts in the same trials."
 
 
@@ -142,13 +145,14 @@ def test_each_question_has_its_answer(tmp_path: Path) -> None:
     assert plain(found(run_with(tmp_path, 5, 5, "race:p=0.05"))) == {
         "Is it happening?": "Stalls found. About 1 lookup in 20 waited 5 s for an answer that normally takes 0.50 ms.",
         "How sure?": "On glibc, 5.0 % of 300 lookups stalled (95 % interval 3.1 to 8.1 %).",
-        "Why?": "Conntrack race. Very likely. 15 of 15 stalls lost exactly one of the two answers. 15 of 15 stalls "
+        "Why?": "Conntrack race. Emulated. 15 of 15 stalls lost exactly one of the two answers. 15 of 15 stalls "
         "ended at 5 s, give or take 0.25 s.",
-        "What helps?": "All 2 alternatives clear it. On glibc: no stall and no failure in 300 lookups or more each. "
+        "What helps?": "Both alternatives clear it on glibc. No stall and no failure in 300 lookups or more each. "
         "They are single-request and single-request-reopen. The fault is emulated and cannot hit configurations that "
         "avoid parallel UDP queries. Confirm on your cluster.",
-        "What does it cost?": "0.3 to 0.3 ms slower. The median lookup takes 0.50 ms with baseline. single-request "
-        "makes it 0.3 ms slower (0.3 to 0.3). single-request-reopen makes it 0.3 ms slower (0.3 to 0.3).",
+        "What does it cost?": "0.3 ms slower at the median. The median lookup takes 0.50 ms with baseline. "
+        "single-request makes it 0.3 ms slower (0.3 to 0.3). single-request-reopen makes it 0.3 ms slower (0.3 to "
+        "0.3).",
     }
 
 
@@ -184,7 +188,8 @@ def test_what_helps_goes_by_the_verdicts(tmp_path: Path) -> None:
         single_request=rows([0.5] * 60 + [5004.0] * 40),
     )
     assert answers["What helps?"] == (
-        "use-vc helps, but not fully. Trade-off: node-local. No difference shown: no-aaaa. Worse: single-request."
+        "use-vc helps, but not fully. Better in stalls or in failures, worse in the other: node-local. No improvement "
+        "shown with no-aaaa. Worse than baseline: single-request."
     )
     assert answers["What does it cost?"].endswith("No change shown: use-vc.")
 
@@ -192,7 +197,10 @@ def test_what_helps_goes_by_the_verdicts(tmp_path: Path) -> None:
 def test_a_stall_of_another_length_is_no_help(tmp_path: Path) -> None:
     """What waits 1 s rather than 5 s has as many lookups of 1 s or more."""
     answers = compared(tmp_path, timeout_1=rows([0.5] * 95 + [1001.0] * 5))
-    assert answers["What helps?"] == "Nothing tested clears it. No difference shown: timeout-1."
+    assert (
+        answers["What helps?"]
+        == "Nothing tested clears it. Fewer stalls, but as many lookups of 1 s or longer: timeout-1."
+    )
 
 
 def test_what_stands_beside_the_figures_stands_in_how_sure(tmp_path: Path) -> None:
@@ -221,14 +229,15 @@ def test_no_cause_without_evidence(tmp_path: Path, flagged: int, dropped: int) -
 @pytest.mark.parametrize(
     ("exposed", "said"),
     [
-        (98, "15 of 294 lookups that could meet the race did stall (5.1 %). They opened a new connection-tracking"),
-        (None, "15 of 299 lookups that could meet the race did stall (5.0 %). They opened a new connection-tracking"),
+        (98, "Only a pair of queries on a new flow can meet the race. Of 294 such pairs, 15 stalled (5.1 %)."),
+        (None, "Only a pair of queries on a new flow can meet the race. Of 299 such pairs, 15 stalled (5.0 %)."),
     ],
 )
 def test_the_race_is_put_against_what_it_can_hit(tmp_path: Path, exposed: int | None, said: str) -> None:
     evidence = found(run_with(tmp_path, 5, 5, exposed=exposed)).evidence
     assert any(line.startswith(said) for line in evidence)
-    assert any("by a model of port reuse" in line for line in evidence) == (exposed is None)
+    assert any("a model of port reuse" in line for line in evidence) == (exposed is None)
+    assert any("include the warm-up" in line for line in evidence) == (exposed is not None)
     overflow = {"server-a.Udp.RcvbufErrors": 30}
     other = found(run_with(tmp_path / "other", 5, 0, exposed=exposed, counters=overflow)).evidence
     assert not any("meet the race" in line for line in other)
@@ -270,7 +279,47 @@ def test_the_state_follows_from_baseline(tmp_path: Path, made: Any, state: str, 
 def test_errors_say_where_to_look(tmp_path: Path) -> None:
     (cause, *_) = found(one_variant(tmp_path, rows([0.5] * 100, outcome=[-3] * 5 + [0] * 95))).diagnosis.causes
     assert cause.kind is Kind.FAILING
-    assert [one.claim for one in cause.evidence_for] == ["15 lookups ended with EAI_AGAIN."]
+    assert [one.claim for one in cause.evidence_for] == [
+        "15 lookups: no server answered in time, or all said that they cannot (EAI_AGAIN)."
+    ]
+
+
+def test_the_race_is_ruled_out_not_seen_or_not_told(tmp_path: Path) -> None:
+    """Whatever the state, the page says where the race stands."""
+
+    def said(name: str, made: Any, target: str = "glibc", **more: Any) -> Diagnosis:
+        plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
+        lookups = {("baseline", target, n): made for n in (1, 2, 3)}
+        return found(open_run(write_run(tmp_path / name, plan, lookups, **more))).diagnosis
+
+    failing, late = rows([0.5] * 100, outcome=[-3] * 5 + [0] * 95), rows([0.5] * 95 + [1200.0] * 5)
+    for name, made in (("failing", failing), ("slow", late), ("none", rows([0.5] * 100))):
+        race = [one.detail for one in said(name, made, exposed=100).not_seen if one.claim == "Conntrack race"]
+        assert race == ["Not seen: it hit at most 1 % of the 300 pairs that could meet it."], name
+        assert "Conntrack race" not in [one.claim for one in said(f"{name} 2", made, exposed=100).ruled_out]
+    some = rows([0.5] * 90 + [5004.0] * 10, flags=[0] * 94 + [1] * 6)
+    for name, target, made, why in (
+        ("some", "glibc", some, "Neither shown nor ruled out: 18 of 30 stalls lost exactly one"),
+        ("few", "glibc", rows([0.5] * 99 + [5004.0]), "3 stalls on glibc: too few to tell."),
+        ("musl", "musl", rows([0.5] * 90 + [2504.0] * 10), "musl does not tell which"),
+    ):
+        told = [one.detail for one in said(name, made, target=target).not_tested if one.claim == "Conntrack race"]
+        assert len(told) == 1, name
+        assert told[0].startswith(why)
+    overflow = run_with(tmp_path / "overflow", 5, 0, counters={"server-a.Udp.RcvbufErrors": 30})
+    assert "Conntrack race" not in [one.claim for one in found(overflow).diagnosis.not_tested]
+
+
+def test_what_never_failed_speaks_against_the_servers(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline", "use-vc", "node-local"), rounds=3, loads=(Load(duration_s=1),))
+    made = dict.fromkeys(plan.variants, rows([0.5] * 100))
+    made["baseline"] = rows([0.5] * 100, outcome=[-3] * 20 + [0] * 80)
+    lookups = {(name, "glibc", n): one for name, one in made.items() for n in (1, 2, 3)}
+    (cause, *_) = found(open_run(write_run(tmp_path / "run", plan, lookups))).diagnosis.causes
+    assert [one.claim for one in cause.evidence_against] == [
+        "With use-vc, none of 300 lookups failed.",
+        "With node-local, none of 300 lookups failed.",
+    ]
 
 
 def test_missing_trials_void(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_a_race_on_one_node_is_found_beside_a_busy_one(tmp_path: Path) -> None:
     assert run.left_out == ["node-3 (CPU saturated in 9 of its 15 trials)."]
     headline = run.findings.headline
     assert "On node-1, 5.0 % of 500 lookups stalled" in headline
-    assert "Very likely: conntrack race" in headline
+    assert "Likely: conntrack race" in headline
     assert headline.endswith(" Left out: node-3 (CPU saturated in 9 of its 15 trials).")
     assert {row.target for row in run.part.summary.measured()} == {"node-1", "node-2"}
     assert {client.target for client in run.part.run.clients()} == {"node-1", "node-2"}
@@ -198,7 +198,7 @@ def test_unmistakable_stalls_are_kept_on_a_busy_node(tmp_path: Path) -> None:
     """All three nodes were busy: the race on node 1 is kept and marked, the others are void."""
     run = measured(tmp_path, race_on("node-1"), lambda variant, node, number: BUSY)
     assert run.left_out == ["node-2, node-3 (CPU saturated in 30 of their 30 trials)."]
-    assert "Very likely: conntrack race" in run.findings.headline
+    assert "Likely: conntrack race" in run.findings.headline
     (note,) = (veto for veto in run.part.vetoes if veto.severity == "note")
     assert note.seen.startswith("Kept, although CPU was short in 15 of 15 trials: node-1.")
     assert note.advice == "Trust the stalls and their cause. Do not read latency or cost from it."
@@ -400,6 +400,6 @@ def test_the_page_answers_without_what_was_left_out_and_names_it(tmp_path: Path)
     page = html.unescape(render(a_race_beside_a_busy_node(tmp_path).path).read_text(encoding="utf-8"))
     text = re.sub("<.*?>", "", page)
     assert "node-3: CPU saturated in 9 of its 15 trials. Lower --rate, or stop other work on this machine." in text
-    assert "Most likely cause Conntrack race" in " ".join(text.split())
+    assert "Conntrack race Likely" in " ".join(text.split())
     assert "Cannot tell" not in text
     assert not re.search("<td[^>]*>node-3|<th[^>]*>node-3", page)

@@ -26,14 +26,16 @@ EXPECTED = {
     "sample": ("Stalls found", "why helps now latency when trust details"),
     "race": ("Stalls found", "why helps now latency when trust details"),
     "wide": ("Stalls found", "why helps now latency when trust details"),
+    "found": ("Stalls found", "why helps now latency when trust details"),
+    "buffer": ("Stalls found", "why helps now latency when trust details"),
     "failing": ("Lookups fail", "why helps now latency when trust details"),
     "slow": ("Slow lookups, no stalls", "why helps now latency when trust details"),
     "none": ("No stalls seen", "why helps latency when trust details"),
     "cluster": ("No stalls seen", "why helps latency when trust details"),
-    "void": ("Cannot tell: run void", "trust now helps details"),
+    "void": ("Cannot tell: run void", "trust now details"),
     "gone": ("The stalls are gone", "helps now latency when trust details"),
     "stays": ("The stalls stay", "helps now latency when trust details"),
-    "imported": ("No slow rows seen", "helps trust details"),
+    "imported": ("No slow lookups seen", "helps trust details"),
     "compared": ("Better than before", "helps trust details"),
     "refused": ("Cannot compare these runs", "trust"),
 }
@@ -91,6 +93,53 @@ def test_marks_say_what_they_are_and_pictures_have_their_numbers(pages: Mapping[
 
 def test_the_badge_says_that_a_fault_is_emulated(pages: Mapping[str, str]) -> None:
     assert {name for name, text in pages.items() if 'class="fault"' in text} == {"sample", "race"}
+
+
+#: what must stand in a page, and what must not
+SAYS = {
+    "race": (["Local lab", "Emulated fault: conntrack race", "clear it on glibc", "musl ignores it"], ["Very likely"]),
+    "found": (["Cluster production, 3 nodes", "Conntrack race Shown", "60 failed inserts"], ["Emulated"]),
+    "buffer": (["Full receive buffer of a DNS server", "Conntrack race alone"], ["Emulated"]),
+    "failing": (
+        ["With node-local, none of 1,500 lookups failed.", "Not seen: at most", "no server answered in time"],
+        ["None seen.", "Most likely", "usable", "ended with EAI_AGAIN"],
+    ),
+    "slow": (["Find out whether it is the servers", "Not seen: at most"], ["not lost packets"]),
+    "none": (["If lookups of your pods still stall", "might not have shown"], ["What does it cost?", "ms faster"]),
+    "void": (["half the rate", "not a result"], ["What helps", "Mend this first"]),
+    "imported": (
+        ["Measured with another tool", "No difference in slow lookups shown", "slower than baseline"],
+        ["rows", "63.2", "node-local", "not counted", "Can you trust"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_a_state_says_what_was_seen_in_it(pages: Mapping[str, str], name: str) -> None:
+    there, absent = SAYS[name]
+    said = words(pages[name])
+    assert [text for text in there if text not in said] == []
+    assert [text for text in absent if text in said] == []
+
+
+def test_where_it_was_measured_stands_first(pages: Mapping[str, str]) -> None:
+    for name, text in pages.items():
+        said = words(text)
+        assert said.index("Where:") < said.index(EXPECTED[name][0]), name
+    terms = {
+        name: re.findall(r"<dt>(.*?)</dt>", text.partition('class="facts"')[2])[:3] for name, text in pages.items()
+    }
+    for name in terms.keys() - {"compared", "refused"}:
+        assert terms[name] == ["Where", "When", "Measured"], name
+
+
+def test_no_backslash_stands_alone(pages: Mapping[str, str]) -> None:
+    """It is on one line with the word before it."""
+    for text in pages.values():
+        for block in re.findall(r"<pre[^>]*>(.*?)</pre>", text, flags=re.S):
+            for line in block.splitlines():
+                assert not line.endswith("\\"), line
+    assert re.search(r'<span class="nw">[^\n]* \\</span>', pages["race"])
 
 
 def test_the_remedy_can_be_applied_verified_and_undone(pages: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dnslab.analyse.dataset import Run
+from dnslab.analyse.facts import began
 from dnslab.explain.causes import Circumstances
 from dnslab.explain.comparison import Comparison
 from dnslab.explain.findings import conclude
@@ -19,9 +20,9 @@ from dnslab.imports.summary import ImportedSummary
 from dnslab.present.page.compared import compared_view
 from dnslab.present.page.context import Context
 from dnslab.present.page.helps import helps
-from dnslab.present.page.hero import glances, hero, when as began
+from dnslab.present.page.hero import glances, hero
 from dnslab.present.page.imported import imported_view
-from dnslab.present.page.now import now
+from dnslab.present.page.now import PLACEHOLDER, now
 from dnslab.present.page.tails import tails
 from dnslab.present.page.trust import details, trust
 from dnslab.present.page.view import Page
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 _WHOLE = r'<span class="nw">\g<0></span>'
+_WHOLE_OF = r'<span class="nw">{} \</span>'
+#: characters that a phone has room for on one line
+MOST_TOGETHER = 30
 _OPTION = re.compile(r"(?<![\w-])--[\w-]+")
 #: between a number and its unit no line may break
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h)(?![\w-]))")
@@ -71,14 +75,14 @@ def view(context: Context) -> Page:
     checks = trust(context)
     top = hero(context)
     void = context.findings.void
-    date = began(context.run)[0].partition(",")[0]
+    date = began(context.run.environment).partition(",")[0]
     return Page(
         title=f"dnslab: {top.title.lower()}, {context.run.path.name}",
         run=", ".join(filter(None, [context.run.plan.name, date])),
         hero=top,
         glances=glances(context, len(checks.failed), len(checks.noted), len(checks.passed)),
         why=None if void else why(context),
-        helps=helps(context),
+        helps=None if void else helps(context),
         now=now(context),
         tails=None if void else tails(context),
         when=None if void else when(context),
@@ -95,6 +99,25 @@ def written(page: Page) -> Html:
     style = (HERE / "page.css").read_text(encoding="utf-8")
     template = _environment().get_template("page.html.j2")
     return Html(template.render(page=page, style=style))
+
+
+def _code(text: str) -> str:
+    """Lines to copy as HTML: names to fill in are marked, and no backslash stands alone on a line."""
+    return "\n".join(map(_code_line, text.split("\n")))
+
+
+def _code_line(line: str) -> str:
+    if line.endswith(" \\"):
+        start, blank, last = line[:-2].rpartition(" ")
+        if len(last) <= MOST_TOGETHER:
+            return f"{_marked(start + blank)}{_WHOLE_OF.format(_marked(last))}"
+    return _marked(line)
+
+
+def _marked(text: str) -> str:
+    parts = PLACEHOLDER.split(text)
+    shown = [f"<mark>{part}</mark>" if i % 2 else _OPTION.sub(_WHOLE, as_html(part)) for i, part in enumerate(parts)]
+    return "".join(shown)
 
 
 def _prose(text: str) -> str:
@@ -120,6 +143,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["prose"] = lambda text: Markup(_prose(shown(text)))
-    environment.filters["shell"] = lambda text: Markup(_OPTION.sub(_WHOLE, as_html(text)))
+    environment.filters["code"] = lambda text: Markup(_code(text))
     environment.filters["html"] = Markup  # of what dnslab itself wrote as HTML: tables and plots
     return environment

@@ -27,7 +27,7 @@ from dnslab.present.page.view import (
     StripRow,
     Trust,
 )
-from dnslab.sentences import pictures, verdict as said
+from dnslab.sentences import pictures, trust, verdict as said
 from dnslab.text import NBSP, below, counted, estimate_with_bounds, none_of, share_text
 
 #: rows in the small picture
@@ -83,7 +83,18 @@ def _hero(comparison: Comparison) -> Hero:
     facts = [Fact(f"Run {label}", name, code=True) for label, name in names]
     more = " ".join([*comparison.void, str(said.COMPARED_CAVEAT)])
     way = Link("helps" if rows else "trust", "What changed" if rows else "Why not")
-    return Hero(tone, ICONS[tone], str(title), (lead, "", ""), more, way, None, _strip(rows), facts)
+    return Hero(
+        place=said.PLACE_RUNS(runs=counted(len(comparison.names), "run")),
+        tone=tone,
+        icon=ICONS[tone],
+        title=str(title),
+        lead=(lead, "", ""),
+        more=more,
+        way=way,
+        badge=None,
+        strip=_strip(rows),
+        facts=facts,
+    )
 
 
 def _share(row: Row) -> str:
@@ -142,14 +153,16 @@ def _helps(comparison: Comparison) -> Helps | None:
     for row in rows:
         groups.setdefault(f"Run {row.run}, against the run before", []).append(_line(row, scale, cost_scale))
     return Helps(
-        str(pictures.COMPARED_HEADING),
-        str(pictures.COMPARED_HEAD),
-        "Lookups that stalled",
-        scale.axis(f"{NBSP}%"),
-        "change, ms",
-        cost_scale.axis(signed=True),
-        [HelpsGroup(title, lines) for title, lines in groups.items()],
-        [],
+        heading=str(pictures.COMPARED_HEADING),
+        intro=str(pictures.COMPARED_HEAD),
+        share_heading="Lookups that stalled",
+        share_axis=scale.axis(f"{NBSP}%"),
+        load_heading="",
+        cost_title="Median lookup",
+        cost_heading="change, ms",
+        cost_axis=cost_scale.axis(signed=True),
+        groups=[HelpsGroup(title, lines) for title, lines in groups.items()],
+        notes=[],
     )
 
 
@@ -179,4 +192,4 @@ def _trust(comparison: Comparison) -> Trust:
         *items(comparison.unmatched, "Only in one run", "minus", "warn"),
     ]
     intro = f"{counted(len(failed), 'refusal')}, {counted(len(noted), 'difference')} besides what was compared."
-    return Trust(intro, failed, noted, [])
+    return Trust(str(trust.COMPARED_HEADING), intro, failed, noted, [], scored=False)

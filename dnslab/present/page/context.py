@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -12,12 +12,12 @@ from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import upper_bound_when_none
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.answers import leading_baseline
-from dnslab.explain.causes import Circumstances
+from dnslab.explain.causes import Circumstances, Kind
 from dnslab.explain.findings import Findings
-from dnslab.explain.ranking import Ranked, Word, ranked, recommended
+from dnslab.explain.ranking import Ranked, ranked, recommended
 from dnslab.plan.variants import BEFORE, Variant
 from dnslab.present.page.scales import Scale
-from dnslab.present.page.view import Cell, Mark
+from dnslab.present.page.view import Cell
 from dnslab.sentences import remedies
 from dnslab.text import NBSP, below, estimate_with_bounds
 
@@ -68,15 +68,16 @@ class Context:
     def rows(self, libc: str) -> list[Ranked]:
         """The measured rows on that target, with their words."""
         target = self.leading_target(libc)
-        rows = [row for row in self.summary.measured(load=0) if row.target == target and row.n]
-        if self.findings.void:
-            return [Ranked(row, Word.VOID) for row in rows]
-        return ranked(self.summary, rows)
+        return ranked(self.summary, [row for row in self.summary.measured(load=0) if row.target == target and row.n])
 
     @cached_property
     def picked(self) -> Ranked | None:
-        """The recommended row, on the target that the answer is about."""
-        if self.baseline is None or self.findings.void or self.summary.verifies:
+        """The recommended row, on the target that the answer is about.
+
+        None where a server lacks room: what helps then is room, for all clients.
+        """
+        lacks_room = Kind.RECEIVE_BUFFER in {cause.kind for cause in self.findings.diagnosis.causes}
+        if self.baseline is None or self.findings.void or self.summary.verifies or lacks_room:
             return None
         return recommended(self.rows(self.baseline.libc), self.variants)
 
@@ -98,10 +99,10 @@ def share_numbers(row: Row, count: Count) -> tuple[float, float, float]:
     return 100 * interval.estimate, 100 * interval.low, 100 * interval.high
 
 
-def share_cell(row: Row, count: Count, scale: Scale, name: str, word: Word) -> Cell:
+def share_cell(row: Row, count: Count, scale: Scale, name: str) -> Cell:
     """A share as it stands in the table of configurations."""
     estimate, low, high = share_numbers(row, count)
-    tone = "mute" if word is Word.VOID else "bad" if estimate else "good"
+    tone = "bad" if estimate else "good"
     if not estimate:
         bound = below(high / 100)
         mark = scale.mark(0.0, 0.0, high, tone, f"{name} on {row.target}: none of {row.n:,}, {bound}")
@@ -125,8 +126,8 @@ def cost_cell(row: Row, scale: Scale | None, name: str) -> Cell:
         return Cell(None, "", "not compared")
     value, bounds = estimate_with_bounds(effect, signed=True)
     rest = f"({bounds})" if bounds else ""
-    mark: Mark = scale.mark(effect.estimate, effect.low, effect.high, "soft", f"{name}: median {value} ms {rest}")
-    return Cell(Mark(mark.at, mark.low, mark.width, False, mark.tone, mark.title), value, rest)
+    mark = scale.mark(effect.estimate, effect.low, effect.high, "soft", f"{name}: median {value} ms {rest}")
+    return Cell(replace(mark, open=False), value, rest)
 
 
 def share_scale_values(rows: Sequence[Row], count: Count) -> tuple[list[float], list[float]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dnslab.analyse.costs import costs
 from dnslab.analyse.summary import Row
+from dnslab.explain.answers import waits_less
 from dnslab.explain.ranking import Ranked, Word, in_plain_words
 from dnslab.plan.resolvconf import Libc
 from dnslab.plan.variants import not_applicable
@@ -34,6 +35,8 @@ ICONS = {
 _ORDER = [Word.CLEARS, Word.CLEAN, Word.HELPS, Word.TRADE_OFF, Word.NO_DIFFERENCE, Word.NOT_COMPARED]
 _HEADINGS = {"stalls": "Lookups that stalled", "failed": "Lookups that failed", "slow": "Lookups of 1 s or longer"}
 _NOT_COUNTED = LoadCell("not counted")
+#: what a configuration may not differ in, by what the page counts
+_NO_DIFFERENCE = {"stalls": "stalls", "failed": "failures", "slow": "slow lookups"}
 _IMAGES = {"glibc": "Debian, Ubuntu, Red Hat and most other images", "musl": "Alpine images"}
 
 
@@ -56,7 +59,8 @@ def helps(context: Context) -> Helps | None:
     effects = [row.effects["p50_ms"] for row in rows if "p50_ms" in row.effects]
     ends = [bound for effect in effects for bound in (effect.low, effect.high, effect.estimate)]
     cost_scale = scale_around_0(ends) if effects else None
-    columns = _Columns(scale, cost_scale, _loads(context))
+    loads = _loads(context)
+    columns = _Columns(scale, cost_scale, loads)
     groups = [
         HelpsGroup(_title(context, libc), list(_group(context, libc, group, columns))) for libc, group in found.items()
     ]
@@ -65,14 +69,18 @@ def helps(context: Context) -> Helps | None:
         intro=pictures.HELPS_HEAD(rounds=counted(context.summary.n_rounds, "round")),
         share_heading=_HEADINGS[context.count],
         share_axis=scale.axis(f"{NBSP}%"),
+        load_heading="Queries to servers" if loads else "",
+        cost_title="Median lookup",
         cost_heading="change against baseline, ms",
         cost_axis=cost_scale.axis(signed=True) if cost_scale else None,
         groups=groups,
-        notes=list(_notes(context, scale)),
+        notes=list(_notes(context, scale, bool(loads))),
     )
 
 
-def _notes(context: Context, scale: Scale) -> Iterator[str]:
+def _notes(context: Context, scale: Scale, loads: bool) -> Iterator[str]:
+    if not loads:
+        yield str(pictures.HELPS_NO_LOAD)
     if scale.log:
         yield str(pictures.LOG_AXIS)
     for libc in context.libcs:
@@ -82,7 +90,7 @@ def _notes(context: Context, scale: Scale) -> Iterator[str]:
             yield pictures.HELPS_WORST(target=context.leading_target(libc), n=n)
     if len(context.summary.loads) > 1:
         yield pictures.HELPS_OTHER_LOADS(load=context.summary.load_labels[0])
-    if context.summary.fault.partition(":")[0] == "race" and not context.findings.void:
+    if context.summary.fault.partition(":")[0] == "race":
         yield str(remedies.EMULATED)
 
 
@@ -95,7 +103,7 @@ def _title(context: Context, libc: str) -> str:
 
 
 def _loads(context: Context) -> Mapping[tuple[str, str], LoadCell]:
-    """Queries to the servers, by configuration and target; bars share one scale."""
+    """Queries to the servers, by configuration and target, where they were counted; bars share one scale."""
     frame = costs(context.run, context.summary).to_dict("records")
     most = max(
         (value for row in frame for value in (row["udp_queries"], row["tcp_connections"]) if value > 0), default=1.0
@@ -103,14 +111,13 @@ def _loads(context: Context) -> Mapping[tuple[str, str], LoadCell]:
     cells = {}
     for row in frame:
         udp, tcp, misses = row["udp_queries"], row["tcp_connections"], row["cache_misses"]
-        cell = _NOT_COUNTED
+        key = str(row["variant"]), str(row["target"])
         if math.isfinite(misses):
-            cell = LoadCell(f"at most {_some(misses)} queries", 100 * min(1.0, misses / most))
+            cells[key] = LoadCell(f"at most {_some(misses)} queries", 100 * min(1.0, misses / most))
         elif tcp > 0 and not udp > tcp:
-            cell = LoadCell(f"{_some(tcp)} TCP connections", 100 * tcp / most, True)
+            cells[key] = LoadCell(f"{_some(tcp)} TCP connections", 100 * tcp / most, True)
         elif math.isfinite(udp):
-            cell = LoadCell(f"{_some(udp)} UDP queries", 100 * udp / most)
-        cells[str(row["variant"]), str(row["target"])] = cell
+            cells[key] = LoadCell(f"{_some(udp)} UDP queries", 100 * udp / most)
     return cells
 
 
@@ -131,11 +138,11 @@ def _group(context: Context, libc: str, group: Sequence[Ranked], columns: _Colum
         yield HelpsRow(
             name=name,
             what=_what(context, row),
-            libcs=_libcs(context, row.variant),
-            chips=_chips(one, one == context.picked),
-            share=share_cell(row, context.count, columns.share, name, one.word),
+            tags=list(_tags(context, row.variant)) if row.variant != "baseline" else [],
+            chips=list(_chips(context, one)),
+            share=share_cell(row, context.count, columns.share, name),
             cost=_cost(row, columns.cost, name),
-            load=columns.loads.get((row.variant, row.target), _NOT_COUNTED),
+            load=columns.loads.get((row.variant, row.target), _NOT_COUNTED) if columns.loads else None,
             picked=one == context.picked,
         )
     yield from _missing(context, libc, {one.row.variant for one in group})
@@ -147,14 +154,32 @@ def _what(context: Context, row: Row) -> str:
     return in_plain_words(context.variants[row.variant])
 
 
-def _libcs(context: Context, variant: str) -> list[tuple[str, bool]]:
+def _tags(context: Context, variant: str) -> Iterator[str]:
+    """Which C library ignores a configuration; where several were measured, for which it is, too."""
     both: tuple[Libc, ...] = ("glibc", "musl")
-    return [(libc, not_applicable(context.variants[variant], libc) is None) for libc in both]
+    ignores = [libc for libc in both if not_applicable(context.variants[variant], libc)]
+    for libc in context.libcs:
+        if libc not in ignores and len(context.libcs) > 1:
+            yield remedies.WORKS_ON(libc=libc)
+    for libc in ignores:
+        yield remedies.IGNORES_IT(libc=libc)
 
 
-def _chips(one: Ranked, picked: bool) -> list[Chip]:
-    chips = [Chip(str(one.word), one.word.tone, ICONS.get(one.word, "q"))]
-    return [*chips, Chip(str(remedies.RECOMMENDED), "good", "star")] if picked else chips
+def _chips(context: Context, one: Ranked) -> Iterator[Chip]:
+    text = str(one.word)
+    if one.word is Word.NO_DIFFERENCE:
+        shorter = context.count == "stalls" and waits_less(one)
+        if shorter:
+            yield Chip(str(remedies.FEWER_STALLS), "warn", "minus")
+        text = remedies.NO_DIFFERENCE_IN(what="lookups of 1 s or longer" if shorter else _NO_DIFFERENCE[context.count])
+    yield Chip(text, one.word.tone, ICONS.get(one.word, "q"))
+    cost = one.row.effects.get("p50_ms")
+    if one.word in (Word.NO_DIFFERENCE, Word.CLEAN) and cost and (cost.low > 0 or cost.high < 0):
+        slower = cost.low > 0
+        name = remedies.SLOWER_MEDIAN if slower else remedies.FASTER_MEDIAN
+        yield Chip(str(name), "warn" if slower else "good", "up" if slower else "down")
+    if one == context.picked:
+        yield Chip(str(remedies.RECOMMENDED), "good", "star")
 
 
 def _cost(row: Row, scale: Scale | None, name: str) -> Cell:

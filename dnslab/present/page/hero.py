@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 
 from dnslab.analyse.dataset import Run
+from dnslab.analyse.facts import began
 from dnslab.analyse.intervals import share, upper_bound_when_none
 from dnslab.analyse.summary import Row
-from dnslab.explain.ranking import Word
 from dnslab.explain.verification import Side, verify
 from dnslab.explain.veto import left_out
+from dnslab.plan.faults import PARAMETERS
 from dnslab.present.page.context import PATCHED, Context, share_cell, share_numbers
 from dnslab.present.page.scales import Scale, scale_of
 from dnslab.present.page.view import Fact, Glance, Hero, Link, Strip, StripRow
-from dnslab.sentences import pictures, trust, verdict as said
+from dnslab.sentences import Sentence, pictures, remedies, trust, verdict as said
 from dnslab.text import NBSP, below, counted, estimate_with_bounds, first_of, span_of
 
 #: configurations named one by one in the small picture
 MOST_ROWS = 4
-ICONS = {"bad": "alert", "good": "ok", "warn": "q"}
+#: width of its axis where that is narrowest
+STRIP_PX = 180.0
+ICONS = {"bad": "alert", "good": "ok", "warn": "q", "soft": "minus"}
+#: where there is no remedy, its cost is no answer
+NO_COST = (str(remedies.COST_NOTHING), str(remedies.COST_NO_HELP))
+#: what a fault is called, and what it does, by its name
+FAULTS: Mapping[str, tuple[Sentence, Sentence]] = {
+    "race": (said.FAULT_RACE, said.FAULT_RACE_IS),
+    "loss": (said.FAULT_LOSS, said.FAULT_LOSS_IS),
+    "receive-buffer": (said.FAULT_BUFFER, said.FAULT_BUFFER_IS),
+    "slow-answer": (said.FAULT_SLOW, said.FAULT_SLOW_IS),
+    "slow-aaaa": (said.FAULT_AAAA, said.FAULT_AAAA_IS),
+    "one-dead-backend": (said.FAULT_DEAD, said.FAULT_DEAD_IS),
+    "tcp-blocked": (said.FAULT_TCP, said.FAULT_TCP_IS),
+}
 
 
 def hero(context: Context) -> Hero:
@@ -29,8 +43,10 @@ def hero(context: Context) -> Hero:
     before, strong, after = verdict.lead.partition(verdict.strong) if verdict.strong else (verdict.lead, "", "")
     badge = None
     if context.emulated:
-        badge = (said.INJECTED(fault=context.summary.fault), str(said.INJECTED_MORE))
+        name, what = fault_in_words(context)
+        badge = (said.INJECTED(fault=name), f"{what} {said.INJECTED_MORE}")
     return Hero(
+        place=where(context),
         tone=verdict.tone,
         icon=ICONS[verdict.tone],
         title=verdict.title,
@@ -44,7 +60,7 @@ def hero(context: Context) -> Hero:
 
 
 def _way(context: Context) -> str:
-    ways = {"none": "If pods still wait", "void": "How to measure again", "unknown": "How to find out"}
+    ways = {"none": "If lookups still stall", "void": "How to measure again", "unknown": "How to find out"}
     return ways.get(context.findings.verdict.state, "What to do now")
 
 
@@ -53,29 +69,28 @@ def _strip(context: Context) -> Strip | None:
         return _of_patch(context)
     state, count = context.findings.verdict.state, context.count
     rows = [one.row for libc in context.libcs for one in context.rows(libc)]
-    if not rows:
+    if not rows or state == "void":
         return None
     scale = scale_of(*_values(rows, context))
     captions = {
         "none": pictures.NONE_CAPTION,
-        "void": pictures.VOID_CAPTION,
         "failing": pictures.FAILED_CAPTION,
         "slow": pictures.SLOW_CAPTION,
     }
     lines = []
     for libc in context.libcs:
         of_baseline = [one for one in context.rows(libc) if one.row.variant == "baseline"]
-        lines += [_line(context, one.row, scale, one.word) for one in of_baseline]
+        lines += [_line(context, one.row, scale) for one in of_baseline]
     for libc in context.libcs:
         others = [one for one in context.rows(libc) if one.row.variant != "baseline"]
         bad = [one for one in others if getattr(one.row, count)]
         worst = sorted(bad, key=lambda one: -getattr(one.row, f"{count}_share"))[:MOST_ROWS]
-        lines += [_line(context, one.row, scale, one.word) for one in worst]
+        lines += [_line(context, one.row, scale) for one in worst]
         clean = [one.row for one in others if not getattr(one.row, count)]
         if clean:
-            lines.append(_grouped(clean, scale, context, others[0].word))
+            lines.append(_grouped(clean, scale, context))
     caption = str(captions.get(state, pictures.SHARE_CAPTION))
-    return Strip(caption, scale.axis(f"{NBSP}%"), lines, state == "void")
+    return Strip(caption, scale.axis(f"{NBSP}%", narrowest_px=STRIP_PX), lines)
 
 
 def _values(rows: Sequence[Row], context: Context) -> tuple[list[float], list[float]]:
@@ -83,23 +98,21 @@ def _values(rows: Sequence[Row], context: Context) -> tuple[list[float], list[fl
     return [one[0] for one in numbers], [one[2] for one in numbers if math.isfinite(one[2])]
 
 
-def _line(context: Context, row: Row, scale: Scale, word: Word) -> StripRow:
-    cell = share_cell(row, context.count, scale, context.name(row.variant), word)
+def _line(context: Context, row: Row, scale: Scale) -> StripRow:
+    cell = share_cell(row, context.count, scale, context.name(row.variant))
     bounds = cell.note.strip("()") if cell.value == "none" else cell.rest.strip("()")
-    tone = "mute" if word is Word.VOID else cell.tone
-    return StripRow(context.name(row.variant), row.target, cell.mark, cell.value, bounds, tone)
+    return StripRow(context.name(row.variant), row.target, cell.mark, cell.value, bounds, cell.tone)
 
 
-def _grouped(rows: Sequence[Row], scale: Scale, context: Context, word: Word) -> StripRow:
+def _grouped(rows: Sequence[Row], scale: Scale, context: Context) -> StripRow:
     """All configurations of a target in which nothing was seen: one line, with the highest bound."""
     worst = max(rows, key=lambda row: upper_bound_when_none(row.n))
     if len(rows) == 1:
-        return _line(context, worst, scale, word)
+        return _line(context, worst, scale)
     bound = below(upper_bound_when_none(worst.n))
     name = f"{len(rows)} others"
-    tone = "mute" if word is Word.VOID else "good"
-    mark = scale.mark(0.0, 0.0, 100 * upper_bound_when_none(worst.n), tone, f"{name}: none seen, each {bound}")
-    return StripRow(name, f"{worst.target}, each", mark, "none", bound, tone)
+    mark = scale.mark(0.0, 0.0, 100 * upper_bound_when_none(worst.n), "good", f"{name}: none seen, each {bound}")
+    return StripRow(name, f"{worst.target}, each", mark, "none", bound, "good")
 
 
 def _of_patch(context: Context) -> Strip | None:
@@ -141,45 +154,55 @@ def where(context: Context) -> str:
     short = ".".join(kernel.split(".")[:2]).partition("-")[0]
     on = f", kernel {short}" if short else ""
     if context.summary.backend == "lab":
-        return f"Local lab{on}"
+        return said.PLACE_LAB(on=on)
     if context.summary.backend == "local":
-        return f"This machine{on}"
+        return said.PLACE_LOCAL(on=on)
     nodes = {client.start.node for client in context.run.clients() if client.start.node}
-    name = f"Cluster {backend.context}" if backend.context else "Cluster"
-    return f"{name}, {counted(len(nodes), 'node')}" if nodes else name
+    name = said.PLACE_CLUSTER(name=str(backend.context)) if backend.context else str(said.PLACE_A_CLUSTER)
+    return said.PLACE_NODES(cluster=name, nodes=counted(len(nodes), "node")) if nodes else name
 
 
-def when(run: Run) -> tuple[str, str]:
-    """When the run began, and how long it took; ``""`` where it is not known."""
+def fault_in_words(context: Context) -> tuple[str, str]:
+    """What the injected fault is called, and what it does."""
+    plan = context.run.plan.fault
+    if plan.name not in FAULTS:
+        return str(plan), str(said.FAULT_OTHER_IS)
+    name, what = FAULTS[plan.name]
+    values = {key: plan.parameters.get(key, known.default) for key, known in PARAMETERS[plan.name].items()}
+    texts = {key: f"{100 * value:.3g} %" if key == "p" else f"{value:,.12g}" for key, value in values.items()}
+    return str(name), what(**texts)
+
+
+def took(run: Run) -> str:
+    """How long the run took; ``""`` where it is not known."""
     clients = run.clients()
     starts = [client.start.started_realtime_ns for client in clients if client.start.started_realtime_ns]
     ends = [client.end.finished_realtime_ns for client in clients if client.end and client.end.finished_realtime_ns]
-    took = span_of(round((max(ends) - min(starts)) / 1e9)) if starts and ends and max(ends) > min(starts) else ""
-    try:
-        began = datetime.fromisoformat(str(run.environment.started)).astimezone(UTC)
-    except ValueError:
-        return "", took
-    return f"{began.day} {began:%b %Y, %H:%M} UTC", took
+    return span_of(round((max(ends) - min(starts)) / 1e9)) if starts and ends and max(ends) > min(starts) else ""
 
 
 def _facts(context: Context) -> list[Fact]:
     summary, plan = context.summary, context.run.plan
-    began, took = when(context.run)
     n = sum(row.n for row in summary.measured())
     libcs = dict.fromkeys(f"{target.libc} {target.libc_version}".strip() for target in context.run.targets)
     load = plan.loads[0]
     each = f"{load.rate_per_s:g} lookups/s each" if load.loop != "closed" else load.label
     more = f" and {counted(len(plan.loads) - 1, 'other load')}" if len(plan.loads) > 1 else ""
     namespace = str(getattr(context.run.environment.backend, "namespace", None) or "")
+    fault = "none injected"
+    if context.emulated:
+        fault = said.FAULT_NAME(name=fault_in_words(context)[0], fault=summary.fault)
     facts = [
         Fact("Where", where(context)),
-        Fact("Namespace", namespace, code=True),
-        Fact("When", ", ".join(filter(None, [began, took]))),
+        Fact(
+            "When", ", ".join(filter(None, [began(context.run.environment), took(context.run)])) or str(said.NOT_KNOWN)
+        ),
         Fact("Measured", f"{counted(n, 'lookup')} in {counted(summary.n_rounds, 'round')}"),
         Fact("Load", f"{each}{more}"),
+        Fact("Fault", fault),
         Fact("Name" if len(plan.names) == 1 else "Names", first_of(plan.names, 2), code=True),
         Fact("C library", first_of(list(libcs), 3)),
-        Fact("Fault", summary.fault if context.emulated else "none injected", tone="fault" if context.emulated else ""),
+        Fact("Namespace", namespace, code=True),
         Fact("Made with", f"dnslab {context.run.environment.dnslab}" if context.run.environment.dnslab else ""),
     ]
     return [fact for fact in facts if fact.text]
@@ -192,7 +215,7 @@ def glances(context: Context, n_failed: int, n_noted: int, n_passed: int) -> lis
     found = [
         Glance(places[question], question, answer.short, answer.detail)
         for question, answer in context.findings.answers.items()
-        if question in places and answer.short
+        if question in places and answer.short and answer.short not in NO_COST
     ]
     checks = counted(n_passed + n_failed, "check")
     noted = [limit.title for limit in context.findings.bear_in_mind if limit.noted]

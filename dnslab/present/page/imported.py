@@ -38,10 +38,7 @@ _WORDS = {
 def imported_view(summary: ImportedSummary) -> Page:
     """All that the page of imported data shows."""
     top = _hero(summary)
-    notes = [
-        Item("minus", "warn", note.partition(". ")[0].rstrip(".") + ".", note.partition(". ")[2])
-        for note in summary.notes
-    ]
+    notes = [Item("minus", "warn", "", note) for note in summary.notes]
     return Page(
         title=f"dnslab: {top.title.lower()}, imported",
         run="imported data",
@@ -52,11 +49,11 @@ def imported_view(summary: ImportedSummary) -> Page:
         now=None,
         tails=None,
         when=None,
-        trust=Trust(str(trust.IMPORTED_CHECKS), [], notes, []),
+        trust=Trust(str(trust.IMPORTED_HEADING), str(trust.IMPORTED_CHECKS), [], notes, [], scored=False),
         details_intro=str(pictures.DETAILS_HEAD),
         void=False,
         details=[
-            Detail("All figures", counted(len(summary.rows), "row"), [summary.table], summary.comparisons),
+            Detail("All figures", counted(len(summary.rows), "configuration"), [summary.table], summary.comparisons),
         ],
         footer=str(pictures.IMPORTED_FOOTER),
     )
@@ -70,6 +67,11 @@ def _count(summary: ImportedSummary, n: int) -> str:
     return counted(
         n, summary.imported.what.removesuffix("s") if n == 1 else summary.imported.what, summary.imported.what
     )
+
+
+def _place(summary: ImportedSummary) -> str:
+    tool = summary.imported.tool
+    return said.PLACE_IMPORTED(tool=tool) if tool else str(said.PLACE_FILE)
 
 
 def _singular(what: str) -> str:
@@ -95,7 +97,7 @@ def _hero(summary: ImportedSummary) -> Hero:
     elif base.over_limit == 0:
         title, tone, strong = (
             said.IMPORTED_NONE_TITLE(what=what),
-            "good",
+            "soft",
             fewer_than(base.over_limit_upper or 1.0, noun),
         )
         lead = said.IMPORTED_NONE(count=_count(summary, base.n), limit=limit, fewer=strong)
@@ -111,18 +113,20 @@ def _hero(summary: ImportedSummary) -> Hero:
     before, _, after = lead.partition(strong) if strong else (lead, "", "")
     n = sum(row.n for row in summary.rows)
     facts = [
-        Fact("Where", "measured by another tool"),
+        Fact("Where", _place(summary)),
+        Fact("When", str(said.NOT_KNOWN)),
         Fact("Measured", f"{_count(summary, n)} in {counted(max(row.rounds for row in summary.rows), 'round')}"),
         Fact("Limit", limit),
         Fact("Compared with", summary.base),
     ]
     return Hero(
+        place=_place(summary),
         tone=tone,
         icon=ICONS[tone],
         title=title,
         lead=(before, strong, after),
         more=" ".join(more),
-        way=Link("helps", "See what helps"),
+        way=Link("helps", "See what helps" if tone == "bad" else "See the figures"),
         badge=None,
         strip=_strip(summary),
         facts=facts,
@@ -175,17 +179,36 @@ def _helps(summary: ImportedSummary) -> Helps:
         if row.variant != summary.base:
             word = row.verdicts["over_limit"].word if "over_limit" in row.verdicts else ""
             text, tone, icon = _WORDS.get(word, (str(remedies.NOT_COMPARED), "mute", "q"))
+            if word == "no difference shown":
+                text = remedies.NO_DIFFERENCE_IN(what=f"slow {summary.imported.what}")
             if word == "lower" and not row.over_limit and not row.failed:
                 text = str(remedies.CLEARS)
             chips = [Chip(text, tone, icon)]
         failed = f"{_count(summary, row.failed)} failed" if row.failed else "None failed"
-        rows.append(HelpsRow(row.variant, failed, [], chips, _cell(row, scale), _median(row), None))
-    heading = f"{summary.imported.what.capitalize()} of {_limit(summary)} or longer"
-    group = HelpsGroup("As the files name them", rows)
-    intro = str(pictures.IMPORTED_HEAD)
-    return Helps(str(pictures.HELPS_HEADING), intro, heading, scale.axis(f"{NBSP}%"), "of each, ms", None, [group], [])
+        rows.append(HelpsRow(row.variant, failed, [], chips, _cell(row, scale), _median(summary, row), None))
+    return Helps(
+        heading=str(pictures.HELPS_HEADING),
+        intro=str(pictures.IMPORTED_HEAD),
+        share_heading=f"{summary.imported.what.capitalize()} of {_limit(summary)} or longer",
+        share_axis=scale.axis(f"{NBSP}%"),
+        load_heading="",
+        cost_title=f"Median {_singular(summary.imported.what)}",
+        cost_heading="and p99: 1 in 100 is slower",
+        cost_axis=None,
+        groups=[HelpsGroup("As the files name them", rows)],
+        notes=[],
+    )
 
 
-def _median(row: ImportedRow) -> Cell:
-    known = math.isfinite(row.p50_ms)
-    return Cell(None, time_ms(row.p50_ms) if known else "not known", f"p99 {time_ms(row.p99_ms)}" if known else "")
+def _median(summary: ImportedSummary, row: ImportedRow) -> Cell:
+    """The median, p99, and how the median differs from that of what it is compared with."""
+    if not math.isfinite(row.p50_ms):
+        return Cell(None, "not known")
+    base = next(one for one in summary.rows if one.variant == summary.base)
+    more = row.p50_ms - base.p50_ms
+    note = ""
+    if row != base and math.isfinite(more):
+        sentence = remedies.SLOWER if more > 0 else remedies.FASTER
+        change = sentence(ms=time_ms(abs(more)))
+        note = pictures.IMPORTED_MEDIAN(change=change, base=base.variant)
+    return Cell(None, time_ms(row.p50_ms), f"p99 {time_ms(row.p99_ms)}", note)

@@ -19,7 +19,7 @@ from dnslab.sentences import pictures, remedies
 from dnslab.text import counted, time_ms
 
 #: names to fill in
-_PLACEHOLDER = re.compile(r"\b(NAMESPACE|NAME|CONTAINER|CLUSTER-DNS-IP|CLUSTER-ZONE|RUN)\b")
+PLACEHOLDER = re.compile(r"\b(NAMESPACE|NAME|CONTAINER|CLUSTER-DNS-IP|CLUSTER-ZONE|RUN)\b")
 _USUAL = "baseline,single-request,single-request-reopen,use-vc,node-local"
 
 
@@ -44,8 +44,7 @@ def now(context: Context) -> Now | None:
 
 def code(kind: str, text: str) -> Code:
     """A block to copy, in which names to fill in are marked."""
-    parts = _PLACEHOLDER.split(text.strip("\n"))
-    return Code(kind, [(part, index % 2 == 1) for index, part in enumerate(parts) if part])
+    return Code(kind, text.strip("\n"))
 
 
 def _shell(*lines: str) -> Code:
@@ -149,7 +148,12 @@ def _why_this(context: Context, picked: Ranked) -> Iterator[str]:
         elif math.isfinite(cheaper) and theirs.high < cost.low and not one.row.variant.startswith("node-local+"):
             yield remedies.WHY_CHEAPER(name=one.row.variant, ms=time_ms(cheaper))
     if not variant.node_local and "node-local" in context.variants:
-        yield str(remedies.WHY_NODE_LOCAL)
+        cleared = (
+            [one.row.variant for one in context.rows("musl") if one.word is Word.CLEARS]
+            if "musl" in context.libcs
+            else []
+        )
+        yield str(remedies.WHY_NODE_LOCAL if "node-local" in cleared else remedies.WHY_NODE_LOCAL_ELSE)
 
 
 def _room() -> Iterator[Step]:
@@ -162,7 +166,11 @@ def _room() -> Iterator[Step]:
 def _look(context: Context) -> Iterator[Step]:
     """Where no remedy is shown."""
     state = context.findings.verdict.state
-    if state in ("failing", "slow"):
+    yield from _confirm(context)
+    if state == "slow":
+        yield from _where_it_is_slow(context)
+        return
+    if state == "failing":
         pods = "kubectl -n kube-system get pods -l k8s-app=kube-dns -o wide"
         logs = "kubectl -n kube-system logs -l k8s-app=kube-dns --tail 50"
         yield Step(str(remedies.LOOK_AT_SERVERS), [str(remedies.LOOK_AT_SERVERS_MORE), _shell(pods, logs)])
@@ -180,22 +188,36 @@ def _look(context: Context) -> Iterator[Step]:
     yield Step(str(remedies.MORE_ROUNDS), [str(remedies.MORE_ROUNDS_MORE), again])
 
 
+def _where_it_is_slow(context: Context) -> Iterator[Step]:
+    """Nothing is lost, and no configuration helps: what to measure, and what to look at."""
+    run = "dnslab run --backend kubernetes --namespace NAMESPACE"
+    names = _shell(f"{run} --report \\\n  --name kubernetes.default \\\n  --name example.org --allow-external")
+    yield Step(str(remedies.SLOW_NAMES), [str(remedies.SLOW_NAMES_MORE), names])
+    kubectl = "kubectl -n kube-system"
+    usage = f"{kubectl} top pods -l k8s-app=kube-dns"
+    logs = f"{kubectl} logs -l k8s-app=kube-dns --tail 50"
+    yield Step(str(remedies.LOOK_AT_SERVERS), [str(remedies.SLOW_SERVERS_MORE), _shell(usage, logs)])
+    again = _shell(f"{run} --report", f"dnslab compare {shlex.quote(context.run.path.name)} latest")
+    yield Step(str(remedies.AFTER_EACH), [str(remedies.AFTER_EACH_MORE), again])
+
+
 def _again(context: Context) -> Iterator[Step]:
-    """What a void run asks for."""
-    void = list(dict.fromkeys(veto.advice for veto in voids(context.findings.vetoes)))
-    if void:
-        yield Step(str(remedies.MEND_FIRST), [" ".join(void)])
+    """What a void run asks for: the same again, as its checks advise."""
+    void = voids(context.findings.vetoes)
     plan = context.run.plan
     where = "" if plan.backend == "lab" else f" --backend {plan.backend}"
     variants = dict.fromkeys(["baseline", *plan.variants])
     names = ",".join(name for name in variants if name in BUILT_IN)
     fault = f" --fault {shlex.quote(str(plan.fault))}" if context.emulated else ""
     rate = plan.loads[0].rate_per_s
-    busy = rate and any("--rate" in veto.advice for veto in voids(context.findings.vetoes))
+    busy = rate and any("--rate" in veto.advice for veto in void)
     slower = f" --rate {rate / 2:g}" if rate and busy else ""
     rounds = f" --rounds {max(9, plan.rounds)}"
     command = f"dnslab run{where}{fault}{slower}{rounds} --report \\\n  --variants {names}"
-    yield Step(str(remedies.MEASURE_AGAIN), [_shell(command)])
+    changes = remedies.MEASURE_AGAIN_SLOWER if slower else remedies.MEASURE_AGAIN_SAME
+    said = changes(rounds=counted(max(9, plan.rounds), "round"))
+    text = f"{remedies.MEASURE_AGAIN_VOID} {said}" if void else said
+    yield Step(str(remedies.MEASURE_AGAIN), [text, _shell(command)])
 
 
 def _after_patch(context: Context) -> Iterator[Step]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dnslab.present.page.view import Axis, Mark, Tick
-from dnslab.text import MINUS, rounded
+from dnslab.text import MINUS, NBSP, rounded
 
 #: where an axis begins and ends, so that a mark at an end is whole
 FIRST, LAST = 3.0, 97.0
@@ -17,8 +17,11 @@ LOG_FIRST = 28.0
 WITHIN = 20.0
 #: ticks of an axis, about
 N_TICKS = 4
-#: width of the narrowest axis and of a character of its labels
-NARROWEST_PX, CHARACTER_PX = 130.0, 8.0
+#: width of the narrowest axis, of a character of its labels, of narrow and wide ones, and of the gap between two
+NARROWEST_PX, CHARACTER_PX, GAP_PX = 130.0, 7.3, 7.0
+WIDTHS_PX = {".": 3.7, ",": 3.7, NBSP: 3.7, "%": 11.5, "m": 12.0}
+#: how much of a label at an end reaches inwards
+INWARDS = 0.7
 
 
 @dataclass(frozen=True)
@@ -39,23 +42,24 @@ class Scale:
         part = (value - self.low) / (self.high - self.low)
         return round(FIRST + min(1.0, max(0.0, part)) * (LAST - FIRST), 2)
 
-    def axis(self, unit: str = "", signed: bool = False) -> Axis:
-        """The axis with its ticks."""
+    def axis(self, unit: str = "", signed: bool = False, narrowest_px: float = NARROWEST_PX) -> Axis:
+        """The axis with its ticks, and the labels that have room where it is narrowest."""
         values = self._ticks()
         labels = [_label(value, signed) for value in values]
         labels[-1] += unit
         origin = min(range(len(values)), key=lambda index: abs(values[index]))
         kept: list[int] = []
-        for index in dict.fromkeys([len(values) - 1, origin, *range(len(values))]):
-            if all(self._apart(values, labels, index, other) for other in kept):
+        for index in dict.fromkeys([origin, len(values) - 1, *range(len(values))]):
+            if all(self._apart_px(values, labels, index, other, narrowest_px) >= 0 for other in kept):
                 kept.append(index)
         ticks = [Tick(self.at(value), labels[i] if i in kept else "") for i, value in enumerate(values)]
         return Axis(ticks, self.at(0.0), self.log)
 
-    def _apart(self, values: Sequence[float], labels: Sequence[str], one: int, other: int) -> bool:
-        """Whether two labels have room beside each other on the narrowest axis."""
-        needed_px = (len(labels[one]) + len(labels[other])) * 0.7 * CHARACTER_PX + CHARACTER_PX
-        return abs(self.at(values[one]) - self.at(values[other])) / 100 * NARROWEST_PX >= needed_px
+    def _apart_px(self, values: Sequence[float], labels: Sequence[str], one: int, other: int, width_px: float) -> float:
+        """The room between two labels beyond the least gap."""
+        reach = {index: INWARDS if index in (0, len(labels) - 1) else 0.5 for index in (one, other)}
+        needed_px = sum(_width_px(labels[index]) * part for index, part in reach.items()) + GAP_PX
+        return abs(self.at(values[one]) - self.at(values[other])) / 100 * width_px - needed_px
 
     def _ticks(self) -> list[float]:
         if self.log:
@@ -72,6 +76,10 @@ class Scale:
             low = high = estimate
         left, right = self.at(low), self.at(high)
         return Mark(self.at(estimate), left, round(max(0.0, right - left), 2), not estimate, tone, title)
+
+
+def _width_px(label: str) -> float:
+    return sum(WIDTHS_PX.get(character, CHARACTER_PX) for character in label)
 
 
 def _step(least: float) -> float:

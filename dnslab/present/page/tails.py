@@ -116,8 +116,10 @@ def _keys(context: Context, curves: Sequence[_Curve], libc: str, steps: Sequence
     rest = [curve.row for curve in curves if curve.style == "mute"]
     if rest:
         slowest = time_ms(max(row.max_ms for row in rest))
-        name = context.name(rest[0].variant) if len(rest) == 1 else pictures.OTHERS(n=str(len(rest)))
-        keys.append(Key(name, pictures.ALL_WITHIN(slowest=slowest), "mute"))
+        name, text = pictures.OTHERS(n=str(len(rest))), pictures.ALL_WITHIN(slowest=slowest)
+        if len(rest) == 1:
+            name, text = context.name(rest[0].variant), _in_words(rest[0])
+        keys.append(Key(name, text, "mute"))
     if steps:
         keys.append(Key(pictures.ASKS_AGAIN(libc=libc, step=span_of(steps[0])), "", "guide"))
     return keys

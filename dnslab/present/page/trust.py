@@ -10,9 +10,9 @@ from dnslab.explain.checks import passed
 from dnslab.explain.tables import against_baseline, by_configuration
 from dnslab.explain.veto import Veto
 from dnslab.present.page.context import Context
-from dnslab.present.page.hero import when
+from dnslab.present.page.hero import took
 from dnslab.present.page.view import Detail, Fact, Item, Trust
-from dnslab.sentences import pictures
+from dnslab.sentences import pictures, trust as said
 from dnslab.text import counted, first_of, span_of
 
 #: names shown one by one
@@ -26,6 +26,7 @@ def trust(context: Context) -> Trust:
     limits = [limit for limit in context.findings.bear_in_mind if limit.noted]
     intro = str(pictures.TRUST_LEFT_OUT if failed and not context.findings.void else pictures.TRUST_HEAD)
     return Trust(
+        str(said.VOID_HEADING if context.findings.void else said.TRUST_HEADING),
         intro,
         [_item(veto, "x", "bad") for veto in failed],
         [
@@ -55,7 +56,11 @@ def details(context: Context) -> list[Detail]:
         f"{limit.title}: {limit.sentence}" if limit.title else limit.sentence for limit in context.findings.bear_in_mind
     ]
     found = [
-        Detail("All figures", counted(n, "row"), [table for table in tables if len(table.frame)]),
+        Detail(
+            "All figures",
+            str(pictures.NOT_A_RESULT) if context.findings.void else counted(n, "row"),
+            [table for table in tables if len(table.frame)],
+        ),
         Detail("How it was measured", "", lines=list(_method(context))),
         Detail("Environment", "", facts=environment(context.run)),
         Detail("What this run cannot show", "", lines=limits),
@@ -75,7 +80,12 @@ def _method(context: Context) -> Iterator[str]:
     if limits:
         each = ", ".join(f"{span_of(row.stall_ms / 1e3)} on {libc}" for libc, row in limits.items())
         yield pictures.METHOD_STALL(limits=each)
-    for sentence in (pictures.METHOD_FAILED, pictures.METHOD_INTERVALS, pictures.METHOD_VERDICTS):
+    for sentence in (
+        pictures.METHOD_WARM_UP,
+        pictures.METHOD_FAILED,
+        pictures.METHOD_INTERVALS,
+        pictures.METHOD_VERDICTS,
+    ):
         yield str(sentence)
 
 
@@ -98,7 +108,7 @@ def environment(run: Run) -> list[Fact]:
         ),
         "Schedule": f"{counted(plan.rounds, 'round')}, {plan.order}, seed {plan.seed}",
         "Started": machine.started,
-        "Took": when(run)[1],
+        "Took": took(run),
         "dnslab": machine.dnslab,
     }
     return [Fact(name, str(text)) for name, text in facts.items() if text]

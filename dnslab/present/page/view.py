@@ -59,16 +59,14 @@ class Strip:
     caption: str
     axis: Axis
     rows: Sequence[StripRow]
-    void: bool = False
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A line of a definition list; ``tone`` sets it as a chip."""
+    """A line of a definition list."""
 
     term: str
     text: str
-    tone: str = ""
     code: bool = False
 
 
@@ -82,8 +80,10 @@ class Link:
 
 @dataclass(frozen=True)
 class Hero:
-    """The verdict with its picture and facts. ``lead`` is three parts, the middle one with emphasis."""
+    """The verdict with its picture and facts. ``place`` is where it was measured; ``lead`` is three parts, the middle
+    one with emphasis."""
 
+    place: str
     tone: str
     icon: str
     title: str
@@ -107,7 +107,7 @@ class Glance:
 
 @dataclass(frozen=True)
 class Item:
-    """A line with an icon. ``command`` is set as code after ``detail``."""
+    """A line with an icon; without a ``title`` it is plain. ``command`` is set as code after ``detail``."""
 
     icon: str
     tone: str
@@ -118,12 +118,13 @@ class Item:
 
 @dataclass(frozen=True)
 class CauseCard:
-    """A cause: its place in the ranking, how sure it is, and the evidence."""
+    """A cause: its place in the ranking, how sure it is, and the evidence. One without ``bars`` has an icon."""
 
     rank: str
     name: str
     confidence: str
     bars: Sequence[bool]
+    icon: str
     tone: str
     summary: str
     evidence_for: Sequence[Item]
@@ -184,7 +185,7 @@ class HelpsRow:
 
     name: str
     what: str
-    libcs: Sequence[tuple[str, bool]]
+    tags: Sequence[str]
     chips: Sequence[Chip]
     share: Cell | None = None
     cost: Cell | None = None
@@ -204,12 +205,14 @@ class HelpsGroup:
 
 @dataclass(frozen=True)
 class Helps:
-    """The table of configurations."""
+    """The table of configurations. Without a ``load_heading`` queries were counted nowhere."""
 
     heading: str
     intro: str
     share_heading: str
     share_axis: Axis
+    load_heading: str
+    cost_title: str
     cost_heading: str
     cost_axis: Axis | None
     groups: Sequence[HelpsGroup]
@@ -218,10 +221,10 @@ class Helps:
 
 @dataclass(frozen=True)
 class Code:
-    """Text to copy, in parts: those that are marked are names to fill in."""
+    """Text to copy, in which names to fill in are marked."""
 
     kind: str
-    parts: Sequence[tuple[str, bool]]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -336,12 +339,14 @@ class When:
 
 @dataclass(frozen=True)
 class Trust:
-    """The checks: failed ones first, then noted, then passed."""
+    """The checks: failed ones first, then noted, then passed. They are counted if ``scored``."""
 
+    heading: str
     intro: str
     failed: Sequence[Item]
     noted: Sequence[Item]
     passed: Sequence[Item]
+    scored: bool = True
 
 
 @dataclass(frozen=True)

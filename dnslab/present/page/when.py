@@ -14,7 +14,7 @@ from dnslab.plan.variants import not_applicable
 from dnslab.present.page.context import Context
 from dnslab.present.page.view import Bar, Heat, HeatCell, Tick, TimeRow, When
 from dnslab.sentences import pictures
-from dnslab.text import NBSP, Table, counted, first_of, rounded, share_text
+from dnslab.text import NBSP, Table, all_of, counted, first_of, rounded, share_text
 
 #: configurations with a line of their own
 MOST_LINES = 6
@@ -48,7 +48,8 @@ def when(context: Context) -> When | None:
     if worse:
         intro = " ".join(_spell(context, spell) for spell in worse[:3])
     else:
-        intro = str(pictures.STEADY if bad else pictures.NOTHING_WENT_BAD)
+        quiet = pictures.NOTHING_BUT_SLOW if context.count == "slow" else pictures.NOTHING_WENT_BAD
+        intro = str(pictures.STEADY if bad else quiet)
     label = f"{rounded(100 * highest, 2)}{NBSP}%" if bad else ""
     return When(intro, rows, rounds, label, _heat(context), _table(context, shown))
 
@@ -105,7 +106,7 @@ def _rows(context: Context, shown: pd.DataFrame, grid: _Grid) -> list[TimeRow]:
         return rows
     name = context.name(quiet[0][0])
     if len(quiet) > 1:
-        name = f"{len(quiet)} others" if rows else f"All {len(quiet)}"
+        name = f"{len(quiet)} others" if rows else all_of(len(quiet), "configuration")
     where = first_of(list(dict.fromkeys(libc for _, libc, _ in quiet)), 2)
     n = sum(one[2] for one in quiet)
     title = f"{name}: nothing stalled or failed"

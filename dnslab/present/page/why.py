@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from dnslab.analyse.intervals import upper_bound_when_none
 from dnslab.explain.answers import baselines
-from dnslab.explain.causes import Cause, Evidence
+from dnslab.explain.causes import Cause, Evidence, Kind, resolving_kernel
 from dnslab.present.page.context import Context
 from dnslab.present.page.view import CauseCard, Item, ItemCard, Why
 from dnslab.sentences import pictures, remedies, why as said
-from dnslab.text import counted, fewer_than
+from dnslab.text import counted, fewer_than, listed
 
-N_BARS = 4
+N_BARS = 3
 
 
 def why(context: Context) -> Why | None:
@@ -21,17 +21,21 @@ def why(context: Context) -> Why | None:
     if state == "none":
         cards = [
             ItemCard(str(remedies.STILL_WAITING), list(_missed(context))),
-            ItemCard("Ruled out here", [_item(one, "check", "good") for one in diagnosis.ruled_out]),
+            *_others(context),
         ]
         return Why("What this run could have missed", str(remedies.STILL_WAITING_MORE), [], _filled(cards))
     if not diagnosis.causes:
         return None
-    cards = [
-        ItemCard("Ruled out", [_item(one, "x", "soft") for one in diagnosis.ruled_out]),
-        ItemCard("Not tested", [_item(one, "q", "soft") for one in diagnosis.not_tested]),
-    ]
-    causes = [_card(cause, rank) for rank, cause in enumerate(diagnosis.causes, 1)]
-    return Why("Why it happens", str(pictures.WHY_HEAD), causes, _filled(cards))
+    causes = [_card(context, cause, rank) for rank, cause in enumerate(diagnosis.causes, 1)]
+    return Why("Why it happens", str(pictures.WHY_HEAD), causes, _filled(list(_others(context))))
+
+
+def _others(context: Context) -> Iterator[ItemCard]:
+    """What is known of all other causes; a mark for each kind of answer."""
+    diagnosis = context.findings.diagnosis
+    yield ItemCard("Ruled out", [_item(one, "ban", "soft") for one in diagnosis.ruled_out])
+    yield ItemCard("Not seen", [_item(one, "ring", "soft") for one in diagnosis.not_seen])
+    yield ItemCard("Not tested", [_item(one, "q", "soft") for one in diagnosis.not_tested])
 
 
 def _filled(cards: Sequence[ItemCard]) -> list[ItemCard]:
@@ -43,17 +47,22 @@ def _item(evidence: Evidence, icon: str, tone: str) -> Item:
     return Item(icon, tone, evidence.claim, detail, evidence.command)
 
 
-def _card(cause: Cause, rank: int) -> CauseCard:
+def _card(context: Context, cause: Cause, rank: int) -> CauseCard:
+    several = len(context.findings.diagnosis.causes) > 1
+    against = [str(said.EMULATED_AGAINST if cause.emulated else said.NONE_AGAINST)]
+    if cause.emulated and cause.kind is Kind.RACE and (kernel := resolving_kernel(context.seen)):
+        against.append(said.EMULATED_KERNEL(kernel=kernel))
     return CauseCard(
-        rank=f"{rank}. {'Most likely cause' if rank == 1 else 'Possible cause'}" if cause.confidence.bars else "",
+        rank=f"Cause {rank}" if several else "",
         name=cause.name,
-        confidence=cause.confidence.word,
-        bars=[number < cause.confidence.bars for number in range(N_BARS)],
-        tone="bad" if cause.confidence.bars > 1 else "warn",
+        confidence=cause.word,
+        bars=[] if cause.emulated else [number < cause.confidence.bars for number in range(N_BARS)],
+        icon="flask",
+        tone="fault" if cause.emulated else "bad" if cause.confidence.bars > 1 else "warn",
         summary=cause.summary,
         evidence_for=[_item(one, "check", "good") for one in cause.evidence_for],
         evidence_against=[_item(one, "minus", "warn") for one in cause.evidence_against],
-        none_against=str(said.NONE_AGAINST),
+        none_against=" ".join(against),
     )
 
 
@@ -75,7 +84,8 @@ def _missed(context: Context) -> Iterator[Item]:
     share = f"{100 * upper_bound_when_none(n) / 4:.1g}%"
     more = said.MISSED_RARE_MORE(fewer=fewer[0].upper() + fewer[1:])
     yield item(said.MISSED_RARE, more, said.MISSED_RARE_TELL(share=share))
-    yield item(said.MISSED_IMAGE, str(said.MISSED_IMAGE_MORE), said.MISSED_IMAGE_TELL)
+    libcs = f"{listed(context.libcs)} {'was' if len(context.libcs) == 1 else 'were'}"
+    yield item(said.MISSED_IMAGE, said.MISSED_IMAGE_MORE(libcs=libcs), said.MISSED_IMAGE_TELL)
     if not seen.external:
         names = context.run.plan.names
         were = counted(len(names), "name was", "names were")
