@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 #: widths of the two pictures, px; the page shows one of them
 NARROW_PX, WIDE_PX, ALONE_PX = 320, 450, 920
 HEIGHT_PX = 290
-#: size of all text, px
-TEXT_PX = 12.5
+#: size of all text, and width that a label needs, px
+TEXT_PX, LABEL_PX = 12.5, 39
 #: curves that are named; the others are grey together
 MOST_NAMED = 5
 #: stand-ins that matplotlib writes, and what the page calls these colours
@@ -157,7 +157,7 @@ def _draw(
         figure = Figure(figsize=(width_px / 72, HEIGHT_PX / 72))
         FigureCanvasSVG(figure)
         axes = figure.add_axes((60 / width_px, 48 / HEIGHT_PX, 1 - 84 / width_px, 1 - 94 / HEIGHT_PX))
-        _axes(axes, steps, span, min(curve.row.n for curve in curves))
+        _axes(axes, steps, span, min(curve.row.n for curve in curves), width_px)
         for curve in curves:
             share = 1 - curve.points["level"]
             last = share.clip(lower=0.5 / curve.row.n)  # the slowest lookup: the curve ends there
@@ -167,7 +167,7 @@ def _draw(
     return _for_page(buffer.getvalue(), title)
 
 
-def _axes(axes: Axes, steps: Sequence[float], span: tuple[float, float], n: int) -> None:
+def _axes(axes: Axes, steps: Sequence[float], span: tuple[float, float], n: int, width_px: int) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     first, last = math.floor(math.log10(max(span[0], 0.01))), math.ceil(math.log10(max(span[1], 0.1)))
@@ -176,7 +176,8 @@ def _axes(axes: Axes, steps: Sequence[float], span: tuple[float, float], n: int)
     axes.set_ylim(0.5 * 10.0**lowest, 1.0)  # so that its label is not beside that of the other axis
     axes.minorticks_off()
     ticks = [10.0**power for power in range(first, max(last, first + 2) + 1)]
-    axes.set_xticks(ticks, [_time(value) for value in ticks])
+    every = math.ceil(len(ticks) * LABEL_PX / (width_px - 84))
+    axes.set_xticks(ticks, ["" if index % every else _time(value) for index, value in enumerate(ticks)])
     levels = [10.0**power for power in range(lowest, 1)]
     axes.set_yticks(levels, [f"{100 * level:g}{NBSP}%" for level in levels])
     axes.set_xlabel("time to an answer", color=LABEL)
