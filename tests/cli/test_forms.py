@@ -152,7 +152,7 @@ def stalling() -> Row:
 def test_terminal_and_page_give_the_same_digits(stalling: Row, ends: list[float]) -> None:
     low, estimate, high = sorted(ends)
     row = replace(stalling, intervals={**stalling.intervals, "stalls_share": Interval(estimate, low, high)})
-    cell = share_cell(row, "stalls", scale_of([100 * estimate], [100 * high]), "baseline", Word.STALLS)
+    cell = share_cell(row, "stalls", scale_of([100 * estimate], [100 * high]), "baseline")
     assert stalled(row) == f"{cell.value} {cell.rest}"
 
 
