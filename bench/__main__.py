@@ -26,7 +26,8 @@ from dnslab.measure.lab.backend import LabBackend, LabTarget
 from dnslab.measure.lab.namespaces import environment
 from dnslab.measure.probe.job import Job, wire_query
 from dnslab.measure.protocol import Client
-from dnslab.plan.model import FaultPlan, Load
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.model import Load
 from dnslab.plan.variants import find
 from tests.measure.test_probe import talk_over
 

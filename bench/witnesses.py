@@ -15,7 +15,8 @@ from dnslab.measure.lab.backend import LabBackend
 from dnslab.measure.local import LocalBackend
 from dnslab.measure.probe import find_probe
 from dnslab.measure.protocol import Client
-from dnslab.plan.model import FaultPlan, Load
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.model import Load
 from dnslab.plan.variants import find
 from dnslab.store.witnesses import WITNESSES
 

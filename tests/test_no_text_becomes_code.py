@@ -15,7 +15,8 @@ from dnslab.errors import InvalidPlan, UsageError
 from dnslab.experiment.compare import SAMPLE
 from dnslab.measure.lab.backend import BASELINE, LabBackend
 from dnslab.measure.protocol import Client
-from dnslab.plan.model import FaultPlan, Load, Plan
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.model import Load, Plan
 from dnslab.plan.planfile import load
 from dnslab.plan.resolvconf import FLAGS, check_domain, is_address, render
 from dnslab.plan.variants import Variant
@@ -59,7 +60,9 @@ FIELDS = {
     "backend": "VALUE",
     "nameserver": "VALUE",
     "fault": "VALUE",
+    "fault.each": {"fault": ["race", "VALUE"]},
     "fault.name": {"fault": {"name": "VALUE"}},
+    "fault.also": {"fault": {"name": "race", "also": [{"name": "VALUE"}]}},
     "fault.parameters": {"fault": {"name": "race", "parameters": {"VALUE": 1}}},
     "targets": ["VALUE"],
     "targets.name": {"targets": [{"name": "VALUE"}]},

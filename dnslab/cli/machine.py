@@ -106,22 +106,28 @@ def lab() -> None:
 
 
 @lab.command()
-@click.option("--fault", default="none", show_default=True, metavar="NAME[:KEY=NUMBER,...]", help="Fault to inject.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME[:KEY=NUMBER,...]",
+    help="Fault to inject, default none. Repeatable; `dnslab lab faults` lists them.",
+)
 @click.option("--variant", default="baseline", show_default=True, metavar="NAME", help="Configuration of the client.")
 @click.option("--target", default="glibc", show_default=True, metavar="NAME", help="C library of the client.")
 @click.argument("command", nargs=-1)
-def shell(fault: str, variant: str, target: str, command: Sequence[str]) -> None:
+def shell(faults: Sequence[str], variant: str, target: str, command: Sequence[str]) -> None:
     """Start a shell, or COMMAND, in a client of a new lab."""
     from dnslab.measure.lab.backend import shell as open_shell
-    from dnslab.plan.model import FaultPlan
+    from dnslab.plan.faultplan import FaultPlan
     from dnslab.plan.variants import find
 
-    raise SystemExit(open_shell(FaultPlan.parse(fault), find(variant), target, command))
+    raise SystemExit(open_shell(FaultPlan.parse(*(faults or ["none"])), find(variant), target, command))
 
 
 @lab.command()
 def faults() -> None:
-    """List the faults that the lab can inject."""
+    """List the faults that the lab can inject; docs/faults.md says what each does to whom."""
     from dnslab.measure.lab.faults import describe_all
 
     for line in describe_all():

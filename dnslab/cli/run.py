@@ -136,8 +136,9 @@ from dnslab.text import echo, plain
 @click.option("--allow-external", is_flag=True, help="Allow names outside the cluster's domain.")
 @click.option(
     "--fault",
+    multiple=True,
     metavar="NAME[:KEY=NUMBER,...]",
-    help="Fault that the lab injects, as in race:p=0.05. `dnslab lab faults` lists them.",
+    help="Fault that the lab injects, as in race:p=0.05. Repeatable; `dnslab lab faults` lists them.",
 )
 @click.option(
     "--run-name", metavar="NAME", help="Name of the run, which ends the name of its folder (default compare)."
@@ -217,8 +218,10 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
             raise UsageError(said.EMPTY_TEXT(option=option.opts[0]))
     base = planfile.load(files.read_given(plan_file, files.PLAN_BYTES), str(plan_file)) if plan_file else Plan()
     data = base.model_dump()
-    direct = ("backend", "nameserver", "rounds", "seed", "schedule", "limit_ms", "fault")
+    direct = ("backend", "nameserver", "rounds", "seed", "schedule", "limit_ms")
     data.update({key: asked[key] for key in direct if asked[key] is not None})
+    if asked["fault"]:
+        data["fault"] = list(asked["fault"])
     wanted = {key: asked[key] for key in _IN_CLUSTER if given(asked[key])}
     if wanted and data["backend"] not in IN_CLUSTER:
         raise UsageError(said.FOR_CLUSTERS(option=_IN_CLUSTER[next(iter(wanted))]))

@@ -12,6 +12,7 @@ from typing import Self
 from dnslab.analyse.intervals import MIN_ROUNDS, Interval
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.ranking import Ranked, Word, ranked
+from dnslab.plan.faultplan import fault_names
 from dnslab.sentences import remedies
 from dnslab.text import all_of, counted, estimate_with_bounds, listed, time_ms
 
@@ -98,7 +99,7 @@ def what_helps(summary: Summary, baseline: Row, others: Sequence[Row]) -> Answer
     rest = []
     if clearing and len(clearing) == len(rows) > 1:
         rest.append(remedies.CLEAR_NAMES(names=listed([one.row.variant for one in clearing])))
-    if clearing and summary.fault.partition(":")[0] == "race":
+    if clearing and "race" in fault_names(summary.fault):
         rest.append(str(remedies.EMULATED))
     return Answer(_short(baseline.libc, rows, clearing, helping), " ".join(detail), " ".join(rest))
 

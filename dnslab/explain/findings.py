@@ -21,6 +21,7 @@ from dnslab.explain.verdict import Verdict, judge
 from dnslab.explain.verification import verify
 from dnslab.explain.veto import VOID, Veto, left_out
 from dnslab.plan.backends import IN_CLUSTER
+from dnslab.plan.faultplan import fault_names
 from dnslab.plan.stalls import timeout_of_stall_s
 from dnslab.sentences import trust, verdict, why
 from dnslab.text import as_html, as_output, first_of, listed, none_of, rounded, share_text, share_with_bounds, span_of
@@ -66,12 +67,12 @@ class Findings:
     @property
     def headline(self) -> str:
         """The answer in a few sentences."""
+        emulated = "" if self.fault == "none" else f"{verdict.INJECTED(fault=self.fault)}."
         if not self.void:
             said = self.verdict.lead if self.verdict.state == "verified" else str(self.verdict)
-            emulated = "" if self.fault == "none" else f"{verdict.INJECTED(fault=self.fault)}."
             return " ".join(filter(None, [said, *map(str, self.diagnosis.causes[:1]), emulated, left_out(self.vetoes)]))
         reasons = " ".join(dict.fromkeys(veto.reason for veto in voids(self.vetoes)[:3]))
-        return f"{VOID} {reasons}"
+        return " ".join(filter(None, [f"{VOID} {reasons}", emulated]))
 
     @property
     def limits(self) -> Sentences:
@@ -203,10 +204,10 @@ def _limits(summary: Summary) -> list[Limit]:
 
 def _of_backend(summary: Summary) -> list[Limit]:
     lines = []
-    fault = summary.fault.partition(":")[0]
-    if fault == "race":
+    faults = set(fault_names(summary.fault))
+    if "race" in faults:
         lines.append(Limit(str(trust.EMULATED), str(trust.EMULATED_RACE), True))
-    elif fault != "none":
+    if faults - {"race", "none"}:
         lines.append(Limit(str(trust.EMULATED), trust.EMULATED_OTHER(fault=summary.fault), True))
     if summary.backend == "lab":
         lines.append(Limit(str(trust.LAB), str(trust.LAB_SAID), True))

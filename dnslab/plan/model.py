@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
@@ -20,6 +19,7 @@ from dnslab.errors import InvalidPlan, Problem, UsageError
 from dnslab.plan import names, variants
 from dnslab.plan.backends import IN_CLUSTER, BackendName
 from dnslab.plan.cluster import ClusterPlan
+from dnslab.plan.faultplan import FaultPlan
 from dnslab.plan.fields import (
     Address,
     Domain,
@@ -149,35 +149,6 @@ class CustomVariant(Model):
         )
 
 
-class FaultPlan(Model):
-    """A fault by name with its parameters, written as ``race:p=0.05``. The backend knows which faults exist."""
-
-    name: Name
-    parameters: dict[Name, float] = Field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> FaultPlan:
-        """From ``name`` or ``name:key=value,key=value``; UsageError for any other form."""
-        name, colon, rest = text.partition(":")
-        parameters: dict[str, float] = {}
-        for part in rest.split(",") if colon else ():
-            match = re.fullmatch(
-                r"([a-z_]+)=((?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:e[-+]?[0-9]{1,2})?)", part
-            )
-            if not match:
-                raise UsageError(said.FAULT_FORM(text=repr(text[:80])))
-            if match[1] in parameters:
-                raise UsageError(said.FAULT_TWICE(text=repr(text[:80]), key=match[1]))
-            parameters[match[1]] = float(match[2])
-        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-            raise UsageError(said.FAULT_NAME(text=repr(name[:80])))
-        return cls(name=name, parameters=parameters)
-
-    def __str__(self) -> str:
-        values = ",".join(f"{key}={value:.12g}" for key, value in self.parameters.items())
-        return f"{self.name}:{values}" if values else self.name
-
-
 class Limits(Model):
     """Limits of what a run may do to DNS that others use too.
 
@@ -237,7 +208,10 @@ class Plan(Model):
     @classmethod
     def _fault_from_text(cls, value: object) -> object:
         try:
-            return FaultPlan.parse(value) if isinstance(value, str) else value
+            texts = [value] if isinstance(value, str) else value
+            if isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts):
+                return FaultPlan.parse(*texts)
+            return value
         except UsageError as error:
             raise ValueError(str(error)) from error
 

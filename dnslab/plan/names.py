@@ -20,6 +20,11 @@ class _Fault(Protocol):
     def parameters(self) -> Mapping[str, float]: ...
 
 
+class _Faults(Protocol):
+    @property
+    def parts(self) -> Sequence[_Fault]: ...
+
+
 class _Target(Protocol):
     @property
     def name(self) -> str: ...
@@ -43,7 +48,7 @@ class Names(Protocol):
     @property
     def targets(self) -> Sequence[_Target]: ...
     @property
-    def fault(self) -> _Fault: ...
+    def fault(self) -> _Faults: ...
 
 
 def unknown(plan: Names, left_out: Collection[Location] = ()) -> Iterator[Problem]:
@@ -63,8 +68,9 @@ def unknown(plan: Names, left_out: Collection[Location] = ()) -> Iterator[Proble
     if ("custom_variants",) not in left_out:
         yield from _unknown_variants(plan, left_out)
     if plan.backend == "lab":
-        for text in faults.problems(plan.fault.name, plan.fault.parameters):
-            yield Problem(("fault",), text)
+        for part in plan.fault.parts:
+            for text in faults.problems(part.name, part.parameters):
+                yield Problem(("fault",), text)
 
 
 def _unknown_variants(plan: Names, left_out: Collection[Location]) -> Iterator[Problem]:

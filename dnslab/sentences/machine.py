@@ -58,6 +58,10 @@ NEEDS_LINUX = Sentence(
 NEEDS_TOOLS = Sentence(
     "the lab needs {tools}: `apt-get install {packages}`", tools="nftables and unbound", packages="nftables unbound"
 )
+NO_QUOTA = Sentence(
+    "no right to limit CPU time ({why}): this fault needs root, and the cgroup controller cpu",
+    why="Permission denied: /sys/fs/cgroup/cpu/dnslab-7-0a",
+)
 NO_NAMESPACES = Sentence(
     "no permission for namespaces ({why}): run as root, or allow unprivileged user namespaces "
     "(`sysctl kernel.unprivileged_userns_clone=1`; on Ubuntu `sysctl kernel.apparmor_restrict_unprivileged_userns=0`)",

@@ -40,6 +40,9 @@ UNKNOWN_PARAMETER = Sentence(
     "the fault {fault} has no parameter {key}; it has {known}", fault="'race'", key="'q'", known="p"
 )
 PARAMETER_RANGE = Sentence("{name} should be {low} to {high}, is {value}", name="race:p", low="0", high="1", value="7")
+PARAMETER_CHOICE = Sentence(
+    "{name} should be one of {choices}, is {value}", name="rcode:code", choices="2, 4, 5", value="3"
+)
 NOT_LOOKED_UP = Sentence("the plan does not look up {name}: add it to names", name="'web.test'")
 NOT_IN_PLAN = Sentence(
     "target {target} has the variant {name}, which the plan does not: add it to variants",
@@ -50,6 +53,20 @@ NOT_IN_PLAN = Sentence(
 # A fault's text.
 FAULT_FORM = Sentence("the fault {text} is not of the form name:key=number, as in race:p=0.05", text="'race:often'")
 FAULT_TWICE = Sentence("the fault {text} gives {key} twice", text="'race:p=0.1,p=0.2'", key="p")
+FAULT_NO_TIME = Sentence(
+    "the fault {text}: {key} is no time in s, give a number without a unit", text="'race:p=0.1s'", key="p"
+)
+TOO_MANY_FAULTS = Sentence("expected at most {most} faults, saw {n}", most="4", n="5")
+SAME_FAULT = Sentence("it is the same fault twice")
+WITH_NONE = Sentence("none means that nothing is injected")
+BOTH_DECIDE = Sentence("both decide {what}", what="when servers answer")
+CAPTURED = Sentence("with redirect no query leaves the client, so nothing else would be met")
+NOT_TOGETHER = Sentence(
+    "{one} and {other} cannot be injected together: {reason}",
+    one="slow-answer",
+    other="slow-aaaa",
+    reason="both decide when servers answer",
+)
 FAULT_NAME = Sentence("expected a fault's name of a-z, 0-9 and -, saw {text}", text="'Race'")
 
 # Values that do not go together.

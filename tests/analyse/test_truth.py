@@ -23,7 +23,8 @@ from dnslab.analyse.summary import Summary, summarise
 from dnslab.explain.findings import Findings, conclude
 from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
-from dnslab.plan.model import FaultPlan, Limits, Load, Plan, TargetPlan
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.model import Limits, Load, Plan, TargetPlan
 
 pytestmark = [pytest.mark.verify, pytest.mark.lab, pytest.mark.alone]
 

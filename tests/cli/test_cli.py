@@ -48,6 +48,7 @@ MISTAKES = [
     (["run", "--fault", "rase:p=0.1"], 2, "did you mean 'race'"),
     (["run", "--fault", "race:p=7"], 2, "race:p should be 0 to 1"),
     (["run", "--fault", "race:often"], 2, "name:key=number"),
+    (["run", "--fault", "slow-answer", "--fault", "slow-aaaa"], 2, "both decide when servers answer"),
     (["run", "--name", "nowhere.test."], 2, "zone does not have 'nowhere.test.'"),
     (["run", "--target", "windows"], 2, "no target 'windows'"),
     (["run", "--backend", "local", "--fault", "race"], 2, "needs the lab"),
@@ -102,10 +103,20 @@ def test_variants_are_listed(tmp_path: Path) -> None:
 
 def test_dry_run_prints_a_plan_that_can_be_given_back(tmp_path: Path) -> None:
     done = dnslab(
-        "run", "--dry-run", "--fault", "race:p=0.05", "--rounds", "2", "--variants", "baseline,use-vc", cwd=tmp_path
+        "run",
+        "--dry-run",
+        "--fault",
+        "race:p=0.05",
+        "--fault",
+        "outage:for=3s",
+        "--rounds",
+        "2",
+        "--variants",
+        "baseline,use-vc",
+        cwd=tmp_path,
     )
     assert done.returncode == 0
-    assert yaml.safe_load(done.stdout)["fault"] == "race:p=0.05"
+    assert yaml.safe_load(done.stdout)["fault"] == "race:p=0.05+outage:for=3"
     assert "# not applicable: use-vc on musl: musl ignores use-vc" in done.stdout
     (tmp_path / "plan.yaml").write_text(done.stdout)
     again = dnslab("run", "plan.yaml", "--dry-run", cwd=tmp_path)

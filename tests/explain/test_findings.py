@@ -19,7 +19,8 @@ from dnslab.explain.findings import Findings, conclude
 from dnslab.explain.soundness import examine
 from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
-from dnslab.plan.model import FaultPlan, Load, Plan, TargetPlan
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.model import Load, Plan, TargetPlan
 from dnslab.present.page import page
 from dnslab.store.stream import FLAG_WARMUP, FLAG_WORKERS_EXHAUSTED, OUTCOME_ABANDONED
 from tests.runs import rows, write_run

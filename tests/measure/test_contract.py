@@ -15,7 +15,8 @@ from dnslab.measure.local import LocalBackend
 from dnslab.measure.protocol import Backend, Client
 from dnslab.measure.trial import describe, make_job
 from dnslab.plan.cluster import ClusterPlan
-from dnslab.plan.model import FaultPlan, Load, Plan
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.model import Load, Plan
 from dnslab.plan.resolvconf import parse
 from dnslab.plan.schedule import TargetInfo, Trial
 from dnslab.plan.variants import find

@@ -21,7 +21,8 @@ import pytest
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.lab.backend import BASELINE, LabBackend, known_targets
 from dnslab.measure.protocol import Client, Target
-from dnslab.plan.model import FaultPlan, Load
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.model import Load
 from dnslab.plan.resolvconf import parse
 from dnslab.plan.variants import BUILT_IN, find
 from tests import PROJECT
@@ -185,7 +186,7 @@ def test_race_stalls_are_the_dropped_packets() -> None:
 
 def test_ground_truth_is_not_among_the_counters(lab: LabBackend) -> None:
     with client(lab) as target:
-        assert not [name for name in target.counters() if "dropped" in name]
+        assert not [name for name in target.counters() if "dropped" in name or "did_" in name]
         assert target.ground_truth() is None
 
 
@@ -227,27 +228,38 @@ def mounts_and_namespaces() -> tuple[str, list[str]]:
     return Path("/proc/self/mounts").read_text(), sorted(p.name for p in named.iterdir()) if named.exists() else []
 
 
+def cgroups(pid: int) -> list[Path]:
+    """Those that labs of a process have made."""
+    return list(Path("/sys/fs/cgroup").glob(f"**/dnslab-{pid}-*"))
+
+
 OWNER = """
 import contextlib, sys, threading
 from dnslab.measure.protocol import Client
 from dnslab.measure.lab.backend import LabBackend
-from dnslab.plan.model import FaultPlan, Load
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.model import Load
 from dnslab.plan.variants import find
 print("begun", flush=True)
-with contextlib.closing(LabBackend(FaultPlan(name="none"))) as lab:
+with contextlib.closing(LabBackend(FaultPlan.parse(sys.argv[1]))) as lab:
     target = lab.open(Client("x", "glibc", find("node-local"), Load(), ()))
     print("open", flush=True)
     threading.Event().wait(30)
 """
 
 
+#: with what else they make: servers that are stopped, cgroups, a server in the client
+MAKERS = ["none", "pause:ms=60000,every=0.1", "server-throttle+client-throttle+slow-answer", "redirect"]
+
+
+@pytest.mark.parametrize("fault", [pytest.param(name, marks=ROOT) if "throttle" in name else name for name in MAKERS])
 @pytest.mark.parametrize("wait_for", ["begun", "open"])
-def test_nothing_survives_a_killed_owner(wait_for: str) -> None:
+def test_nothing_survives_a_killed_owner(wait_for: str, fault: str) -> None:
     before = mounts_and_namespaces()
     marker = f"DNSLAB_TEST_MARK={os.getpid()}-{random.getrandbits(64):x}"
     name, value = marker.split("=")
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True, env={**os.environ, name: value}
+        [sys.executable, "-c", OWNER, fault], stdout=subprocess.PIPE, text=True, env={**os.environ, name: value}
     )
     assert owner.stdout
     for line in owner.stdout:
@@ -257,20 +269,25 @@ def test_nothing_survives_a_killed_owner(wait_for: str) -> None:
         time.sleep(random.uniform(0.0, 0.3))
     else:
         assert len(leftovers(marker)) > 3
+        assert bool(cgroups(owner.pid)) == ("throttle" in fault)
+        time.sleep(0.3 if "pause" in fault else 0.0)
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     owner.stdout.close()
     assert gone_within(marker, 3.0), leftovers(marker)
     assert mounts_and_namespaces() == before
+    assert not cgroups(owner.pid)
 
 
-def test_nothing_is_left_after_close() -> None:
+@pytest.mark.parametrize("fault", [pytest.param(name, marks=ROOT) if "throttle" in name else name for name in MAKERS])
+def test_nothing_is_left_after_close(fault: str) -> None:
     before, threads = mounts_and_namespaces(), threading.active_count()
-    backend = LabBackend(FaultPlan(name="none"))
+    backend = LabBackend(FaultPlan.parse(fault))
     backend.open(Client("x", "glibc", find("baseline"), Load(), ()))
     backend.close()
     backend.close()
     assert mounts_and_namespaces() == before
+    assert not cgroups(os.getpid())
     assert threading.active_count() == threads
 
 
@@ -297,7 +314,8 @@ def test_it_works_without_root(tmp_path: Path) -> None:
     code = (
         "import contextlib\n"
         "from dnslab.measure.protocol import Client\nfrom dnslab.measure.lab.backend import LabBackend\n"
-        "from dnslab.plan.model import FaultPlan, Load\nfrom dnslab.plan.variants import find\n"
+        "from dnslab.plan.faultplan import FaultPlan\nfrom dnslab.plan.model import Load\n"
+        "from dnslab.plan.variants import find\n"
         "from tests.measure.test_lab import look_up\n"
         "with contextlib.closing(LabBackend(FaultPlan(name='none'))) as lab:\n"
         "    for variant in ('baseline', 'node-local', 'use-vc'):\n"
@@ -306,3 +324,25 @@ def test_it_works_without_root(tmp_path: Path) -> None:
     )
     done = as_nobody([sys.executable, "-c", code], tmp_path, PYTHONPATH=str(PROJECT))
     assert done.stdout.splitlines() == ["True 20 {0}"] * 3, done.stderr
+
+
+@ROOT
+def test_every_fault_but_quotas_works_without_root(tmp_path: Path) -> None:
+    code = (
+        "import contextlib\n"
+        "from dnslab.errors import NotAble\n"
+        "from dnslab.measure.protocol import Client\nfrom dnslab.measure.lab.backend import LabBackend\n"
+        "from dnslab.measure.lab.faults import FAULTS\n"
+        "from dnslab.plan.faultplan import FaultPlan\nfrom dnslab.plan.model import Load\n"
+        "from dnslab.plan.variants import find\n"
+        "for name in FAULTS:\n"
+        "    try:\n"
+        "        with contextlib.closing(LabBackend(FaultPlan(name=name))) as lab:\n"
+        "            lab.open(Client('x', 'glibc', find('baseline'), Load(), ()))\n"
+        "    except NotAble as error:\n"
+        "        print(name, error)\n"
+    )
+    done = as_nobody([sys.executable, "-c", code], tmp_path, PYTHONPATH=str(PROJECT))
+    refused = done.stdout.splitlines()
+    assert [line.split()[0] for line in refused] == ["server-throttle", "client-throttle"], done
+    assert all("no right to limit CPU time" in line and "needs root" in line for line in refused)

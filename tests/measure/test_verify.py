@@ -25,7 +25,8 @@ from dnslab.measure.lab.backend import LabBackend
 from dnslab.measure.lab.namespaces import environment
 from dnslab.measure.probe.job import Job, wire_query
 from dnslab.measure.protocol import Client
-from dnslab.plan.model import FaultPlan, Load, Plan, TargetPlan
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.model import Load, Plan, TargetPlan
 from dnslab.plan.variants import USUAL, find
 from dnslab.present.report import render
 from dnslab.store import stream as records

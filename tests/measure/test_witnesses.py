@@ -24,7 +24,8 @@ from dnslab.measure.probe import BIN
 from dnslab.measure.probe.job import wire_query
 from dnslab.measure.protocol import Client
 from dnslab.measure.witnesses import Reading
-from dnslab.plan.model import FaultPlan, Load
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.model import Load
 from dnslab.plan.variants import find
 from dnslab.store.witnesses import NO_SOCKET, PLACES, WITNESSES, at
 from tests import PROJECT

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from dnslab.errors import InvalidPlan, UsageError
-from dnslab.plan.model import FaultPlan, Load, Plan, TargetPlan
+from dnslab.plan.faultplan import FaultPlan, fault_names
+from dnslab.plan.model import Load, Plan, TargetPlan
 from dnslab.plan.planfile import load
 from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import BUILT_IN
@@ -85,3 +86,35 @@ def test_faults_text_never_crashes(text: str) -> None:
     except UsageError:
         return
     assert FaultPlan.parse(str(fault)).parameters.keys() == fault.parameters.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("fault: race:p=0.05\n", "race:p=0.05"),
+        ("fault: race:p=0.05+slow-aaaa\n", "race:p=0.05+slow-aaaa"),
+        ("fault: [race:p=1e-05, 'outage:from=10s,for=3s']\n", "race:p=1e-05+outage:from=10,for=3"),
+        ("fault: race:p=1e+0+loss\n", "race:p=1+loss"),
+        ("fault: {name: race, parameters: {p: 1}}\n", "race:p=1"),
+    ],
+)
+def test_several_faults_are_one_text(text: str, shown: str) -> None:
+    plan = load(text)
+    assert str(plan.fault) == shown
+    assert load(plan.to_yaml()).fault == FaultPlan.parse(shown)
+    assert fault_names(shown) == [part.name for part in plan.fault.parts]
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("race:p=0.1s", "p is no time in s"),
+        ("outage:for=3ms", "name:key=number"),
+        ("race++loss", "name"),
+        ("race+", "name"),
+        ("+".join(["race"] * 5), "at most 4 faults"),
+    ],
+)
+def test_faults_that_cannot_be_read(text: str, error: str) -> None:
+    with pytest.raises(UsageError, match=error):
+        FaultPlan.parse(text)

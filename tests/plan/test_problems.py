@@ -14,7 +14,8 @@ from pydantic_core.core_schema import ErrorType
 
 from dnslab import notebook
 from dnslab.errors import DnslabError, InvalidPlan
-from dnslab.plan.model import FaultPlan, Load, Plan
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.model import Load, Plan
 from dnslab.plan.planfile import load
 from dnslab.plan.problems import KNOWN_KINDS, MOST, in_words
 from tests.fuzz import plans

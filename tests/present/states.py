@@ -14,7 +14,8 @@ from dnslab.experiment.compare import SAMPLE
 from dnslab.explain.compare import compare
 from dnslab.imports import readers
 from dnslab.imports.summary import summarise_imported
-from dnslab.plan.model import FaultPlan, Load, Plan
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.model import Load, Plan
 from dnslab.plan.schedule import TargetInfo
 from dnslab.present.page import compared_page, imported_page, page
 from tests.explain.test_verification import measured as measured_verification

@@ -21,7 +21,8 @@ from dnslab.analyse.summary import summarise
 from dnslab.analyse.timeline import stalls_per_second
 from dnslab.errors import NotAble, RunNotFound, UsageError
 from dnslab.experiment import compare
-from dnslab.plan.model import FaultPlan, Load, Plan
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.model import Load, Plan
 from dnslab.present import report
 from dnslab.present.pictures.ecdf import ecdf
 from dnslab.present.pictures.times import stalls_over_time

@@ -28,13 +28,17 @@ from typing import Any
 from dnslab.errors import DnslabError, NotAble, UsageError
 from dnslab.measure import counters, witnesses
 from dnslab.measure.lab import faults, servers
-from dnslab.measure.lab.faults import CLUSTER_IP
+from dnslab.measure.lab.cgroups import Cgroups
+from dnslab.measure.lab.fault import CLUSTER_IP
 from dnslab.measure.lab.namespaces import Namespaces, environment
+from dnslab.measure.lab.node import ground_truth, node_rules
+from dnslab.measure.lab.rules import CAPTURE
 from dnslab.measure.probe import find_probe
 from dnslab.measure.process import ProcessChannel
 from dnslab.measure.protocol import Channel, Client, Expected, TargetFacts, glibc_version
 from dnslab.measure.witnesses import Reading
-from dnslab.plan.model import FaultPlan, Load
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.model import Load
 from dnslab.plan.resolvconf import ResolverOptions, names_tried, render
 from dnslab.plan.schedule import TargetInfo
 from dnslab.plan.variants import NODE_LOCAL_ADDRESS, Variant
@@ -100,23 +104,27 @@ def expected(names: Sequence[str]) -> Mapping[str, Expected]:
 
 
 class LabBackend:
-    """A lab with one fault injected. Raises NotAble if namespaces or tools are missing."""
+    """A lab with faults injected. Raises NotAble if namespaces, tools or rights are missing."""
 
     name = "lab"
     opens_ahead = False
 
     def __init__(self, fault: FaultPlan) -> None:
-        self.fault, self.values = faults.find(fault)
-        self._plan = fault
+        self.injection = faults.find(fault)
         self._numbers = itertools.count(1)
         self._targets = known_targets()
         find_probe("glibc")
-        self.inside = Namespaces()
+        self.cgroups = Cgroups() if any(map(self.injection.throttled, ("servers", "client"))) else None
         self._lock = threading.Lock()
+        try:
+            self.inside = Namespaces()
+        except BaseException:
+            self._close_cgroups()
+            raise
         try:
             self._set_up()
         except BaseException:
-            self.inside.close()
+            self.close()
             raise
 
     def _set_up(self) -> None:
@@ -133,22 +141,24 @@ class LabBackend:
                 f"ip netns exec {name} sh -c 'echo 0 >/proc/sys/net/ipv6/conf/all/accept_ra 2>/dev/null || true'",
             ]
         self.inside.run("\n".join(lines))
-        servers.start_backends(self.inside, self.fault, self.values)
+        cores = self.injection.throttled("servers")
+        group = self.cgroups.make("servers", cores) if self.cgroups and cores else None
+        servers.start_backends(self.inside, self.injection, group)
 
     def describe(self) -> BackendFacts:
-        """The fault injected, and the versions of the lab's programs."""
+        """The faults injected, and the versions of the lab's programs."""
         facts = {
             "name": self.name,
-            "fault": str(self._plan),
-            "fault_summary": self.fault.summary,
-            "fault_emulated": self.fault.name == "race",
-            "parameters": self.values,
+            "fault": str(self.injection.plan),
+            "fault_summary": self.injection.summary,
+            "fault_emulated": self.injection.emulated,
+            "parameters": self.injection.parameters,
             "unbound": _first_line(["unbound", "-V"]).replace("Version", "unbound"),
             "nft": _first_line(["nft", "--version"]),
             "rootless": os.geteuid() != 0,
             "fresh_clients": True,
             "n_ports": 65535 - 1024 + 1,
-            "udp_timeout_s": self.fault.udp_timeouts_s[0],
+            "udp_timeout_s": self.injection.udp_timeouts_s[0],
         }
         return BackendFacts.model_validate(facts)
 
@@ -181,6 +191,11 @@ class LabBackend:
     def close(self) -> None:
         """End everything that runs in the lab. May be called twice."""
         self.inside.close()
+        self._close_cgroups()
+
+    def _close_cgroups(self) -> None:
+        if self.cgroups:
+            self.cgroups.close()
 
 
 class LabTarget:
@@ -195,16 +210,31 @@ class LabTarget:
         self._closed = False
         self._channels: list[ProcessChannel] = []
         self._cache: subprocess.Popen[bytes] | None = None
+        self._group: Path | None = None
         try:
             lab.inside.run(self._files() + self._links(), data=render(variant.applied_to(BASELINE)))
-            lab.inside.run(self._node_script(), self.node)
+            lab.inside.run(self._node_script(), self.node, data=node_rules(lab.injection.node_rules()))
             if variant.node_local:
-                config = servers.cache_config(self.node, servers.rcvbuf(lab.fault, lab.values))
+                config = servers.cache_config(self.node, lab.injection.rcvbuf)
                 self._cache = servers.start_unbound(lab.inside, self.node, self.node, config)
                 servers.wait_ready(lab.inside, self.node)
+            self._inject()
         except BaseException:
             self.close()
             raise
+
+    def _inject(self) -> None:
+        """What the faults change in the client's namespace."""
+        lab = self._lab
+        if rules := lab.injection.client_rules():
+            lab.inside.run(f"nft -f - <<'E'\n{rules}E\n", self.client)
+            servers.start_responder(lab.inside, self.client, self.client, {"address": CAPTURE})
+            servers.wait_ready(lab.inside, self.client)
+        cores = lab.injection.throttled("client")
+        if cores and lab.cgroups:
+            self._group = lab.cgroups.make(self.client, cores)
+            script = f"echo $$ >/run/dnslab/{self.client}.busy; {servers.BUSY[-1]}"
+            lab.inside.start(["sh", "-c", script], self.client, self._group)
 
     def _links(self) -> str:
         n, client, node, address, uplink = self._number, self.client, self.node, self.client_address, self._uplink
@@ -233,10 +263,11 @@ class LabTarget:
         )
 
     def _node_script(self) -> str:
-        unreplied, stream = self._lab.fault.udp_timeouts_s
+        """What sets up the node; its nft rules, which may be long, are read from stdin."""
+        unreplied, stream = self._lab.injection.udp_timeouts_s
         return (
             "echo 1 >/proc/sys/net/ipv4/ip_forward\n"
-            f"nft -f - <<'E'\n{node_rules(self._lab.fault.nft(self._lab.values))}E\n"
+            "nft -f -\n"
             f"echo {unreplied} >/proc/sys/net/netfilter/nf_conntrack_udp_timeout\n"
             f"echo {stream} >/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream\n"
         )
@@ -260,7 +291,8 @@ class LabTarget:
 
     def start(self, job: bytes) -> Channel:
         """Start the probe for the target's libc."""
-        channel = ProcessChannel(self.command([str(find_probe(self._info.libc))]), environment())
+        argv = ["sh", "-c", _CLIENT % {"name": self.client}, "sh", str(find_probe(self._info.libc))]
+        channel = ProcessChannel(self._lab.inside.enter(argv, self.client, self._group), environment())
         self._channels.append(channel)
         channel.write(job)
         return channel
@@ -274,7 +306,7 @@ class LabTarget:
         listed, _, shown = run(f"nft -j list counters\n{show}", self.node).partition("\n")
         reading.include(witnesses.read("node", witnesses.shown(shown.encode())))
         rules = counters.nft(listed)
-        rules.pop("dropped", None)  # what a fault did is ground truth, not a measurement
+        rules = {name: n for name, n in rules.items() if not name.startswith("did_")}  # that is ground truth
         reading["node.exposed"] = rules.pop("exposed")
         reading.include(counters.under("node.nft", rules))
         for name in servers.ADDRESSES:
@@ -285,22 +317,9 @@ class LabTarget:
         return reading
 
     def ground_truth(self) -> Mapping[str, Any] | None:
-        """What the fault did: packets dropped at this client's node, and at the servers since the lab began."""
-        if self._lab.fault.name == "none":
-            return None
-        run = self._lab.inside.run
-        node = counters.nft(run("nft -j list counters", self.node))
-        buffers = {name: counters.snmp(run("cat /proc/net/snmp", name)) for name in (*servers.ADDRESSES, self.node)}
-        truth = {
-            "fault": self._lab.fault.name,
-            "parameters": self._lab.values,
-            "dropped": node["dropped"],
-            "rcvbuf_errors": {name: numbers["Udp.RcvbufErrors"] for name, numbers in buffers.items()},
-        }
-        if self._lab.fault.dead_backend:
-            dead = counters.nft(run("nft -j list counters", servers.DEAD))
-            truth["dropped_by_dead_backend"] = dead["dropped"]
-        return truth
+        """What the faults did: at this client and its node, and at the servers since the lab began."""
+        lab = self._lab
+        return ground_truth(lab.inside, lab.injection, lab.cgroups, self.client, self.node)
 
     def close(self) -> None:
         """Remove both namespaces and end all in them. May be called twice; does nothing after the lab has ended."""
@@ -309,39 +328,16 @@ class LabTarget:
         self._closed = True
         for channel in self._channels:
             channel.hang_up()
-        pidfile = f"/run/dnslab/{self.node}.pid"
+        pidfiles = f"/run/dnslab/{self.node}.pid /run/dnslab/{self.client}.pid /run/dnslab/{self.client}.busy"
         routes = "".join(f"ip -n {s} route del {self.client_address}/32 || true\n" for s in servers.ADDRESSES)
         with contextlib.suppress(NotAble, subprocess.TimeoutExpired):  # the lab may have ended already
             self._lab.inside.run(
-                f"[ ! -e {pidfile} ] || kill -9 $(cat {pidfile}) || true\n{routes}"
+                f"for file in {pidfiles}; do [ ! -e $file ] || kill -9 $(cat $file) || true; done\n{routes}"
                 f"ip netns del {self.client} || true\nip netns del {self.node} || true\n"
-                f"rm -rf /run/dnslab/{self.client} /run/dnslab/{self.node}.*\n"
+                f"rm -rf /run/dnslab/{self.client} /run/dnslab/{self.client}.* /run/dnslab/{self.node}.*\n"
             )
         if self._cache:
             self._cache.wait()
-
-
-def node_rules(fault: str) -> str:
-    """The node's nft table: DNAT of the cluster IP, NOTRACK of the node-local cache, and a fault's chains."""
-    spread = "numgen random mod 2 map { 0 : 10.200.255.2, 1 : 10.200.255.3 }"
-    dnat = "".join(
-        f"    ip daddr {CLUSTER_IP} {protocol} dport 53 counter name {protocol}_flows dnat to {spread}\n"
-        for protocol in ("udp", "tcp")
-    )
-    return (
-        "table ip dnslab {\n"
-        + "".join(f"  counter {name} {{ }}\n" for name in ("exposed", "dropped", "udp_flows", "tcp_flows", "untracked"))
-        + "  chain dnat_in {\n    type nat hook prerouting priority -100; policy accept;\n"
-        + dnat
-        + "  }\n  chain dnat_out {\n    type nat hook output priority -100; policy accept;\n"
-        + dnat
-        + "  }\n  chain notrack_in {\n    type filter hook prerouting priority -300; policy accept;\n"
-        + f"    ip daddr {NODE_LOCAL_ADDRESS} counter name untracked notrack\n"
-        + "  }\n  chain notrack_out {\n    type filter hook output priority -300; policy accept;\n"
-        + f"    ip saddr {NODE_LOCAL_ADDRESS} counter name untracked notrack\n  }}\n"
-        + fault
-        + "}\n"
-    )
 
 
 def shell(fault: FaultPlan, variant: Variant, target: str, command: Sequence[str]) -> int:

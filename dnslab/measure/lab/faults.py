@@ -1,99 +1,52 @@
-"""The faults that the lab can inject: their parameters, what they change, and what to expect of each variant.
-
-A fault is data: ``rules`` and ``pair_rule`` go into the node's nft table, the rest says what the servers do.
-Tests check the lab and dnslab's conclusions against ``expected``, which comes from measurements on glibc 2.36 and
-musl 1.2.3:
-
-clean      no lookup at or over 1 s, none failed
-stalls     some lookups take at least the first attempt timeout; most carry the half-lost flag
-lost       some lookups take at least the first attempt timeout; few carry the flag
-retransmit some lookups over 0.15 s (TCP retransmits), few or none stall, none fails
-no stall   no lookup takes the first attempt timeout, none fails
-overflow   stalls are no more than the datagrams that servers dropped; few carry the flag
-slow       every lookup takes the delay
-slower     every lookup takes the delay twice
-varies     clean or lost: the cache has one standing connection, to either server; few carry the flag
-hangs      every lookup runs into the probe's deadline
-"""
+"""The faults that the lab can inject, by name, and how several are put together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
 
 from dnslab.errors import UsageError
+from dnslab.measure.lab.fault import CLUSTER_IP, Fault, counter, expect, expect_arms
+from dnslab.measure.lab.rules import RULE_FAULTS
+from dnslab.measure.lab.serving import CPU_FAULTS, SERVER_FAULTS
 from dnslab.plan import flows
-from dnslab.plan.faults import PARAMETERS, Parameter, problems
-from dnslab.plan.model import FaultPlan
-from dnslab.plan.variants import BUILT_IN, DIRECT
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.faults import PARAMETERS, number, problems
+from dnslab.sentences import plan_errors as said
 
-Outcome = Literal["clean", "stalls", "lost", "retransmit", "no stall", "overflow", "slow", "slower", "varies", "hangs"]
-
-CLUSTER_IP = "10.96.0.10"
 #: 4 MiB do not overflow at 200 closed-loop workers; the kernel's default buffer does
 AMPLE_RCVBUF = 4 << 20
 UDP_TIMEOUTS_S = (flows.UDP_TIMEOUT_S, flows.UDP_STREAM_TIMEOUT_S)
 #: entries live so shortly that nearly every new socket opens a new flow, at any rate that the lab reaches
 SHORT_UDP_TIMEOUTS_S = (1, 1)
 
+NONE = Fault("none", "nothing: what this kernel really does", expected=expect("clean"), arms=expect_arms("clean"))
+_ALL = {fault.name: fault for fault in (NONE, *RULE_FAULTS, *SERVER_FAULTS, *CPU_FAULTS)}
+FAULTS: Mapping[str, Fault] = {name: _ALL[name] for name in PARAMETERS}
 
-@dataclass(frozen=True)
-class Fault:
-    """One fault. ``expected`` is by variant on glibc; its key ``"musl"`` is baseline on musl."""
-
-    name: str
-    summary: str
-    #: nft chains in the node's table, with {p} per million
-    rules: str = ""
-    #: nft rule for the second query of a pair that opens a new flow
-    pair_rule: str = ""
-    #: whether answers come late, or a retry has to meet the same conntrack entry: the kernel's timeouts are kept then
-    late: bool = False
-    dead_backend: bool = False
-    expected: Mapping[str, Outcome] = field(default_factory=dict)
-
-    @property
-    def parameters(self) -> Mapping[str, Parameter]:
-        """Its parameters by name."""
-        return PARAMETERS[self.name]
-
-    def values(self, plan: FaultPlan) -> dict[str, float]:
-        """The parameters with defaults filled in."""
-        return {key: plan.parameters.get(key, parameter.default) for key, parameter in self.parameters.items()}
-
-    def nft(self, values: Mapping[str, float]) -> str:
-        """The node's nft chains: those that count exposed pairs, and those of the fault."""
-        text = _PAIRS.replace("{pair_rule}", self.pair_rule) + self.rules
-        return text.replace("{p}", str(round(values.get("p", 0.0) * 1_000_000)))
-
-    @property
-    def udp_timeouts_s(self) -> tuple[int, int]:
-        """The node's conntrack timeouts for UDP: unreplied, stream."""
-        return UDP_TIMEOUTS_S if self.late else SHORT_UDP_TIMEOUTS_S
-
-
-_DROP = "numgen random mod 1000000 < {p} counter name dropped drop"
-_LOSS = """
-  chain lose {
-    meta l4proto { tcp, udp } th dport 53 numgen random mod 1000000 < {p} counter name dropped drop
-    meta l4proto { tcp, udp } th sport 53 numgen random mod 1000000 < {p} counter name dropped drop
-  }
-  chain loss_in {
-    type filter hook prerouting priority -310; policy accept;
-    iifname "c" jump lose
-  }
-  chain loss_out {
-    type filter hook postrouting priority 310; policy accept;
-    oifname "c" jump lose
-  }
-"""
-_NO_TCP = f"""
-  chain no_tcp {{
-    type filter hook prerouting priority -310; policy accept;
-    iifname "c" ip daddr {CLUSTER_IP} tcp dport 53 counter name dropped drop
-  }}
-"""
+#: pairs that are tested by a real run of both
+PAIRS: Sequence[str] = (
+    "race:p=0.3+loss:p=0.05",
+    "race:p=0.3+one-dead-backend",
+    "race:p=0.3+slow-aaaa:ms=200",
+    "race:p=0.3+rcode:p=0.2",
+    "race:p=0.3+tcp-blocked",
+    "race:p=0.3+pause:every=1,ms=300",
+    "loss:p=0.05+rcode:p=0.2,type=28",
+    "loss:p=0.05+slow-answer:ms=200",
+    "loss:p=0.05+tcp-blocked",
+    "loss:p=0.05+stuck-port:p=0.2",
+    "one-dead-backend+slow-answer:ms=200",
+    "slow-aaaa:ms=200+rcode:p=0.2,type=1",
+    "outage:from=0.5,for=0.5+rcode:p=0.2",
+    "mtu:bytes=60+tcp-blocked",
+    "truncation+tcp-blocked",
+    "checksum:p=0.2+slow-answer:ms=200",
+    "server-throttle+loss:p=0.05",
+    "snat-clash+aaaa-rcode",
+)
 
 # The second packet of a socket that passes before the first was answered meets state "new" again: that is the pair
 # the old kernels' insertion race could hit. Sequential lookups are "established" by then, a second socket is another
@@ -112,81 +65,119 @@ _PAIRS = f"""
   }}
 """
 
-_EVERY = (*(name for name in BUILT_IN if name != DIRECT), "musl")
-_PAIRED = ("baseline", "ndots-1", "root-first", "absolute", "timeout-1")
-_CACHED = ("node-local", "node-local+single-request-reopen")
+
+@dataclass(frozen=True)
+class Injection:
+    """The faults of a lab with all their parameters. Make it by ``find``."""
+
+    plan: FaultPlan
+    faults: tuple[tuple[Fault, dict[str, float]], ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the faults, in the plan's order."""
+        return [fault.name for fault, _ in self.faults]
+
+    @property
+    def is_none(self) -> bool:
+        """Whether nothing is injected."""
+        return self.names == ["none"]
+
+    @property
+    def summary(self) -> str:
+        """What the faults do, in a sentence."""
+        return "; and ".join(fault.summary for fault, _ in self.faults)
+
+    @property
+    def emulated(self) -> bool:
+        """Whether one of them only looks like its cause."""
+        return any(fault.emulated for fault, _ in self.faults)
+
+    @property
+    def parameters(self) -> dict[str, dict[str, float]]:
+        """By fault, all its parameters."""
+        return {fault.name: values for fault, values in self.faults if values}
+
+    def node_rules(self) -> str:
+        """Counters and chains of the node's nft table: those that count exposed pairs, and those of the faults."""
+        counters = "".join(f"  counter {counter(name)} {{ }}\n" for name in self.names)
+        pair_rule = "".join(fault.pair_rule(values) for fault, values in self.faults)
+        rules = "".join(fault.rules(values) for fault, values in self.faults)
+        return counters + _PAIRS.replace("{pair_rule}", pair_rule) + rules
+
+    def client_rules(self) -> str:
+        """The nft table of the client's namespace; empty where no fault wants one."""
+        return "".join(fault.client_rules(values) for fault, values in self.faults)
+
+    @property
+    def udp_timeouts_s(self) -> tuple[int, int]:
+        """The node's conntrack timeouts for UDP: unreplied, stream."""
+        return UDP_TIMEOUTS_S if any(fault.late for fault, _ in self.faults) else SHORT_UDP_TIMEOUTS_S
+
+    @property
+    def dead_backend(self) -> bool:
+        """Whether one of the servers drops everything."""
+        return any(fault.dead_backend for fault, _ in self.faults)
+
+    @property
+    def checksums(self) -> bool:
+        """Whether servers fill in UDP checksums themselves."""
+        return any(fault.checksums for fault, _ in self.faults)
+
+    @property
+    def rcvbuf(self) -> int:
+        """SO_RCVBUF of every server in bytes, the node-local cache included."""
+        return round(self._values("receive-buffer").get("bytes", AMPLE_RCVBUF))
+
+    def serving(self) -> dict[str, Any] | None:
+        """Settings of ``responder`` where it takes the place of unbound; else None."""
+        settings = [fault.serving(values) for fault, values in self.faults if fault.serving]
+        return {key: value for one in settings for key, value in one.items()} if settings else None
+
+    def throttled(self, who: str) -> float | None:
+        """Cores that ``who`` (``"servers"`` or ``"client"``) may use; None for all there are."""
+        return next((values["cpu"] for fault, values in self.faults if fault.throttles == who), None)
+
+    @property
+    def pause_s(self) -> tuple[float, float] | None:
+        """Seconds between pauses of the servers, and of each pause; None without any."""
+        values = self._values("pause")
+        return (values["every"], values["ms"] / 1e3) if values else None
+
+    def _values(self, name: str) -> dict[str, float]:
+        return next((values for fault, values in self.faults if fault.name == name), {})
 
 
-def _expect(default: Outcome, **changes: Outcome | Mapping[str, Outcome]) -> Mapping[str, Outcome]:
-    """``default`` for every variant but those in ``changes``, whose keywords have ``_`` for ``-``."""
-    named = {key.replace("_", "-"): value for key, value in changes.items() if isinstance(value, str)}
-    grouped = {key: value for group in changes.values() if not isinstance(group, str) for key, value in group.items()}
-    return {**dict.fromkeys(_EVERY, default), **grouped, **named}
+def find(plan: FaultPlan) -> Injection:
+    """The faults that ``plan`` names, with all their parameters.
+
+    Raises
+    ------
+    UsageError
+        No such fault (with the nearest name) or parameter, a value out of range, or faults that exclude each other.
+    """
+    for part in plan.parts:
+        for problem in problems(part.name, part.parameters):
+            raise UsageError(problem)
+    faults = tuple((FAULTS[part.name], FAULTS[part.name].values(part)) for part in plan.parts)
+    for (one, _), (other, _) in combinations(faults, 2):
+        if reason := why_not_both(one, other):
+            raise UsageError(said.NOT_TOGETHER(one=one.name, other=other.name, reason=reason))
+    return Injection(plan, faults)
 
 
-FAULTS: Mapping[str, Fault] = {
-    fault.name: fault
-    for fault in (
-        Fault("none", "nothing: what this kernel really does", expected=_expect("clean")),
-        Fault(
-            "race",
-            "drops the second packet of a pair that opens a new flow, as kernels before 5.6 did",
-            pair_rule=_DROP,
-            expected=_expect("clean", paired=dict.fromkeys(_PAIRED, "stalls"), musl="lost"),
-        ),
-        Fault(
-            "loss",
-            "drops packets at random between client and node, both ways, UDP and TCP",
-            rules=_LOSS,
-            expected=_expect(
-                "lost", paired=dict.fromkeys((*_PAIRED, "node-local"), "stalls"), use_vc="retransmit", musl="lost"
-            ),
-        ),
-        Fault(
-            "receive-buffer",
-            "gives the sockets of servers and node-local cache a small receive buffer",
-            expected=_expect("overflow", baseline="lost", use_vc="no stall"),
-        ),
-        Fault(
-            "slow-answer",
-            "answers late",
-            late=True,
-            expected=_expect(
-                "slow",
-                sequential=dict.fromkeys(
-                    ("single-request", "single-request-reopen", "node-local+single-request-reopen"), "slower"
-                ),
-            ),
-        ),
-        Fault(
-            "slow-aaaa",
-            "answers AAAA late",
-            late=True,
-            expected=_expect("slow", no_aaaa="clean"),
-        ),
-        Fault(
-            "one-dead-backend",
-            "one of the two servers drops everything",
-            late=True,
-            dead_backend=True,
-            expected=_expect("lost", cached=dict.fromkeys(_CACHED, "varies")),
-        ),
-        Fault(
-            "tcp-blocked",
-            "drops a client's TCP to the cluster IP without a word, as a network policy may",
-            rules=_NO_TCP,
-            expected=_expect("clean", use_vc="hangs"),
-        ),
-    )
-}
-
-
-def find(plan: FaultPlan) -> tuple[Fault, dict[str, float]]:
-    """The fault that ``plan`` names, with all its parameters; UsageError for a name or a value that is not known."""
-    for problem in problems(plan.name, plan.parameters):
-        raise UsageError(problem)
-    fault = FAULTS[plan.name]
-    return fault, fault.values(plan)
+def why_not_both(one: Fault, other: Fault) -> str:
+    """Why two faults cannot be injected together; empty where they can."""
+    if one.name == other.name:
+        return str(said.SAME_FAULT)
+    if NONE in (one, other):
+        return str(said.WITH_NONE)
+    if shared := one.takes & other.takes:
+        return said.BOTH_DECIDE(what=min(shared))
+    captures = next((fault for fault in (one, other) if "who answers" in fault.takes), None)
+    if captures and "client" not in (one.throttles, other.throttles):
+        return str(said.CAPTURED)
+    return ""
 
 
 def describe_all() -> Iterator[str]:
@@ -194,4 +185,4 @@ def describe_all() -> Iterator[str]:
     for fault in FAULTS.values():
         yield f"{fault.name:18} {fault.summary}"
         for key, parameter in fault.parameters.items():
-            yield f"{'':18}   {key}={parameter.default:g}: {parameter.what}, {parameter.low:g} to {parameter.high:g}"
+            yield f"{'':18}   {key}={number(parameter.default)}: {parameter.what}, {parameter.allowed}"

@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from dnslab.errors import NotAble
 from dnslab.sentences import machine as sentences
@@ -74,10 +75,15 @@ class Namespaces:
         self._pid = pid
         self._servers: list[subprocess.Popen[bytes]] = []
 
-    def enter(self, argv: Sequence[str], namespace: str | None = None) -> list[str]:
-        """The command line that runs ``argv`` inside, in the network namespace called ``namespace``."""
+    def enter(self, argv: Sequence[str], namespace: str | None = None, group: Path | None = None) -> list[str]:
+        """The command line that runs ``argv`` inside, in the network namespace called ``namespace``.
+
+        ``group`` is the file that takes the processes of a cgroup; it is joined first.
+        """
         user = ["--user", "--preserve-credentials"] if self._rootless else []
         inside = ["ip", "netns", "exec", namespace] if namespace else []
+        if group:  # before `ip netns exec`, which mounts another /sys
+            inside = ["sh", "-c", 'echo 0 >"$0"; exec "$@"', str(group), *inside]
         return ["nsenter", "--target", self._pid, *user, "--mount", "--net", "--pid", "--", *inside, *argv]
 
     def run(self, script: str, namespace: str | None = None, data: str = "") -> str:
@@ -102,10 +108,10 @@ class Namespaces:
             raise NotAble(sentences.SET_UP_FAILED(why=message))
         return done.stdout
 
-    def start(self, argv: Sequence[str], namespace: str) -> subprocess.Popen[bytes]:
-        """Start a server inside. It ends with the holder at the latest."""
+    def start(self, argv: Sequence[str], namespace: str, group: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start a server inside, in the cgroup ``group`` if given. It ends with the holder at the latest."""
         server = subprocess.Popen(
-            self.enter(argv, namespace),
+            self.enter(argv, namespace, group),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

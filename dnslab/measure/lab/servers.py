@@ -1,18 +1,19 @@
 """The lab's DNS servers: their configuration, the zone they serve, how they are started, and when they are ready.
 
-unbound cannot answer late, so slow faults use ``responder`` instead.
+unbound cannot answer late or wrongly, so such faults use ``responder`` instead.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from dnslab.errors import NotAble
-from dnslab.measure.lab.faults import AMPLE_RCVBUF, CLUSTER_IP, Fault
+from dnslab.measure.lab.fault import CLUSTER_IP
+from dnslab.measure.lab.faults import Injection
 from dnslab.measure.lab.namespaces import Namespaces
 from dnslab.plan.variants import NODE_LOCAL_ADDRESS
 from dnslab.sentences import machine as sentences
@@ -26,6 +27,33 @@ ANY = "any.cluster.local."
 #: as the usual Corefile has it: 30 s positive, 5 s negative
 TTL_S, NEGATIVE_TTL_S = 30, 5
 READY_TIMEOUT_S = 5.0
+
+#: a process that uses all the CPU it gets
+BUSY = ("sh", "-c", "while :; do :; done")
+
+#: before a server that will be stopped: nsenter, which starts it, would stop itself when its child is stopped
+_APART = ("sh", "-c", '"$@" & wait', "sh")
+
+# Counts its pauses in a file: that is ground truth.
+_PAUSES = """
+cd /run/dnslab
+every=$1 length=$2; shift 2
+n=0
+while sleep "$every"; do
+  for name; do kill -STOP "$(cat $name.pid)"; done
+  sleep "$length"
+  for name; do kill -CONT "$(cat $name.pid)"; done
+  n=$((n + 1)); echo $n >pauses
+done
+"""
+
+# ioctl SIOCETHTOOL with ETHTOOL_STXCSUM 0: the kernel then computes checksums itself (linux/ethtool.h, linux/sockios.h)
+_NO_OFFLOAD = """
+import ctypes, fcntl, socket, struct
+value = ctypes.create_string_buffer(struct.pack("II", 0x17, 0))
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    fcntl.ioctl(s, 0x8946, struct.pack("16sP16x", b"eth0", ctypes.addressof(value)))
+"""
 
 _COMMON = """
 server:
@@ -68,11 +96,6 @@ def backend_config(name: str, rcvbuf: int) -> str:
     return body + "".join(f"  {line}\n" for line in lines)
 
 
-def rcvbuf(fault: Fault, values: Mapping[str, float]) -> int:
-    """SO_RCVBUF of every server, the node-local cache included."""
-    return round(values["bytes"]) if fault.name == "receive-buffer" else AMPLE_RCVBUF
-
-
 def cache_config(name: str, rcvbuf: int) -> str:
     """unbound.conf of the node-local cache: asks the cluster IP over TCP, keeps answers as the usual Corefile does."""
     return (
@@ -88,30 +111,49 @@ def cache_config(name: str, rcvbuf: int) -> str:
     )
 
 
-def start_unbound(inside: Namespaces, namespace: str, name: str, config: str) -> subprocess.Popen[bytes]:
-    """Start unbound with ``config`` in ``namespace``."""
+def start_unbound(
+    inside: Namespaces, namespace: str, name: str, config: str, group: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start unbound with ``config`` in ``namespace``, in the cgroup ``group`` if given."""
     path = f"/run/dnslab/{name}.conf"
     inside.run(f"cat >{path}", data=config)
-    return inside.start(["unbound", "-d", "-c", path], namespace)
+    return inside.start([*_APART, "unbound", "-d", "-c", path], namespace, group)
 
 
-def start_backends(inside: Namespaces, fault: Fault, values: Mapping[str, float]) -> None:
-    """Start both servers behind the cluster IP, as the fault wants them, and wait until they answer."""
-    delays = {"slow-answer": ("ms", "ms"), "slow-aaaa": (None, "ms")}.get(fault.name)
+def start_responder(
+    inside: Namespaces, namespace: str, name: str, settings: dict[str, object], group: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start ``responder`` with ``settings`` in ``namespace``; ``name`` is that of its files."""
+    program = str(Path(__file__).with_name("responder.py"))
+    files = {"did": f"/run/dnslab/{name}.did", "pidfile": f"/run/dnslab/{name}.pid"}
+    return inside.start([*_APART, sys.executable, "-S", program, json.dumps({**settings, **files})], namespace, group)
+
+
+def start_backends(inside: Namespaces, injection: Injection, group: Path | None = None) -> None:
+    """Start both servers behind the cluster IP, as the faults want them, and wait until they answer.
+
+    With ``group``, a cgroup that limits them, a busy process shares it.
+    """
+    settings = injection.serving()
     for name in ADDRESSES:
-        if delays:
-            a_ms, aaaa_ms = (values[key] if key else 0.0 for key in delays)
-            script = str(Path(__file__).with_name("responder.py"))
-            inside.start([sys.executable, "-S", script, str(a_ms), str(aaaa_ms)], name)
+        if injection.checksums:
+            inside.run(f"exec {sys.executable} -S -", name, data=_NO_OFFLOAD)
+        if settings is not None:
+            start_responder(inside, name, name, {**settings, "rcvbuf": injection.rcvbuf}, group)
         else:
-            start_unbound(inside, name, name, backend_config(name, rcvbuf(fault, values)))
+            start_unbound(inside, name, name, backend_config(name, injection.rcvbuf), group)
     for name in ADDRESSES:
         wait_ready(inside, name)
-    if fault.dead_backend:
+    if group:
+        inside.start(BUSY, DEAD, group)
+    if injection.dead_backend:
         drop = "type filter hook input priority 0; policy accept;\n th dport 53 counter name dropped drop"
         inside.run(
             f"nft -f - <<'E'\ntable ip dnslab {{\n counter dropped {{ }}\n chain dead {{\n {drop}\n }}\n}}\nE\n", DEAD
         )
+    if injection.pause_s:
+        every_s, pause_s = injection.pause_s
+        inside.start(["sh", "-c", _PAUSES, "sh", f"{every_s:g}", f"{pause_s:g}", *ADDRESSES], DEAD)
 
 
 def wait_ready(inside: Namespaces, namespace: str) -> None:

@@ -10,6 +10,7 @@ from dnslab.analyse.costs import costs
 from dnslab.analyse.summary import Row
 from dnslab.explain.answers import waits_less
 from dnslab.explain.ranking import Ranked, Word, in_plain_words
+from dnslab.plan.faultplan import fault_names
 from dnslab.plan.resolvconf import Libc
 from dnslab.plan.variants import not_applicable
 from dnslab.present.page.context import Context, cost_cell, share_cell, share_scale_values
@@ -90,7 +91,7 @@ def _notes(context: Context, scale: Scale, loads: bool) -> Iterator[str]:
             yield pictures.HELPS_WORST(target=context.leading_target(libc), n=n)
     if len(context.summary.loads) > 1:
         yield pictures.HELPS_OTHER_LOADS(load=context.summary.load_labels[0])
-    if context.summary.fault.partition(":")[0] == "race":
+    if "race" in fault_names(context.summary.fault):
         yield str(remedies.EMULATED)
 
 
