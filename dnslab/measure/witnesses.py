@@ -159,12 +159,19 @@ def _why_not(text: str | int | None, without: str) -> str:
     return TOO_LONG if len(text) >= MOST_BYTES else without
 
 
-def here(paths: Sequence[str]) -> dict[str, str | int]:
-    """Texts of files of this machine, as a container sees them: those of a cgroup are of this process's own group."""
+def here(paths: Sequence[str], cgroup: Path | None = None) -> dict[str, str | int]:
+    """Texts of files of this machine, as a container sees them: those of a cgroup are of its own group.
+
+    ``cgroup`` is the folder of that group; without it, it is the one this process is in.
+    """
     of_cgroup = witnesses.files_of("cgroup")
     groups = _read(Path("/proc/self/cgroup")) if set(of_cgroup) & set(paths) else ""
     own = groups if isinstance(groups, str) else ""
-    return {path: _of_cgroup(own_files(path, own)) if path in of_cgroup else _read(Path(path)) for path in paths}
+
+    def places(path: str) -> list[Path]:
+        return [cgroup / Path(path).name] if cgroup else own_files(path, own)
+
+    return {path: _of_cgroup(places(path)) if path in of_cgroup else _read(Path(path)) for path in paths}
 
 
 def own_files(path: str, groups: str) -> list[Path]:

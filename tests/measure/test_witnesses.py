@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -301,3 +302,17 @@ def test_the_lab_reads_each_place_and_the_socket_of_each_server() -> None:
         dropped = rise(f"{name}.udp.53.drops@0.0.0.0", before, after)
         assert dropped == rise(f"{name}.Udp.RcvbufErrors", before, after)
     assert sum(rise(f"{name}.udp.53.drops@0.0.0.0", before, after) for name in ADDRESSES) > 0
+
+
+@pytest.mark.lab
+def test_a_throttled_client_of_the_lab_has_a_group_of_its_own() -> None:
+    if os.geteuid():
+        pytest.skip("takes root, for a cgroup")
+    with (
+        contextlib.closing(LabBackend(FaultPlan(name="client-throttle"))) as lab,
+        contextlib.closing(lab.open(Client("x", "glibc", find("baseline"), Load(), ()))) as target,
+    ):
+        before = target.counters()
+        time.sleep(0.5)
+        after = target.counters()
+    assert rise("client.cpu.throttled_periods", before, after) >= 1

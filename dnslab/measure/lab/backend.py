@@ -302,7 +302,8 @@ class LabTarget:
         run = self._lab.inside.run
         show = f"exec {shlex.join([str(find_probe('glibc')), '--show', *witnesses.NAMESPACE_FILES])}"
         own = witnesses.shown(run(show, self.client).encode())
-        reading = witnesses.client({**own, **witnesses.here(witnesses.SHARED_FILES)})
+        group = self._group.parent if self._group else None
+        reading = witnesses.client({**own, **witnesses.here(witnesses.SHARED_FILES, group)})
         listed, _, shown = run(f"nft -j list counters\n{show}", self.node).partition("\n")
         reading.include(witnesses.read("node", witnesses.shown(shown.encode())))
         rules = counters.nft(listed)
