@@ -24,6 +24,7 @@ from dnslab.explain.causes import (
     stalls_of,
 )
 from dnslab.plan.backends import IN_CLUSTER
+from dnslab.plan.faultplan import fault_names
 from dnslab.sentences import why
 from dnslab.text import all_of, counted, listed, outwards, rounded, share_with_bounds, time_ms
 
@@ -63,7 +64,7 @@ def diagnose(summary: Summary, seen: Circumstances = NOT_KNOWN) -> Diagnosis:
 
 def _emulated(cause: Cause, fault: str) -> Cause:
     """The cause, marked if the run injected it. That a kernel has no race of its own is then no evidence."""
-    if cause.kind not in _EMULATES.get(fault.partition(":")[0], ()):
+    if not any(cause.kind in _EMULATES.get(name, ()) for name in fault_names(fault)):
         return cause
     against = () if cause.kind is Kind.RACE else cause.evidence_against
     return replace(cause, emulated=True, evidence_against=against)
