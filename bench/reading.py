@@ -69,12 +69,12 @@ def bench_reading(before: str = "") -> None:
         print(HEAD)
         for label, path, n_times in runs(Path(folder)):
             costs: dict[str, list[Cost]] = {name: [] for name in codes}
-            page = Path(folder) / "report.html"
+            pages = {name: Path(folder) / f"{name}.html" for name in codes}
             for _ in range(n_times):
                 for name, tree in codes.items():
-                    costs[name].append(timed(tree, "report", path, "--out", page))
+                    costs[name].append(timed(tree, "report", path, "--out", pages[name]))
             for name, each in costs.items():
-                print(line(label, name, each, page if name == "now" else None), flush=True)
+                print(line(label, name, each, pages[name]), flush=True)
         seconds = timed(PROJECT, "summary", path)
         print(f"summary of {label} lookups: {seconds.wall_s:.1f} s (goal < 3), {seconds.peak_gib:.2f} GiB (goal < 1.5)")
 
@@ -92,12 +92,12 @@ def runs(folder: Path) -> Iterator[tuple[str, Path, int]]:
         yield f"{n:,}", path, n_times
 
 
-def line(label: str, code: str, costs: list[Cost], page: Path | None) -> str:
+def line(label: str, code: str, costs: list[Cost], page: Path) -> str:
     """A line of the table: medians."""
     columns = zip(*((cost.cpu_s, cost.wall_s, cost.peak_gib) for cost in costs), strict=True)
     cpu, wall, peak = map(statistics.median, columns)
-    size = f"{page.stat().st_size / 1e6:.2f} MB" if page else ""
-    return f"{label:12}  {code:16} {cpu:6.1f} s   {wall:6.1f} s   {peak:6.2f} GiB   {size}".rstrip()
+    size = page.stat().st_size / 1e6
+    return f"{label:12}  {code:16} {cpu:6.1f} s   {wall:6.1f} s   {peak:6.2f} GiB   {size:.2f} MB"
 
 
 @contextlib.contextmanager

@@ -127,7 +127,7 @@ def shell(faults: Sequence[str], variant: str, target: str, command: Sequence[st
 
 @lab.command()
 def faults() -> None:
-    """List the faults that the lab can inject; docs/faults.md says what each does to whom."""
+    """List the faults that the lab can inject (more: docs/faults.md)."""
     from dnslab.measure.lab.faults import describe_all
 
     for line in describe_all():

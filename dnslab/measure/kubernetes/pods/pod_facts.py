@@ -78,7 +78,13 @@ def show(run: Run, program: str, paths: Sequence[str]) -> Mapping[str, str | Non
 
 
 def read(run: Run, program: str, paths: Sequence[str]) -> witnesses.Texts:
-    """Like ``show``, with the number of the error for a file that cannot be read."""
+    """Like ``show``, with the number of the error for a file that cannot be read.
+
+    Raises
+    ------
+    ProbeFailed
+        The probe does not run.
+    """
     code, data = run([program, "--show", *paths])
     if code:
         raise ProbeFailed(f"cannot read {paths[0]} in the container: {data.decode('utf-8', 'replace').strip()}")
