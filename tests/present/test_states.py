@@ -13,6 +13,8 @@ import pytest
 
 from dnslab.analyse.dataset import open_run
 from dnslab.experiment.compare import SAMPLE
+from dnslab.plan.faultplan import FaultPlan
+from dnslab.plan.faults import PARAMETERS
 from dnslab.plan.model import Load, Plan
 from dnslab.present.page import page
 from dnslab.present.page.scales import Scale, scale_around_0, scale_of
@@ -131,6 +133,14 @@ def test_where_it_was_measured_stands_first(pages: Mapping[str, str]) -> None:
     }
     for name in terms.keys() - {"compared", "refused"}:
         assert terms[name] == ["Where", "When", "Measured"], name
+
+
+@pytest.mark.parametrize("name", sorted(PARAMETERS.keys() - {"none"}))
+def test_every_fault_has_its_badge(tmp_path: Path, name: str) -> None:
+    """Whether it has words of its own or not."""
+    plan = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),), fault=FaultPlan.parse(name))
+    run = write_run(tmp_path / "run", plan, {("baseline", "glibc", n): rows([0.5] * 10) for n in (1, 2, 3)})
+    assert "Emulated fault: " in words(page(open_run(run)))[:200]
 
 
 def test_no_backslash_stands_alone(pages: Mapping[str, str]) -> None:

@@ -11,12 +11,13 @@ from dnslab.analyse.intervals import share, upper_bound_when_none
 from dnslab.analyse.summary import Row
 from dnslab.explain.verification import Side, verify
 from dnslab.explain.veto import left_out
+from dnslab.plan.faultplan import OneFault
 from dnslab.plan.faults import PARAMETERS
 from dnslab.present.page.context import PATCHED, Context, share_cell, share_numbers
 from dnslab.present.page.scales import Scale, scale_of
 from dnslab.present.page.view import Fact, Glance, Hero, Link, Strip, StripRow
 from dnslab.sentences import Sentence, pictures, remedies, trust, verdict as said
-from dnslab.text import NBSP, below, counted, estimate_with_bounds, first_of, span_of
+from dnslab.text import NBSP, below, counted, estimate_with_bounds, first_of, listed, span_of
 
 #: configurations named one by one in the small picture
 MOST_ROWS = 4
@@ -25,6 +26,8 @@ STRIP_PX = 180.0
 ICONS = {"bad": "alert", "good": "ok", "warn": "q", "soft": "minus"}
 #: where there is no remedy, its cost is no answer
 NO_COST = (str(remedies.COST_NOTHING), str(remedies.COST_NO_HELP))
+#: parameters that its sentence names; the others stand in its text
+IN_WORDS = ("p", "bytes", "ms")
 #: what a fault is called, and what it does, by its name
 FAULTS: Mapping[str, tuple[Sentence, Sentence]] = {
     "race": (said.FAULT_RACE, said.FAULT_RACE_IS),
@@ -163,12 +166,17 @@ def where(context: Context) -> str:
 
 
 def fault_in_words(context: Context) -> tuple[str, str]:
-    """What the injected fault is called, and what it does."""
-    plan = context.run.plan.fault
-    if plan.name not in FAULTS:
-        return str(plan), str(said.FAULT_OTHER_IS)
-    name, what = FAULTS[plan.name]
-    values = {key: plan.parameters.get(key, known.default) for key, known in PARAMETERS[plan.name].items()}
+    """What the injected faults are called, and what they do."""
+    found = [_one_in_words(one) for one in context.run.plan.fault.parts]
+    return listed([name for name, _ in found]), " ".join(dict.fromkeys(what for _, what in found))
+
+
+def _one_in_words(fault: OneFault) -> tuple[str, str]:
+    if fault.name not in FAULTS:
+        return fault.name.replace("-", " "), str(said.FAULT_OTHER_IS)
+    name, what = FAULTS[fault.name]
+    known = {key: one.default for key, one in PARAMETERS[fault.name].items() if key in IN_WORDS}
+    values = {key: fault.parameters.get(key, default) for key, default in known.items()}
     texts = {key: f"{100 * value:.3g} %" if key == "p" else f"{value:,.12g}" for key, value in values.items()}
     return str(name), what(**texts)
 
