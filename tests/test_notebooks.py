@@ -21,6 +21,7 @@ from dnslab.analyse.summary import summarise
 from dnslab.errors import Interrupted, UsageError
 from dnslab.experiment.compare import SAMPLE, obtain_run, obtain_runs, resume, run
 from dnslab.explain import overview
+from dnslab.explain.soundness import examine
 from dnslab.measure import runner
 from dnslab.plan.model import Load, Plan
 from dnslab.text import milliseconds, share_text
@@ -184,7 +185,7 @@ def test_before_and_after(tmp_path: Path) -> None:
     start = "<tr><th scope='row'>baseline</th><td>{}</td><td>glibc</td><td>300</td><td>{}</td>"
     assert text.index(start.format("before", 15)) < text.index(start.format("after", 3))
     assert text.index(start.format("after", 3)) < text.index("<td>before</td><td>musl</td>")
-    assert "<td>5 %</td><td>1 %</td><td>-4 (" in text  # points of stalls, of the comparison
+    assert re.search(r"<td>5.0\s%</td><td>1.0\s%</td><td>−4(\.0)? \(", text)  # points of stalls, of the comparison
     assert "3 configurations compared, 0 refused" in text
     reason = "<td>after</td><td>musl</td><td class='reason' colspan='17' [^>]*>not applicable: musl ignores use-vc"
     assert re.search(reason, text)
@@ -245,7 +246,9 @@ def test_a_stored_matrix(tmp_path: Path) -> None:
         lookups["baseline", "glibc", number, 1] = rows([5004.0] * 2 + [0.5] * 98)
     text, page = executed("matrix", tmp_path, run=str(write_run(tmp_path / "run", plan, lookups)))
     (alt,) = alternatives(page)
-    assert alt.endswith("against lookups/s. baseline: 0 at 20, p99 0.5 ms, 2 % at 40, p99 5,004 ms.")
+    assert alt.endswith(
+        "against lookups/s. baseline: 0 at 20, p99 0.50 ms, 2.0\N{NO-BREAK SPACE}% at 40, p99 5,004 ms."
+    )
     assert "<td>40/s (poisson)</td><td>300</td><td>6</td>" in text
 
 
@@ -259,7 +262,9 @@ def test_explored_now_then_set_beside_another(tmp_path: Path, monkeypatch: pytes
     assert row
     assert row.stalls > 5
     assert "half lost: one of two parallel answers came" in text
-    assert f"baseline on glibc: {row.stalls} stalls" in alternatives(page)[1]
+    # A busy machine may have left one of them out.
+    drawn = [one for one in examine(open_run(made)).summary.measured() if one.variant == "baseline" and one.stalls]
+    assert all(f"baseline on {one.target}: {one.stalls} stalls" in alternatives(page)[1] for one in drawn)
     assert "<td>race:p=0.2 is injected, " in text  # a busy machine may void the headline
     text, _ = executed("before_after", tmp_path, runs=[str(SAMPLE), str(made)])
     assert f"<td>after</td><td>glibc</td><td>{row.n:,}</td><td>{row.stalls:,}</td>" in text

@@ -24,7 +24,7 @@ ip addr add 169.254.20.11/32 dev lo
 nft add table ip t
 nft 'add chain ip t in { type filter hook input priority 0; }'
 nft 'add rule ip t in ip daddr 169.254.20.11 udp dport 53 drop'
-"$1" -S "$2" 0 0 &
+"$1" -S "$2" {} &
 "$1" -c "$3"
 kill $!
 """

@@ -23,7 +23,7 @@ mount --bind "$1" "$(readlink -f /etc/resolv.conf)"
 nft add table ip t
 nft 'add chain ip t in { type filter hook input priority 0; }'
 nft 'add rule ip t in ip daddr 127.0.0.2 meta l4proto { udp, tcp } th dport 53 drop'
-"$2" -S "$3" 0 0 & server=$!
+"$2" -S "$3" '{"address": "::"}' & server=$!
 until getent -s dns ahosts kubernetes.default.svc.cluster.local. > /dev/null; do sleep 0.1; done
 python=$2; shift 3
 for i in 1 2 3; do
@@ -42,12 +42,13 @@ SEARCH = "search default.svc.cluster.local svc.cluster.local cluster.local\n"
 
 def run(tmp_path: Path, resolv_conf: str, *arguments: str) -> dict[str, Any]:
     """Rows of the run's summary, by variant."""
-    conf, server = tmp_path / "resolv.conf", tmp_path / "server.py"
+    conf = tmp_path / "resolv.conf"
     conf.write_text(resolv_conf)
-    server.write_text(Path(responder.__file__).read_text().replace("0.0.0.0", "::"))
     usual = ["--backend", "local", "--rounds", "1", "--name", "kubernetes.default"]
-    argv = ["unshare", "-Urnm", "sh", "-c", SCRIPT, "sh", str(conf), sys.executable, str(server), *usual, *arguments]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    argv = ["unshare", "-Urnm", "sh", "-c", SCRIPT, "sh", str(conf), sys.executable, responder.__file__]
+    done = subprocess.run(
+        [*argv, *usual, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+    )
     assert done.returncode == 0, done
     # All of it, as the command leaves out what a busy machine spoiled.
     summary = summarise(open_run(tmp_path / "run")).to_dict()
@@ -114,15 +115,16 @@ ANSWERS = "127.0.0.1"
 
 def measured(tmp_path: Path, resolv_conf: str, *arguments: str, rules: str = "") -> subprocess.CompletedProcess[str]:
     """A run in such a namespace, with more nft rules in it."""
-    conf, server = tmp_path / "resolv.conf", tmp_path / "server.py"
+    conf = tmp_path / "resolv.conf"
     conf.write_text(resolv_conf)
-    server.write_text(Path(responder.__file__).read_text().replace("0.0.0.0", "::"))
     script = SCRIPT.replace('"$2" -S', f'{rules}\n"$2" -S', 1)
     if rules:
         script = script.replace("until getent", "sleep 1; false && until getent")
     usual = ["--backend", "local", "--rounds", "1", "--variants", "baseline", "--rate", "20", "-d", "3"]
-    argv = ["unshare", "-Urnm", "sh", "-c", script, "sh", str(conf), sys.executable, str(server), *usual, *arguments]
-    return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    argv = ["unshare", "-Urnm", "sh", "-c", script, "sh", str(conf), sys.executable, responder.__file__]
+    return subprocess.run(
+        [*argv, *usual, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+    )
 
 
 def row_of(tmp_path: Path) -> Row:

@@ -190,7 +190,8 @@ async def main(settings: Settings) -> None:
     if settings.pidfile:
         with open(settings.pidfile, "w", encoding="ascii") as file:
             file.write(str(os.getpid()))
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
+    udp = socket.socket(family, socket.SOCK_DGRAM)
     if settings.rcvbuf:
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, settings.rcvbuf)
     udp.setblocking(False)
