@@ -158,6 +158,8 @@ def what_it_costs(summary: Summary, baseline: Row, others: Sequence[Row]) -> Ans
         short = str(remedies.COST_NOTHING)
     elif not helping:
         short = str(remedies.COST_NO_HELP)
+    elif words and all(effect.estimate < 0 for effect, _ in ends):
+        short = str(remedies.COST_NOT_SLOWER)
     elif len(words) > 1:
         short = _range([effect for effect, _ in ends], words)
     else:
@@ -167,11 +169,9 @@ def what_it_costs(summary: Summary, baseline: Row, others: Sequence[Row]) -> Ans
 
 def _range(ends: Sequence[Interval], words: Sequence[str]) -> str:
     """From the smaller change to the larger; the unit and the way are said once if they are the same."""
-    (least, most), (first, last) = ends, words
+    (least, _), (first, last) = ends, words
     if least.estimate > 0:
         return remedies.COST_SLOWER(least=first.split()[0], most=" ".join(last.split()[:2]))
-    if most.estimate < 0:
-        return remedies.COST_FASTER(least=last.split()[0], most=" ".join(first.split()[:2]))
     return remedies.COST_RANGE(least=first, most=last)
 
 

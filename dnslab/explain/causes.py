@@ -17,7 +17,7 @@ from dnslab.analyse.lookups import error_name
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.answers import leading_baseline, leading_others
 from dnslab.plan.stalls import timeout_of_stall_s
-from dnslab.sentences import why
+from dnslab.sentences import Sentence, why
 from dnslab.store.client import ClientRecord
 from dnslab.text import counted, estimate_with_bounds, listed, share_with_bounds, span_of
 
@@ -127,7 +127,9 @@ class Circumstances:
             if client.start.variant == "baseline" and client.start.load == 0
         ]
         names = {name for client, _ in clients for name in client.start.counters}
-        tracked = [name for name in names if name == "node.conntrack.insert_failed"]
+        # Another target may be on another node, with other drops.
+        here = [client for client, _ in clients if client.target == target]
+        tracked = "node.conntrack.insert_failed"
         errors: dict[str, int] = {}
         for client, found in clients:
             if client.target == target:
@@ -138,7 +140,7 @@ class Circumstances:
         return cls(
             kernels=tuple(dict.fromkeys(client.start.kernel for client, _ in clients if client.start.kernel)),
             buffers_counted=any(name.endswith(".Udp.RcvbufErrors") and "client" not in name for name in names),
-            insert_failed=sum(_rise(client, name) for name in tracked for client, _ in clients) if tracked else None,
+            insert_failed=sum(_rise(client, tracked) for client in here) if tracked in names else None,
             errors=tuple(sorted(errors.items(), key=lambda pair: -pair[1])),
             n_nodes=len(nodes) if nodes else None,
             external=run.plan.limits.allow_external,
@@ -295,10 +297,12 @@ def _receive_buffer(baseline: Row, sequential: Sequence[Row]) -> Cause:
     if stalled:
         share = share_with_bounds(stalled[0].intervals["stalls_share"])
         evidence.append(Evidence(why.SEQUENTIAL_STALLS(share=share), str(why.SEQUENTIAL_STALLS_MORE)))
-    against = () if stalled or not sequential else (_sequential_clean(sequential),)
+    against = [] if stalled or not sequential else [_sequential_clean(sequential)]
+    if baseline.rcvbuf_errors < baseline.stalls:
+        against.append(Evidence(str(why.DROPPED_LESS), str(why.DROPPED_LESS_MORE)))
     confidence = Confidence.POSSIBLE if against else Confidence.LIKELY
     said = why.BUFFER_IS(libc=baseline.libc, waited=_waited(baseline))
-    return Cause(Kind.RECEIVE_BUFFER, str(why.BUFFER), confidence, said, tuple(evidence), against)
+    return Cause(Kind.RECEIVE_BUFFER, str(why.BUFFER), confidence, said, tuple(evidence), tuple(against))
 
 
 #: what an error says of where to look
@@ -317,9 +321,7 @@ _ERRORS = {
 
 def _failing(summary: Summary, baseline: Row, seen: Circumstances) -> Cause:
     evidence = [
-        Evidence(
-            why.FAILED_WITH(n=counted(n, "lookup"), meaning=str(_ERRORS.get(name, why.ERROR_OTHER)), error=name),
-        )
+        Evidence(why.FAILED_WITH(n=counted(n, "lookup"), meaning=str(_meaning(name, baseline)), error=name))
         for name, n in seen.errors[:MOST_ERRORS]
     ]
     if not evidence:
@@ -327,6 +329,13 @@ def _failing(summary: Summary, baseline: Row, seen: Circumstances) -> Cause:
     against = tuple(_never_failed(leading_others(summary)))
     said = str(why.FAILING_IS)
     return Cause(Kind.FAILING, str(why.FAILING_CAUSE), Confidence.POSSIBLE, said, tuple(evidence), against)
+
+
+def _meaning(error: str, baseline: Row) -> Sentence:
+    """What an error says. Where no lookup waited for a server, none was silent."""
+    if error == "EAI_AGAIN" and not baseline.stalls and not baseline.slow:
+        return why.ERROR_AGAIN_FAST
+    return _ERRORS.get(error, why.ERROR_OTHER)
 
 
 def _never_failed(others: Sequence[Row]) -> Iterator[Evidence]:

@@ -86,10 +86,11 @@ def _ruled_out(summary: Summary, baseline: Row, causes: Sequence[Cause], seen: C
         lookups, share = counted(n, "lookup"), _at_most(n)
         yield Evidence(str(why.PACKET_LOSS), why.NO_PACKET_LOSS(lookups=lookups, share=share))
     if Kind.RECEIVE_BUFFER in kinds:
-        few = f"Only {baseline.flagged_stalls:,}" if baseline.flagged_stalls else "None"
-        by_flags = why.NOT_RACE_BY_FLAGS(flagged=few, stalls=stalls_of(baseline))
+        few = f"only {baseline.flagged_stalls:,}" if baseline.flagged_stalls else "none"
+        counts = {"flagged": few, "stalls": stalls_of(baseline)}
         stalled = any(row.stalls for row in sequential)
-        yield Evidence(str(why.RACE_ALONE), str(why.NOT_RACE) if stalled else by_flags)
+        by_flags = why.NOT_RACE_BY_FLAGS(**{**counts, "flagged": few.capitalize()})
+        yield Evidence(str(why.RACE_ALONE), why.NOT_RACE(**counts) if stalled else by_flags)
     if Kind.NOT_SHOWN in kinds and (share := _sequential_share(sequential)):
         yield Evidence(str(why.RACE_ALONE), why.NOT_RACE_SEQUENTIAL(share=share))
     rounds = [numbers.stalls / numbers.n for numbers in baseline.by_round if numbers.n]

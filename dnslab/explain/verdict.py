@@ -94,7 +94,7 @@ def _of_baseline(summary: Summary, baseline: Row) -> Verdict:
     if baseline.slow:
         often, length = one_in(baseline.slow_share), span_of(baseline.stall_ms / 1e3)
         lead = said.SLOW(often=often, length=length)
-        more = (_share(baseline, "slow"), *_of_others(summary, baseline))
+        more = (_share(summary, baseline, "slow"), *_of_others(summary, baseline))
         return Verdict("slow", "bad", str(said.SLOW_TITLE), lead, often, more)
     return _none(summary)
 
@@ -105,9 +105,9 @@ def _stalls(summary: Summary, baseline: Row) -> Verdict:
     sentence = said.STALLS if normal else said.STALLS_ALONE
     known = {"often": often, "waited": waited(baseline)}
     lead = sentence(**known, median=time_ms(baseline.p50_ms)) if normal else sentence(**known)
-    more = [_share(baseline, "stalls")]
+    more = [_share(summary, baseline, "stalls")]
     if baseline.failed:
-        more.append(_share(baseline, "failed"))
+        more.append(_share(summary, baseline, "failed"))
     others = [row for row in baselines(summary) if row.libc != baseline.libc and row.stalls]
     worst = max(others, key=lambda row: row.stalls_share, default=None)
     if worst:
@@ -127,7 +127,7 @@ def _failing(summary: Summary, baseline: Row) -> Verdict:
         beside = said.STALLS_BESIDE(share=share, length=length)
     else:
         beside = said.NO_STALL_BESIDE(length=length)
-    more = (_share(baseline, "failed"), beside, *_of_others(summary, baseline))
+    more = (_share(summary, baseline, "failed"), beside, *_of_others(summary, baseline))
     return Verdict("failing", "bad", str(said.FAILING_TITLE), lead, often, more)
 
 
@@ -175,14 +175,16 @@ def _fared(row: Row) -> str:
     return f"{row.variant} {' and '.join(parts)}"
 
 
-def _share(row: Row, count: str) -> str:
-    """A share with its interval, or why there is none."""
+def _share(summary: Summary, row: Row, count: str) -> str:
+    """A share with its interval, or why there is none; ``row`` is baseline where it is worst."""
     sentence = {"stalls": said.STALLS_SHARE, "failed": said.FAILED_SHARE, "slow": said.SLOW_SHARE}[count]
     interval: Interval = row.intervals[f"{count}_share"]
     if not math.isfinite(interval.low):
         return said.NO_INTERVAL(rounds=counted(row.rounds, "round"), needed=str(MIN_ROUNDS))
     share, bounds = estimate_with_bounds(interval, 100)
-    return sentence(target=row.target, share=f"{share} %", lookups=counted(row.n, "lookup"), bounds=f"{bounds} %")
+    alike = [other for other in baselines(summary) if other.libc == row.libc]
+    target = said.WORST_OF(target=row.target, n=counted(len(alike), "target")) if len(alike) > 1 else row.target
+    return sentence(target=target, share=f"{share} %", lookups=counted(row.n, "lookup"), bounds=f"{bounds} %")
 
 
 def waited(row: Row) -> str:

@@ -40,7 +40,9 @@ PROBE_STOPPED = Sentence(
     target="glibc",
     round="1",
 )
-STOPPED_IS_NOT_DNS = Sentence("Lookups that were under way got slow because of this, not because of DNS. Run again.")
+STOPPED_IS_NOT_DNS = Sentence(
+    "Lookups that were under way got slow because of this. That says nothing about DNS. Run again."
+)
 
 LATE = Sentence(
     "{share} of {variant} lookups on {target} started more than {late} late.",
@@ -111,7 +113,7 @@ OUTPUT_BLOCKED = Sentence(
 FASTER_DISK = Sentence("This machine, or its disk, is too slow for this load. Lower --rate, or use a faster one.")
 
 FEW_ROUNDS = Sentence("This run has {rounds}. An interval needs {least} or more.", rounds="1 round", least="3")
-USE_ROUNDS = Sentence("Use --rounds {least} or more, and 9 to compare several configurations.", least="3")
+USE_ROUNDS = Sentence("Use --rounds {least} or more; more rounds give narrower intervals.", least="3")
 
 MIXED = Sentence(
     "The C library or kernel of {target} changed during the run: {kinds}.",

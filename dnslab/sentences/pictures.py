@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dnslab.sentences import Sentence
 
-SHARE_CAPTION = Sentence("Share of lookups that stalled, with 95 % interval")
+SHARE_CAPTION = Sentence("Share of lookups that stalled (had to ask again), with 95 % interval")
 FAILED_CAPTION = Sentence("Share of lookups that failed, with 95 % interval")
 SLOW_CAPTION = Sentence("Share of lookups of 1 s or longer, with 95 % interval")
 NONE_CAPTION = Sentence("No stall seen. The bar shows how many there may still be (95 % sure)")
@@ -12,8 +12,8 @@ IMPORTED_CAPTION = Sentence("Share over {limit}, with 95 % interval", limit="4.9
 LOG_AXIS = Sentence("The scale is logarithmic; 0 stands apart, left of the break.")
 
 WHY_HEAD = Sentence(
-    "The best supported cause comes first. A cause is shown, likely or possible. Others were ruled out, not seen, or "
-    "not tested."
+    "The best supported cause comes first. Shown: a kernel counted it. Likely: all that was measured fits. Possible: "
+    "something is missing."
 )
 HELPS_HEADING = Sentence("What helps, and what it costs")
 PATCH_HEADING = Sentence("Before and after the patch")

@@ -68,7 +68,8 @@ NONE = Sentence(
     fewer="fewer than 1 lookup in 5,000",
 )
 NONE_BOUND = Sentence(
-    "That bound holds with 95 % confidence, for this load, this hour and {where}.", where="these 2 targets"
+    "That bound is 95 % sure, for this load and {where}, and for stalls that come evenly over time.",
+    where="these 2 targets",
 )
 SLOWEST = Sentence("The slowest lookup took {slowest}.", slowest="212 ms")
 VOID = Sentence("This run cannot be relied on. {reason}.", reason="The machine was too busy")
@@ -110,6 +111,8 @@ FAULT_OTHER_IS = Sentence("dnslab made this fault on purpose.")
 
 PLACE_LAB = Sentence("Local lab{on}", on=", kernel 6.18")
 PLACE_LOCAL = Sentence("This machine{on}", on=", kernel 6.18")
+PLACE_NO_FAULT = Sentence("{place}. No fault injected; not your cluster", place="Local lab, kernel 6.18")
+WORST_OF = Sentence("{target} (the worst of {n})", target="glibc@node-1", n="3 targets")
 PLACE_CLUSTER = Sentence("Cluster {name}", name="production")
 PLACE_A_CLUSTER = Sentence("A cluster")
 PLACE_NODES = Sentence("{cluster}, {nodes}", cluster="Cluster production", nodes="3 nodes")
@@ -134,9 +137,9 @@ IMPORTED_UNKNOWN_TITLE = Sentence("Cannot tell")
 IMPORTED_FOUND = Sentence(
     "About {often} took {limit} or longer with {name}.", often="1 request in 15", limit="4.9 s", name="baseline"
 )
-IMPORTED_NONE_TITLE = Sentence("No slow {what} seen", what="requests")
+IMPORTED_NONE_TITLE = Sentence("No {what} of {limit} or longer seen", what="requests", limit="4.9 s")
 IMPORTED_NONE = Sentence(
-    "None of {count} took {limit} or longer. If it happens at all, it hits {fewer}.",
+    "None of {count} took {limit} or longer. If it happens at all, it hits {fewer} (95 % sure, if it comes evenly).",
     count="18,212 requests",
     limit="4.9 s",
     fewer="fewer than 1 request in 5,000",

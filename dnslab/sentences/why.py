@@ -52,20 +52,21 @@ EXPOSED = Sentence(
     exposed="12,800 such pairs",
     share="4.8 %",
 )
-EXPOSED_MORE = Sentence("The kernel counted these pairs. They include the warm-up, which all other figures leave out.")
+EXPOSED_MORE = Sentence("The kernel counted these pairs. Here the warm-up is part of both numbers.")
 EXPOSED_MODEL_MORE = Sentence("The number of pairs comes from a model of port reuse.")
 SERVERS_DROPPED = Sentence("The DNS servers dropped {queries} for want of room.", queries="1,920 queries")
 SERVERS_DROPPED_MORE = Sentence("Their kernels counted it as RcvbufErrors in the same trials, warm-up included.")
-INSERT_FAILED = Sentence("The node's kernel counted {n} in the same trials.", n="612 failed inserts")
+INSERT_FAILED = Sentence("The kernel of the client's node counted {n} in the same trials.", n="612 failed inserts")
 INSERT_FAILED_MORE = Sentence(
-    "This counter rises when conntrack drops the second of two packets. It includes the warm-up."
+    "It rises when conntrack drops the second of two packets. The warm-up and other pods of the node count, too."
 )
 
 KERNEL_RESOLVES = Sentence("This kernel ({kernel}) resolves the race by itself.", kernel="6.18")
 KERNEL_RESOLVES_MORE = Sentence("Kernels do so from 5.6 on. Something else may lose one of the two answers here.")
 EMULATED = Sentence("Emulated")
-EMULATED_AGAINST = Sentence("Not looked for: dnslab made this fault itself.")
-EMULATED_KERNEL = Sentence("A real race is not expected on this kernel ({kernel}), which resolves it.", kernel="6.18")
+EMULATED_KERNEL = Sentence(
+    "A real race is not expected on this kernel ({kernel}). It resolves the race.", kernel="6.18"
+)
 NONE_AGAINST = Sentence("None seen.")
 
 NO_BUFFER = Sentence("The servers dropped no query (RcvbufErrors).")
@@ -75,12 +76,12 @@ NO_SLOW_SERVER = Sentence(
 )
 PACKET_LOSS = Sentence("Random packet loss")
 NO_PACKET_LOSS = Sentence(
-    "It hits sequential queries as often. Of {lookups} at most {share} can have met it.",
+    "It would hit queries sent one after the other, too. None of {lookups} stalled: it hits at most {share} of them.",
     lookups="17,925 lookups",
     share="0.02 %",
 )
 NOT_SEEN_LOSS = Sentence(
-    "Not seen: at most {share} of lookups waited until the resolver asked again, as after a lost UDP packet.",
+    "None seen. At most {share} of lookups can have lost a UDP packet.",
     share="0.2 %",
 )
 ONE_MOMENT = Sentence("One bad moment")
@@ -90,7 +91,12 @@ NOT_ONE_NODE = Sentence("{all} stalled.", all="All 4 targets")
 ONE_LIBC = Sentence("One C library alone")
 NOT_ONE_LIBC = Sentence("Lookups stalled on {libcs}.", libcs="glibc and musl")
 RACE_ALONE = Sentence("Conntrack race alone")
-NOT_RACE = Sentence("Sequential queries stall too, and most stalls lost both answers or none. The race does neither.")
+NOT_RACE = Sentence(
+    "It spares queries sent one after the other, but they stall too. It loses exactly one answer, but {flagged} of "
+    "{stalls} did so.",
+    flagged="only 2",
+    stalls="70 stalls",
+)
 NOT_RACE_SEQUENTIAL = Sentence("Sequential queries stall too: {share}. The race spares them.", share="2.9 %")
 NOT_RACE_BY_FLAGS = Sentence(
     "{flagged} of {stalls} lost exactly one of the two answers. The race loses exactly one nearly every time.",
@@ -98,7 +104,7 @@ NOT_RACE_BY_FLAGS = Sentence(
     stalls="70 stalls",
 )
 NOT_SEEN_RACE = Sentence(
-    "Not seen: it hit at most {share} of the {pairs} that could meet it.", share="0.02 %", pairs="17,900 pairs"
+    "None seen. It hits at most {share} of the {pairs} that could meet it.", share="0.02 %", pairs="17,900 pairs"
 )
 RACE_UNCLEAR = Sentence(
     "Neither shown nor ruled out: {flagged} of {stalls} lost exactly one of the two answers.",
@@ -123,6 +129,7 @@ FAILED_WITH = Sentence(
     "{n}: {meaning} ({error}).", n="412 lookups", meaning="the server refused, or could not answer", error="EAI_FAIL"
 )
 ERROR_AGAIN = Sentence("no server answered in time, or all said that they cannot")
+ERROR_AGAIN_FAST = Sentence("all servers said that they cannot answer, for example with SERVFAIL")
 ERROR_NO_NAME = Sentence("the server says that the name does not exist")
 ERROR_NO_DATA = Sentence("the name exists, but has no address of the kind that was asked for")
 ERROR_FAIL = Sentence("the server refused, or could not answer")
@@ -130,32 +137,36 @@ ERROR_GIVEN_UP = Sentence("no answer came before the deadline")
 ERROR_OTHER = Sentence("the C library returned an error")
 ERROR_WRONG = Sentence("Answers came, but not the addresses that were expected.")
 FAILING_CAUSE = Sentence("The DNS servers answer with errors, or not at all")
-FAILING_IS = Sentence("Lookups came back with an error. Which error it was tells where to look.")
+FAILING_IS = Sentence("Lookups came back without a usable answer. The error code tells what kind of failure it was.")
 NEVER_FAILED = Sentence("With {names}, none of {lookups} failed.", names="single-request", lookups="5,000 lookups")
 NEVER_FAILED_MORE = Sentence("They asked the same servers in the same minutes. So how one asks matters.")
 NEVER_FAILED_CACHE = Sentence("This asks a cache on the node first, so it says less about the servers.")
 SLOW_CAUSE = Sentence("Slow answers")
 SLOW_IS = Sentence(
-    "These lookups took 1 s or longer, but ended before {libc} would have asked again. A lost UDP packet would have "
-    "made them wait that long. What is lost further on, or over TCP, cannot be seen from here.",
+    "These lookups took 1 s or longer, but ended before {libc} would have asked again. So their answers came late; "
+    "no UDP packet of theirs was lost. Where they waited cannot be seen from here.",
     libc="glibc",
 )
 SLOW_SPREAD = Sentence("{n} took between 1 s and {length}.", n="180 lookups", length="4.5 s")
-SLOW_ALL = Sentence("With every configuration, lookups took 1 s or longer.")
-SLOW_ALL_MORE = Sentence("The configurations differ in how they ask. So the delay lies behind them: server or network.")
+SLOW_ALL = Sentence("With every configuration, some lookups took 1 s or longer.")
+SLOW_ALL_MORE = Sentence(
+    "How one asks makes no difference. So look outside the resolver: at servers, network and machines."
+)
 
 MISSED_NODES = Sentence("Stalls on another node")
 MISSED_NODES_MORE = Sentence("{measured} of {n} nodes were measured.", measured="2", n="9")
 MISSED_NODES_TELL = Sentence("dnslab run --backend kubernetes --nodes all")
 MISSED_RARE = Sentence("Rarer stalls")
-MISSED_RARE_MORE = Sentence("{fewer} might not have shown here.", fewer="Fewer than 1 lookup in 5,000")
+MISSED_RARE_MORE = Sentence("This run can have missed them: {fewer}.", fewer="fewer than 1 lookup in 5,000")
 MISSED_RARE_TELL = Sentence("dnslab plan --detect {share}", share="0.005%")
 MISSED_IMAGE = Sentence("Another image or resolver")
 MISSED_IMAGE_MORE = Sentence("Only {libcs} measured. Go programs may use a resolver of their own.", libcs="glibc was")
 MISSED_IMAGE_TELL = Sentence("dnslab run --backend kubernetes --like deploy/NAME")
 MISSED_NAMES = Sentence("Other names")
 MISSED_NAMES_MORE = Sentence("Only {names} looked up.", names="1 name was")
-MISSED_NAMES_TELL = Sentence("dnslab run --name example.org --allow-external")
+MISSED_NAMES_TELL = Sentence("dnslab run --backend kubernetes --name example.org --allow-external")
+DROPPED_LESS = Sentence("The servers dropped fewer queries than lookups stalled.")
+DROPPED_LESS_MORE = Sentence("So something else lost packets, too.")
 MISSED_CLUSTER = Sentence("Stalls in a cluster")
 MISSED_CLUSTER_MORE = Sentence("This run measured {where}, not your cluster.", where="the lab of this machine")
 MUSL_SHORTER = Sentence(

@@ -296,7 +296,7 @@ def test_the_race_is_ruled_out_not_seen_or_not_told(tmp_path: Path) -> None:
     failing, late = rows([0.5] * 100, outcome=[-3] * 5 + [0] * 95), rows([0.5] * 95 + [1200.0] * 5)
     for name, made in (("failing", failing), ("slow", late), ("none", rows([0.5] * 100))):
         race = [one.detail for one in said(name, made, exposed=100).not_seen if one.claim == "Conntrack race"]
-        assert race == ["Not seen: it hit at most 1 % of the 300 pairs that could meet it."], name
+        assert race == ["None seen. It hits at most 1 % of the 300 pairs that could meet it."], name
         assert "Conntrack race" not in [one.claim for one in said(f"{name} 2", made, exposed=100).ruled_out]
     some = rows([0.5] * 90 + [5004.0] * 10, flags=[0] * 94 + [1] * 6)
     for name, target, made, why in (

@@ -37,7 +37,7 @@ EXPECTED = {
     "void": ("Cannot tell: run void", "trust now details"),
     "gone": ("The stalls are gone", "helps now latency when trust details"),
     "stays": ("The stalls stay", "helps now latency when trust details"),
-    "imported": ("No slow lookups seen", "helps trust details"),
+    "imported": ("No lookups of 4.9 s or longer seen", "helps trust details"),
     "compared": ("Better than before", "helps trust details"),
     "refused": ("Cannot compare these runs", "trust"),
 }
@@ -107,7 +107,7 @@ SAYS = {
         ["None seen.", "Most likely", "usable", "ended with EAI_AGAIN"],
     ),
     "slow": (["Find out whether it is the servers", "Not seen: at most"], ["not lost packets"]),
-    "none": (["If lookups of your pods still stall", "might not have shown"], ["What does it cost?", "ms faster"]),
+    "none": (["If lookups of your pods still stall", "can have missed them"], ["What does it cost?", "ms faster"]),
     "void": (["half the rate", "not a result"], ["What helps", "Mend this first"]),
     "imported": (
         ["Measured with another tool", "No difference in slow lookups shown", "slower than baseline"],

@@ -9,8 +9,11 @@ from dnslab.analyse.dataset import Run
 from dnslab.analyse.facts import began
 from dnslab.analyse.intervals import share, upper_bound_when_none
 from dnslab.analyse.summary import Row
+from dnslab.explain.answers import baselines
+from dnslab.explain.ranking import Word
 from dnslab.explain.verification import Side, verify
 from dnslab.explain.veto import left_out
+from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.faultplan import OneFault
 from dnslab.plan.faults import PARAMETERS
 from dnslab.present.page.context import PATCHED, Context, share_cell, share_numbers
@@ -49,7 +52,7 @@ def hero(context: Context) -> Hero:
         name, what = fault_in_words(context)
         badge = (said.INJECTED(fault=name), f"{what} {said.INJECTED_MORE}")
     return Hero(
-        place=where(context),
+        place=_place(context),
         tone=verdict.tone,
         icon=ICONS[verdict.tone],
         title=verdict.title,
@@ -150,11 +153,17 @@ def _side_numbers(side: Side) -> tuple[float, float, float]:
     return 100 * interval.estimate, 100 * interval.low, 100 * interval.high
 
 
+def _place(context: Context) -> str:
+    """Where the run was made, and outside a cluster that nothing was injected."""
+    place = where(context)
+    real = context.emulated or context.summary.backend in IN_CLUSTER
+    return place if real else said.PLACE_NO_FAULT(place=place)
+
+
 def where(context: Context) -> str:
     """Where the run was made, in a few words."""
     environment, backend = context.run.environment, context.run.environment.backend
-    kernel = str(environment.kernel or "").removeprefix("Linux ")
-    short = ".".join(kernel.split(".")[:2]).partition("-")[0]
+    short = _short(str(environment.kernel or ""))
     on = f", kernel {short}" if short else ""
     if context.summary.backend == "lab":
         return said.PLACE_LAB(on=on)
@@ -162,7 +171,14 @@ def where(context: Context) -> str:
         return said.PLACE_LOCAL(on=on)
     nodes = {client.start.node for client in context.run.clients() if client.start.node}
     name = said.PLACE_CLUSTER(name=str(backend.context)) if backend.context else str(said.PLACE_A_CLUSTER)
-    return said.PLACE_NODES(cluster=name, nodes=counted(len(nodes), "node")) if nodes else name
+    name = said.PLACE_NODES(cluster=name, nodes=counted(len(nodes), "node")) if nodes else name
+    kernels = sorted({_short(client.start.kernel) for client in context.run.clients() if client.start.kernel})
+    return f"{name}, kernel {first_of(kernels, 2)}" if kernels else name
+
+
+def _short(kernel: str) -> str:
+    """``"5.4"`` of ``"Linux 5.4.0-150-generic"``."""
+    return ".".join(kernel.removeprefix("Linux ").split(".")[:2]).partition("-")[0]
 
 
 def fault_in_words(context: Context) -> tuple[str, str]:
@@ -221,7 +237,7 @@ def glances(context: Context, n_failed: int, n_noted: int, n_passed: int) -> lis
     places = {"Why?": "why", "What helps?": "helps", "What does it cost?": "helps"}
     places |= {"Did the patch help?": "helps", "Before": "helps"}
     found = [
-        Glance(places[question], question, answer.short, answer.detail)
+        Glance(places[question], question, answer.short, _with_advice(context, question, answer.detail))
         for question, answer in context.findings.answers.items()
         if question in places and answer.short and answer.short not in NO_COST
     ]
@@ -237,6 +253,18 @@ def glances(context: Context, n_failed: int, n_noted: int, n_passed: int) -> lis
     else:
         short = trust.ALL_PASSED(n=checks)
     return [*found, Glance("trust", "Can you trust it?", short, detail)]
+
+
+def _with_advice(context: Context, question: str, detail: str) -> str:
+    """With what to begin with, and what helps on musl, if this is what was asked."""
+    if question != "What helps?":
+        return detail
+    parts = [detail, remedies.START_WITH(name=context.picked.row.variant) if context.picked else ""]
+    stalling = [one for one in baselines(context.summary) if one.libc == "musl" and not one.is_clean]
+    if stalling and context.baseline and context.baseline.libc != "musl" and not context.findings.void:
+        names = [one.row.variant for one in context.rows("musl") if one.word is Word.CLEARS]
+        parts.append(remedies.ON_MUSL(names=listed(names)) if names else str(remedies.ON_MUSL_NOTHING))
+    return " ".join(filter(None, parts))
 
 
 def _small(title: str) -> str:

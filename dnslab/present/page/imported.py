@@ -96,7 +96,7 @@ def _hero(summary: ImportedSummary) -> Hero:
         lead = said.IMPORTED_FAILING(often=strong, name=base.variant)
     elif base.over_limit == 0:
         title, tone, strong = (
-            said.IMPORTED_NONE_TITLE(what=what),
+            said.IMPORTED_NONE_TITLE(what=what, limit=limit),
             "soft",
             fewer_than(base.over_limit_upper or 1.0, noun),
         )
@@ -175,7 +175,7 @@ def _helps(summary: ImportedSummary) -> Helps:
     scale = _scale(summary)
     rows = []
     for row in summary.rows:
-        chips = [Chip("Compared with", "mute", "same")]
+        chips = [Chip("Reference", "mute", "same")]
         if row.variant != summary.base:
             word = row.verdicts["over_limit"].word if "over_limit" in row.verdicts else ""
             text, tone, icon = _WORDS.get(word, (str(remedies.NOT_COMPARED), "mute", "q"))

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator
 
+from dnslab.analyse.intervals import MIN_ROUNDS
 from dnslab.explain.causes import Kind
 from dnslab.explain.ranking import KNOWN_BUG, Ranked, Word
 from dnslab.explain.validity import voids
@@ -212,11 +213,10 @@ def _again(context: Context) -> Iterator[Step]:
     rate = plan.loads[0].rate_per_s
     busy = rate and any("--rate" in veto.advice for veto in void)
     slower = f" --rate {rate / 2:g}" if rate and busy else ""
-    rounds = f" --rounds {max(9, plan.rounds)}"
-    command = f"dnslab run{where}{fault}{slower}{rounds} --report \\\n  --variants {names}"
+    rounds = f" --rounds {max(MIN_ROUNDS, plan.rounds)}"
+    command = f"dnslab run{where}{fault}{slower}{rounds} \\\n  --report --variants {names}"
     changes = remedies.MEASURE_AGAIN_SLOWER if slower else remedies.MEASURE_AGAIN_SAME
-    said = changes(rounds=counted(max(9, plan.rounds), "round"))
-    text = f"{remedies.MEASURE_AGAIN_VOID} {said}" if void else said
+    text = f"{remedies.MEASURE_AGAIN_VOID} {changes}" if void else str(changes)
     yield Step(str(remedies.MEASURE_AGAIN), [text, _shell(command)])
 
 

@@ -49,9 +49,9 @@ def _item(evidence: Evidence, icon: str, tone: str) -> Item:
 
 def _card(context: Context, cause: Cause, rank: int) -> CauseCard:
     several = len(context.findings.diagnosis.causes) > 1
-    against = [str(said.EMULATED_AGAINST if cause.emulated else said.NONE_AGAINST)]
+    against = "" if cause.emulated else str(said.NONE_AGAINST)
     if cause.emulated and cause.kind is Kind.RACE and (kernel := resolving_kernel(context.seen)):
-        against.append(said.EMULATED_KERNEL(kernel=kernel))
+        against = said.EMULATED_KERNEL(kernel=kernel)
     return CauseCard(
         rank=f"Cause {rank}" if several else "",
         name=cause.name,
@@ -62,7 +62,7 @@ def _card(context: Context, cause: Cause, rank: int) -> CauseCard:
         summary=cause.summary,
         evidence_for=[_item(one, "check", "good") for one in cause.evidence_for],
         evidence_against=[_item(one, "minus", "warn") for one in cause.evidence_against],
-        none_against=" ".join(against),
+        none_against=against,
     )
 
 
@@ -82,7 +82,7 @@ def _missed(context: Context) -> Iterator[Item]:
         yield item(said.MISSED_NODES, more, said.MISSED_NODES_TELL)
     fewer = fewer_than(upper_bound_when_none(n))
     share = f"{100 * upper_bound_when_none(n) / 4:.1g}%"
-    more = said.MISSED_RARE_MORE(fewer=fewer[0].upper() + fewer[1:])
+    more = said.MISSED_RARE_MORE(fewer=fewer)
     yield item(said.MISSED_RARE, more, said.MISSED_RARE_TELL(share=share))
     libcs = f"{listed(context.libcs)} {'was' if len(context.libcs) == 1 else 'were'}"
     yield item(said.MISSED_IMAGE, said.MISSED_IMAGE_MORE(libcs=libcs), said.MISSED_IMAGE_TELL)
