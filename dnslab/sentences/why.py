@@ -81,7 +81,7 @@ NO_PACKET_LOSS = Sentence(
     share="0.02 %",
 )
 NOT_SEEN_LOSS = Sentence(
-    "None seen. At most {share} of lookups can have lost a UDP packet.",
+    "At most {share} of lookups can have lost a UDP packet.",
     share="0.2 %",
 )
 ONE_MOMENT = Sentence("One bad moment")
@@ -104,7 +104,7 @@ NOT_RACE_BY_FLAGS = Sentence(
     stalls="70 stalls",
 )
 NOT_SEEN_RACE = Sentence(
-    "None seen. It hits at most {share} of the {pairs} that could meet it.", share="0.02 %", pairs="17,900 pairs"
+    "It hits at most {share} of the {pairs} that could meet it.", share="0.02 %", pairs="17,900 pairs"
 )
 RACE_UNCLEAR = Sentence(
     "Neither shown nor ruled out: {flagged} of {stalls} lost exactly one of the two answers.",
@@ -137,7 +137,7 @@ ERROR_GIVEN_UP = Sentence("no answer came before the deadline")
 ERROR_OTHER = Sentence("the C library returned an error")
 ERROR_WRONG = Sentence("Answers came, but not the addresses that were expected.")
 FAILING_CAUSE = Sentence("The DNS servers answer with errors, or not at all")
-FAILING_IS = Sentence("Lookups came back without a usable answer. The error code tells what kind of failure it was.")
+FAILING_IS = Sentence("Lookups ended with an error. Its code tells what kind of failure it was.")
 NEVER_FAILED = Sentence("With {names}, none of {lookups} failed.", names="single-request", lookups="5,000 lookups")
 NEVER_FAILED_MORE = Sentence("They asked the same servers in the same minutes. So how one asks matters.")
 NEVER_FAILED_CACHE = Sentence("This asks a cache on the node first, so it says less about the servers.")
