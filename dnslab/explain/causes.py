@@ -300,7 +300,7 @@ def _receive_buffer(baseline: Row, sequential: Sequence[Row]) -> Cause:
     against = [] if stalled or not sequential else [_sequential_clean(sequential)]
     if baseline.rcvbuf_errors < baseline.stalls:
         against.append(Evidence(str(why.DROPPED_LESS), str(why.DROPPED_LESS_MORE)))
-    confidence = Confidence.POSSIBLE if against else Confidence.LIKELY
+    confidence = Confidence.POSSIBLE if against else Confidence.SHOWN
     said = why.BUFFER_IS(libc=baseline.libc, waited=_waited(baseline))
     return Cause(Kind.RECEIVE_BUFFER, str(why.BUFFER), confidence, said, tuple(evidence), tuple(against))
 

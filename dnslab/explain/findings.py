@@ -14,7 +14,7 @@ from dnslab.analyse import power
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain import verification
 from dnslab.explain.answers import Answer, baselines, leading_baseline, leading_others, what_helps, what_it_costs
-from dnslab.explain.causes import NOT_KNOWN, Circumstances, Confidence
+from dnslab.explain.causes import NOT_KNOWN, Circumstances, Confidence, Kind
 from dnslab.explain.diagnosis import Diagnosis, diagnose
 from dnslab.explain.validity import voids
 from dnslab.explain.verdict import Verdict, judge
@@ -144,6 +144,8 @@ def _answers(summary: Summary, vetoes: Sequence[Veto], judged: Verdict, diagnosi
     if diagnosis.causes:
         cause = diagnosis.causes[0]
         claims = " ".join(evidence.claim for evidence in cause.evidence_for[:2])
+        if cause.kind is Kind.SLOW:  # the claims alone repeat the verdict
+            claims = f"{claims} {cause.evidence_for[-1].detail}".rstrip()
         likely = "" if cause.confidence is Confidence.NOT_SHOWN else f"{cause.word}."
         given["Why?"] = Answer(cause.name, " ".join(filter(None, [likely, claims])))
     given["What helps?"] = what_helps(summary, baseline, others)

@@ -183,7 +183,11 @@ def _share(summary: Summary, row: Row, count: str) -> str:
         return said.NO_INTERVAL(rounds=counted(row.rounds, "round"), needed=str(MIN_ROUNDS))
     share, bounds = estimate_with_bounds(interval, 100)
     alike = [other for other in baselines(summary) if other.libc == row.libc]
-    target = said.WORST_OF(target=row.target, n=counted(len(alike), "target")) if len(alike) > 1 else row.target
+    target = (
+        said.WORST_OF(target=row.target, n=counted(len(alike), "target"), libc=row.libc)
+        if len(alike) > 1
+        else row.target
+    )
     return sentence(target=target, share=f"{share} %", lookups=counted(row.n, "lookup"), bounds=f"{bounds} %")
 
 

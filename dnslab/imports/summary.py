@@ -29,12 +29,17 @@ from dnslab.text import (
     milliseconds,
     rounded,
     share_with_bounds,
+    span_of,
     visible,
 )
 
 VERSION = 1
 MEASURES = ("over_limit", "failed")
 LEVELS = {"p50_ms": 0.5, "p99_ms": 0.99}
+
+
+#: when musl first asks again, s (two attempts share its 5 s: res_msend.c)
+MUSL_STEP_S = 2.5
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,13 @@ class ImportedSummary:
         """What the data cannot show, a sentence or two each."""
         what = self.imported.what
         found = any(row.over_limit for row in self.rows)
-        notes = [str(sentences.NO_CAUSE), *([str(sentences.SAME_TABLE)] if found else []), *self.imported.notes]
+        limit_s = self.imported.limit_ms / 1e3
+        notes = [
+            str(sentences.NO_CAUSE),
+            *([sentences.MUSL_UNSEEN(limit=span_of(limit_s))] if limit_s > MUSL_STEP_S else []),
+            *([str(sentences.SAME_TABLE)] if found else []),
+            *self.imported.notes,
+        ]
         if any("*" in _share_text(row, "over_limit") for row in self.rows):
             notes.append(sentences.INDEPENDENT(what=what))
         clean = [row for row in self.rows if row.over_limit == 0]

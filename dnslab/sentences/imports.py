@@ -9,6 +9,7 @@ NO_CAUSE = Sentence(
     "These numbers name no cause. They do not tell which answers were lost, or what the DNS servers dropped. "
     "`dnslab run` records both."
 )
+MUSL_UNSEEN = Sentence("musl asks again after 2.5 s. A limit of {limit} does not see its stalls.", limit="4.9 s")
 SAME_TABLE = Sentence(
     "Full receive buffers of the DNS servers give the same table without any race. To tell them apart, one must know "
     "which of the two answers was lost, and the RcvbufErrors of the servers."

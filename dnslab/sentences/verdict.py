@@ -112,7 +112,7 @@ FAULT_OTHER_IS = Sentence("dnslab made this fault on purpose.")
 PLACE_LAB = Sentence("Local lab{on}", on=", kernel 6.18")
 PLACE_LOCAL = Sentence("This machine{on}", on=", kernel 6.18")
 PLACE_NO_FAULT = Sentence("{place}. No fault injected; not your cluster", place="Local lab, kernel 6.18")
-WORST_OF = Sentence("{target} (the worst of {n})", target="glibc@node-1", n="3 targets")
+WORST_OF = Sentence("{target} (the worst of {n} with {libc})", target="glibc@node-1", n="3 targets", libc="glibc")
 PLACE_CLUSTER = Sentence("Cluster {name}", name="production")
 PLACE_A_CLUSTER = Sentence("A cluster")
 PLACE_NODES = Sentence("{cluster}, {nodes}", cluster="Cluster production", nodes="3 nodes")
@@ -155,7 +155,7 @@ IMPORTED_FAILING = Sentence("About {often} failed with {name}.", often="1 reques
 IMPORTED_UNKNOWN = Sentence(
     "The data does not say how many {what} took {limit} or longer.", what="requests", limit="4.9 s"
 )
-IMPORTED_MORE = Sentence("Another tool measured this. Its data names no cause.")
+IMPORTED_MORE = Sentence("Another tool measured this. Its data names no cause. A run of dnslab looks for one.")
 
 COMPARED_SAME = Sentence("No change shown")
 COMPARED_BETTER = Sentence("Better than before")

@@ -106,7 +106,7 @@ def test_a_race_on_one_node_is_found_beside_a_busy_one(tmp_path: Path) -> None:
     assert not run.findings.void
     assert run.left_out == ["node-3 (CPU saturated in 9 of its 15 trials)."]
     headline = run.findings.headline
-    assert "On node-1 (the worst of 2 targets), 5.0 % of 500 lookups stalled" in headline
+    assert "On node-1 (the worst of 2 targets with glibc), 5.0 % of 500 lookups stalled" in headline
     assert "Likely: conntrack race" in headline
     assert headline.endswith(" Left out: node-3 (CPU saturated in 9 of its 15 trials).")
     assert {row.target for row in run.part.summary.measured()} == {"node-1", "node-2"}

@@ -38,7 +38,7 @@ DEFAULT = Load(rate_per_s=20, duration_s=2, workers=100)
 LOADS = {
     "race": ("race:p=0.3", Load(rate_per_s=60, duration_s=3, workers=120)),
     "loss": ("loss:p=0.05", Load(rate_per_s=60, duration_s=3, workers=120)),
-    "receive-buffer": ("receive-buffer", Load(loop="closed", workers=200, duration_s=6)),
+    "receive-buffer": ("receive-buffer", Load(loop="closed", workers=200, duration_s=4)),
     "one-dead-backend": ("one-dead-backend", DEFAULT),
     "tcp-blocked": ("tcp-blocked", Load(rate_per_s=20, duration_s=1, workers=60)),
     "outage": ("outage:from=0.7s,for=0.8s", DEFAULT),

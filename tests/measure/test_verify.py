@@ -81,11 +81,10 @@ def test_race_stalls_are_exactly_the_dropped_packets(tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("workers", [50, 200])
-def test_without_a_fault_nothing_stalls(tmp_path: Path, workers: int) -> None:
+def test_without_a_fault_nothing_stalls(tmp_path: Path) -> None:
     """In 100,000 lookups of each variant, however many rounds a machine needs for them. Trials end before use-vc runs
     out of ports: at 12,000 lookups/s it takes 14,400 of 28,232."""
-    load = Load(loop="closed", workers=workers, warmup_s=0.2, duration_s=1.0)
+    load = Load(loop="closed", workers=200, warmup_s=0.2, duration_s=1.0)
     counts = dict.fromkeys(USUAL, 0)
     for attempt in range(24):
         lacking = tuple(variant for variant, n in counts.items() if n < 100_000)

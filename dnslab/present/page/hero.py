@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.facts import began
 from dnslab.analyse.intervals import share, upper_bound_when_none
 from dnslab.analyse.summary import Row
 from dnslab.explain.answers import baselines
+from dnslab.explain.causes import Kind
 from dnslab.explain.ranking import Word
 from dnslab.explain.verification import Side, verify
 from dnslab.explain.veto import left_out
@@ -255,11 +256,23 @@ def glances(context: Context, n_failed: int, n_noted: int, n_passed: int) -> lis
     return [*found, Glance("trust", "Can you trust it?", short, detail)]
 
 
+def _beginning(context: Context) -> Iterator[str]:
+    """What to do first."""
+    if context.emulated:
+        yield str(remedies.START_IN_CLUSTER)
+    elif context.picked:
+        yield remedies.START_WITH(name=context.picked.row.variant)
+        if context.findings.verdict.state == "failing":
+            yield str(remedies.START_WITH_SERVERS)
+    elif Kind.RECEIVE_BUFFER in {cause.kind for cause in context.findings.diagnosis.causes}:
+        yield str(remedies.START_WITH_ROOM)
+
+
 def _with_advice(context: Context, question: str, detail: str) -> str:
     """With what to begin with, and what helps on musl, if this is what was asked."""
     if question != "What helps?":
         return detail
-    parts = [detail, remedies.START_WITH(name=context.picked.row.variant) if context.picked else ""]
+    parts = [detail, *_beginning(context)]
     stalling = [one for one in baselines(context.summary) if one.libc == "musl" and not one.is_clean]
     if stalling and context.baseline and context.baseline.libc != "musl" and not context.findings.void:
         names = [one.row.variant for one in context.rows("musl") if one.word is Word.CLEARS]
