@@ -14,6 +14,21 @@ from dnslab.measure.lab.responder import answer
 Rule = Callable[[int, int, int], bool]
 
 
+def _sockets() -> tuple[socket.socket, socket.socket]:
+    """For TCP and for UDP, on one port: a free one for TCP may be taken for UDP."""
+    while True:
+        tcp = socket.create_server(("127.0.0.1", 0), backlog=100)
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        try:
+            udp.bind(tcp.getsockname())
+        except OSError:
+            tcp.close()
+            udp.close()
+        else:
+            return tcp, udp
+
+
 class Nameserver:
     """Answers names under any.cluster.local over UDP and TCP; ``queries`` are (transport, type, client port)."""
 
@@ -21,11 +36,8 @@ class Nameserver:
         self.rule, self.tcp_answers = rule, tcp_answers
         self.queries: list[tuple[str, int, int]] = []
         self._seen: dict[int, int] = {}
-        self.tcp = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.tcp, self.udp = _sockets()
         self.port: int = self.tcp.getsockname()[1]
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        self.udp.bind(("127.0.0.1", self.port))
         for body in (self._serve_udp, self._serve_tcp):
             threading.Thread(target=body, daemon=True).start()
 
