@@ -226,7 +226,13 @@ def _race(baseline: Row, sequential: Sequence[Row], seen: Circumstances) -> Caus
 def resolving_kernel(seen: Circumstances) -> str:
     """The kernel as ``"6.18"`` if it resolves the race by itself, else ``""``."""
     version = _version(seen.kernels[0]) if seen.kernels else None
-    return ".".join(map(str, version)) if version and version >= RESOLVED_SINCE else ""
+    return kernel_in_short(seen.kernels[0]) if version and version >= RESOLVED_SINCE else ""
+
+
+def kernel_in_short(kernel: str) -> str:
+    """``"5.4"`` of ``"Linux 5.4.0-150-generic"``; ``""`` where there is no version."""
+    version = _version(kernel)
+    return ".".join(map(str, version)) if version else ""
 
 
 def _version(kernel: str) -> tuple[int, int] | None:

@@ -36,8 +36,6 @@ from dnslab.text import (
 VERSION = 1
 MEASURES = ("over_limit", "failed")
 LEVELS = {"p50_ms": 0.5, "p99_ms": 0.99}
-
-
 #: when musl first asks again, s (two attempts share its 5 s: res_msend.c)
 MUSL_STEP_S = 2.5
 

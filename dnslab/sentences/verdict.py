@@ -39,6 +39,7 @@ SLOW_SHARE = Sentence(
     lookups="8,893 lookups",
     bounds="1.1 to 3.2 %",
 )
+WORST_OF = Sentence("{target} (the worst of {n} with {libc})", target="glibc@node-1", n="3 targets", libc="glibc")
 NO_INTERVAL = Sentence(
     "Too few rounds for an interval: {rounds}, and it takes {needed}.", rounds="2 rounds", needed="3"
 )
@@ -112,7 +113,6 @@ FAULT_OTHER_IS = Sentence("dnslab made this fault on purpose.")
 PLACE_LAB = Sentence("Local lab{on}", on=", kernel 6.18")
 PLACE_LOCAL = Sentence("This machine{on}", on=", kernel 6.18")
 PLACE_NO_FAULT = Sentence("{place}. No fault injected; not your cluster", place="Local lab, kernel 6.18")
-WORST_OF = Sentence("{target} (the worst of {n} with {libc})", target="glibc@node-1", n="3 targets", libc="glibc")
 PLACE_CLUSTER = Sentence("Cluster {name}", name="production")
 PLACE_A_CLUSTER = Sentence("A cluster")
 PLACE_NODES = Sentence("{cluster}, {nodes}", cluster="Cluster production", nodes="3 nodes")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +12,12 @@ import pytest
 
 from dnslab.analyse.dataset import open_run
 from dnslab.explain.soundness import examine
+from tests.cgroups import limited_to
 from tests.nameserver import nameserver
 
 pytestmark = [pytest.mark.verify, pytest.mark.alone]
 
-ROOT = Path("/sys/fs/cgroup")
-#: under version 1 the cpu controller has a folder of its own
-V1 = ROOT / "cpu"
-PERIOD_US, QUOTA_US = 100_000, 30_000
+QUOTA_US = 30_000
 #: Sees the cgroup where a container sees its own, joins it, and uses up its limit beside the run.
 SCRIPT = """
 mount --make-rprivate / && mount --bind "$1" "$2" && echo $$ > "$2/cgroup.procs" || exit 9
@@ -36,24 +32,8 @@ exit $status
 @pytest.fixture
 def limited() -> Iterator[Path]:
     """A cgroup whose processes may use 0.3 CPUs."""
-    folder = (V1 if V1.is_dir() else ROOT) / f"dnslab-{uuid.uuid4().hex[:8]}"
-    limits = (
-        {"cpu.cfs_period_us": f"{PERIOD_US}", "cpu.cfs_quota_us": f"{QUOTA_US}"}
-        if V1.is_dir()
-        else {"cpu.max": f"{QUOTA_US} {PERIOD_US}"}
-    )
-    try:
-        folder.mkdir()
-        for name, value in limits.items():
-            (folder / name).write_text(value)
-    except OSError as error:
-        if folder.is_dir():
-            folder.rmdir()
-        pytest.skip(f"no cgroup with a CPU limit can be made here: {error}")
-    yield folder
-    while (folder / "cgroup.procs").read_text():
-        time.sleep(0.1)
-    folder.rmdir()
+    with limited_to(QUOTA_US) as folder:
+        yield folder
 
 
 def test_a_run_under_a_cpu_limit_says_that_the_limit_stopped_it(limited: Path, tmp_path: Path) -> None:

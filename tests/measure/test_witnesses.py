@@ -10,7 +10,6 @@ import platform
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from dnslab.plan.model import Load
 from dnslab.plan.variants import find
 from dnslab.store.witnesses import NO_SOCKET, PLACES, WITNESSES, at
 from tests import PROJECT
+from tests.cgroups import limited_to
 from tests.measure.test_probe import JOB, talk_over
 
 STATIC = BIN / f"probe-{platform.machine()}-static"
@@ -158,19 +158,8 @@ read()
 @pytest.fixture
 def limited() -> Iterator[Path]:
     """A cgroup whose processes may use 0.1 CPUs."""
-    v1 = Path("/sys/fs/cgroup/cpu")
-    folder = (v1 if v1.is_dir() else v1.parent) / f"dnslab-{uuid.uuid4().hex[:8]}"
-    limits = {"cpu.cfs_quota_us": "10000"} if v1.is_dir() else {"cpu.max": "10000 100000"}
-    try:
-        folder.mkdir()
-        for name, value in limits.items():
-            (folder / name).write_text(value)
-    except OSError as error:
-        if folder.is_dir():
-            folder.rmdir()
-        pytest.skip(f"no cgroup with a CPU limit can be made here: {error}")
-    yield folder
-    folder.rmdir()
+    with limited_to(10_000) as folder:
+        yield folder
 
 
 def test_a_client_under_a_cpu_limit_sees_its_own_group(limited: Path) -> None:

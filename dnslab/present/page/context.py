@@ -14,7 +14,7 @@ from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.answers import leading_baseline
 from dnslab.explain.causes import Circumstances, Kind
 from dnslab.explain.findings import Findings
-from dnslab.explain.ranking import Ranked, ranked, recommended
+from dnslab.explain.ranking import Ranked, Word, ranked, recommended
 from dnslab.plan.variants import BEFORE, Variant
 from dnslab.present.page.scales import Scale
 from dnslab.present.page.view import Cell
@@ -76,10 +76,18 @@ class Context:
 
         None where a server lacks room: what helps then is room, for all clients.
         """
-        lacks_room = Kind.RECEIVE_BUFFER in {cause.kind for cause in self.findings.diagnosis.causes}
-        if self.baseline is None or self.findings.void or self.summary.verifies or lacks_room:
+        if self.baseline is None or self.findings.void or self.summary.verifies or self.lacks_room:
             return None
         return recommended(self.rows(self.baseline.libc), self.variants)
+
+    @property
+    def lacks_room(self) -> bool:
+        """Whether a server's full receive buffer is a cause."""
+        return Kind.RECEIVE_BUFFER in {cause.kind for cause in self.findings.diagnosis.causes}
+
+    def cleared(self, libc: str) -> list[str]:
+        """The configurations that clear it with this C library."""
+        return [one.row.variant for one in self.rows(libc) if one.word is Word.CLEARS] if libc in self.libcs else []
 
     @property
     def emulated(self) -> bool:

@@ -10,8 +10,7 @@ from dnslab.analyse.facts import began
 from dnslab.analyse.intervals import share, upper_bound_when_none
 from dnslab.analyse.summary import Row
 from dnslab.explain.answers import baselines
-from dnslab.explain.causes import Kind
-from dnslab.explain.ranking import Word
+from dnslab.explain.causes import kernel_in_short
 from dnslab.explain.verification import Side, verify
 from dnslab.explain.veto import left_out
 from dnslab.plan.backends import IN_CLUSTER
@@ -164,7 +163,7 @@ def _place(context: Context) -> str:
 def where(context: Context) -> str:
     """Where the run was made, in a few words."""
     environment, backend = context.run.environment, context.run.environment.backend
-    short = _short(str(environment.kernel or ""))
+    short = kernel_in_short(str(environment.kernel or ""))
     on = f", kernel {short}" if short else ""
     if context.summary.backend == "lab":
         return said.PLACE_LAB(on=on)
@@ -173,13 +172,8 @@ def where(context: Context) -> str:
     nodes = {client.start.node for client in context.run.clients() if client.start.node}
     name = said.PLACE_CLUSTER(name=str(backend.context)) if backend.context else str(said.PLACE_A_CLUSTER)
     name = said.PLACE_NODES(cluster=name, nodes=counted(len(nodes), "node")) if nodes else name
-    kernels = sorted({_short(client.start.kernel) for client in context.run.clients() if client.start.kernel})
+    kernels = sorted({kernel_in_short(client.start.kernel) for client in context.run.clients() if client.start.kernel})
     return f"{name}, kernel {first_of(kernels, 2)}" if kernels else name
-
-
-def _short(kernel: str) -> str:
-    """``"5.4"`` of ``"Linux 5.4.0-150-generic"``."""
-    return ".".join(kernel.removeprefix("Linux ").split(".")[:2]).partition("-")[0]
 
 
 def fault_in_words(context: Context) -> tuple[str, str]:
@@ -264,7 +258,7 @@ def _beginning(context: Context) -> Iterator[str]:
         yield remedies.START_WITH(name=context.picked.row.variant)
         if context.findings.verdict.state == "failing":
             yield str(remedies.START_WITH_SERVERS)
-    elif Kind.RECEIVE_BUFFER in {cause.kind for cause in context.findings.diagnosis.causes}:
+    elif context.lacks_room:
         yield str(remedies.START_WITH_ROOM)
 
 
@@ -275,7 +269,7 @@ def _with_advice(context: Context, question: str, detail: str) -> str:
     parts = [detail, *_beginning(context)]
     stalling = [one for one in baselines(context.summary) if one.libc == "musl" and not one.is_clean]
     if stalling and context.baseline and context.baseline.libc != "musl" and not context.findings.void:
-        names = [one.row.variant for one in context.rows("musl") if one.word is Word.CLEARS]
+        names = context.cleared("musl")
         parts.append(remedies.ON_MUSL(names=listed(names)) if names else str(remedies.ON_MUSL_NOTHING))
     return " ".join(filter(None, parts))
 

@@ -8,7 +8,6 @@ import shlex
 from collections.abc import Iterator
 
 from dnslab.analyse.intervals import MIN_ROUNDS
-from dnslab.explain.causes import Kind
 from dnslab.explain.ranking import KNOWN_BUG, Ranked, Word
 from dnslab.explain.validity import voids
 from dnslab.explain.verification import verify
@@ -34,8 +33,7 @@ def now(context: Context) -> Now | None:
         return Now("Measure again", "", list(_again(context)), [])
     if state == "verified":
         return Now(heading, "", list(_after_patch(context)), [])
-    kinds = {cause.kind for cause in context.findings.diagnosis.causes}
-    if Kind.RECEIVE_BUFFER in kinds:
+    if context.lacks_room:
         card = Card(str(remedies.NOT_SHORTER), [str(remedies.NOT_SHORTER_MORE)], "warn")
         return Now(heading, intro, [*_room(), *_verify(context, None)], [card])
     if context.picked:
@@ -149,12 +147,8 @@ def _why_this(context: Context, picked: Ranked) -> Iterator[str]:
         elif math.isfinite(cheaper) and theirs.high < cost.low and not one.row.variant.startswith("node-local+"):
             yield remedies.WHY_CHEAPER(name=one.row.variant, ms=time_ms(cheaper))
     if not variant.node_local and "node-local" in context.variants:
-        cleared = (
-            [one.row.variant for one in context.rows("musl") if one.word is Word.CLEARS]
-            if "musl" in context.libcs
-            else []
-        )
-        yield str(remedies.WHY_NODE_LOCAL if "node-local" in cleared else remedies.WHY_NODE_LOCAL_ELSE)
+        there = "node-local" in context.cleared("musl")
+        yield str(remedies.WHY_NODE_LOCAL if there else remedies.WHY_NODE_LOCAL_ELSE)
 
 
 def _room() -> Iterator[Step]:
