@@ -21,7 +21,6 @@ from dnslab.analyse.summary import summarise
 from dnslab.errors import Interrupted, UsageError
 from dnslab.experiment.compare import SAMPLE, obtain_run, obtain_runs, resume, run
 from dnslab.explain import overview
-from dnslab.explain.soundness import examine
 from dnslab.measure import runner
 from dnslab.plan.model import Load, Plan
 from dnslab.text import milliseconds, share_text
@@ -252,6 +251,7 @@ def test_a_stored_matrix(tmp_path: Path) -> None:
     assert "<td>40/s (poisson)</td><td>300</td><td>6</td>" in text
 
 
+@pytest.mark.alone  # what a busy machine spoils is left out of the picture
 @pytest.mark.lab
 @pytest.mark.notebook
 def test_explored_now_then_set_beside_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,9 +262,7 @@ def test_explored_now_then_set_beside_another(tmp_path: Path, monkeypatch: pytes
     assert row
     assert row.stalls > 5
     assert "half lost: one of two parallel answers came" in text
-    # A busy machine may have left one of them out.
-    drawn = [one for one in examine(open_run(made)).summary.measured() if one.variant == "baseline" and one.stalls]
-    assert all(f"baseline on {one.target}: {one.stalls} stalls" in alternatives(page)[1] for one in drawn)
+    assert f"baseline on glibc: {row.stalls} stalls" in alternatives(page)[1]
     assert "<td>race:p=0.2 is injected, " in text  # a busy machine may void the headline
     text, _ = executed("before_after", tmp_path, runs=[str(SAMPLE), str(made)])
     assert f"<td>after</td><td>glibc</td><td>{row.n:,}</td><td>{row.stalls:,}</td>" in text

@@ -65,6 +65,7 @@ START_IN_CLUSTER = Sentence("Change nothing for this run: measure your cluster f
 START_WITH_SERVERS = Sentence("Mend the servers, too: a cache only hides their errors.")
 START_WITH_ROOM = Sentence("More room for the DNS servers helps all pods.")
 ON_MUSL_NOTHING = Sentence("On musl nothing tested clears it.")
+ON_MUSL_UNTESTED = Sentence("musl stalls, too. No other configuration was tested with it.")
 CLEAR_NAMES = Sentence("They are {names}.", names="use-vc and node-local")
 GROUP_HELPS = Sentence("Helps, but not fully: {names}.", names="use-vc")
 GROUP_TRADE_OFF = Sentence("Better in stalls or in failures, worse in the other: {names}.", names="use-vc")

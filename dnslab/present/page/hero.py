@@ -270,7 +270,9 @@ def _with_advice(context: Context, question: str, detail: str) -> str:
     stalling = [one for one in baselines(context.summary) if one.libc == "musl" and not one.is_clean]
     if stalling and context.baseline and context.baseline.libc != "musl" and not context.findings.void:
         names = context.cleared("musl")
-        parts.append(remedies.ON_MUSL(names=listed(names)) if names else str(remedies.ON_MUSL_NOTHING))
+        others = len(context.rows("musl")) > 1
+        nothing = remedies.ON_MUSL_NOTHING if others else remedies.ON_MUSL_UNTESTED
+        parts.append(remedies.ON_MUSL(names=listed(names)) if names else str(nothing))
     return " ".join(filter(None, parts))
 
 
