@@ -92,7 +92,7 @@ def what_helps(summary: Summary, baseline: Row, others: Sequence[Row]) -> Answer
         needed = counted(MIN_ROUNDS, "round")
         return Answer(str(remedies.COMPARED_ROUNDS), remedies.COMPARED_ROUNDS_MORE(n=needed))
     clearing, helping = ([one for one in rows if one.word is word] for word in (Word.CLEARS, Word.HELPS))
-    detail = [_cleared(baseline, clearing)] if clearing else []
+    detail = [_cleared(clearing)] if clearing else []
     for word in (Word.HELPS, Word.TRADE_OFF, Word.NO_DIFFERENCE, Word.WORSE, Word.TOO_FEW_ROUNDS):
         if clearing or word is not Word.HELPS:
             detail += _group(rows, word)
@@ -116,12 +116,11 @@ def _short(libc: str, rows: Sequence[Ranked], clearing: Sequence[Ranked], helpin
     return (remedies.SOME_HELP_PLURAL if len(names) > 1 else remedies.SOME_HELP)(names=listed(names))
 
 
-def _cleared(baseline: Row, clearing: Sequence[Ranked]) -> str:
+def _cleared(clearing: Sequence[Ranked]) -> str:
     fewest = min(one.row.n for one in clearing)
-    where = "" if baseline.target == baseline.libc else f", on {baseline.target}"
     if len(clearing) > 1:
-        return remedies.CLEAR_MORE(n=f"{fewest:,}", where=where)
-    return remedies.CLEAR_MORE_ONE(n=counted(fewest, "lookup"), where=where)
+        return remedies.CLEAR_MORE(n=f"{fewest:,}")
+    return remedies.CLEAR_MORE_ONE(n=counted(fewest, "lookup"))
 
 
 def _group(rows: Sequence[Ranked], word: Word) -> list[str]:

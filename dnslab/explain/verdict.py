@@ -108,12 +108,13 @@ def _stalls(summary: Summary, baseline: Row) -> Verdict:
     more = [_share(summary, baseline, "stalls")]
     if baseline.failed:
         more.append(_share(summary, baseline, "failed"))
+    more += _of_others(summary, baseline)  # of the target that was named last
     others = [row for row in baselines(summary) if row.libc != baseline.libc and row.stalls]
     worst = max(others, key=lambda row: row.stalls_share, default=None)
     if worst:
         share = share_text(worst.intervals["stalls_share"])
         more.append(said.ALSO_ON(target=worst.target, share=share, waited=waited(worst)))
-    return Verdict("stalls", "bad", str(said.STALLS_TITLE), lead, often, (*more, *_of_others(summary, baseline)))
+    return Verdict("stalls", "bad", str(said.STALLS_TITLE), lead, often, tuple(more))
 
 
 def _failing(summary: Summary, baseline: Row) -> Verdict:
@@ -159,7 +160,7 @@ def _of_others(summary: Summary, baseline: Row) -> Iterator[str]:
     if others and not bad:
         n = len(others)
         names = all_of(n, "other configuration") if n > 1 else others[0].variant
-        yield said.OTHERS_CLEAN(configurations=names, target=baseline.target)
+        yield said.OTHERS_CLEAN(configurations=names)
     elif bad and len(bad) < len(others):
         yield said.OTHERS_BAD(names="; ".join(map(_fared, bad)))
 

@@ -55,10 +55,8 @@ COMPARED_ROUNDS = Sentence("Not compared: too few rounds")
 COMPARED_ROUNDS_MORE = Sentence("A comparison takes {n} of both.", n="3 rounds")
 COMPARED_CLOSED = Sentence("Not compared: closed loop")
 COMPARED_CLOSED_MORE = Sentence("A worker that waits sends nothing. Measure with --rate to compare.")
-CLEAR_MORE = Sentence(
-    "No stall and no failure in {n} lookups or more each{where}.", n="8,880", where=", on glibc@node-1"
-)
-CLEAR_MORE_ONE = Sentence("No stall and no failure in {n}{where}.", n="8,880 lookups", where=", on glibc@node-1")
+CLEAR_MORE = Sentence("No stall and no failure in {n} lookups or more each.", n="8,880")
+CLEAR_MORE_ONE = Sentence("No stall and no failure in {n}.", n="8,880 lookups")
 START_WITH = Sentence("Start with {name}.", name="use-vc")
 ON_MUSL = Sentence("On musl: {names}. musl ignores the others.", names="node-local")
 START_IN_CLUSTER = Sentence("Change nothing for this run: measure your cluster first.")

@@ -45,9 +45,7 @@ NO_INTERVAL = Sentence(
 )
 ALSO_ON = Sentence("On {target}, {share} stalled, for {waited} each.", target="musl", share="7.5 %", waited="2.5 s")
 OTHERS_CLEAN = Sentence(
-    "{configurations} tested on {target} had no stall and no failure.",
-    configurations="All 5 other configurations",
-    target="glibc",
+    "{configurations} on the same target had no stall and no failure.", configurations="All 5 other configurations"
 )
 OTHERS_BAD = Sentence("Of the other configurations, {names}.", names="use-vc stalled in 2 %")
 STALLED_IN = Sentence("stalled in {share}", share="2 %")
