@@ -54,7 +54,7 @@ PLANS = {
     ("loss:p=0.02", 0): PACED,
     **{("loss:p=0.003", seed): PACED for seed in range(2)},
     **{(fault, seed): PACED for seed in range(N_RUNS) for fault in reversed(RACES)},
-    **{(f"receive-buffer:bytes={size}", size): BURST for size in (4096, 16384)},
+    **{(f"receive-buffer:bytes={size}", size): BURST for size in (4096, 8192)},
 }
 AT_ONCE = 6
 #: What a busy machine does to a run, which then says so and is void. A few such are measured again, two at once; a

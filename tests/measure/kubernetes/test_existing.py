@@ -212,7 +212,9 @@ def test_killed_the_probe_goes_and_the_file_is_put_back(namespace: str, tmp_path
     before = resolv_conf(namespace, "web")
     where = ["--backend=kubernetes", f"--namespace={namespace}", "--in=pod/web", "--edit-resolv-conf", f"--name={NAME}"]
     with killed(tmp_path, "run", *where, "--variants=timeout-1", "-d", "60", "--rate=5"):
-        assert until(lambda: edit.restored(resolv_conf(namespace, "web")) == before, 30)
+        # Lookups arrive: from then on the file stays edited until the trial ends.
+        assert until(lambda: any(stream.stat().st_size for stream in tmp_path.rglob("*.dnsr")), 60)
+        assert edit.restored(resolv_conf(namespace, "web")) == before
         assert len(files(namespace, "web")) == 1
         with pytest.raises(NotAble, match=r"still edited.*dnslab clean --in pod/web"):
             open_backend(a_plan(namespace, {"existing": "pod/web"}))
