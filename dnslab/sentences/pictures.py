@@ -113,3 +113,33 @@ G_TARGET = Sentence("Where lookups are made: a pod, a namespace or this machine.
 G_CONNTRACK = Sentence("Connection tracking, by which a node's kernel remembers flows.")
 G_MEDIAN = Sentence("Half of all lookups are faster, half are slower (p50). p99: 1 in 100 is slower.")
 G_INTERVAL = Sentence("In 95 of 100 repeats such an interval holds the true value.")
+
+# Around the pictures of notebooks.
+READ_CURVES = Sentence(
+    "Read a point as: this share of lookups took longer than this. Left and steep is good. A flat shelf is lookups "
+    "that wait for a timeout; its height is how many. A cross marks the share that failed. The picture does not show "
+    "when or why."
+)
+NO_CURVE = Sentence("Every lookup failed with {names}, so there is no curve for it.", names="use-vc on musl")
+READ_SECONDS = Sentence(
+    "A level line: stalls do not depend on how long a trial has run. A falling line: later lookups used the flows of "
+    "earlier ones again, and those cannot stall. All rounds are added up; the tables have intervals."
+)
+READ_SWEEP = Sentence(
+    "Each row is one configuration; all rows share their scales. Left: the share that stalled, with its 95 % interval. "
+    "A cross is the share that failed. Right: p99 of response time, on a logarithmic scale. It has no point where too "
+    "many lookups failed. A level row does not depend on the {swept}. To compare configurations, use the tables.",
+    swept="load",
+)
+SWEEP_CLOSED = Sentence("While a worker waits, it sends nothing. A closed loop therefore undercounts stalls.")
+NOT_DRAWN = Sentence("Only the worst are drawn. {n} with fewer stalls are not.", n="3 curves")
+ITS_NUMBERS = Sentence("The numbers of this picture")
+ALT_CURVES = Sentence("Share of lookups not yet answered, by response time.")
+ALT_CURVE = Sentence(
+    "{whose}: {slow} took 1 s or longer, median {median}, slowest {slowest}, {failed} failed.",
+    whose="baseline on glibc",
+    slow="6.8 %",
+    median="0.62 ms",
+    slowest="5,005 ms",
+    failed="none",
+)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dnslab.analyse.summary import Summary
-from dnslab.text import Table, as_escapes, as_html, as_output, visible
+from dnslab.sentences import pictures as said
+from dnslab.text import Table, as_escapes, as_html, as_output, counted, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +54,7 @@ class Figure:
         data = base64.b64encode(self.png).decode("ascii")
         return as_output(
             f'<figure><img alt="{as_html(self.alt)}" src="data:image/png;base64,{data}">'
-            f"<figcaption><p>{as_html(self.caption)}</p><details><summary>The figure's numbers</summary>"
+            f"<figcaption><p>{as_html(self.caption)}</p><details><summary>{said.ITS_NUMBERS}</summary>"
             f"{self.table._repr_html_()}</details></figcaption></figure>"
         )
 
@@ -70,7 +71,7 @@ class Remark:
 
 def numbers(rows: Sequence[Mapping[str, str]], name: str) -> Table:
     """The table under a figure: text by column."""
-    return Table(pd.DataFrame(rows).fillna(""), f"numbers of the figure: {name}")
+    return Table(pd.DataFrame(rows).fillna(""), f"{said.ITS_NUMBERS}: {name}")
 
 
 def new_figure(height: float) -> MatplotlibFigure:
@@ -160,7 +161,7 @@ def worst(frame: pd.DataFrame, size: pd.Series[float]) -> tuple[pd.DataFrame, st
     kept = sums.nlargest(MAX_CURVES).index
     n = len(sums) - len(kept)
     chosen = frame[pd.MultiIndex.from_frame(frame[keys]).isin(kept)]
-    return chosen, f" {n} more curves are not drawn: the worst are." if n else ""
+    return chosen, said.NOT_DRAWN(n=counted(n, "curve")) if n else ""
 
 
 def curves(frame: pd.DataFrame, palette: Mapping[str, Any]) -> list[tuple[str, pd.DataFrame, Any, Any]]:

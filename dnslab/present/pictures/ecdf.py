@@ -11,7 +11,8 @@ from dnslab.analyse.sketches import NAMED_LEVELS
 from dnslab.analyse.summary import Row, Summary
 from dnslab.present.pictures.base import Figure, curves, new_figure, numbers, palette_of, plain_numbers, to_png, worst
 from dnslab.present.pictures.curve_labels import name_curves
-from dnslab.text import milliseconds, percent, share_text
+from dnslab.sentences import pictures as said
+from dnslab.text import listed, milliseconds, percent, share_text, time_ms
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
@@ -47,18 +48,11 @@ def ecdf(sketches: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
     plain_numbers(axes.yaxis, lambda value: f"{value * 100:g} %")
     plain_numbers(axes.xaxis, lambda value: f"{value:,g}")
     name_curves(figure, axes, drawn)
-    alt = "Share of lookups not yet answered against response time. " + _numbers(summary, load)
-    caption = (
-        "How to read it: a curve that drops early and reaches far down is good; a shelf that ends at a time-out shows "
-        "the share of lookups that waited for it. A cross marks the share that failed. It does not show when or why."
-        f"{more}"
-    )
-    lost = [row for row in summary.measured(load) if row.failed_share == 1]
-    if lost:
-        caption += f" Every lookup failed, so without a curve: {', '.join(_whose(row) for row in lost)}."
+    lost = [_whose(row) for row in summary.measured(load) if row.failed_share == 1]
+    caption = " ".join(filter(None, [said.READ_CURVES(), more, said.NO_CURVE(names=listed(lost)) if lost else ""]))
     groups = [points for _, points in frame.groupby(["variant", "target"], sort=False, observed=True)]
     table = numbers([_quantiles(points) for points in groups], "response time, ms")
-    return Figure(to_png(figure), alt, caption, table)
+    return Figure(to_png(figure), f"{said.ALT_CURVES} {_numbers(summary, load)}", caption, table)
 
 
 def _whose(row: Row) -> str:
@@ -79,11 +73,13 @@ def _quantiles(points: pd.DataFrame) -> dict[str, str]:
 
 
 def _numbers(summary: Summary, load: int) -> str:
-    parts = []
-    for row in summary.measured(load):
-        parts.append(
-            f"{_whose(row)}: {share_text(row.intervals['slow_share'])} at or over 1 s, "
-            f"median {milliseconds(row.p50_ms)} ms, slowest {milliseconds(row.max_ms)} ms, "
-            f"{share_text(row.intervals['failed_share'])} failed"
+    return " ".join(
+        said.ALT_CURVE(
+            whose=_whose(row),
+            slow=share_text(row.intervals["slow_share"]) if row.slow else "none",
+            median=time_ms(row.p50_ms),
+            slowest=time_ms(row.max_ms),
+            failed=share_text(row.intervals["failed_share"]) if row.failed else "none",
         )
-    return "; ".join(parts) + "."
+        for row in summary.measured(load)
+    )

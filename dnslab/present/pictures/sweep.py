@@ -26,6 +26,7 @@ from dnslab.present.pictures.base import (
     whole_decades,
     wrapped,
 )
+from dnslab.sentences import pictures as said
 from dnslab.text import below, milliseconds, percent, share_text, share_with_bounds
 
 if TYPE_CHECKING:
@@ -55,15 +56,8 @@ def sweep(summary: Summary) -> Figure | Remark:
     if sweep.name != "target" and frame["target"].nunique() > 1:
         figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     sentences = "; ".join(f"{variant}: {_in_words(frame[frame['variant'] == variant], sweep)}" for variant in variants)
-    caption = (
-        f"How to read it: one row for each configuration, all on one scale, against {sweep.name}. Left the share that "
-        "stalled, with its 95 % interval over rounds (without a stall the exact bound), and as a cross the share that "
-        "failed; right p99 of response time (log), without a point where it falls among failed lookups. A row that "
-        "stays level does not depend on what was swept. It does not compare configurations: the table against "
-        "baseline does, one load at a time."
-    )
-    if summary.closed_loops:
-        caption += " In a closed loop a worker in a stall asks nothing, so its shares count workers rather than faults."
+    closed = str(said.SWEEP_CLOSED) if summary.closed_loops else ""
+    caption = " ".join(filter(None, [said.READ_SWEEP(swept=sweep.name), closed]))
     alt = f"Share of lookups that stalled and p99 against {sweep.name}. {sentences}."
     table = numbers([_line(row, sweep.name) for row in frame.to_dict("records")], f"against {sweep.name}")
     return Figure(to_png(figure), alt, caption, table)

@@ -22,7 +22,8 @@ from dnslab.present.pictures.base import (
     worst,
 )
 from dnslab.present.pictures.curve_labels import name_curves
-from dnslab.text import Table, percent
+from dnslab.sentences import pictures as said
+from dnslab.text import Table, counted, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,12 +53,8 @@ def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> 
     axes.set_ylabel("lookups that stalled, %")
     name_curves(figure, axes, drawn)
     rows = summary.measured(load)
-    counts = "; ".join(f"{row.variant} on {row.target}: {row.stalls:,} stalls" for row in rows)
-    caption = (
-        "How to read it: a level line means that stalls do not depend on how long a trial runs; one that falls means "
-        "that later lookups rode flows of earlier ones. Rounds are added up; the table's intervals keep them apart."
-        f"{more}"
-    )
+    counts = "; ".join(f"{row.variant} on {row.target}: {counted(row.stalls, 'stall')}" for row in rows)
+    caption = " ".join(filter(None, [said.READ_SECONDS(), more]))
     alt = f"Share of lookups that stalled, second by second. {counts}."
     spans = frame.assign(at=frame["second"], bad=frame["stalls"])
     table = _by_span(spans, "second", lambda rows: f"{rows['at'].min()} to {rows['at'].max() + 1}")
