@@ -21,7 +21,7 @@ from dnslab.analyse.dataset import open_run
 from dnslab.analyse.sketches import sketches
 from dnslab.analyse.timeline import stalls_per_second
 from dnslab.errors import InvalidPlan, RunInvalid, StreamForeign
-from dnslab.explain.findings import conclude
+from dnslab.explain.findings import findings_of
 from dnslab.explain.soundness import examine
 from dnslab.measure import runner
 from dnslab.plan.model import Plan
@@ -47,7 +47,7 @@ def read(run: Path) -> None:
     """All that ``summary``, ``gate`` and a report read of a run."""
     opened = open_run(run)
     part = examine(opened)
-    conclude(part.summary, part.vetoes)
+    findings_of(part)
     opened.lookups()
     opened.trials()
     sketches(opened)

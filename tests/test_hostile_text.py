@@ -24,7 +24,7 @@ from dnslab.analyse.timeline import stalls_per_second
 from dnslab.cli import cli, main
 from dnslab.explain.closeup import follow
 from dnslab.explain.compare import compare
-from dnslab.explain.findings import conclude
+from dnslab.explain.findings import findings_of
 from dnslab.explain.gates import decide
 from dnslab.explain.overview import headlines, side_by_side
 from dnslab.explain.soundness import examine
@@ -108,7 +108,7 @@ def test_an_error_is_one_clean_line(
 
 def test_a_summary_shows_hostile_names(named: Run, capsys: pytest.CaptureFixture[str]) -> None:
     part = examine(named)
-    figures, found = part.summary, conclude(part.summary, part.vetoes)
+    figures, found = part.summary, findings_of(part)
     print_summary(figures, found)
     assert_clean(capsys.readouterr().out)
     compared = compare(named, named)
@@ -124,7 +124,7 @@ def test_a_summary_shows_hostile_names(named: Run, capsys: pytest.CaptureFixture
 
 def _shown(named: Run) -> dict[str, Any]:
     part = examine(named)
-    summary, findings = part.summary, conclude(part.summary, part.vetoes)
+    summary, findings = part.summary, findings_of(part)
     return {
         "findings": findings,
         "evidence": findings.evidence,

@@ -186,11 +186,11 @@ def run(
             path = runner.run(prepared, out, on_progress=on_progress)
     echo(said.RUN(path=str(path)))
     if report:
-        from dnslab.explain.findings import conclude
+        from dnslab.explain.findings import findings_of
         from dnslab.explain.soundness import examine
 
         sound = examine(write_report(path, None))
-        echo(plain(conclude(sound.summary, sound.vetoes).headline))
+        echo(plain(findings_of(sound).headline))
 
 
 def given(value: object) -> bool:

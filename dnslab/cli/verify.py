@@ -36,7 +36,7 @@ def verify_(
     exit status is 0 if the stalls are gone, 1 if they are not, and 4 if this run cannot tell.
     """
     from dnslab.experiment.verify import verify
-    from dnslab.explain.findings import conclude
+    from dnslab.explain.findings import findings_of
     from dnslab.explain.soundness import examine
     from dnslab.explain.verification import status
     from dnslab.measure import preflight
@@ -57,7 +57,7 @@ def verify_(
     )
     echo(said.RUN(path=str(made.path)), err=as_json)
     sound = examine(made)
-    findings = conclude(sound.summary, sound.vetoes)
+    findings = findings_of(sound)
     ends_with = status(sound.summary, findings.void)
     if as_json:
         from dnslab.present import documents

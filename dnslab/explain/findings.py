@@ -16,6 +16,7 @@ from dnslab.explain import verification
 from dnslab.explain.answers import Answer, baselines, leading_baseline, leading_others, what_helps, what_it_costs
 from dnslab.explain.causes import NOT_KNOWN, Circumstances, Confidence, Kind
 from dnslab.explain.diagnosis import Diagnosis, diagnose
+from dnslab.explain.soundness import Examined
 from dnslab.explain.validity import voids
 from dnslab.explain.verdict import Verdict, judge
 from dnslab.explain.verification import verify
@@ -54,7 +55,8 @@ class Limit:
 @dataclass(frozen=True)
 class Findings:
     """The answer: the ``verdict``, ``answers`` by the question that each answers (empty when void), the ``diagnosis``,
-    ``evidence``, what to bear in mind, the vetoes, and the fault that the lab injected, ``"none"`` for none."""
+    ``evidence``, what to bear in mind, the vetoes, the fault that the lab injected (``"none"`` for none), and what was
+    known of the circumstances."""
 
     verdict: Verdict
     answers: Mapping[str, Answer]
@@ -63,6 +65,7 @@ class Findings:
     bear_in_mind: tuple[Limit, ...]
     vetoes: tuple[Veto, ...]
     fault: str = "none"
+    seen: Circumstances = NOT_KNOWN
 
     @property
     def headline(self) -> str:
@@ -114,19 +117,25 @@ class Findings:
         )
 
 
+def findings_of(examined: Examined) -> Findings:
+    """Findings of a run's sound part: page, terminal and documents all conclude by this, and so say the same words."""
+    return conclude(examined.summary, examined.vetoes, Circumstances.of(examined.run, examined.summary))
+
+
 def conclude(summary: Summary, vetoes: Sequence[Veto], seen: Circumstances = NOT_KNOWN) -> Findings:
     """Findings of ``summary``; a veto of severity ``void`` empties the answers.
 
     Both as ``soundness.examine`` gives them: the verdict says what was left out, and nothing else speaks of that.
+    How sure a cause is depends on ``seen``: where the run is at hand, ``findings_of`` reads it from there.
     """
     judged = judge(summary, vetoes)
     limits = tuple(_limits(summary))
     if voids(vetoes):
-        return Findings(judged, {}, Diagnosis(), Sentences(), limits, tuple(vetoes), summary.fault)
+        return Findings(judged, {}, Diagnosis(), Sentences(), limits, tuple(vetoes), summary.fault, seen)
     diagnosis = Diagnosis() if summary.verifies else diagnose(summary, seen)
     evidence = Sentences(_evidence(summary, diagnosis))
     answers = _answers(summary, vetoes, judged, diagnosis)
-    return Findings(judged, answers, diagnosis, evidence, limits, tuple(vetoes), summary.fault)
+    return Findings(judged, answers, diagnosis, evidence, limits, tuple(vetoes), summary.fault, seen)
 
 
 def _answers(summary: Summary, vetoes: Sequence[Veto], judged: Verdict, diagnosis: Diagnosis) -> dict[str, Answer]:

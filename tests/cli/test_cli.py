@@ -19,7 +19,7 @@ import yaml
 
 from dnslab.analyse.dataset import open_run
 from dnslab.experiment.compare import SAMPLE
-from dnslab.explain.findings import conclude
+from dnslab.explain.findings import findings_of
 from dnslab.explain.soundness import examine
 from dnslab.store.stream import frame
 from dnslab.text import plain
@@ -235,7 +235,7 @@ def test_a_run_with_a_report_ends_with_the_answer(tmp_path: Path) -> None:
     *_, run, report, answer = done.stdout.splitlines()
     sound = examine(open_run(tmp_path / run.removeprefix("run: ")))
     assert report.startswith("report: ")
-    assert answer == plain(conclude(sound.summary, sound.vetoes).headline)
+    assert answer == plain(findings_of(sound).headline)
 
 
 def start(tmp_path: Path, *arguments: str, marker: str = "") -> subprocess.Popen[str]:

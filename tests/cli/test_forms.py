@@ -26,7 +26,8 @@ from dnslab.analyse.intervals import Interval
 from dnslab.analyse.summary import Row, summarise
 from dnslab.cli import cli
 from dnslab.experiment.compare import SAMPLE
-from dnslab.explain.findings import conclude
+from dnslab.explain.findings import conclude, findings_of
+from dnslab.explain.overview import headlines
 from dnslab.explain.ranking import Word
 from dnslab.explain.soundness import examine
 from dnslab.explain.tables import stalled
@@ -42,6 +43,7 @@ from dnslab.text import plain
 from tests import PROJECT
 from tests.cli.test_cli import DNSLAB
 from tests.explain.test_verification import measured
+from tests.present import states
 from tests.runs import rows, write_run
 
 GOLDEN = PROJECT / "tests/golden/runs"
@@ -101,8 +103,21 @@ def test_a_summary_fits_a_screen(cluster: Path, columns: int) -> None:
         assert all(len(line) <= columns for line in lines if str(run) not in line), run
         assert tuple(re.split(r" {2,}", lines[0].strip())) == HEADINGS
         part = examine(open_run(run))
-        answer = " ".join(conclude(part.summary, part.vetoes).headline.split())
+        answer = " ".join(findings_of(part).headline.split())
         assert " ".join(" ".join(lines).split()).endswith(answer)
+
+
+def test_a_cause_is_as_sure_on_the_terminal_as_on_the_page(tmp_path: Path) -> None:
+    """What a node's kernel counted is not in the summary, and yet all that conclude know it."""
+    run = states.counted(tmp_path / "found", states.stalling, "node.conntrack.insert_failed", ("baseline",), 17)
+    word = "Shown: conntrack race."
+    assert "Conntrack race</h3>" in page(run)
+    assert "Shown</span>" in page(run)
+    assert word in " ".join(said("summary", str(run.path)).split())
+    found = json.loads(said("summary", str(run.path), "--format", "json"))["findings"]
+    assert word in found["headline"]
+    assert [cause["confidence"] for cause in found["causes"]] == ["Shown"]
+    assert word in headlines([run]).to_text()
 
 
 def test_colour_is_for_terminals(cluster: Path) -> None:
@@ -164,7 +179,7 @@ def test_terminal_and_page_use_the_same_words(run: Path) -> None:
     assert words <= {str(word) for word in Word}
     opened = open_run(run)
     sound = examine(opened)
-    if conclude(sound.summary, sound.vetoes).void:  # the page of a void run judges no configuration
+    if findings_of(sound).void:  # the page of a void run judges no configuration
         assert words == {str(Word.VOID)}
     else:
         shown = page(opened)

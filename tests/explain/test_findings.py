@@ -13,9 +13,9 @@ import pytest
 
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.analyse.summary import summarise
-from dnslab.explain.causes import Circumstances, Confidence, Kind
+from dnslab.explain.causes import Confidence, Kind
 from dnslab.explain.diagnosis import Diagnosis
-from dnslab.explain.findings import Findings, conclude
+from dnslab.explain.findings import Findings, findings_of
 from dnslab.explain.soundness import examine
 from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
@@ -41,8 +41,7 @@ def run_with(path: Path, stalls: int, flagged: int, fault: str = "none", rounds:
 
 
 def found(run: Run) -> Findings:
-    part = examine(run)
-    return conclude(part.summary, part.vetoes, Circumstances.of(part.run, part.summary))
+    return findings_of(examine(run))
 
 
 def plain(said: Findings) -> dict[str, str]:

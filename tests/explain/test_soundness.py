@@ -18,7 +18,7 @@ from dnslab.cli import cli
 from dnslab.errors import RunInvalid
 from dnslab.explain.answers import leading_baseline
 from dnslab.explain.causes import Kind, cause_of
-from dnslab.explain.findings import Findings, conclude
+from dnslab.explain.findings import Findings, findings_of
 from dnslab.explain.gates import Gate, Gated, decide
 from dnslab.explain.overview import headlines
 from dnslab.explain.soundness import Examined, examine
@@ -85,7 +85,7 @@ def measured(
 
 def said(path: Path) -> Said:
     part = examine(open_run(path))
-    return Said(path, part, conclude(part.summary, part.vetoes))
+    return Said(path, part, findings_of(part))
 
 
 def race_on(*nodes: str) -> Callable[[str, str, int], Any]:

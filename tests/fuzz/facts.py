@@ -19,7 +19,7 @@ from dnslab.analyse.dataset import Run, open_run
 from dnslab.analyse.summary import Summary
 from dnslab.explain import closeup, gates, overview
 from dnslab.explain.compare import compare
-from dnslab.explain.findings import Findings, conclude
+from dnslab.explain.findings import Findings, findings_of
 from dnslab.explain.soundness import examine
 from dnslab.plan.model import Plan
 from dnslab.present import exports, page, share
@@ -98,7 +98,7 @@ def case(rng: random.Random, folder: Path, counts: Counter[str]) -> None:
     ):
         run = open_run(folder)
         part = examine(run)
-        found = conclude(part.summary, part.vetoes)
+        found = findings_of(part)
         rng.choice(READERS)(part.run, part.summary, found, Path(scratch))
         counts["runs read"] += 1
 

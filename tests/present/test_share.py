@@ -19,7 +19,7 @@ from dnslab.analyse.dataset import open_run
 from dnslab.analyse.summary import summarise
 from dnslab.errors import DnslabError, RunExists, RunInvalid, RunNotFound
 from dnslab.experiment.compare import SAMPLE
-from dnslab.explain.findings import conclude
+from dnslab.explain.findings import findings_of
 from dnslab.explain.soundness import examine
 from dnslab.measure.witnesses import NO_RIGHT, NOT_IN_THERE
 from dnslab.plan.cluster import ClusterPlan
@@ -154,7 +154,7 @@ def figures(path: Path) -> dict[str, Any]:
     """Of all rows, also of those that are left out, and what is said of the sound part."""
     opened = open_run(path)
     part = examine(opened)
-    return {**summarise(opened).to_dict(), "findings": conclude(part.summary, part.vetoes).to_dict()}
+    return {**summarise(opened).to_dict(), "findings": findings_of(part).to_dict()}
 
 
 def test_no_original_is_left_in_any_byte(run: Path, tmp_path: Path) -> None:

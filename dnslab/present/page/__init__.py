@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.facts import began
-from dnslab.explain.causes import Circumstances
 from dnslab.explain.comparison import Comparison
-from dnslab.explain.findings import conclude
+from dnslab.explain.findings import findings_of
 from dnslab.explain.soundness import examine
 from dnslab.imports.summary import ImportedSummary
 from dnslab.present.page.compared import compared_view
@@ -55,9 +54,7 @@ class Html(str):
 def page(run: Run) -> Html:
     """The page of ``run``."""
     examined = examine(run)
-    seen = Circumstances.of(examined.run, examined.summary)
-    findings = conclude(examined.summary, examined.vetoes, seen)
-    return written(view(Context(examined.run, examined.summary, findings, seen)))
+    return written(view(Context(examined.run, examined.summary, findings_of(examined))))
 
 
 def imported_page(summary: ImportedSummary) -> Html:

@@ -12,7 +12,7 @@ from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import upper_bound_when_none
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.answers import leading_baseline
-from dnslab.explain.causes import Circumstances, Kind
+from dnslab.explain.causes import Kind
 from dnslab.explain.findings import Findings
 from dnslab.explain.ranking import Ranked, Word, ranked, recommended
 from dnslab.plan.variants import BEFORE, Variant
@@ -33,7 +33,6 @@ class Context:
     run: Run
     summary: Summary
     findings: Findings
-    seen: Circumstances
 
     @cached_property
     def baseline(self) -> Row | None:

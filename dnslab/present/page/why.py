@@ -50,7 +50,7 @@ def _item(evidence: Evidence, icon: str, tone: str) -> Item:
 def _card(context: Context, cause: Cause, rank: int) -> CauseCard:
     several = len(context.findings.diagnosis.causes) > 1
     against = "" if cause.emulated else str(said.NONE_AGAINST)
-    if cause.emulated and cause.kind is Kind.RACE and (kernel := resolving_kernel(context.seen)):
+    if cause.emulated and cause.kind is Kind.RACE and (kernel := resolving_kernel(context.findings.seen)):
         against = said.EMULATED_KERNEL(kernel=kernel)
     return CauseCard(
         rank=f"Cause {rank}" if several else "",
@@ -68,7 +68,7 @@ def _card(context: Context, cause: Cause, rank: int) -> CauseCard:
 
 def _missed(context: Context) -> Iterator[Item]:
     """What a run without a stall could have missed, the likeliest first."""
-    seen, summary = context.seen, context.summary
+    seen, summary = context.findings.seen, context.summary
     n = sum(row.n for row in baselines(summary))
 
     def item(title: object, detail: str, command: object) -> Item:

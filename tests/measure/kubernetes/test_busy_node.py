@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dnslab.analyse.dataset import open_run
-from dnslab.explain.findings import conclude
+from dnslab.explain.findings import findings_of
 from dnslab.explain.soundness import examine
 from tests import nodes
 from tests.cli.test_cli import dnslab
@@ -64,7 +64,7 @@ def test_a_race_on_one_node_is_named_beside_a_busy_one(busy: None, namespace: st
     stalls = {(row.variant, row.target): row.stalls for row in part.summary.measured()}
     assert stalls["baseline", FAULTY] > 20
     assert stalls["baseline", SOUND] == stalls["single-request-reopen", FAULTY] == 0
-    findings = conclude(part.summary, part.vetoes)
+    findings = findings_of(part)
     assert not findings.void
     assert FAULTY in findings.headline
     assert BUSY in findings.headline  # as left out
