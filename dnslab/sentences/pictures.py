@@ -29,6 +29,9 @@ HELPS_WORST = Sentence(
 )
 HELPS_OTHER_LOADS = Sentence("Shown is the first load, {load}. The others stand under Details.", load="200/s (poisson)")
 NOW_HEAD = Sentence("Replace the marked names. One click on a block selects all of it.")
+TAILS_HEADING = Sentence("How long lookups take")
+WHEN_HEADING = Sentence("When and where")
+DETAILS_HEADING = Sentence("Details")
 TAILS_HEAD = Sentence(
     "Read a point as: this share of lookups took longer than this. A flat shelf is lookups that wait for a timeout; "
     "its height is how many."

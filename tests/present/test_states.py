@@ -16,7 +16,7 @@ from dnslab.experiment.compare import SAMPLE
 from dnslab.plan.faultplan import FaultPlan
 from dnslab.plan.faults import PARAMETERS
 from dnslab.plan.model import Load, Plan
-from dnslab.present.page import page
+from dnslab.present.page import _words, page
 from dnslab.present.page.scales import Scale, scale_around_0, scale_of
 from tests import PROJECT, notebooks
 from tests.present import states
@@ -157,6 +157,31 @@ def test_no_backslash_stands_alone(pages: Mapping[str, str]) -> None:
     assert re.search(r'<span class="nw">[^\n]* \\</span>', pages["race"])
 
 
+def test_contents_have_the_words_of_the_headings(pages: Mapping[str, str]) -> None:
+    for name, text in pages.items():
+        contents = re.findall(r'<li><a href="#(\w+)">(.*?)</a>', text.partition("<nav")[2].partition("</nav>")[0])
+        headings = re.findall(r'<section id="(\w+)".*?<h2[^>]*>(.*?)</h2>', text, flags=re.S)
+        assert contents == headings[: len(contents)], name
+        assert len(contents) >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("single-request, or use-vc.", '<span class="nw">single-request</span>, or <span class="nw">use-vc</span>.'),
+        ("--variants baseline", '<span class="nw">--variants</span> baseline'),
+        ("a,b-c", 'a,<wbr><span class="nw">b-c</span>'),
+        ("on glibc@node-1", 'on <span class="nw">glibc@node-1</span>'),
+        ("web-1@ip-10-120.eu-central-1.compute", "web-1@ip-10-120.eu-central-1.compute"),
+        ("x" * 20 + "-" + "y" * 20, "x" * 20 + "-" + "y" * 20),
+        ("<b-c>", '&lt;<span class="nw">b-c</span>&gt;'),
+    ],
+)
+def test_no_line_breaks_in_a_name(text: str, shown: str) -> None:
+    """Unless it is longer than a phone is wide."""
+    assert _words(text) == shown
+
+
 def test_the_remedy_can_be_applied_verified_and_undone(pages: Mapping[str, str]) -> None:
     said = words(pages["race"])
     steps = ["Confirm on your cluster", "Apply single-request-reopen", "Verify", "Undo"]
@@ -232,6 +257,8 @@ def test_shares_have_one_scale() -> None:
     assert scale_of([100.0], [100.0]).high == 100.0
     assert scale_of([], []) == Scale(0.0, 1.0)
     assert scale_of([0.001, 12.0]).at(0.0) < scale_of([0.001, 12.0]).at(0.001)
+    ends = scale_of([6.8]).axis("\xa0%").ticks
+    assert (ends[0].edge, ends[-1].edge) == ("", "end")  # a digit is centred; what is wider reaches into no other cell
     around = scale_around_0([-0.1, 0.4])
     assert around.low <= -0.1
     assert around.at(-0.1) < around.at(0.0) < around.at(0.4)

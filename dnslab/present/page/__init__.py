@@ -34,11 +34,14 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 HERE = Path(__file__).parent
-_WHOLE = r'<span class="nw">\g<0></span>'
+_WHOLE = '<span class="nw">{}</span>'
 _WHOLE_OF = r'<span class="nw">{} \</span>'
 #: characters that a phone has room for on one line
 MOST_TOGETHER = 30
-_OPTION = re.compile(r"(?<![\w-])--[\w-]+")
+#: an option, or a name with hyphens that is no part of a host's name
+_NAME = re.compile(r"(?<![\w-])--[\w-]+|(?<![\w@./-])[\w@]+(?:-[\w@]+)+(?![\w@-]|\.\w)")
+#: in a list or a joined name, after which a line may break
+_JOINT = re.compile(r"[,+](?=\w)")
 #: between a number and its unit no line may break
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h)(?![\w-]))")
 
@@ -85,6 +88,7 @@ def view(context: Context) -> Page:
         when=None if void else when(context),
         trust=checks,
         void=void,
+        details_heading=str(pictures.DETAILS_HEADING),
         details_intro=str(pictures.DETAILS_HEAD),
         details=details(context),
         footer=pictures.MADE_BY(version=str(context.run.environment.dnslab or "")),
@@ -113,13 +117,28 @@ def _code_line(line: str) -> str:
 
 def _marked(text: str) -> str:
     parts = PLACEHOLDER.split(text)
-    shown = [f"<mark>{part}</mark>" if i % 2 else _OPTION.sub(_WHOLE, as_html(part)) for i, part in enumerate(parts)]
+    shown = [f"<mark>{part}</mark>" if i % 2 else _words(part) for i, part in enumerate(parts)]
     return "".join(shown)
 
 
 def _prose(text: str) -> str:
-    """A sentence as HTML: what stands between backticks is code, and an option is on one line."""
-    return _OPTION.sub(_WHOLE, with_code(text))
+    """A sentence as HTML: what stands between backticks is code, and an option or a name is on one line."""
+    return _unbroken(with_code(text))
+
+
+def _words(text: str) -> str:
+    """Text as HTML: no line breaks in a name of usual length."""
+    return _unbroken(as_html(text))
+
+
+def _unbroken(text: str) -> str:
+    whole = _NAME.sub(lambda name: _WHOLE.format(name[0]) if len(name[0]) <= MOST_TOGETHER else name[0], text)
+    return _JOINT.sub(r"\g<0><wbr>", whole)
+
+
+def _together(word: str) -> str:
+    """A word of a command, on one line if that has room for it."""
+    return _WHOLE.format(as_html(word)) if len(word) <= MOST_TOGETHER else _words(word)
 
 
 @cache
@@ -140,6 +159,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["prose"] = lambda text: Markup(_prose(shown(text)))
+    environment.filters["words"] = lambda text: Markup(_words(shown(text)))
+    environment.filters["together"] = lambda text: Markup(_together(shown(text)))
     environment.filters["code"] = lambda text: Markup(_code(text))
     environment.filters["html"] = Markup  # of what dnslab itself wrote as HTML: tables and plots
     return environment

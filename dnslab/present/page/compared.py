@@ -56,6 +56,7 @@ def compared_view(comparison: Comparison) -> Page:
         tails=None,
         when=None,
         trust=_trust(comparison),
+        details_heading=str(pictures.DETAILS_HEADING),
         details_intro=str(pictures.DETAILS_HEAD),
         void=False,
         details=[Detail("All changes", "", [comparison.changes])] if len(comparison.changes.frame) else [],

@@ -50,6 +50,7 @@ def imported_view(summary: ImportedSummary) -> Page:
         tails=None,
         when=None,
         trust=Trust(str(trust.IMPORTED_HEADING), str(trust.IMPORTED_CHECKS), [], notes, [], scored=False),
+        details_heading=str(pictures.DETAILS_HEADING),
         details_intro=str(pictures.DETAILS_HEAD),
         void=False,
         details=[

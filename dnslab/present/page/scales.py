@@ -20,8 +20,8 @@ N_TICKS = 4
 #: width of the narrowest axis, of a character of its labels, of narrow and wide ones, and of the gap between two
 NARROWEST_PX, CHARACTER_PX, GAP_PX = 130.0, 7.3, 7.0
 WIDTHS_PX = {".": 3.7, ",": 3.7, NBSP: 3.7, "%": 11.5, "m": 12.0}
-#: how much of a label at an end reaches inwards
-INWARDS = 0.7
+#: half of a label that is centred at an end all the same, as it hardly reaches out: a digit
+HALF_PX = 4.0
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,30 @@ class Scale:
         for index in dict.fromkeys([origin, len(values) - 1, *range(len(values))]):
             if all(self._apart_px(values, labels, index, other, narrowest_px) >= 0 for other in kept):
                 kept.append(index)
-        ticks = [Tick(self.at(value), labels[i] if i in kept else "") for i, value in enumerate(values)]
+        ticks = [
+            Tick(self.at(value), labels[i] if i in kept else "", self._edge(value, labels[i]))
+            for i, value in enumerate(values)
+        ]
         return Axis(ticks, self.at(0.0), self.log)
+
+    def _edge(self, value: float, label: str) -> str:
+        """With which end of the axis a label is flush, so that it reaches into no other cell."""
+        at = self.at(value)
+        if _width_px(label) / 2 <= HALF_PX:
+            return ""
+        half = 100 * _width_px(label) / 2 / NARROWEST_PX
+        return "start" if at < half else "end" if at > 100 - half else ""
+
+    def _span_px(self, value: float, label: str, width_px: float) -> tuple[float, float]:
+        """From where to where a label reaches."""
+        width, edge = _width_px(label), self._edge(value, label)
+        left = {"start": 0.0, "end": width_px - width}.get(edge, self.at(value) / 100 * width_px - width / 2)
+        return left, left + width
 
     def _apart_px(self, values: Sequence[float], labels: Sequence[str], one: int, other: int, width_px: float) -> float:
         """The room between two labels beyond the least gap."""
-        reach = {index: INWARDS if index in (0, len(labels) - 1) else 0.5 for index in (one, other)}
-        needed_px = sum(_width_px(labels[index]) * part for index, part in reach.items()) + GAP_PX
-        return abs(self.at(values[one]) - self.at(values[other])) / 100 * width_px - needed_px
+        spans = sorted(self._span_px(values[index], labels[index], width_px) for index in (one, other))
+        return spans[1][0] - spans[0][1] - GAP_PX
 
     def _ticks(self) -> list[float]:
         if self.log:

@@ -76,7 +76,13 @@ def tails(context: Context) -> Tails | None:
     panels = [_panel(context, libc, curves[libc], (low, high), len(libcs) == 1) for libc in libcs]
     n = max(curve.row.n for found in curves.values() for curve in found)
     ends = pictures.TAILS_ENDS(n=counted(n, "lookup"), end=f"1 in {n:,}")
-    return Tails(str(pictures.TAILS_HEAD), panels, f"{pictures.TAILS_SCALES} {ends}", _table(context, curves))
+    return Tails(
+        str(pictures.TAILS_HEADING),
+        str(pictures.TAILS_HEAD),
+        panels,
+        f"{pictures.TAILS_SCALES} {ends}",
+        _table(context, curves),
+    )
 
 
 def _curves(context: Context, rows: Sequence[Ranked], frame: pd.DataFrame) -> list[_Curve]:

@@ -13,10 +13,12 @@ from dnslab.text import Table
 
 @dataclass(frozen=True)
 class Tick:
-    """A mark of an axis: where it stands, percent of the width, and its label."""
+    """A mark of an axis: where it stands, percent of the width, and its label, which begins or ends with the axis if
+    ``edge`` is ``start`` or ``end``."""
 
     at: float
     label: str
+    edge: str = ""
 
 
 @dataclass(frozen=True)
@@ -278,6 +280,7 @@ class Panel:
 class Tails:
     """How long lookups take."""
 
+    heading: str
     intro: str
     panels: Sequence[Panel]
     note: str
@@ -329,6 +332,7 @@ class Heat:
 class When:
     """When and where."""
 
+    heading: str
     intro: str
     rows: Sequence[TimeRow]
     rounds: Sequence[Tick]
@@ -374,6 +378,7 @@ class Page:
     tails: Tails | None
     when: When | None
     trust: Trust
+    details_heading: str
     details_intro: str
     void: bool
     details: Sequence[Detail]
@@ -381,17 +386,19 @@ class Page:
 
     @property
     def contents(self) -> list[Link]:
-        """The sections that are there, in order: of a void run first what went wrong."""
-        sections: list[tuple[str, str, object]] = [
-            ("why", "Why", self.why),
-            ("helps", "What helps", self.helps),
-            ("now", "What to do", self.now),
-            ("latency", "How long", self.tails),
-            ("when", "When and where", self.when),
-            ("trust", "Trust", self.trust),
-            ("details", "Details", self.details),
-        ]
+        """The sections that are there by their headings, in order: of a void run first what went wrong."""
+        there = {
+            "why": self.why,
+            "helps": self.helps,
+            "now": self.now,
+            "latency": self.tails,
+            "when": self.when,
+            "trust": self.trust,
+        }
+        sections = [(to, section.heading) for to, section in there.items() if section]
         if self.void:
             sections.sort(key=lambda section: section[0] not in ("trust", "now"))
             sections.sort(key=lambda section: section[0] != "trust")
-        return [Link(to, text) for to, text, section in sections if section]
+        if self.details:
+            sections.append(("details", self.details_heading))
+        return [Link(to, heading) for to, heading in sections]

@@ -51,7 +51,7 @@ def when(context: Context) -> When | None:
         quiet = pictures.NOTHING_BUT_SLOW if context.count == "slow" else pictures.NOTHING_WENT_BAD
         intro = str(pictures.STEADY if bad else quiet)
     label = f"{rounded(100 * highest, 2)}{NBSP}%" if bad else ""
-    return When(intro, rows, rounds, label, _heat(context), _table(context, shown))
+    return When(str(pictures.WHEN_HEADING), intro, rows, rounds, label, _heat(context), _table(context, shown))
 
 
 def _by_libc(context: Context, slices: pd.DataFrame) -> pd.DataFrame:
