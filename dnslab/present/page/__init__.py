@@ -41,7 +41,7 @@ MOST_TOGETHER = 30
 #: an option, or a name with hyphens that is no part of a host's name
 _NAME = re.compile(r"(?<![\w-])--[\w-]+|(?<![\w@./-])[\w@]+(?:-[\w@]+)+(?![\w@-]|\.\w)")
 #: in a list or a joined name, after which a line may break
-_JOINT = re.compile(r"[,+](?=\w)")
+_JOINT = re.compile(r"[,+](?=[^\W\d]|<span)")
 #: between a number and its unit no line may break
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h)(?![\w-]))")
 
