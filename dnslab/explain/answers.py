@@ -11,7 +11,7 @@ from typing import Self
 
 from dnslab.analyse.intervals import MIN_ROUNDS, Interval
 from dnslab.analyse.summary import Row, Summary
-from dnslab.explain.ranking import Ranked, Word, ranked
+from dnslab.explain.ranking import Ranked, Word, moves_median, ranked
 from dnslab.plan.faultplan import fault_names
 from dnslab.sentences import remedies
 from dnslab.text import all_of, counted, estimate_with_bounds, listed, time_ms
@@ -140,17 +140,18 @@ def waits_less(one: Ranked) -> bool:
 def what_it_costs(summary: Summary, baseline: Row, others: Sequence[Row]) -> Answer:
     """What the median changes by, with the cheapest and the most expensive configuration that helps, or of all."""
     helping = [one.row for one in ranked(summary, others) if one.word in (Word.CLEARS, Word.HELPS)]
-    effects = [(row.effects["p50_ms"], row.variant) for row in helping or others if "p50_ms" in row.effects]
-    known = sorted([pair for pair in effects if math.isfinite(pair[0].low)], key=lambda pair: pair[0].estimate)
-    if not known:
+    rows = [row for row in helping or others if "p50_ms" in row.effects and math.isfinite(row.effects["p50_ms"].low)]
+    rows = sorted(rows, key=lambda row: row.effects["p50_ms"].estimate)
+    if not rows:
         return Answer(str(remedies.COST_UNKNOWN))
-    moved = [pair for pair in known if pair[0].low > 0 or pair[0].high < 0]
-    same = [name for effect, name in known if effect.low <= 0 <= effect.high]
+    moved = [(row.effects["p50_ms"], row.variant) for row in rows if moves_median(row, baseline)]
+    same = [row.variant for row in rows if not moves_median(row, baseline)]
     parts = [remedies.COST_MEDIAN(median=time_ms(baseline.p50_ms))] if math.isfinite(baseline.p50_ms) else []
     ends = list(dict.fromkeys([*moved[:1], *moved[-1:]]))
     parts += [
         remedies.COST_EACH(name=name, change=change_in_words(effect), bounds=_bounds(effect)) for effect, name in ends
     ]
+    parts += _of_the_slowest(rows)
     rest = remedies.SAME_COST(names=listed(same)) if same else ""
     words = list(dict.fromkeys(change_in_words(effect) for effect, _ in ends))
     if baseline.is_clean and not baseline.slow:
@@ -164,6 +165,21 @@ def what_it_costs(summary: Summary, baseline: Row, others: Sequence[Row]) -> Ans
     else:
         short = remedies.COST_ONE(change=words[0]) if words else str(remedies.COST_NONE)
     return Answer(short, " ".join(parts), rest)
+
+
+def _of_the_slowest(rows: Sequence[Row]) -> list[str]:
+    """What changes for the slowest lookups, of which a median says nothing."""
+    changes = (
+        ("p99_ms", "higher", remedies.COST_P99_RISES),
+        ("p99_ms", "lower", remedies.COST_P99_FALLS),
+        ("slow_share", "higher", remedies.COST_MORE_SLOW),
+    )
+    said = []
+    for measure, word, sentence in changes:
+        names = [row.variant for row in rows if measure in row.verdicts and row.verdicts[measure].word == word]
+        if names:
+            said.append(sentence(names="all of them" if len(names) == len(rows) > 1 else listed(names)))
+    return said
 
 
 def _range(ends: Sequence[Interval], words: Sequence[str]) -> str:

@@ -32,6 +32,10 @@ _PLAIN_WORDS = {
 }
 
 
+#: part of baseline's median under which a change of it is not worth a word
+WORTH_A_WORD = 0.05
+
+
 class Word(Enum):
     """How a configuration did: the word for readers, and its tone (``good``, ``bad``, ``warn`` or ``mute``)."""
 
@@ -92,6 +96,16 @@ def how_it_did(summary: Summary, row: Row, baseline: Row | None) -> Word:
     if clean and baseline.is_clean and not baseline.slow:
         return Word.CLEAN
     return Word.TOO_FEW_ROUNDS if words <= {"too few rounds"} else Word.NO_DIFFERENCE
+
+
+def moves_median(row: Row, baseline: Row | None) -> bool:
+    """Whether the median differs from baseline's beyond chance, and by a twentieth of it or more."""
+    effect = row.effects.get("p50_ms")
+    if effect is None or baseline is None:
+        return False
+    beyond_chance = effect.low > 0 or effect.high < 0
+    least = WORTH_A_WORD * baseline.p50_ms if math.isfinite(baseline.p50_ms) else 0.0
+    return beyond_chance and abs(effect.estimate) >= least
 
 
 def _by_itself(row: Row) -> Word:

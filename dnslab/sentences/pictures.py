@@ -9,6 +9,10 @@ FAILED_CAPTION = Sentence("Share of lookups that failed, with 95 % interval")
 SLOW_CAPTION = Sentence("Share of lookups of 1 s or longer, with 95 % interval")
 NONE_CAPTION = Sentence("No stall seen. The bar shows how many there may still be (95 % sure)")
 IMPORTED_CAPTION = Sentence("Share over {limit}, with 95 % interval", limit="4.9 s")
+TWO_INTERVALS = Sentence(
+    "Dot: the share, with its 95 % interval from how rounds differ. Open dot: none was seen; the bar ends at the "
+    "highest share that this leaves open (95 % sure)."
+)
 LOG_AXIS = Sentence("The scale is logarithmic; 0 stands apart, left of the break.")
 
 WHY_HEAD = Sentence(
@@ -20,7 +24,8 @@ PATCH_HEADING = Sentence("Before and after the patch")
 COMPARED_HEADING = Sentence("What changed")
 HELPS_HEAD = Sentence(
     "Each configuration ran beside baseline (no change), in the same {rounds}. The dot is what was measured. The bar "
-    "is its 95 % interval: where the true value may lie. An open dot: none was seen.",
+    "is its 95 % interval, from how rounds differ. An open dot: none was seen, and its bar ends at the highest share "
+    "that this leaves open.",
     rounds="9 rounds",
 )
 HELPS_NO_LOAD = Sentence("Queries to the DNS servers were not counted in this run.")
@@ -91,8 +96,8 @@ MADE_BY = Sentence(
     version="0.1.0",
 )
 IMPORTED_HEAD = Sentence(
-    "The dot is what was measured. The bar is its 95 % interval: where the true value may lie. An open dot: none was "
-    "seen."
+    "The dot is what was measured. The bar is its 95 % interval, from how rounds differ. An open dot: none was seen, "
+    "and its bar ends at the highest share that this leaves open."
 )
 IMPORTED_MEDIAN = Sentence("{change} than {base}", change="0.6 ms slower", base="baseline")
 NOT_A_RESULT = Sentence("not a result: the run is void")

@@ -76,10 +76,13 @@ EMULATED = Sentence(
 )
 
 COST_NOT_SLOWER = Sentence("No slower at the median")
-COST_RANGE = Sentence("{least} to {most}", least="0.11 ms faster", most="0.43 ms slower")
-COST_SLOWER = Sentence("{least} to {most} slower", least="0.04", most="0.29 ms")
+COST_RANGE = Sentence("At the median, {least} to {most}", least="0.11 ms faster", most="0.43 ms slower")
+COST_SLOWER = Sentence("{least} to {most} slower at the median", least="0.04", most="0.29 ms")
 COST_ONE = Sentence("{change} at the median", change="0.11 ms faster")
-COST_NONE = Sentence("No change of the median shown")
+COST_NONE = Sentence("No clear change of the median")
+COST_P99_RISES = Sentence("p99 rises with {names}: the slowest 1 in 100 take longer.", names="use-vc")
+COST_P99_FALLS = Sentence("p99 falls with {names}: the slowest 1 in 100 are faster.", names="use-vc")
+COST_MORE_SLOW = Sentence("With {names}, more lookups take 1 s or longer.", names="use-vc")
 COST_UNKNOWN = Sentence("Not compared")
 COST_NOTHING = Sentence("No remedy needed")
 COST_NO_HELP = Sentence("No remedy found")
@@ -89,7 +92,7 @@ COST_EACH = Sentence(
 )
 FASTER = Sentence("{ms} faster", ms="0.11 ms")
 SLOWER = Sentence("{ms} slower", ms="0.43 ms")
-SAME_COST = Sentence("No change shown: {names}.", names="single-request")
+SAME_COST = Sentence("For the median, no change of 5 % or more shown: {names}.", names="single-request")
 
 CONFIRM = Sentence("Confirm on your cluster")
 CONFIRM_MORE = Sentence(

@@ -16,6 +16,7 @@ from dnslab.analyse.summary import summarise
 from dnslab.explain.causes import Confidence, Kind
 from dnslab.explain.diagnosis import Diagnosis
 from dnslab.explain.findings import Findings, findings_of
+from dnslab.explain.ranking import moves_median
 from dnslab.explain.soundness import examine
 from dnslab.explain.validity import find_vetoes
 from dnslab.measure import runner
@@ -143,6 +144,21 @@ def test_what_would_show_the_cause_is_named(tmp_path: Path) -> None:
     assert "race" not in said.headline
 
 
+@pytest.mark.parametrize(("ms", "moved"), [(0.5, False), (0.52, False), (0.54, True), (0.46, True)])
+def test_a_small_change_of_the_median_is_no_merit(tmp_path: Path, ms: float, moved: bool) -> None:
+    """Beyond chance, as every round says the same, and yet not worth a word under a twentieth of baseline's."""
+    lookups = {("baseline", "glibc", n): rows([0.5] * 95 + [5004.0] * 5) for n in (1, 2, 3)}
+    lookups |= {("use-vc", "glibc", n): rows([ms + n / 1e3] * 100) for n in (1, 2, 3)}
+    run = open_run(write_run(tmp_path / "run", Plan(variants=("baseline", "use-vc"), rounds=3), lookups))
+    summary = summarise(run)
+    row, baseline = (summary.row(name, "glibc", 0) for name in ("use-vc", "baseline"))
+    assert row
+    assert moves_median(row, baseline) is moved
+    cost = found(run).answers["What does it cost?"]
+    assert ("use-vc makes it" in cost) is moved
+    assert ("no change of 5 % or more shown: use-vc" in cost) is not moved
+
+
 def test_each_question_has_its_answer(tmp_path: Path) -> None:
     assert plain(found(run_with(tmp_path, 5, 5, "race:p=0.05"))) == {
         "Is it happening?": "Stalls found. About 1 lookup in 20 waited 5 s for an answer that normally takes 0.50 ms.",
@@ -154,7 +170,7 @@ def test_each_question_has_its_answer(tmp_path: Path) -> None:
         "avoid parallel UDP queries. Confirm on your cluster.",
         "What does it cost?": "0.3 ms slower at the median. The median lookup takes 0.50 ms with baseline. "
         "single-request makes it 0.3 ms slower (0.3 to 0.3). single-request-reopen makes it 0.3 ms slower (0.3 to "
-        "0.3).",
+        "0.3). p99 falls with all of them: the slowest 1 in 100 are faster.",
     }
 
 
@@ -193,7 +209,10 @@ def test_what_helps_goes_by_the_verdicts(tmp_path: Path) -> None:
         "use-vc helps, but not fully. Better in stalls or in failures, worse in the other: node-local. No improvement "
         "shown with no-aaaa. Worse than baseline: single-request."
     )
-    assert answers["What does it cost?"].endswith("No change shown: use-vc.")
+    assert answers["What does it cost?"].endswith(
+        "p99 falls with use-vc: the slowest 1 in 100 are faster. "
+        "For the median, no change of 5 % or more shown: use-vc."
+    )
 
 
 def test_a_stall_of_another_length_is_no_help(tmp_path: Path) -> None:

@@ -101,7 +101,10 @@ def test_the_badge_says_that_a_fault_is_emulated(pages: Mapping[str, str]) -> No
 #: what must stand in a page, and what must not
 SAYS = {
     "sample": (["musl stalls, too. No other configuration was tested with it."], ["nothing tested clears it"]),
-    "race": (["Local lab", "Emulated fault: conntrack race", "clear it on glibc", "musl ignores it"], ["Very likely"]),
+    "race": (
+        ["Local lab", "Emulated fault: conntrack race", "clear it on glibc", "musl ignores it", "Dot: the share"],
+        ["Very likely"],
+    ),
     "found": (["Cluster production, 3 nodes", "Conntrack race Shown", "85 failed inserts"], ["Emulated"]),
     "buffer": (["Full receive buffer of a DNS server", "Conntrack race alone"], ["Emulated"]),
     "failing": (
@@ -113,7 +116,10 @@ SAYS = {
         ["None seen.", "Most likely", "usable", "ended with EAI_AGAIN"],
     ),
     "slow": (["Find out whether it is the servers", "can have lost a UDP packet"], ["not lost packets"]),
-    "none": (["If lookups of your pods still stall", "can have missed them"], ["What does it cost?", "ms faster"]),
+    "none": (
+        ["If lookups of your pods still stall", "can have missed them"],
+        ["What does it cost?", "ms faster", "Faster median", "Dot: the share"],
+    ),
     "void": (["half the rate", "not a result"], ["What helps", "Mend this first"]),
     "imported": (
         ["Measured with another tool", "No difference in slow lookups shown", "slower than baseline"],

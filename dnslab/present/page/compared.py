@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dnslab.analyse.intervals import upper_bound_when_none
 from dnslab.analyse.summary import Row
 from dnslab.explain.comparison import ComparedRow, Comparison, labels
+from dnslab.present.page.context import intervals_note
 from dnslab.present.page.hero import ICONS
 from dnslab.present.page.scales import Scale, scale_around_0, scale_of
 from dnslab.present.page.view import (
@@ -127,7 +128,7 @@ def _strip(rows: list[ComparedRow]) -> Strip | None:
             cell = _cell(side, scale, f"{row.variant}, {label}")
             bounds = (cell.note if cell.value == "none" else cell.rest).strip("()")
             lines.append(StripRow(label, f"{row.variant}, {row.target}", cell.mark, cell.value, bounds, cell.tone))
-    return Strip(str(pictures.SHARE_CAPTION), scale.axis(f"{NBSP}%"), lines)
+    return Strip(str(pictures.SHARE_CAPTION), scale.axis(f"{NBSP}%"), lines, intervals_note(lines))
 
 
 def _cell(row: Row, scale: Scale, name: str) -> Cell:

@@ -17,8 +17,8 @@ from dnslab.explain.findings import Findings
 from dnslab.explain.ranking import Ranked, Word, ranked, recommended
 from dnslab.plan.variants import BEFORE, Variant
 from dnslab.present.page.scales import Scale
-from dnslab.present.page.view import Cell
-from dnslab.sentences import remedies
+from dnslab.present.page.view import Cell, StripRow
+from dnslab.sentences import pictures, remedies
 from dnslab.text import NBSP, below, estimate_with_bounds
 
 Count = Literal["stalls", "failed", "slow"]
@@ -135,6 +135,12 @@ def cost_cell(row: Row, scale: Scale | None, name: str) -> Cell:
     rest = f"({bounds})" if bounds else ""
     mark = scale.mark(effect.estimate, effect.low, effect.high, "soft", f"{name}: median {value} ms {rest}")
     return Cell(replace(mark, open=False), value, rest)
+
+
+def intervals_note(rows: Sequence[StripRow]) -> str:
+    """Which interval is which, where a picture has both kinds; else ``""``."""
+    kinds = {row.mark.open for row in rows if row.mark}
+    return str(pictures.TWO_INTERVALS) if len(kinds) > 1 else ""
 
 
 def share_scale_values(rows: Sequence[Row], count: Count) -> tuple[list[float], list[float]]:

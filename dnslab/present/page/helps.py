@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dnslab.analyse.costs import costs
 from dnslab.analyse.summary import Row
 from dnslab.explain.answers import waits_less
-from dnslab.explain.ranking import Ranked, Word, in_plain_words
+from dnslab.explain.ranking import Ranked, Word, in_plain_words, moves_median
 from dnslab.plan.faultplan import fault_names
 from dnslab.plan.resolvconf import Libc
 from dnslab.plan.variants import not_applicable
@@ -174,9 +174,9 @@ def _chips(context: Context, one: Ranked) -> Iterator[Chip]:
             yield Chip(str(remedies.FEWER_STALLS), "warn", "minus")
         text = remedies.NO_DIFFERENCE_IN(what="lookups of 1 s or longer" if shorter else _NO_DIFFERENCE[context.count])
     yield Chip(text, one.word.tone, ICONS.get(one.word, "q"))
-    cost = one.row.effects.get("p50_ms")
-    if one.word in (Word.NO_DIFFERENCE, Word.CLEAN) and cost and (cost.low > 0 or cost.high < 0):
-        slower = cost.low > 0
+    baseline = context.summary.row("baseline", one.row.target, one.row.load)
+    if one.word in (Word.NO_DIFFERENCE, Word.CLEAN) and moves_median(one.row, baseline):
+        slower = one.row.effects["p50_ms"].low > 0
         name = remedies.SLOWER_MEDIAN if slower else remedies.FASTER_MEDIAN
         yield Chip(str(name), "warn" if slower else "good", "up" if slower else "down")
     if one == context.picked:

@@ -16,7 +16,7 @@ from dnslab.explain.veto import left_out
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.faultplan import OneFault
 from dnslab.plan.faults import PARAMETERS
-from dnslab.present.page.context import PATCHED, Context, share_cell, share_numbers
+from dnslab.present.page.context import PATCHED, Context, intervals_note, share_cell, share_numbers
 from dnslab.present.page.scales import Scale, scale_of
 from dnslab.present.page.view import Fact, Glance, Hero, Link, Strip, StripRow
 from dnslab.sentences import Sentence, pictures, remedies, trust, verdict as said
@@ -96,7 +96,7 @@ def _strip(context: Context) -> Strip | None:
         if clean:
             lines.append(_grouped(clean, scale, context))
     caption = str(captions.get(state, pictures.SHARE_CAPTION))
-    return Strip(caption, scale.axis(f"{NBSP}%", narrowest_px=STRIP_PX), lines)
+    return Strip(caption, scale.axis(f"{NBSP}%", narrowest_px=STRIP_PX), lines, intervals_note(lines))
 
 
 def _values(rows: Sequence[Row], context: Context) -> tuple[list[float], list[float]]:
@@ -143,7 +143,7 @@ def _of_patch(context: Context) -> Strip | None:
             value, bounds = "none", below(high / 100)
         title = f"{PATCHED[name]}, {libc}: {value} ({bounds})"
         lines.append(StripRow(PATCHED[name], libc, scale.mark(estimate, low, high, tone, title), value, bounds, tone))
-    return Strip(str(pictures.SHARE_CAPTION), scale.axis(f"{NBSP}%"), lines)
+    return Strip(str(pictures.SHARE_CAPTION), scale.axis(f"{NBSP}%"), lines, intervals_note(lines))
 
 
 def _side_numbers(side: Side) -> tuple[float, float, float]:

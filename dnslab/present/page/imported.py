@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+from dnslab.explain.ranking import WORTH_A_WORD
 from dnslab.imports.summary import ImportedRow, ImportedSummary
+from dnslab.present.page.context import intervals_note
 from dnslab.present.page.hero import ICONS
 from dnslab.present.page.scales import Scale, scale_of
 from dnslab.present.page.view import (
@@ -169,7 +171,8 @@ def _strip(summary: ImportedSummary) -> Strip | None:
         cell = _cell(row, scale)
         bounds = (cell.note if cell.value == "none" else cell.rest).strip("()")
         lines.append(StripRow(row.variant, counted(row.rounds, "round"), cell.mark, cell.value, bounds, cell.tone))
-    return Strip(pictures.IMPORTED_CAPTION(limit=_limit(summary)), scale.axis(f"{NBSP}%"), lines)
+    caption = pictures.IMPORTED_CAPTION(limit=_limit(summary))
+    return Strip(caption, scale.axis(f"{NBSP}%"), lines, intervals_note(lines))
 
 
 def _helps(summary: ImportedSummary) -> Helps:
@@ -208,7 +211,7 @@ def _median(summary: ImportedSummary, row: ImportedRow) -> Cell:
     base = next(one for one in summary.rows if one.variant == summary.base)
     more = row.p50_ms - base.p50_ms
     note = ""
-    if row != base and math.isfinite(more):
+    if row != base and WORTH_A_WORD * base.p50_ms <= abs(more) < math.inf:
         sentence = remedies.SLOWER if more > 0 else remedies.FASTER
         change = sentence(ms=time_ms(abs(more)))
         note = pictures.IMPORTED_MEDIAN(change=change, base=base.variant)

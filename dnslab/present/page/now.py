@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator
 
 from dnslab.analyse.intervals import MIN_ROUNDS
-from dnslab.explain.ranking import KNOWN_BUG, Ranked, Word
+from dnslab.explain.ranking import KNOWN_BUG, WORTH_A_WORD, Ranked, Word
 from dnslab.explain.validity import voids
 from dnslab.explain.verification import verify
 from dnslab.plan.remedies import ClusterDns, Form, Remedy, Workload, remedy
@@ -137,6 +137,7 @@ def _why_this(context: Context, picked: Ranked) -> Iterator[str]:
     yield remedies.WHY_NONE_SEEN(n=counted(picked.row.n, "lookup"))
     yield str(remedies.WHY_CACHE if variant.node_local else remedies.WHY_ONE_WORKLOAD)
     cost = picked.row.effects.get("p50_ms")
+    least = WORTH_A_WORD * context.baseline.p50_ms if context.baseline else math.inf
     for one in context.rows(picked.row.libc):
         theirs = one.row.effects.get("p50_ms")
         if one.word is not Word.CLEARS or one == picked or not (cost and theirs):
@@ -144,7 +145,7 @@ def _why_this(context: Context, picked: Ranked) -> Iterator[str]:
         cheaper = cost.estimate - theirs.estimate
         if one.row.variant in KNOWN_BUG:
             yield remedies.WHY_BUG(name=one.row.variant)
-        elif math.isfinite(cheaper) and theirs.high < cost.low and not one.row.variant.startswith("node-local+"):
+        elif least <= cheaper < math.inf and theirs.high < cost.low and not one.row.variant.startswith("node-local+"):
             yield remedies.WHY_CHEAPER(name=one.row.variant, ms=time_ms(cheaper))
     if not variant.node_local and "node-local" in context.variants:
         there = "node-local" in context.cleared("musl")

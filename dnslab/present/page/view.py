@@ -56,11 +56,12 @@ class StripRow:
 
 @dataclass(frozen=True)
 class Strip:
-    """The small picture."""
+    """The small picture. ``note`` tells its two kinds of interval apart, if it has both."""
 
     caption: str
     axis: Axis
     rows: Sequence[StripRow]
+    note: str = ""
 
 
 @dataclass(frozen=True)
