@@ -24,7 +24,8 @@ UNPAIRED = Sentence(
     "difference, too."
 )
 ROUNDS_ALONE = Sentence(
-    "Rounds differ. A fault that comes in up to {bound} of all rounds can have missed all of these {rounds} by chance.",
+    "Faults come and go. Even one that is there in {bound} of all rounds can have missed all of these {rounds} by chance. "
+    "Measure more rounds, also at other hours of the day.",
     rounds="3 rounds",
     bound="63 %",
 )

@@ -70,6 +70,17 @@ TRUST_HEAD = Sentence(
     "These checks look at how the run went, not at what it found. One failed check voids the verdict."
 )
 TRUST_LEFT_OUT = Sentence("What failed a check is left out of all figures; the rest is sound.")
+IMPORTED_DETAILS = Sentence("All figures, how they came to be, and what the words mean.")
+IMPORTED_BY = Sentence("{tool} measured this. dnslab only read what it wrote.", tool="dnsperf")
+IMPORTED_BY_OTHER = Sentence("Another tool measured this. dnslab only read what it wrote.")
+IMPORTED_LIMIT = Sentence("Counted as slow: {what} of {limit} or longer.", what="requests", limit="4.9 s")
+IMPORTED_ROUNDS = Sentence("Rounds of each configuration: {rounds}.", rounds="baseline 3 and use-vc 2")
+IMPORTED_PAIRED = Sentence("Rounds of equal number are compared with each other (paired, t intervals).")
+IMPORTED_UNPAIRED = Sentence(
+    "The mean shares of the rounds are compared, because rounds of equal number do not belong together (Welch's t)."
+)
+IMPORTED_VERDICTS = Sentence("All verdicts of one measure together err in at most 5 % of such comparisons (Holm).")
+COMPARED_DETAILS = Sentence("All changes in numbers, measure by measure.")
 DETAILS_HEAD = Sentence("All figures, the method, the machine, the limits, and what the words mean.")
 METHOD_ROUNDS = Sentence(
     "Each round measures every configuration once, {order}. Each trial uses new clients with new sockets.",

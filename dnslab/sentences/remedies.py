@@ -94,6 +94,15 @@ FASTER = Sentence("{ms} faster", ms="0.11 ms")
 SLOWER = Sentence("{ms} slower", ms="0.43 ms")
 SAME_COST = Sentence("For the median, no change of 5 % or more shown: {names}.", names="single-request")
 
+NOW_HEADING = Sentence("What to do now")
+AGAIN_HEADING = Sentence("Measure again")
+MEASURE_WITH_DNSLAB = Sentence("Measure with dnslab")
+MEASURE_WITH_DNSLAB_MORE = Sentence(
+    "It records which of the two answers was lost, and what the DNS servers dropped. So it can name a cause, and it "
+    "compares the usual remedies. --dry-run prints what it would create."
+)
+SEE_FIRST = Sentence("See first what a stall looks like")
+SEE_FIRST_MORE = Sentence("This needs no cluster. It emulates the conntrack race in a lab on your own machine:")
 CONFIRM = Sentence("Confirm on your cluster")
 CONFIRM_MORE = Sentence(
     "This run was not made there. Run the same comparison in pods like your workload's. --dry-run prints what it would "
@@ -155,7 +164,10 @@ CHECK_NAMES = Sentence("Check the names")
 CHECK_NAMES_MORE = Sentence("Were the right names asked? Does a name resolve from a pod?")
 MEASURE_AGAIN = Sentence("Run it once more")
 MEASURE_AGAIN_VOID = Sentence("The failed checks say why; mend that first.")
-MEASURE_AGAIN_SLOWER = Sentence("This is the same plan at half the rate:")
+MEASURE_AGAIN_BUT = Sentence("This is the same plan, but {changes}:", changes="at half the rate and with 3 rounds")
+AT_HALF_RATE = Sentence("at half the rate")
+WITH_ROUNDS = Sentence("with {rounds}, as intervals need", rounds="3 rounds")
+WITH_BASELINE = Sentence("with baseline")
 MEASURE_AGAIN_SAME = Sentence("This is the same plan:")
 KEEP_IT = Sentence("Keep the patch")
 KEEP_IT_MORE = Sentence("Make sure that chart or manifest say the same, or the next deploy undoes it.")

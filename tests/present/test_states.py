@@ -37,7 +37,7 @@ EXPECTED = {
     "void": ("Cannot tell: run void", "trust now details"),
     "gone": ("The stalls are gone", "helps now latency when trust details"),
     "stays": ("The stalls stay", "helps now latency when trust details"),
-    "imported": ("No lookups of 4.9 s or longer seen", "helps trust details"),
+    "imported": ("No lookups of 4.9 s or longer seen", "helps now trust details"),
     "compared": ("Better than before", "helps trust details"),
     "refused": ("Cannot compare these runs", "trust"),
 }
@@ -120,10 +120,25 @@ SAYS = {
         ["If lookups of your pods still stall", "can have missed them"],
         ["What does it cost?", "ms faster", "Faster median", "Dot: the share"],
     ),
-    "void": (["half the rate", "not a result"], ["What helps", "Mend this first"]),
+    "void": (
+        [
+            "This is the same plan, but at half the rate and with 3 rounds",
+            "void/plan.yaml --rate 20 --rounds 3",
+            "not a result",
+        ],
+        ["What helps", "Mend this first"],
+    ),
     "imported": (
-        ["Measured with another tool", "No difference in slow lookups shown", "slower than baseline"],
-        ["rows", "63.2", "node-local", "not counted", "Can you trust"],
+        [
+            "Measured with another tool",
+            "No difference in slow lookups shown",
+            "slower than baseline",
+            "What to do now Replace",
+            "dnslab run --backend kubernetes",
+            "Measure more rounds, also at other hours",
+            "Counted as slow: lookups of 4.9 s or longer.",
+        ],
+        ["rows", "63.2", "not counted", "Can you trust", "the machine", "Rounds differ"],
     ),
 }
 

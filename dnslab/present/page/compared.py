@@ -58,7 +58,7 @@ def compared_view(comparison: Comparison) -> Page:
         when=None,
         trust=_trust(comparison),
         details_heading=str(pictures.DETAILS_HEADING),
-        details_intro=str(pictures.DETAILS_HEAD),
+        details_intro=str(pictures.COMPARED_DETAILS),
         void=False,
         details=[Detail("All changes", "", [comparison.changes])] if len(comparison.changes.frame) else [],
         footer=str(pictures.COMPARED_FOOTER),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from dnslab.explain.ranking import WORTH_A_WORD
 from dnslab.imports.summary import ImportedRow, ImportedSummary
 from dnslab.present.page.context import intervals_note
 from dnslab.present.page.hero import ICONS
+from dnslab.present.page.now import measured_elsewhere
 from dnslab.present.page.scales import Scale, scale_of
 from dnslab.present.page.view import (
     Cell,
@@ -26,7 +28,18 @@ from dnslab.present.page.view import (
     Trust,
 )
 from dnslab.sentences import pictures, remedies, trust, verdict as said
-from dnslab.text import NBSP, below, counted, estimate_with_bounds, fewer_than, none_of, one_in, span_of, time_ms
+from dnslab.text import (
+    NBSP,
+    below,
+    counted,
+    estimate_with_bounds,
+    fewer_than,
+    listed,
+    none_of,
+    one_in,
+    span_of,
+    time_ms,
+)
 
 #: the verdict on a difference, and how the table calls it: word, tone, icon
 _WORDS = {
@@ -48,18 +61,38 @@ def imported_view(summary: ImportedSummary) -> Page:
         glances=(),
         why=None,
         helps=_helps(summary),
-        now=None,
+        now=measured_elsewhere(),
         tails=None,
         when=None,
         trust=Trust(str(trust.IMPORTED_HEADING), str(trust.IMPORTED_CHECKS), [], notes, [], scored=False),
         details_heading=str(pictures.DETAILS_HEADING),
-        details_intro=str(pictures.DETAILS_HEAD),
+        details_intro=str(pictures.IMPORTED_DETAILS),
         void=False,
         details=[
             Detail("All figures", counted(len(summary.rows), "configuration"), [summary.table], summary.comparisons),
+            Detail("How it was measured", "", lines=list(_method(summary))),
+            Detail("Glossary", "", facts=_GLOSSARY),
         ],
         footer=str(pictures.IMPORTED_FOOTER),
     )
+
+
+#: the words that this page uses
+_GLOSSARY = [
+    Fact("Round", str(pictures.G_ROUND)),
+    Fact("Median, p99", str(pictures.G_MEDIAN)),
+    Fact("95 % interval", str(pictures.G_INTERVAL)),
+]
+
+
+def _method(summary: ImportedSummary) -> Iterator[str]:
+    tool, what = summary.imported.tool, summary.imported.what
+    yield pictures.IMPORTED_BY(tool=tool) if tool else str(pictures.IMPORTED_BY_OTHER)
+    yield pictures.IMPORTED_LIMIT(what=what, limit=_limit(summary))
+    yield pictures.IMPORTED_ROUNDS(rounds=listed([f"{row.variant} {row.rounds}" for row in summary.rows]))
+    if len(summary.rows) > 1:
+        yield str(pictures.IMPORTED_PAIRED if summary.imported.paired else pictures.IMPORTED_UNPAIRED)
+        yield str(pictures.IMPORTED_VERDICTS)
 
 
 def _limit(summary: ImportedSummary) -> str:
@@ -129,7 +162,7 @@ def _hero(summary: ImportedSummary) -> Hero:
         title=title,
         lead=(before, strong, after),
         more=" ".join(more),
-        way=Link("helps", "See what helps" if tone == "bad" else "See the figures"),
+        way=Link("now", str(remedies.NOW_HEADING)),
         badge=None,
         strip=_strip(summary),
         facts=facts,

@@ -16,7 +16,7 @@ from dnslab.plan.variants import BUILT_IN
 from dnslab.present.page.context import Context
 from dnslab.present.page.view import Card, Code, Now, Step
 from dnslab.sentences import pictures, remedies
-from dnslab.text import counted, time_ms
+from dnslab.text import counted, listed, time_ms
 
 #: names to fill in
 PLACEHOLDER = re.compile(r"\b(NAMESPACE|NAME|CONTAINER|CLUSTER-DNS-IP|CLUSTER-ZONE|RUN)\b")
@@ -26,11 +26,11 @@ _USUAL = "baseline,single-request,single-request-reopen,use-vc,node-local"
 def now(context: Context) -> Now | None:
     """The section for the run's state."""
     state = context.findings.verdict.state
-    heading, intro = "What to do now", str(pictures.NOW_HEAD)
+    heading, intro = str(remedies.NOW_HEADING), str(pictures.NOW_HEAD)
     if state == "none":
         return None
     if state in ("void", "unknown"):
-        return Now("Measure again", "", list(_again(context)), [])
+        return Now(str(remedies.AGAIN_HEADING), "", list(_again(context)), [])
     if state == "verified":
         return Now(heading, "", list(_after_patch(context)), [])
     if context.lacks_room:
@@ -90,7 +90,7 @@ def _remedied(context: Context, picked: Ranked) -> Now:
             Card(str(remedies.MUSL), [str(remedies.MUSL_MORE)], "warn", _shell("dnslab node-cache status", fix))
         )
     mind = [caveat for caveat in (*form.caveats, *found.caveats) if "musl" not in caveat]
-    return Now("What to do now", str(pictures.NOW_HEAD), steps, [*cards, Card(str(remedies.MIND), mind)])
+    return Now(str(remedies.NOW_HEADING), str(pictures.NOW_HEAD), steps, [*cards, Card(str(remedies.MIND), mind)])
 
 
 def _confirm(context: Context) -> Iterator[Step]:
@@ -118,14 +118,36 @@ def _folded(command: str) -> str:
     return command.replace(" --type strategic -p ", " \\\n  --type strategic -p \\\n  ")
 
 
-def _verify(context: Context, workload: Workload | None) -> Iterator[Step]:
+def run_path(context: Context) -> str:
+    """The run's folder as a command names it."""
     path = context.run.path
-    name = f"results/{path.name}" if path.parent.name == "results" else path.name
-    run = shlex.quote(name) if context.summary.backend == "kubernetes" else "latest"
+    return f"results/{path.name}" if path.parent.name == "results" else path.name
+
+
+def _verify(context: Context, workload: Workload | None) -> Iterator[Step]:
+    run = shlex.quote(run_path(context)) if context.summary.backend == "kubernetes" else "latest"
     like = ""
     if workload is None or not context.run.plan.cluster.like:
         like = f" \\\n  --like {workload.reference if workload else 'deploy/NAME'}"
     yield Step(str(remedies.VERIFY), [str(remedies.VERIFY_MORE), _shell(f"dnslab verify {run} --report{like}")])
+
+
+def measured_elsewhere() -> Now:
+    """The step after another tool's measurement: one of dnslab's own."""
+    where = "--backend kubernetes --namespace NAMESPACE"
+    cluster = f"dnslab run {where} \\\n  --like deploy/NAME --report \\\n  --variants {_USUAL}"
+    return Now(
+        str(remedies.NOW_HEADING),
+        str(pictures.NOW_HEAD),
+        [
+            Step(str(remedies.MEASURE_WITH_DNSLAB), [str(remedies.MEASURE_WITH_DNSLAB_MORE), _shell(cluster)]),
+            Step(
+                str(remedies.SEE_FIRST),
+                [str(remedies.SEE_FIRST_MORE), _shell("dnslab run --fault race:p=0.05 --report")],
+            ),
+        ],
+        [],
+    )
 
 
 def _undo(form: Form) -> Step:
@@ -198,21 +220,24 @@ def _where_it_is_slow(context: Context) -> Iterator[Step]:
 
 
 def _again(context: Context) -> Iterator[Step]:
-    """What a void run asks for: the same again, as its checks advise."""
+    """What a void run asks for: its own plan again, with what its checks advise; and what is changed is said."""
     void = voids(context.findings.vetoes)
     plan = context.run.plan
-    where = "" if plan.backend == "lab" else f" --backend {plan.backend}"
-    variants = dict.fromkeys(["baseline", *plan.variants])
-    names = ",".join(name for name in variants if name in BUILT_IN)
-    fault = f" --fault {shlex.quote(str(plan.fault))}" if context.emulated else ""
+    command, changes = f"dnslab run {shlex.quote(f'{run_path(context)}/plan.yaml')}", []
     rate = plan.loads[0].rate_per_s
-    busy = rate and any("--rate" in veto.advice for veto in void)
-    slower = f" --rate {rate / 2:g}" if rate and busy else ""
-    rounds = f" --rounds {max(MIN_ROUNDS, plan.rounds)}"
-    command = f"dnslab run{where}{fault}{slower}{rounds} \\\n  --report --variants {names}"
-    changes = remedies.MEASURE_AGAIN_SLOWER if slower else remedies.MEASURE_AGAIN_SAME
-    text = f"{remedies.MEASURE_AGAIN_VOID} {changes}" if void else str(changes)
-    yield Step(str(remedies.MEASURE_AGAIN), [text, _shell(command)])
+    if rate and len(plan.loads) == 1 and any("--rate" in veto.advice for veto in void):
+        command += f" --rate {rate / 2:g}"
+        changes.append(str(remedies.AT_HALF_RATE))
+    if plan.rounds < MIN_ROUNDS:
+        command += f" --rounds {MIN_ROUNDS}"
+        changes.append(remedies.WITH_ROUNDS(rounds=counted(MIN_ROUNDS, "round")))
+    end = ""
+    if "baseline" not in plan.variants:
+        end = f" \\\n  --variants {','.join(['baseline', *plan.variants])}"
+        changes.append(str(remedies.WITH_BASELINE))
+    same = remedies.MEASURE_AGAIN_BUT(changes=listed(changes)) if changes else str(remedies.MEASURE_AGAIN_SAME)
+    text = f"{remedies.MEASURE_AGAIN_VOID} {same}" if void else same
+    yield Step(str(remedies.MEASURE_AGAIN), [text, _shell(f"{command} \\\n  --report{end}")])
 
 
 def _after_patch(context: Context) -> Iterator[Step]:

@@ -388,15 +388,9 @@ class Page:
     @property
     def contents(self) -> list[Link]:
         """The sections that are there by their headings, in order: of a void run first what went wrong."""
-        there = {
-            "why": self.why,
-            "helps": self.helps,
-            "now": self.now,
-            "latency": self.tails,
-            "when": self.when,
-            "trust": self.trust,
-        }
-        sections = [(to, section.heading) for to, section in there.items() if section]
+        names = ("why", "helps", "now", "latency", "when", "trust")
+        there = (self.why, self.helps, self.now, self.tails, self.when, self.trust)
+        sections = [(to, section.heading) for to, section in zip(names, there, strict=True) if section]
         if self.void:
             sections.sort(key=lambda section: section[0] not in ("trust", "now"))
             sections.sort(key=lambda section: section[0] != "trust")
