@@ -24,8 +24,8 @@ UNPAIRED = Sentence(
     "difference, too."
 )
 ROUNDS_ALONE = Sentence(
-    "Faults come and go. Even one that is there in {bound} of all rounds can have missed all of these {rounds} by chance. "
-    "Measure more rounds, also at other hours of the day.",
+    "Faults come and go. Even one that is there in {bound} of all rounds can have missed all of these {rounds} by "
+    "chance. Measure more rounds, also at other hours of the day.",
     rounds="3 rounds",
     bound="63 %",
 )
