@@ -26,8 +26,10 @@ from dnslab.explain.causes import (
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.faultplan import fault_names
 from dnslab.sentences import why
-from dnslab.text import all_of, counted, listed, outwards, rounded, share_with_bounds, time_ms
+from dnslab.text import all_of, counted, listed, outwards, rounded, share_with_bounds, span_of, time_ms
 
+#: Linux sends a TCP segment again after this time at the soonest (TCP_RTO_MIN of its include/net/tcp.h)
+RETRANSMITS_MS = 200.0
 #: what each fault of the lab makes, by its name
 _EMULATES = {
     "race": {Kind.RACE, Kind.HALF_LOST},
@@ -91,6 +93,9 @@ def _ruled_out(summary: Summary, baseline: Row, causes: Sequence[Cause], seen: C
         stalled = any(row.stalls for row in sequential)
         by_flags = why.NOT_RACE_BY_FLAGS(**{**counts, "flagged": few.capitalize()})
         yield Evidence(str(why.RACE_ALONE), why.NOT_RACE(**counts) if stalled else by_flags)
+        yield from _no_loss_over_tcp(summary, baseline)
+        if baseline.slow == baseline.stalls:
+            yield Evidence(str(why.SLOW_CAUSE), why.NONE_LATE(length=span_of(baseline.stall_ms / 1e3)))
     if Kind.NOT_SHOWN in kinds and (share := _sequential_share(sequential)):
         yield Evidence(str(why.RACE_ALONE), why.NOT_RACE_SEQUENTIAL(share=share))
     rounds = [numbers.stalls / numbers.n for numbers in baseline.by_round if numbers.n]
@@ -104,6 +109,23 @@ def _ruled_out(summary: Summary, baseline: Row, causes: Sequence[Cause], seen: C
             yield Evidence(str(why.ONE_NODE), why.NOT_ONE_NODE(all=all_of(len(targets), "target")))
         elif len(libcs) > 1:
             yield Evidence(str(why.ONE_LIBC), why.NOT_ONE_LIBC(libcs=listed(libcs)))
+
+
+def _no_loss_over_tcp(summary: Summary, baseline: Row) -> Iterator[Evidence]:
+    """That packets are not lost at random, as TCP on the same path lost none. Full buffers of sockets spare it."""
+    row = summary.row("use-vc", baseline.target, baseline.load)
+    if row and row.n and not row.failed and row.max_ms < RETRANSMITS_MS:
+        said = why.NO_LOSS_OVER_TCP(lookups=counted(row.n, "lookup"), name=row.variant, share=_at_most(row.n))
+        yield Evidence(str(why.PACKET_LOSS), said)
+
+
+def _beside_a_full_buffer(summary: Summary, baseline: Row) -> Iterator[Evidence]:
+    """What may add to a full buffer, or lie behind it."""
+    if not any(_no_loss_over_tcp(summary, baseline)):
+        tell = "" if summary.row("use-vc", baseline.target, baseline.load) else str(why.LOSS_BESIDE_TELL)
+        yield Evidence(str(why.PACKET_LOSS), str(why.LOSS_BESIDE), tell)
+    if summary.backend in IN_CLUSTER:
+        yield Evidence(str(why.SLOW_SERVER), str(why.SERVER_CPU), str(why.SERVER_CPU_TELL))
 
 
 def _sequential_share(sequential: Sequence[Row]) -> str:
@@ -156,6 +178,8 @@ def _not_tested(summary: Summary, baseline: Row, causes: Sequence[Cause], seen: 
     yield from _race_not_told(summary, baseline, causes)
     if baseline.is_clean and not baseline.slow:
         return
+    if Kind.RECEIVE_BUFFER in {cause.kind for cause in causes}:
+        yield from _beside_a_full_buffer(summary, baseline)
     if not sequential_rows(summary, baseline) and baseline.libc == "glibc":
         yield Evidence(str(why.SEQUENTIAL_UNTESTED), command=str(why.SEQUENTIAL_TELL))
     if not seen.buffers_counted:

@@ -101,8 +101,10 @@ MEASURE_WITH_DNSLAB_MORE = Sentence(
     "It records which of the two answers was lost, and what the DNS servers dropped. So it can name a cause, and it "
     "compares the usual remedies. --dry-run prints what it would create."
 )
-SEE_FIRST = Sentence("See first what a stall looks like")
-SEE_FIRST_MORE = Sentence("This needs no cluster. It emulates the conntrack race in a lab on your own machine:")
+SEE_FIRST = Sentence("Or try it without a cluster")
+SEE_FIRST_MORE = Sentence(
+    "This emulates the conntrack race in a lab on your own machine, and shows what its stalls look like:"
+)
 CONFIRM = Sentence("Confirm on your cluster")
 CONFIRM_MORE = Sentence(
     "This run was not made there. Run the same comparison in pods like your workload's. --dry-run prints what it would "

@@ -80,6 +80,18 @@ NO_PACKET_LOSS = Sentence(
     lookups="17,925 lookups",
     share="0.02 %",
 )
+NO_LOSS_OVER_TCP = Sentence(
+    "It would hit TCP, too, and cost 200 ms or more there. None of {lookups} with {name} took that long: it hits at "
+    "most {share} of them.",
+    lookups="1,500 lookups",
+    name="use-vc",
+    share="0.2 %",
+)
+LOSS_BESIDE = Sentence("It may add to what the servers dropped. TCP tells: a lost packet costs 200 ms or more there.")
+LOSS_BESIDE_TELL = Sentence("dnslab run --variants baseline,use-vc")
+NONE_LATE = Sentence("No lookup took between 1 s and {length}. So no answer came late.", length="4.5 s")
+SERVER_CPU = Sentence("Too little CPU fills a buffer, too. Does a server reach its CPU limit?")
+SERVER_CPU_TELL = Sentence("kubectl -n kube-system top pods -l k8s-app=kube-dns")
 NOT_SEEN_LOSS = Sentence(
     "At most {share} of lookups can have lost a UDP packet.",
     share="0.2 %",

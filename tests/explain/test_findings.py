@@ -127,6 +127,21 @@ def test_overflow_is_never_called_a_race(tmp_path: Path) -> None:
     assert [one.claim for one in cause.evidence_against] == [
         "None of 600 lookups stalled when A and AAAA were sent one after the other."
     ]
+    untested = {one.claim: one.command for one in said.diagnosis.not_tested}
+    assert untested["Random packet loss"] == "dnslab run --variants baseline,use-vc"
+
+
+@pytest.mark.parametrize(("slowest_ms", "ruled_out"), [(199.0, True), (201.0, False)])
+def test_tcp_tells_loss_from_a_full_buffer(tmp_path: Path, slowest_ms: float, ruled_out: bool) -> None:
+    plan = Plan(variants=("baseline", "use-vc"), rounds=3, loads=(Load(duration_s=1),))
+    lookups = {("baseline", "glibc", n): rows([0.5] * 95 + [5004.0] * 5) for n in (1, 2, 3)}
+    lookups |= {("use-vc", "glibc", n): rows([0.8] * 99 + [slowest_ms]) for n in (1, 2, 3)}
+    run = write_run(tmp_path / "run", plan, lookups, counters={"server-a.Udp.RcvbufErrors": 30})
+    diagnosis = found(open_run(run)).diagnosis
+    assert [cause.kind for cause in diagnosis.causes] == [Kind.RECEIVE_BUFFER]
+    assert ("Random packet loss" in [one.claim for one in diagnosis.ruled_out]) is ruled_out
+    assert ("Random packet loss" in [one.claim for one in diagnosis.not_tested]) is not ruled_out
+    assert "Slow answers" in [one.claim for one in diagnosis.ruled_out]
 
 
 def test_what_would_show_the_cause_is_named(tmp_path: Path) -> None:
