@@ -9,7 +9,7 @@ FAILED_CAPTION = Sentence("Share of lookups that failed, with 95 % interval")
 SLOW_CAPTION = Sentence("Share of lookups of 1 s or longer, with 95 % interval")
 NONE_CAPTION = Sentence("No stall seen. The bar shows how many there may still be (95 % sure)")
 IMPORTED_CAPTION = Sentence("Share over {limit}, with 95 % interval", limit="4.9 s")
-TWO_INTERVALS = Sentence("Filled dot: a share, with its interval over rounds. Open dot: none seen, with an upper bound.")
+TWO_INTERVALS = Sentence("Filled dot: share, with its interval over rounds. Open dot: none seen, with an upper bound.")
 LOG_AXIS = Sentence("The scale is logarithmic; 0 stands apart, left of the break.")
 
 WHY_HEAD = Sentence(

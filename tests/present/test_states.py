@@ -102,7 +102,7 @@ def test_the_badge_says_that_a_fault_is_emulated(pages: Mapping[str, str]) -> No
 SAYS = {
     "sample": (["musl stalls, too. No other configuration was tested with it."], ["nothing tested clears it"]),
     "race": (
-        ["Local lab", "Emulated fault: conntrack race", "clear it on glibc", "musl ignores it", "Filled dot: a share"],
+        ["Local lab", "Emulated fault: conntrack race", "clear it on glibc", "musl ignores it", "Filled dot: share"],
         ["Very likely"],
     ),
     "found": (["Cluster production, 3 nodes", "Conntrack race Shown", "85 failed inserts"], ["Emulated"]),
@@ -127,7 +127,7 @@ SAYS = {
     "slow": (["Find out whether it is the servers", "can have lost a UDP packet"], ["not lost packets"]),
     "none": (
         ["If lookups of your pods still stall", "can have missed them"],
-        ["What does it cost?", "ms faster", "Faster median", "Filled dot: a share"],
+        ["What does it cost?", "ms faster", "Faster median", "Filled dot: share"],
     ),
     "void": (
         [
