@@ -81,7 +81,7 @@ def _of_losses() -> Iterator[Mechanism]:
         Predictions(
             must=(*_UDP_STALLS, "tcp-sent-again", *_raw("lost", "a", "aaaa", "pair", "two-sockets", "standing")),
             may=(*_ALL_LOST, "delay-some", "delay-of-tcp"),
-            never=("window", "one-name", "delay-all"),
+            never=("window", "one-name", "delay-all", "raw-a-late", "raw-aaaa-late"),
         ),
         direct=False,
     )
@@ -232,6 +232,12 @@ def _of_answers() -> Iterator[Mechanism]:
             ("cache-fails",),
             ("stalls", "delay-all", "raw-a-lost"),
         ),
+    )
+    yield Mechanism(
+        "cache-fails",
+        said.CACHE_FAILS,
+        Predictions(("cache-fails", "!errors", "!stalls"), ("cache-stalls",), ("delay-all", "tcp-hangs")),
+        direct=False,
     )
     yield Mechanism(
         "errors",
