@@ -79,7 +79,12 @@ def _of_losses() -> Iterator[Mechanism]:
         "packets-lost",
         said.LOSS,
         Predictions(
-            must=(*_UDP_STALLS, "tcp-sent-again", *_raw("lost", "a", "aaaa", "pair", "two-sockets", "standing")),
+            must=(
+                *_UDP_STALLS,
+                "tcp-sent-again",
+                "raw-tcp-late",
+                *_raw("lost", "a", "aaaa", "pair", "two-sockets", "standing"),
+            ),
             may=(*_ALL_LOST, "delay-some", "delay-of-tcp"),
             never=("window", "one-name", "delay-all", "raw-a-late", "raw-aaaa-late"),
         ),
@@ -127,7 +132,15 @@ def _of_losses() -> Iterator[Mechanism]:
         "some-ports-lost",
         said.PORTS,
         Predictions(
-            must=("!tcp-stalls", "!raw-tcp-lost", *_UDP_STALLS, "stalls-again", *_raw("lost", "a", "aaaa")),
+            must=(
+                "!tcp-stalls",
+                "!raw-tcp-lost",
+                "!raw-tcp-late",
+                "raw-standing-lost",
+                *_UDP_STALLS,
+                "stalls-again",
+                *_raw("lost", "a", "aaaa"),
+            ),
             may=("errors", *_raw("lost", *_UDP)),
             never=("tcp-stalls", "tcp-sent-again", "tcp-hangs", "cache-stalls", "one-name", "always", "window"),
         ),

@@ -66,8 +66,8 @@ def test_some_is_a_test_against_the_noise() -> None:
     # of a million, a hundred are the noise itself
     assert (some(90, 1_000_000), some(200, 1_000_000)) == (State.NO, State.YES)
     k = next(k for k in range(1, 99) if some(k, 1_000, 0.01) is State.YES)
-    chance = scipy.stats.binom.sf([k - 2, k - 1], 1_000, 0.01)
-    assert chance[0] >= ALPHA > chance[1]
+    chances = [float(scipy.stats.binom.sf(below, 1_000, 0.01)) for below in (k - 2, k - 1)]
+    assert chances[0] >= ALPHA > chances[1]
     assert some(3, 0) is State.NOT_MEASURED
 
 
@@ -170,6 +170,11 @@ def test_what_is_not_there_is_not_measured_with_its_reason() -> None:
     assert "permission denied" in sign.claim
     musl = observed(**{**STALLING, "flagged": None})
     assert state(musl, "half-lost") is State.NOT_MEASURED
+
+
+def test_the_kernel_is_known_without_lookups_of_baseline() -> None:
+    found = signs.read(Observed(kernel="Linux 6.18.4"), arms(pair_one_socket=20))
+    assert {name for name, sign in found.items() if sign.yes} == {"raw-pair-lost", "kernel-resolves"}
 
 
 def arms(**lost: int) -> pd.DataFrame:
