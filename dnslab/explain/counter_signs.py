@@ -126,7 +126,7 @@ def servers_idle(observed: Observed, baseline: Numbers) -> Read:
     if not found:
         return UNKNOWN
     answered = baseline.n - baseline.stalls - baseline.failed
-    claim = said.SERVERS_IDLE(sent=f"{baseline.n:,}", received=f"{sum(found):,.0f}")
+    claim = said.SERVERS_IDLE(sent=lookups_of(baseline), received=counted(round(sum(found)), "query", "queries"))
     if answered < baseline.n / 2:
         return State.UNCLEAR, claim
     return (State.YES, claim) if sum(found) < baseline.n / 4 else (State.NO, str(said.SERVERS_BUSY))

@@ -39,6 +39,10 @@ from dnslab.text import all_of, counted, listed, outwards, rounded, share_with_b
 RACE, BUFFER = "pair-second-lost", "server-buffer-full"
 #: signs whose evidence is made from the errors themselves
 _SAID_FULLER = ("errors", "only-a", "only-aaaa", "fails-fast")
+#: signs that say most of a cause: they come first
+_TELLING = frozenset(
+    {"half-lost", "one-name", "window", "from-start", "stalls-again", "bad-checksums", "wrong-address", "tcp-hangs"}
+)
 #: of mechanisms that are ruled out or not tested, as many are named
 MOST_NAMED = 6
 
@@ -118,15 +122,17 @@ def _of_mechanism(one: RankedMechanism, signs: Mapping[str, Sign], of: Told) -> 
     """The cause, where one is at least likely; else the mechanism, with the causes that are possible."""
     lead = _lead(one, signs)
     support = lead.support if lead else one.support
+    telling = sorted(support.speaking_for, key=lambda sign: sign.name not in _TELLING)
     counted = [signs[name] for group in (lead.cause.shown_by if lead else ()) for name in group if name in signs]
     evidence = [
         *shown.told([sign for sign in counted if sign.yes and sign not in support.speaking_for], of),
-        *shown.told([sign for sign in support.speaking_for if sign.yes and sign.name not in _SAID_FULLER], of),
+        *shown.told([sign for sign in telling if sign.yes and sign.name not in _SAID_FULLER], of),
         *(shown.at_steps(of.baseline) if "stalls" in one.mechanism.predicts.must else ()),
         *(error_evidence(of) if "errors" in one.mechanism.predicts.must else ()),
         *shown.told([sign for sign in support.speaking_for if sign.no and sign.name.endswith("-stalls")], of),
         *(shown.exposed(of.baseline) if one.mechanism.name == RACE else ()),
     ]
+    found = tuple(dict.fromkeys(evidence))
     doubts = [
         *support.against,
         *(sign for cause in one.causes for sign in cause.support.against if not lead and cause.word is Word.POSSIBLE),
@@ -135,14 +141,14 @@ def _of_mechanism(one: RankedMechanism, signs: Mapping[str, Sign], of: Told) -> 
     if lead:
         text, summary = lead.cause.text, _summary(lead.cause, of)
         return Explained(
-            lead.cause.name, str(text.title), Confidence.of(lead.word), summary, tuple(evidence), against,
+            lead.cause.name, str(text.title), Confidence.of(lead.word), summary, found, against,
             mechanism=one.mechanism.name, remedy=_remedy(lead.cause),
         )  # fmt: skip
     possible = [str(cause.cause.text.title) for cause in one.causes if cause.word is Word.POSSIBLE]
     could_be = why.COULD_BE(causes=listed([f"“{title}”" for title in possible])) if possible else ""
     summary = " ".join(filter(None, [str(one.mechanism.text.summary), could_be]))
     return Explained(
-        one.mechanism.name, str(one.mechanism.text.title), Confidence.of(one.word), summary, tuple(evidence), against,
+        one.mechanism.name, str(one.mechanism.text.title), Confidence.of(one.word), summary, found, against,
         mechanism=one.mechanism.name,
     )  # fmt: skip
 

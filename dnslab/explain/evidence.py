@@ -101,7 +101,8 @@ class Explained:
         if self.confidence is Confidence.NOT_SHOWN:
             return f"{self.name}."
         claims = " ".join(evidence.claim for evidence in self.evidence_for[:1])
-        return f"{self.word}: {self.name[0].lower()}{self.name[1:]}. {claims}".strip()
+        name = self.name if self.name[:2].isupper() else f"{self.name[0].lower()}{self.name[1:]}"
+        return f"{self.word}: {name}. {claims}".strip()
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from dnslab.explain.veto import VOID, Veto, left_out
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.faultplan import fault_names
 from dnslab.plan.stalls import timeout_of_stall_s
-from dnslab.sentences import trust, verdict, why
+from dnslab.sentences import remedies, trust, verdict, why
 from dnslab.text import as_html, as_output, first_of, listed, none_of, rounded, share_text, share_with_bounds, span_of
 
 #: how often what a run "would have shown" shows
@@ -146,20 +146,22 @@ def _answers(summary: Summary, vetoes: Sequence[Veto], judged: Verdict, diagnosi
         claims = " ".join(evidence.claim for evidence in cause.evidence_for[:2])
         likely = "" if cause.confidence is Confidence.NOT_SHOWN else f"{cause.word}."
         given["Why?"] = Answer(cause.name, " ".join(filter(None, [likely, claims])))
-    given["What helps?"] = _remedies(diagnosis, baseline) or what_helps(summary, baseline, others)
+    given["What helps?"] = _what_helps(diagnosis, baseline, what_helps(summary, baseline, others))
     given["What does it cost?"] = what_it_costs(summary, baseline, others)
     return given
 
 
-def _remedies(diagnosis: Diagnosis, baseline: Row) -> Answer | None:
-    """What helps by the cause that was found, where baseline neither stalls nor fails: configurations that differ in
-    stalls say nothing then."""
-    if not diagnosis.causes or not baseline.is_clean or baseline.slow:
-        return None
-    cause = diagnosis.causes[0]
+def _what_helps(diagnosis: Diagnosis, baseline: Row, tested: Answer) -> Answer:
+    """What helps by the configurations that were tested; or by the cause, where none of them clears it, or where
+    baseline neither stalls nor fails, of which configurations that differ in stalls say nothing."""
+    cause = diagnosis.causes[0] if diagnosis.causes else None
+    fine = baseline.is_clean and not baseline.slow
+    if cause is None or cause.emulated or not (fine or tested.short == str(remedies.NOTHING_CLEARS)):
+        return tested
+    rest = "" if fine else f"{remedies.NOTHING_CLEARS}."
     if cause.remedy:
-        return Answer(cause.remedy.change, cause.remedy.detail)
-    return Answer(str(why.REMEDY_OPEN), cause.summary)
+        return Answer(cause.remedy.change, cause.remedy.detail, rest)
+    return Answer(str(why.REMEDY_OPEN), cause.summary) if fine else tested
 
 
 def conclude_part(part: Examined) -> Findings:

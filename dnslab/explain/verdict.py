@@ -104,7 +104,7 @@ def _of_baseline(summary: Summary, baseline: Row, diagnosis: Diagnosis) -> Verdi
         return _delayed(baseline)
     found = _none(summary)
     also = [said.ALSO_FOUND(what=one.name) for one in diagnosis.causes if one.kind]
-    return replace(found, more=(*also, *found.more), tone="warn" if also else found.tone)
+    return replace(found, more=(*found.more, *also), tone="warn" if also else found.tone)
 
 
 def _seen(diagnosis: Diagnosis) -> set[str]:

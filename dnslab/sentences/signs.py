@@ -76,7 +76,7 @@ WINDOW = Sentence(
 )
 SPREAD = Sentence("Bad lookups lie among good ones: {inside} of {n} in between were bad.", inside="29", n="541")
 ONE_NAME = Sentence(
-    "{bad} bad lookups are of {names}. Of all others, {other} were bad.", bad="180", names="1 name of 4", other="0"
+    "{bad} bad lookups are of {names}; of all others, {other} were bad.", bad="180", names="1 name of 4", other="0"
 )
 ALL_NAMES = Sentence("All {n} have bad lookups.", n="4 names")
 ONE_TARGET = Sentence("Baseline is bad on {bad} of {n} targets.", bad="1", n="4")
@@ -89,7 +89,7 @@ SENT_LATE = Sentence(
     "{seen} of {lookups} began {least} or more after their time.", seen="90", lookups="735 lookups", least="10 ms"
 )
 SERVERS_IDLE = Sentence(
-    "Clients sent {sent} queries, but the DNS servers received only {received}.", sent="4,000", received="6"
+    "Baseline made {sent}, but the DNS servers received {received}.", sent="735 lookups", received="6 queries"
 )
 SERVERS_BUSY = Sentence("The DNS servers received the queries.")
 TCP_AFTER_UDP = Sentence(
