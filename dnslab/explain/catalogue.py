@@ -102,6 +102,9 @@ def _new_flows() -> Iterator[Cause]:
         "ebpf-map-full", "new-flows-lost", "node", lost.EBPF_MAP, COUNTERS, ("cilium/cilium#35010",),
         Predictions(must=("raw-tcp-lost",), never=("insert-failed", "table-full")),
     )  # fmt: skip
+
+
+def _flows() -> Iterator[Cause]:
     yield Cause(
         "late-answer-clash", "answers-from-elsewhere", "node", lost.LATE_CLASH, ARMS, ("docs/faults.md",),
         Predictions(never=("insert-failed",)), faults=("clash-late",),
@@ -254,7 +257,7 @@ def _client() -> Iterator[Cause]:
 
 CAUSES: Mapping[str, Cause] = {
     one.name: one
-    for part in (_new_flows(), _network(), _policy(), _cache(), _server(), _upstream(), _client())
+    for part in (_new_flows(), _flows(), _network(), _policy(), _cache(), _server(), _upstream(), _client())
     for one in part
 }
 

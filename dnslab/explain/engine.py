@@ -8,7 +8,8 @@ How sure a mechanism is, by these rules:
 - *possible*: some of these signs were seen, others are open;
 - *likely*: all signs that it needs were seen that the C library's lookups can show, or all that raw queries can show,
   and what it excludes was not seen there;
-- *shown*: as likely, and no other mechanism is left that is likely or possible.
+- *shown*: as likely, no other mechanism is left that is likely or possible, and it is one that lookups show directly
+  (``Mechanism.direct``), or raw queries or a kernel's counter show it.
 
 A cause is never surer than its mechanism allows: *ruled out* and *not tested* as above, by its own predictions and
 those of its mechanism; *likely* if all of them hold, and no other cause of the mechanism does as well; else *possible*;

@@ -6,7 +6,7 @@ sign of trouble that a mechanism names neither as ``must`` nor as ``may`` speaks
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dnslab.explain.arm_signs import ARMS
@@ -65,8 +65,8 @@ _UDP_STALLS = ("stalls", "sequential-stalls", "no-aaaa-stalls")
 _LATE = ("delay-some", "delay-of-tcp", *_raw("late"))
 
 
-def _of_losses() -> Iterator[Mechanism]:
-    yield Mechanism(
+_LOSSES = (
+    Mechanism(
         "pair-second-lost",
         said.PAIR,
         Predictions(
@@ -74,8 +74,8 @@ def _of_losses() -> Iterator[Mechanism]:
             may=("cache-stalls", "insert-failed", "raw-two-sockets-lost"),
             never=("sequential-stalls", "no-aaaa-stalls", "tcp-stalls", "raw-a-lost", "raw-aaaa-lost"),
         ),
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "packets-lost",
         said.LOSS,
         Predictions(
@@ -89,21 +89,21 @@ def _of_losses() -> Iterator[Mechanism]:
             never=("window", "one-name", "delay-all", "raw-a-late", "raw-aaaa-late"),
         ),
         direct=False,
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "all-lost-for-a-time",
         said.OUTAGE,
         Predictions(
             ("!from-start", "stalls", "window"), (*_ALL_LOST, *_LATE, "wrong-address"), ("from-start", "one-name")
         ),
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "all-lost-at-first",
         said.AT_FIRST,
         Predictions(("stalls", "window", "from-start"), (*_ALL_LOST, *_LATE), ("one-name",)),
         direct=False,
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "lost-over-a-rate",
         said.OVER_RATE,
         Predictions(
@@ -118,17 +118,24 @@ def _of_losses() -> Iterator[Mechanism]:
             never=("no-aaaa-stalls", "tcp-stalls", "tcp-sent-again", "sequential-half-lost", "one-name", "always"),
         ),
         direct=False,
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "new-flows-lost",
         said.NEW_FLOWS,
         Predictions(
             must=("!tcp-sent-again", "!stalls-again", "!raw-standing-lost", *_UDP_STALLS, *_raw("lost", "a", "aaaa")),
-            may=("tcp-stalls", "errors", "insert-failed", "table-full",
-                 *_raw("lost", "pair", "two-sockets", "a-second", "tcp")),
+            may=(
+                "tcp-stalls",
+                "errors",
+                "insert-failed",
+                "table-full",
+                *_raw("lost", "pair", "two-sockets", "a-second", "tcp"),
+            ),
             never=("raw-standing-lost", "tcp-sent-again", "cache-stalls", "stalls-again", "one-name", "window"),
-        ), direct=False)  # fmt: skip
-    yield Mechanism(
+        ),
+        direct=False,
+    ),
+    Mechanism(
         "some-ports-lost",
         said.PORTS,
         Predictions(
@@ -145,8 +152,8 @@ def _of_losses() -> Iterator[Mechanism]:
             never=("tcp-stalls", "tcp-sent-again", "tcp-hangs", "cache-stalls", "one-name", "always", "window"),
         ),
         direct=False,
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "kept-flows-lost",
         said.KEPT_FLOWS,
         Predictions(
@@ -157,8 +164,8 @@ def _of_losses() -> Iterator[Mechanism]:
             ("raw-standing-late",),
             ("stalls", "raw-a-lost", "raw-aaaa-lost"),
         ),
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "aaaa-lost",
         said.AAAA_LOST,
         Predictions(
@@ -167,11 +174,12 @@ def _of_losses() -> Iterator[Mechanism]:
             never=("no-aaaa-stalls", "raw-a-lost"),
         ),
         direct=False,
-    )
+    ),
+)
 
 
-def _of_answers() -> Iterator[Mechanism]:
-    yield Mechanism(
+_ANSWERS = (
+    Mechanism(
         "large-answers-lost",
         said.LARGE,
         Predictions(
@@ -180,8 +188,8 @@ def _of_answers() -> Iterator[Mechanism]:
             never=("tcp-stalls", "tcp-sent-again", "cache-stalls"),
         ),
         direct=False,
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "udp-silent",
         said.UDP_SILENT,
         Predictions(
@@ -190,8 +198,8 @@ def _of_answers() -> Iterator[Mechanism]:
             never=("tcp-stalls", "one-name", "window"),
         ),
         direct=False,
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "bad-checksums",
         said.CHECKSUMS,
         Predictions(
@@ -199,8 +207,8 @@ def _of_answers() -> Iterator[Mechanism]:
             may=("sequential-stalls", "no-aaaa-stalls", "cache-stalls", "errors", *_raw("lost", *_UDP)),
             never=("tcp-stalls", "one-name"),
         ),
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "answers-from-elsewhere",
         said.OTHER_ADDRESS,
         Predictions(
@@ -209,16 +217,29 @@ def _of_answers() -> Iterator[Mechanism]:
             never=("sequential-stalls", "no-aaaa-stalls", "tcp-after-udp", "raw-two-sockets-lost"),
         ),
         direct=False,
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "buffer-full",
         said.OVERFLOW,
         Predictions(
-            may=("sequential-stalls", "no-aaaa-stalls", "cache-stalls", "cache-fails", "errors", "delay-some",
-                 "cache-buffer", "server-buffer", "client-buffer", "stalls", *_raw("lost", *_UDP)),
+            may=(
+                "sequential-stalls",
+                "no-aaaa-stalls",
+                "cache-stalls",
+                "cache-fails",
+                "errors",
+                "delay-some",
+                "cache-buffer",
+                "server-buffer",
+                "client-buffer",
+                "stalls",
+                *_raw("lost", *_UDP),
+            ),
             never=("tcp-stalls", "tcp-sent-again", "one-name", "window"),
-        ), direct=False)  # fmt: skip
-    yield Mechanism(
+        ),
+        direct=False,
+    ),
+    Mechanism(
         "one-server-silent",
         said.ONE_SERVER,
         Predictions(
@@ -227,8 +248,8 @@ def _of_answers() -> Iterator[Mechanism]:
             never=("one-name", "window", "always"),
         ),
         direct=False,
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "one-name-silent",
         said.ONE_NAME,
         Predictions(
@@ -236,8 +257,8 @@ def _of_answers() -> Iterator[Mechanism]:
             may=(*_ALL_LOST, "stalls-again"),
             never=("window", "tcp-hangs"),
         ),
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "tcp-silent",
         said.TCP_SILENT,
         Predictions(
@@ -245,14 +266,14 @@ def _of_answers() -> Iterator[Mechanism]:
             ("cache-fails",),
             ("stalls", "delay-all", "raw-a-lost"),
         ),
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "cache-fails",
         said.CACHE_FAILS,
         Predictions(("cache-fails", "!errors", "!stalls"), ("cache-stalls",), ("delay-all", "tcp-hangs")),
         direct=False,
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "errors",
         said.ERRORS,
         Predictions(
@@ -260,8 +281,8 @@ def _of_answers() -> Iterator[Mechanism]:
             ("cache-fails", *_raw("errors")),
             ("stalls", "always-only-a", "delay-all", "delay-some"),
         ),
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "aaaa-errors",
         said.AAAA_ERRORS,
         Predictions(
@@ -269,8 +290,8 @@ def _of_answers() -> Iterator[Mechanism]:
             may=("cache-fails", *_raw("errors", "pair", "two-sockets")),
             never=("only-aaaa", "fails-fast", "stalls", "raw-a-errors"),
         ),
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "errors-when-busy",
         said.BUSY_ERRORS,
         Predictions(
@@ -279,16 +300,17 @@ def _of_answers() -> Iterator[Mechanism]:
             ("stalls",),
         ),
         direct=False,
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "truncated",
         said.TRUNCATED,
         Predictions(("tcp-after-udp", "raw-a-truncated"), (*_raw("truncated"), "delay-some"), ("stalls", "tcp-hangs")),
-    )
+    ),
+)
 
 
-def _of_delays() -> Iterator[Mechanism]:
-    yield Mechanism(
+_DELAYS = (
+    Mechanism(
         "all-late",
         said.ALL_LATE,
         Predictions(
@@ -296,8 +318,8 @@ def _of_delays() -> Iterator[Mechanism]:
             (*_LATE, "tcp-sent-again", "cache-fails"),
             ("delay-of-aaaa", "errors", "stalls"),
         ),
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "aaaa-late",
         said.AAAA_LATE,
         Predictions(
@@ -305,8 +327,8 @@ def _of_delays() -> Iterator[Mechanism]:
             (*_LATE, "tcp-sent-again", "cache-fails"),
             ("delay-twice", "errors", "stalls", "raw-a-late"),
         ),
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "some-late",
         said.SOME_LATE,
         Predictions(
@@ -315,8 +337,8 @@ def _of_delays() -> Iterator[Mechanism]:
             ("delays-together", "one-name"),
         ),
         direct=False,
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "pauses",
         said.PAUSES,
         Predictions(
@@ -325,8 +347,8 @@ def _of_delays() -> Iterator[Mechanism]:
             ("delay-short", "delay-constant", "throttled", "stalls"),
         ),
         direct=False,
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "held-up",
         said.HELD_UP,
         Predictions(
@@ -335,28 +357,27 @@ def _of_delays() -> Iterator[Mechanism]:
             ("throttled", "stalls", "delay-constant"),
         ),
         direct=False,
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "client-held-up",
         said.CLIENT_HELD_UP,
         Predictions(("throttled",), (*_LATE, "delay-all", *_raw("sent-late")), ("stalls",)),
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "tcp-late",
         said.TCP_LATE,
         Predictions(
             ("!delay-some", "delay-of-tcp", "raw-tcp-late"), ("tcp-sent-again",), ("delay-some", "stalls", "raw-a-late")
         ),
-    )
-    yield Mechanism(
+    ),
+    Mechanism(
         "new-flows-slow",
         said.FLOW_COST,
         Predictions(("new-flows-slow",), ("delay-some", "delay-all", "delay-of-tcp"), ("stalls",)),
         direct=False,
-    )
-    yield Mechanism("answered-elsewhere", said.ELSEWHERE, Predictions(("servers-idle",), (), ("stalls",)))
+    ),
+    Mechanism("answered-elsewhere", said.ELSEWHERE, Predictions(("servers-idle",), (), ("stalls",))),
+)
 
 
-MECHANISMS: Mapping[str, Mechanism] = {
-    one.name: one for part in (_of_losses(), _of_answers(), _of_delays()) for one in part
-}
+MECHANISMS: Mapping[str, Mechanism] = {one.name: one for one in (*_LOSSES, *_ANSWERS, *_DELAYS)}
