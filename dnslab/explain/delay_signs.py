@@ -110,9 +110,10 @@ def delays_together(observed: Observed, baseline: Numbers) -> Read:
         return State.NOT_MEASURED, str(said.NO_BAD)
     claim = said.DELAY_TOGETHER(share=f"{100 * when.bad_after_bad / when.after_bad:.0f} %")
     usual = baseline.held / baseline.n
-    if usual > 0.4:
+    if usual > 0.9:
         return State.UNCLEAR, claim
-    return most(when.bad_after_bad, when.after_bad, 0.7), claim
+    # Where many are late, some follow each other by chance.
+    return most(when.bad_after_bad, when.after_bad, 0.7 if usual < 0.4 else NEARLY_ALL), claim
 
 
 def delay_of_aaaa(observed: Observed, baseline: Numbers) -> Read:
