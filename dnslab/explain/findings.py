@@ -14,8 +14,9 @@ from dnslab.analyse import power
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain import verification
 from dnslab.explain.answers import Answer, baselines, leading_baseline, leading_others, what_helps, what_it_costs
-from dnslab.explain.causes import NOT_KNOWN, Circumstances, Confidence, Kind
+from dnslab.explain.circumstances import NOT_KNOWN, Circumstances
 from dnslab.explain.diagnosis import Diagnosis, diagnose
+from dnslab.explain.evidence import Confidence
 from dnslab.explain.soundness import Examined
 from dnslab.explain.validity import voids
 from dnslab.explain.verdict import Verdict, judge
@@ -24,7 +25,7 @@ from dnslab.explain.veto import VOID, Veto, left_out
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.faultplan import fault_names
 from dnslab.plan.stalls import timeout_of_stall_s
-from dnslab.sentences import trust, verdict, why
+from dnslab.sentences import remedies, trust, verdict, why
 from dnslab.text import as_html, as_output, first_of, listed, none_of, rounded, share_text, share_with_bounds, span_of
 
 #: how often what a run "would have shown" shows
@@ -93,9 +94,7 @@ class Findings:
             "headline": self.headline,
             "state": self.verdict.state,
             "answers": dict(self.answers),
-            "causes": [
-                {**asdict(cause), "kind": cause.kind.value, "confidence": cause.word} for cause in self.diagnosis.causes
-            ],
+            "causes": [{**asdict(cause), "confidence": cause.word} for cause in self.diagnosis.causes],
             "evidence": list(self.evidence),
             "limits": list(self.limits),
             "vetoes": [veto.to_dict() for veto in self.vetoes],
@@ -128,11 +127,11 @@ def conclude(summary: Summary, vetoes: Sequence[Veto], seen: Circumstances = NOT
     Both as ``soundness.examine`` gives them: the verdict says what was left out, and nothing else speaks of that.
     How sure a cause is depends on ``seen``: where the run is at hand, ``findings_of`` reads it from there.
     """
-    judged = judge(summary, vetoes)
+    diagnosis = Diagnosis() if summary.verifies or voids(vetoes) else diagnose(summary, seen)
+    judged = judge(summary, vetoes, diagnosis)
     limits = tuple(_limits(summary))
     if voids(vetoes):
         return Findings(judged, {}, Diagnosis(), Sentences(), limits, tuple(vetoes), summary.fault, seen)
-    diagnosis = Diagnosis() if summary.verifies else diagnose(summary, seen)
     evidence = Sentences(_evidence(summary, diagnosis))
     answers = _answers(summary, vetoes, judged, diagnosis)
     return Findings(judged, answers, diagnosis, evidence, limits, tuple(vetoes), summary.fault, seen)
@@ -153,13 +152,24 @@ def _answers(summary: Summary, vetoes: Sequence[Veto], judged: Verdict, diagnosi
     if diagnosis.causes:
         cause = diagnosis.causes[0]
         claims = " ".join(evidence.claim for evidence in cause.evidence_for[:2])
-        if cause.kind is Kind.SLOW:  # the claims alone repeat the verdict
-            claims = f"{claims} {cause.evidence_for[-1].detail}".rstrip()
         likely = "" if cause.confidence is Confidence.NOT_SHOWN else f"{cause.word}."
         given["Why?"] = Answer(cause.name, " ".join(filter(None, [likely, claims])))
-    given["What helps?"] = what_helps(summary, baseline, others)
+    given["What helps?"] = _what_helps(diagnosis, baseline, what_helps(summary, baseline, others))
     given["What does it cost?"] = what_it_costs(summary, baseline, others)
     return given
+
+
+def _what_helps(diagnosis: Diagnosis, baseline: Row, tested: Answer) -> Answer:
+    """What helps by the configurations that were tested; or by the cause, where none of them clears it, or where
+    baseline neither stalls nor fails, of which configurations that differ in stalls say nothing."""
+    cause = diagnosis.causes[0] if diagnosis.causes else None
+    fine = baseline.is_clean and not baseline.slow
+    if cause is None or cause.emulated or not (fine or tested.short == str(remedies.NOTHING_CLEARS)):
+        return tested
+    rest = "" if fine else f"{remedies.NOTHING_CLEARS}."
+    if cause.remedy:
+        return Answer(cause.remedy.change, cause.remedy.detail, rest)
+    return Answer(str(why.REMEDY_OPEN), cause.summary) if fine else tested
 
 
 def _evidence(summary: Summary, diagnosis: Diagnosis) -> list[str]:

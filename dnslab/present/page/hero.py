@@ -10,7 +10,7 @@ from dnslab.analyse.facts import began
 from dnslab.analyse.intervals import share, upper_bound_when_none
 from dnslab.analyse.summary import Row
 from dnslab.explain.answers import baselines
-from dnslab.explain.causes import kernel_in_short
+from dnslab.explain.counter_signs import kernel_in_short
 from dnslab.explain.verification import Side, verify
 from dnslab.explain.veto import left_out
 from dnslab.plan.backends import IN_CLUSTER
@@ -75,7 +75,7 @@ def _strip(context: Context) -> Strip | None:
         return _of_patch(context)
     state, count = context.findings.verdict.state, context.count
     rows = [one.row for libc in context.libcs for one in context.rows(libc)]
-    if not rows or state == "void":
+    if not rows or state in ("void", "partial", "delayed"):
         return None
     scale = scale_of(*_values(rows, context))
     captions = {
