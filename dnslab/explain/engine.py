@@ -74,8 +74,9 @@ class Support:
 
     @property
     def order(self) -> tuple[int, int, int, int, int]:
-        """A key: the surest first, then what most of its needed signs were seen of, then what least speaks against."""
-        return self.word.rank, -self.n_seen, -self.n_met, len(self.against), len(self.open)
+        """A key: the surest first, then what most of its needed signs were seen of, then what fewest are open of."""
+        n_open = sum(not sign.name.startswith("raw-") for sign in self.open)
+        return self.word.rank, -self.n_seen, n_open, -self.n_met, len(self.against)
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def rank(signs: Mapping[str, Sign]) -> Ranking:
         return _nothing(signs, tuple(sorted(alone, key=lambda one: one.support.order)))
     left = sorted((one for one in alone if one.word.rank <= Word.POSSIBLE.rank), key=lambda one: one.support.order)
     ordered = tuple(sorted(alone, key=lambda one: one.support.order))
-    if left and not _open(left[0]):
+    if left and not _open(left):
         rivals = [one for one in left[1:] if one.word.rank <= Word.POSSIBLE.rank]
         first = left[0] if rivals else _shown(left[0])
         rest = tuple(one for one in ordered if one.mechanism.name != first.mechanism.name)
@@ -152,10 +153,14 @@ def rank(signs: Mapping[str, Sign]) -> Ranking:
     return Ranking(Answer.INSUFFICIENT if open_signs else Answer.NONE_FITS, (), ordered, tuple(seen))
 
 
-def _open(one: RankedMechanism) -> bool:
-    """Whether too little is known of the best: a sign that it needs is unclear, or fewer than two were seen."""
+def _open(left: Sequence[RankedMechanism]) -> bool:
+    """Whether too little is known of the first of ``left``: a sign that it needs is unclear, fewer than two were seen,
+    or the next has as much for it."""
+    one = left[0]
     if one.word is not Word.POSSIBLE:
         return False
+    if any(other.support.order[:3] == one.support.order[:3] for other in left[1:]):
+        return True
     unclear = any(sign.state is State.UNCLEAR for sign in one.support.open)
     return unclear or sum(sign.yes for sign in one.support.speaking_for) < 2
 

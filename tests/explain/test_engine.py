@@ -117,6 +117,16 @@ def test_little_data_is_said_to_be_little() -> None:
     )
 
 
+def test_what_several_mechanisms_explain_alike_is_left_open() -> None:
+    """Sequential queries stall, too, and nothing else was measured: loss, a rate, new flows and more make that."""
+    unknown = ("no-aaaa-stalls", "tcp-stalls", "cache-stalls", "tcp-sent-again", "tcp-hangs")
+    found = rank(made(["stalls", "half-lost", "sequential-stalls"], unknown=unknown))
+    assert found.answer is Answer.INSUFFICIENT
+    possible = {one.mechanism.name for one in found.mechanisms if one.word is Word.POSSIBLE}
+    assert possible >= {"packets-lost", "lost-over-a-rate", "new-flows-lost"}
+    assert "pair-second-lost" not in possible
+
+
 def test_two_causes_are_both_named() -> None:
     found = rank(made([*PAIR, "errors", "only-a", "only-aaaa", "fails-fast"]))
     assert found.answer is Answer.TWO
