@@ -9,7 +9,7 @@ How sure a mechanism is, by these rules:
 - *likely*: all signs that it needs were seen that the C library's lookups can show, or all that raw queries can show,
   and what it excludes was not seen there;
 - *shown*: as likely, no other mechanism is left that is likely or possible, and it is one that lookups show directly
-  (``Mechanism.direct``), or raw queries or a kernel's counter show it.
+  (``Mechanism.direct``), or a kernel's counter shows it, or raw queries do and nothing that it needs is open.
 
 A cause is never surer than its mechanism allows: *ruled out* and *not tested* as above, by its own predictions and
 those of its mechanism; *likely* if all of them hold, and no other cause of the mechanism does as well; else *possible*;
@@ -173,9 +173,9 @@ def _nothing(signs: Mapping[str, Sign], ordered: tuple[RankedMechanism, ...]) ->
 
 def _shown(one: RankedMechanism) -> RankedMechanism:
     """The only one that is left is shown, if it is likely."""
-    raw = [sign for sign in one.support.speaking_for if sign.name.startswith("raw-") and sign.yes]
+    raw = any(sign.name.startswith("raw-") and sign.yes for sign in one.support.speaking_for)
     counted = any(cause.word is Word.SHOWN for cause in one.causes)
-    if one.word is not Word.LIKELY or not (one.mechanism.direct or raw or counted):
+    if one.word is not Word.LIKELY or not (one.mechanism.direct or counted or (raw and not one.support.open)):
         return one
     return replace(one, support=replace(one.support, word=Word.SHOWN))
 
