@@ -9,7 +9,7 @@ How sure a mechanism is, by these rules:
 - *likely*: all signs that it needs were seen that the C library's lookups can show, or all that raw queries can show,
   and what it excludes was not seen there;
 - *shown*: as likely, no other mechanism is left that is likely or possible, and it is one that lookups show directly
-  (``Mechanism.direct``), or raw queries or a kernel's counter show it.
+  (``Mechanism.direct``), or a kernel's counter shows it, or raw queries do and nothing that it needs is open.
 
 A cause is never surer than its mechanism allows: *ruled out* and *not tested* as above, by its own predictions and
 those of its mechanism; *likely* if all of them hold, and no other cause of the mechanism does as well; else *possible*;
@@ -74,8 +74,9 @@ class Support:
 
     @property
     def order(self) -> tuple[int, int, int, int, int]:
-        """A key: the surest first, then what most of its needed signs were seen of, then what least speaks against."""
-        return self.word.rank, -self.n_seen, -self.n_met, len(self.against), len(self.open)
+        """A key: the surest first, then what most of its needed signs were seen of, then what fewest are open of."""
+        n_open = sum(not sign.name.startswith("raw-") for sign in self.open)
+        return self.word.rank, -self.n_seen, n_open, -self.n_met, len(self.against)
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def rank(signs: Mapping[str, Sign]) -> Ranking:
         return _nothing(signs, tuple(sorted(alone, key=lambda one: one.support.order)))
     left = sorted((one for one in alone if one.word.rank <= Word.POSSIBLE.rank), key=lambda one: one.support.order)
     ordered = tuple(sorted(alone, key=lambda one: one.support.order))
-    if left and not _open(left[0]):
+    if left and not _open(left):
         rivals = [one for one in left[1:] if one.word.rank <= Word.POSSIBLE.rank]
         first = left[0] if rivals else _shown(left[0])
         rest = tuple(one for one in ordered if one.mechanism.name != first.mechanism.name)
@@ -152,10 +153,14 @@ def rank(signs: Mapping[str, Sign]) -> Ranking:
     return Ranking(Answer.INSUFFICIENT if open_signs else Answer.NONE_FITS, (), ordered, tuple(seen))
 
 
-def _open(one: RankedMechanism) -> bool:
-    """Whether too little is known of the best: a sign that it needs is unclear, or fewer than two were seen."""
+def _open(left: Sequence[RankedMechanism]) -> bool:
+    """Whether too little is known of the first of ``left``: a sign that it needs is unclear, fewer than two were seen,
+    or the next has as much for it."""
+    one = left[0]
     if one.word is not Word.POSSIBLE:
         return False
+    if any(other.support.order[:3] == one.support.order[:3] for other in left[1:]):
+        return True
     unclear = any(sign.state is State.UNCLEAR for sign in one.support.open)
     return unclear or sum(sign.yes for sign in one.support.speaking_for) < 2
 
@@ -168,9 +173,9 @@ def _nothing(signs: Mapping[str, Sign], ordered: tuple[RankedMechanism, ...]) ->
 
 def _shown(one: RankedMechanism) -> RankedMechanism:
     """The only one that is left is shown, if it is likely."""
-    raw = [sign for sign in one.support.speaking_for if sign.name.startswith("raw-") and sign.yes]
+    raw = any(sign.name.startswith("raw-") and sign.yes for sign in one.support.speaking_for)
     counted = any(cause.word is Word.SHOWN for cause in one.causes)
-    if one.word is not Word.LIKELY or not (one.mechanism.direct or raw or counted):
+    if one.word is not Word.LIKELY or not (one.mechanism.direct or counted or (raw and not one.support.open)):
         return one
     return replace(one, support=replace(one.support, word=Word.SHOWN))
 

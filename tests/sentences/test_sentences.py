@@ -68,7 +68,11 @@ def _names(node: ast.AST) -> list[str]:
 #: modules that decide what is said, and hold no sentence of their own
 DECIDING = (
     *(f"explain/{name}.py" for name in ("validity", "veto", "soundness", "steadiness", "node_cache", "verification")),
-    *(f"explain/{name}.py" for name in ("gates", "comparison")),
+    *(f"explain/{name}.py" for name in ("gates", "comparison", "engine", "sign", "signs", "loss_signs", "delay_signs")),
+    *(
+        f"explain/{name}.py"
+        for name in ("counter_signs", "arm_signs", "predictions", "diagnosis", "evidence", "errors")
+    ),
     *(f"plan/{name}.py" for name in ("remedies", "limits", "variants")),
     *(f"measure/{name}.py" for name in ("health", "doctor", "preflight", "asking", "runner", "group", "trial")),
     *(f"store/{name}.py" for name in ("folder", "bundle", "writing")),
