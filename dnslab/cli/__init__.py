@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from dnslab.cli.cluster import clean, fix, manifests, node_cache
+from dnslab.cli.diagnose import diagnose
 from dnslab.cli.machine import doctor, lab, variants
 from dnslab.cli.plan import plan_
 from dnslab.cli.results import bundle, compare_, export, gate, import_, report_, summary
@@ -38,7 +39,7 @@ def cli(debug: bool) -> None:
 
 
 for command in (
-    *(run, verify_, plan_, summary, compare_, gate, import_, export, report_, bundle),
+    *(run, diagnose, verify_, plan_, summary, compare_, gate, import_, export, report_, bundle),
     *(variants, doctor, lab, manifests, fix, node_cache, clean),
 ):
     cli.add_command(command)

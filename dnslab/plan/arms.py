@@ -6,6 +6,7 @@ Pure. An arm is a load of a plan; its name follows from what the load asks for.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -27,6 +28,18 @@ ARMS: Mapping[Arm, Mapping[str, Any]] = MappingProxyType(
 CONTROL = "control"
 #: sockets that the arm ``standing`` keeps: a kept socket sees one endpoint, so few would miss others
 STANDING_SOCKETS = 16
+
+
+@dataclass(frozen=True)
+class Places:
+    """Addresses at which DNS can be asked: of ``services``, and of each server behind them (``endpoints``).
+
+    ``missing`` says why endpoints are not known; ``""`` where they are.
+    """
+
+    services: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    missing: str = ""
 
 
 def arm_load(arm: Arm, rate_per_s: float, duration_s: float, server: str | None = None) -> Load:
