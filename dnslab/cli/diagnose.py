@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dnslab.cli.run import given, name_cluster
-from dnslab.errors import UsageError
+from dnslab.errors import RunInvalid, UsageError
 from dnslab.plan.backends import BACKEND_NAMES, IN_CLUSTER
 from dnslab.sentences import ladder as said, terminal
 from dnslab.text import echo, echo_json
 
 if TYPE_CHECKING:
+    from dnslab.explain.ladder import Answer
     from dnslab.plan.model import Plan
 
 _UNITS = {"s": 1, "": 1, "m": 60, "h": 3_600}
@@ -59,10 +60,13 @@ _IN_CLUSTER = {
 @click.option("--ephemeral-container", "debug_image", metavar="IMAGE", help="For pods without a shell.")
 @click.option("--node-counters", is_flag=True, help="Read each node's conntrack from a pod in its network namespace.")
 @click.option("--allow-external", is_flag=True, help="Allow names outside the cluster's domain.")
+@click.option("--from", "source", metavar="RUN", help="Ask nothing: read a finished diagnosis or run.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to make (default results/<UTC time>-diagnose).")
 @click.option("--dry-run", is_flag=True, help="Print all rungs with their time and their queries. Ask nothing.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def diagnose(budget: str, most_per_s: float, out: Path | None, *, dry_run: bool, form: str, **asked: Any) -> int:
+def diagnose(
+    source: str | None, budget: str, most_per_s: float, out: Path | None, *, dry_run: bool, form: str, **asked: Any
+) -> int:
     """Find out why DNS stalls (docs/diagnosis-format.md).
 
     dnslab sends raw queries and lookups in arms that differ in one point. It begins with 5 a second, sends each server
@@ -70,23 +74,36 @@ def diagnose(budget: str, most_per_s: float, out: Path | None, *, dry_run: bool,
     was, and 4 if the answer is open.
     """
     from dnslab.experiment import diagnose as experiment
-    from dnslab.present.ladder import print_answer, print_ladder, rung_line
+    from dnslab.present.ladder import print_ladder, rung_line
 
+    as_json = form == "json"
+    if source is not None:
+        if out or dry_run or any(given(value) for key, value in asked.items() if key != "backend"):
+            raise UsageError(said.FROM_ALONE())
+        return _said(experiment.read(source), as_json)
     ladder = experiment.prepare(_base(asked), _seconds(budget), most_per_s)
     if dry_run:
         print_ladder(ladder)
         return 0
-    name_cluster(ladder.base, err=form == "json")
+    name_cluster(ladder.base, err=as_json)
     rungs = itertools.count(1)
     folder, answer = experiment.diagnose(
         ladder, out, on_rung=lambda rung, plan: echo(rung_line(next(rungs), rung, plan, ladder), err=True)
     )
-    if form == "json":
+    status = _said(answer, as_json)
+    echo(said.WRITTEN(path=str(folder)), err=as_json)
+    return status
+
+
+def _said(answer: Answer, as_json: bool) -> int:
+    """Print ``answer``, and give the exit status."""
+    from dnslab.present.ladder import print_answer
+
+    if as_json:
         echo_json(answer.to_dict())
     else:
         print_answer(answer)
-        echo(said.WRITTEN(path=str(folder)))
-    return {"nothing found": 0, "cause": 1}.get(answer.status, 4)
+    return {"nothing found": 0, "cause": 1, "two causes": 1}.get(answer.status, RunInvalid.status)
 
 
 def _base(asked: dict[str, Any]) -> Plan:

@@ -64,7 +64,7 @@ class _Climb:
         return conclude_ladder(
             self.done,
             self.arms,
-            next((run for run in self.runs if run.path.name.endswith(ladder.LIBC.name)), None),
+            _libc_run(self.runs),
             self.asked.places,
             passed_s=self.passed_s,
             budget_s=self.asked.budget_s,
@@ -171,6 +171,50 @@ def _measure(climb: _Climb, rung: Rung, plan: Plan) -> str:
     return why
 
 
-def runs_in(path: Path) -> Sequence[Path]:
-    """The run folders of the rungs in the folder of a diagnosis, in order."""
+def read(path: Path | str = "latest", results: Path | str | None = None) -> Answer:
+    """The answer that finished runs can bear, and the rung that would add most.
+
+    Parameters
+    ----------
+    path
+        The folder of a diagnosis, or a run as ``open_run`` takes it.
+    results
+        As for ``open_run``.
+
+    Raises
+    ------
+    RunNotFound, RunInvalid
+        There is no run at ``path``, or it cannot be read.
+    """
+    rungs = _rung_paths(Path(path))
+    runs = [open_run(rung) for rung in rungs] or [open_run(path, results)]
+    frames = [frame for run in runs if len(frame := arm_frame(run))]
+    arms = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["arm", "place"])
+    done = [_as_rung(run) for run in runs]
+    answer = conclude_ladder(done, arms, _libc_run(runs), Places(missing=said.NOT_LOOKED_UP()), passed_s=0.0)
+    seen = replace(read_arms(arms), settled=answer.settled)
+    following = ladder.next_rung([one.rung for one in done], replace(seen, trouble=seen.trouble or answer.trouble))
+    return replace(answer, following=following.name if following else "")
+
+
+def _rung_paths(path: Path) -> Sequence[Path]:
+    """The run folders of the rungs in the folder of a diagnosis, in order; none if it is another folder."""
     return sorted(plan.parent for plan in (path / "rungs").glob("*/plan.yaml"))
+
+
+def _libc_run(runs: Sequence[Run]) -> Run | None:
+    """The run that compared configurations of the C library."""
+    return next((run for run in runs if any(load.engine == "libc" for load in run.plan.loads)), None)
+
+
+def _as_rung(run: Run) -> RungDone:
+    """A finished run as the rung that it is like."""
+    has_arms = any(load.engine == "wire" for load in run.plan.loads)
+    names = {rung.name for rung in ladder.RUNGS}
+    name = run.plan.name if run.plan.name in names else (ladder.FEW if has_arms else ladder.LIBC).name
+    load_s = sum(load.total_s for load in run.plan.loads) * run.plan.rounds
+    if run.plan.order == "together":
+        load_s = max(load.total_s for load in run.plan.loads) * run.plan.rounds
+    per_s = ladder.per_server_per_s(run.plan, Places())
+    n_targets = len({client.target for client in run.clients()})
+    return RungDone(name, str(run.path), load_s, load_s, per_s, n_targets, "; ".join(run.problems[:1]))

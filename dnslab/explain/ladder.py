@@ -5,7 +5,7 @@ Pure but for reading a run's numbers. Which fault was injected is not asked, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -75,7 +75,7 @@ class Answer:
     arms: tuple[ArmSeen, ...]
     places: Places
     seconds: float
-    budget_s: float
+    budget_s: float | None
     not_tested: tuple[str, ...] = ()
     following: str = ""
     trouble: bool = False
@@ -105,7 +105,7 @@ def conclude_ladder(
     places: Places,
     *,
     passed_s: float,
-    budget_s: float,
+    budget_s: float | None = None,
     stopped: str = "",
     following: Rung | None = None,
 ) -> Answer:
@@ -174,10 +174,8 @@ def _status(causes: Sequence[Named], trouble: bool, stopped: str, following: Run
 def _lines(answer: Answer, stopped: str, following: Rung | None) -> list[str]:
     lines = []
     if stopped:
-        lines.append(said.STOPPED(why=stopped.rstrip(".")))
-    bad = [seen for seen in answer.arms if seen.words and seen.arm != CONTROL]
-    if bad:
-        lines.append(said.SEEN(arms="; ".join(dict.fromkeys(f"{seen.arm} {seen.word}" for seen in bad))))
+        lines.append(said.STOPPED(why=stopped.partition(". ")[0].rstrip(".")))
+    lines += _seen(answer.arms)
     if answer.causes and answer.status == "cause":
         first = answer.causes[0]
         lines.append(said.FIRST(word=first.word, name=first.name, summary=first.summary.rstrip(".")))
@@ -188,6 +186,23 @@ def _lines(answer: Answer, stopped: str, following: Rung | None) -> list[str]:
     if answer.status == "nothing found":
         lines += _nothing(answer)
     return lines
+
+
+def _seen(arms: Sequence[ArmSeen]) -> Iterator[str]:
+    """What raw queries showed on the usual way, and at each server by itself where that differs."""
+    asked = [seen for seen in arms if seen.arm != CONTROL]
+    here = [seen for seen in asked if seen.place == asked[0].place]
+    if any(seen.words for seen in here):
+        arms_of: dict[str, list[str]] = {}
+        for seen in here:
+            arms_of.setdefault(seen.word, []).append(seen.arm)
+        yield said.SEEN(arms="; ".join(f"{word}: {', '.join(names)}" for word, names in arms_of.items()))
+    at_place: dict[str, list[str]] = {}
+    for seen in asked[len(here) :]:
+        at_place.setdefault(seen.place, []).extend(seen.words)
+    if at_place and any(seen.words for seen in asked):
+        places = (f"{place} {', '.join(dict.fromkeys(words)) or 'clean'}" for place, words in at_place.items())
+        yield said.SEEN_AT(places="; ".join(places))
 
 
 def _nothing(answer: Answer) -> list[str]:

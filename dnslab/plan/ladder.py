@@ -20,7 +20,7 @@ MOST_PER_S = 50.0
 #: arrivals a second of each arm at first, and at most later
 START_PER_S, ARM_MOST_PER_S = 5.0, 25.0
 #: arrivals a second of the control, which watches over DNS beside the other arms
-CONTROL_PER_S = 1.0
+CONTROL_PER_S = 2.0
 #: for an answer to a query, s: a first packet over TCP is sent again after 1 s, and answered then
 DEADLINE_S = 2.5
 #: a cluster may have many servers: as many are asked one by one
@@ -48,7 +48,7 @@ class Rung:
     each_place: bool = False
 
 
-ALIVE = Rung("alive", said.SEPARATES_ALIVE, 2.0, arms=("a", "tcp"), per_s=2.0)
+ALIVE = Rung("alive", said.SEPARATES_ALIVE, 3.0, arms=("a", "tcp"), per_s=1.5)
 FEW = Rung("arms", said.SEPARATES_ARMS, 6.0, arms=tuple(ARMS))
 MORE = Rung("more", said.SEPARATES_MORE, 10.0, arms=tuple(ARMS), per_s=ARM_MOST_PER_S)
 LIBC = Rung("libc", said.SEPARATES_LIBC, 5.0, rounds=3, per_s=ARM_MOST_PER_S)

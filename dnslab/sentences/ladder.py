@@ -26,7 +26,8 @@ INTERRUPTED = Sentence(
 
 # The answer.
 STOPPED = Sentence("The diagnosis stopped: {why}.", why="DNS got worse")
-SEEN = Sentence("Raw queries: {arms}.", arms="pair-one-socket lost; tcp late")
+SEEN = Sentence("Raw queries: {arms}.", arms="lost: pair-one-socket; clean: a, aaaa, tcp")
+SEEN_AT = Sentence("Servers asked by themselves: {places}.", places="10.0.0.2 clean; 10.0.0.3 silent")
 FIRST = Sentence("{word}: {name}. {summary}.", word="likely", name="race", summary="the second packet is lost")
 NONE_FITS = Sentence("None of the known causes fits.")
 NEXT = Sentence(
@@ -44,6 +45,14 @@ NOTHING = Sentence(
     targets="1 target",
 )
 NOT_TESTED = Sentence("Not tested: {what}.", what="higher rates and other times")
+
+ADD = Sentence(
+    "To know more, add the rung {rung}, which tells {separates}: {command}",
+    rung="arms",
+    separates="new flows from kept ones",
+    command="dnslab diagnose --backend kubernetes",
+)
+NOT_LOOKED_UP = Sentence("a finished run does not say where servers are")
 
 # What was not tested.
 UNTESTED_RATE = Sentence("more than {rate} queries/s at each server", rate="48")
@@ -74,3 +83,4 @@ DRY_TOTAL = Sentence(
     budget="3 min",
 )
 BUDGET_FORM = Sentence("--budget: expected a time such as 90s, 5m or 1h, saw {text}", text="'soon'")
+FROM_ALONE = Sentence("--from reads what is there: name it alone, with --format if you like")
