@@ -230,7 +230,7 @@ def _measure(run: Run, lookups: Lookups) -> Measured:
     start, service = lookups.client.start, lookups.service_ms
     responses_ms = lookups.failed_slowest_ms
     censored_ms = np.minimum(responses_ms, start.deadline_s * 1e3)
-    step_s = _step_s(run, lookups)
+    step_s = step_of(run, lookups)
     load = run.plan.loads[start.load]
     return Measured(
         _counts(lookups, run.plan.limit_ms, load),
@@ -335,7 +335,7 @@ def _warmth(lookups: Lookups) -> Warmth:
     )
 
 
-def _step_s(run: Run, lookups: Lookups) -> float | None:
+def step_of(run: Run, lookups: Lookups) -> float | None:
     """The interval at which the resolver of this client asks again; None for engine wire, which asks once."""
     start = lookups.client.start
     if start.engine == "wire":

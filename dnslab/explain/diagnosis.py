@@ -1,51 +1,55 @@
-"""The diagnosis of a run: its causes in order, and of all other known ones whether they are ruled out, not seen, or not
-tested.
+"""The diagnosis of a run in words: its causes in order, and of all other known ones whether they are ruled out, not
+seen, or not tested.
 
-Pure: a summary and its circumstances in, words out.
+Pure: a summary and its circumstances in, words out. The engine decides; here the fault that a run injected is only
+marked, because the plan names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from dnslab.analyse.intervals import upper_bound_when_none
+from dnslab.analyse.observed import observed_in_summary
 from dnslab.analyse.summary import Row, Summary
+from dnslab.explain import evidence as shown, signs as all_signs
 from dnslab.explain.answers import baselines, leading_baseline, leading_others
-from dnslab.explain.causes import (
-    MIN_STALLS,
-    NOT_KNOWN,
-    Cause,
-    Circumstances,
-    Evidence,
-    Kind,
-    causes_of,
-    sequential_rows,
-    stalls_of,
-)
+from dnslab.explain.catalogue import Cause, causes_of_fault
+from dnslab.explain.circumstances import NOT_KNOWN, Circumstances
+from dnslab.explain.engine import Answer, RankedCause, RankedMechanism, Ranking, Word, rank
+from dnslab.explain.errors import error_evidence, never_failed
+from dnslab.explain.evidence import MIN_STALLS, Confidence, Evidence, Explained, Told, sequential_rows, stalls_of
+from dnslab.explain.sign import Sign
+from dnslab.explain.verdict import waited
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.faultplan import fault_names
 from dnslab.sentences import why
 from dnslab.text import all_of, counted, listed, outwards, rounded, share_with_bounds, time_ms
 
-#: what each fault of the lab makes, by its name
-_EMULATES = {
-    "race": {Kind.RACE, Kind.HALF_LOST},
-    "receive-buffer": {Kind.RECEIVE_BUFFER},
-    "slow-answer": {Kind.SLOW},
-    "slow-aaaa": {Kind.SLOW},
-}
+RACE, BUFFER = "pair-second-lost", "server-buffer-full"
+#: signs whose evidence is made from the errors themselves
+_SAID_FULLER = ("errors", "only-a", "only-aaaa", "fails-fast")
+#: of mechanisms that are ruled out or not tested, as many are named
+MOST_NAMED = 6
 
 
 @dataclass(frozen=True)
 class Diagnosis:
     """All causes, the best supported first; what is ruled out, what was not seen and so at most rare, and what this
-    run did not test."""
+    run did not test. ``ranking`` is what the engine said."""
 
-    causes: tuple[Cause, ...] = ()
+    causes: tuple[Explained, ...] = ()
     ruled_out: tuple[Evidence, ...] = ()
     not_seen: tuple[Evidence, ...] = ()
     not_tested: tuple[Evidence, ...] = ()
+    ranking: Ranking | None = None
+    signs: Mapping[str, Sign] = field(default_factory=dict)
+
+    @property
+    def mechanisms(self) -> list[str]:
+        """Names of the mechanisms that were found."""
+        return [one.mechanism.name for one in self.ranking.found] if self.ranking else []
 
 
 def diagnose(summary: Summary, seen: Circumstances = NOT_KNOWN) -> Diagnosis:
@@ -53,31 +57,119 @@ def diagnose(summary: Summary, seen: Circumstances = NOT_KNOWN) -> Diagnosis:
     baseline = leading_baseline(summary)
     if baseline is None:
         return Diagnosis()
-    causes = causes_of(summary, baseline, seen)
+    signs = all_signs.read(seen.observed or observed_in_summary(summary, baseline), seen.arms)
+    ranking = rank(signs)
+    of = Told(summary, baseline, seen)
+    causes = [_emulated(one, summary.fault) for one in _explained(ranking, signs, of)]
+    kinds = {name for one in causes for name in (one.kind, one.mechanism)}
     return Diagnosis(
-        tuple(_emulated(cause, summary.fault) for cause in causes),
-        tuple(_ruled_out(summary, baseline, causes, seen)),
+        tuple(sorted(causes, key=lambda one: not one.emulated)),
+        (*_ruled_out(of, kinds), *_mechanisms_ruled_out(ranking)),
         tuple(_not_seen(baseline)),
-        tuple(_not_tested(summary, baseline, causes, seen)),
+        tuple(_not_tested(of, kinds, ranking)),
+        ranking,
+        signs,
     )
 
 
-def _emulated(cause: Cause, fault: str) -> Cause:
-    """The cause, marked if the run injected it. That a kernel has no race of its own is then no evidence."""
-    if not any(cause.kind in _EMULATES.get(name, ()) for name in fault_names(fault)):
-        return cause
-    against = () if cause.kind is Kind.RACE else cause.evidence_against
-    return replace(cause, emulated=True, evidence_against=against)
+def _explained(ranking: Ranking, signs: Mapping[str, Sign], of: Told) -> Iterator[Explained]:
+    for one in ranking.found:
+        yield _of_mechanism(one, signs, of)
+    if ranking.found or (of.baseline.is_clean and not of.baseline.slow and ranking.answer is Answer.NOTHING):
+        return
+    summary = why.TOO_LITTLE if ranking.answer is Answer.INSUFFICIENT else why.NOT_SHOWN_IS
+    evidence = [*shown.at_steps(of.baseline), *error_evidence(of), *shown.told(ranking.unexplained, of)]
+    if of.baseline.is_clean and not evidence:
+        return
+    yield Explained("", str(why.NOT_SHOWN), Confidence.NOT_SHOWN, str(summary), tuple(evidence))
 
 
-def _ruled_out(summary: Summary, baseline: Row, causes: Sequence[Cause], seen: Circumstances) -> Iterator[Evidence]:
-    kinds = {cause.kind for cause in causes}
+def _of_mechanism(one: RankedMechanism, signs: Mapping[str, Sign], of: Told) -> Explained:
+    """The cause, where one is at least likely; else the mechanism, with the causes that are possible."""
+    lead = _lead(one, signs)
+    support = lead.support if lead else one.support
+    counted = [signs[name] for group in (lead.cause.shown_by if lead else ()) for name in group if name in signs]
+    evidence = [
+        *shown.told([sign for sign in counted if sign.yes and sign not in support.speaking_for], of),
+        *shown.told([sign for sign in support.speaking_for if sign.yes and sign.name not in _SAID_FULLER], of),
+        *(shown.at_steps(of.baseline) if "stalls" in one.mechanism.predicts.must else ()),
+        *(error_evidence(of) if "errors" in one.mechanism.predicts.must else ()),
+        *shown.told([sign for sign in support.speaking_for if sign.no and sign.name.endswith("-stalls")], of),
+        *(shown.exposed(of.baseline) if one.mechanism.name == RACE else ()),
+    ]
+    doubts = [
+        *support.against,
+        *(sign for cause in one.causes for sign in cause.support.against if not lead and cause.word is Word.POSSIBLE),
+    ]
+    against = tuple(dict.fromkeys([*shown.told(doubts, of), *(never_failed(of) if of.baseline.failed else ())]))
+    if lead:
+        text, waited = lead.cause.text, _waits(of) if "stalls" in lead.cause.predicts.must else ""
+        summary = " ".join(filter(None, [str(text.summary), waited]))
+        return Explained(
+            lead.cause.name, str(text.title), Confidence.of(lead.word), summary, tuple(evidence), against,
+            mechanism=one.mechanism.name, remedy=str(text.change),
+        )  # fmt: skip
+    possible = [str(cause.cause.text.title) for cause in one.causes if cause.word is Word.POSSIBLE]
+    could_be = why.COULD_BE(causes=listed([f"“{title}”" for title in possible])) if possible else ""
+    summary = " ".join(filter(None, [str(one.mechanism.text.summary), could_be]))
+    return Explained(
+        one.mechanism.name, str(one.mechanism.text.title), Confidence.of(one.word), summary, tuple(evidence), against,
+        mechanism=one.mechanism.name,
+    )  # fmt: skip
+
+
+def _lead(one: RankedMechanism, signs: Mapping[str, Sign]) -> RankedCause | None:
+    """The cause that is at least likely, or the only possible one of which all that is its own was seen."""
+    for cause in one.causes:
+        own = cause.cause.adds.must
+        if cause.word.rank <= Word.LIKELY.rank:
+            return cause
+        if cause.word is Word.POSSIBLE and own and all(signs[name].yes for name in own):
+            return cause
+    return None
+
+
+def _waits(of: Told) -> str:
+    return why.WAITS(libc=of.baseline.libc, waited=waited(of.baseline))
+
+
+def _emulated(one: Explained, fault: str) -> Explained:
+    """The same, marked if the run injected it. That a kernel has no race of its own is then no evidence."""
+    causes = [cause for name in fault_names(fault) for cause in causes_of_fault(name)]
+    injected = next((cause for cause in causes if cause.mechanism == one.mechanism), None)
+    if injected is None:
+        return one
+    against = () if one.mechanism == RACE else one.evidence_against
+    named = one if one.kind == injected.name else _renamed(one, injected)
+    return replace(named, emulated=True, evidence_against=against)
+
+
+def _renamed(one: Explained, cause: Cause) -> Explained:
+    """A mechanism that the run injected, by the name of the cause that the fault imitates."""
+    return replace(
+        one, kind=cause.name, name=str(cause.text.title), summary=str(cause.text.summary), remedy=str(cause.text.change)
+    )
+
+
+def _mechanisms_ruled_out(ranking: Ranking) -> Iterator[Evidence]:
+    """Those that share a sign with what was found: look-alikes, and what speaks against each."""
+    found = {one.mechanism.name for one in ranking.found}
+    named = 0
+    for one in ranking.mechanisms:
+        alike = one.word is Word.RULED_OUT and one.support.speaking_for and one.support.against
+        if alike and one.mechanism.name not in (*found, RACE, "packets-lost", "buffer-full") and named < MOST_NAMED:
+            named += 1
+            yield Evidence(str(one.mechanism.text.title), one.support.against[0].claim)
+
+
+def _ruled_out(of: Told, kinds: set[str]) -> Iterator[Evidence]:
+    summary, baseline, seen = of.summary, of.baseline, of.seen
     sequential = sequential_rows(summary, baseline)
     if seen.buffers_counted and not any(row.rcvbuf_errors for row in summary.measured(load=0)):
         yield Evidence(str(why.BUFFER), str(why.NO_BUFFER))
     if baseline.is_clean and not baseline.slow:
         return
-    if Kind.RACE in kinds:
+    if RACE in kinds and sequential:
         same = [row for row in leading_others(summary) if not row.variant.startswith("node-local")]
         if same and all(row.is_clean and not row.slow for row in same):
             slowest = time_ms(max(row.max_ms for row in same))
@@ -85,13 +177,13 @@ def _ruled_out(summary: Summary, baseline: Row, causes: Sequence[Cause], seen: C
         n = sum(row.n for row in sequential)
         lookups, share = counted(n, "lookup"), _at_most(n)
         yield Evidence(str(why.PACKET_LOSS), why.NO_PACKET_LOSS(lookups=lookups, share=share))
-    if Kind.RECEIVE_BUFFER in kinds:
+    if BUFFER in kinds:
         few = f"only {baseline.flagged_stalls:,}" if baseline.flagged_stalls else "none"
         counts = {"flagged": few, "stalls": stalls_of(baseline)}
         stalled = any(row.stalls for row in sequential)
         by_flags = why.NOT_RACE_BY_FLAGS(**{**counts, "flagged": few.capitalize()})
         yield Evidence(str(why.RACE_ALONE), why.NOT_RACE(**counts) if stalled else by_flags)
-    if Kind.NOT_SHOWN in kinds and (share := _sequential_share(sequential)):
+    if RACE not in kinds and BUFFER not in kinds and baseline.stalls and (share := _sequential_share(sequential)):
         yield Evidence(str(why.RACE_ALONE), why.NOT_RACE_SEQUENTIAL(share=share))
     rounds = [numbers.stalls / numbers.n for numbers in baseline.by_round if numbers.n]
     if len(rounds) > 2 and min(rounds) > 0:
@@ -133,10 +225,9 @@ def _not_seen(baseline: Row) -> Iterator[Evidence]:
         yield Evidence(str(why.PACKET_LOSS), why.NOT_SEEN_LOSS(share=_at_most(baseline.n)))
 
 
-def _race_not_told(summary: Summary, baseline: Row, causes: Sequence[Cause]) -> Iterator[Evidence]:
+def _race_not_told(summary: Summary, baseline: Row, kinds: set[str]) -> Iterator[Evidence]:
     """Why the race is neither a cause nor ruled out, where it is so."""
-    named = {cause.kind for cause in causes} & {Kind.RACE, Kind.HALF_LOST, Kind.RECEIVE_BUFFER}
-    if named:
+    if kinds & {RACE, BUFFER}:
         return
     if not baseline.stalls:
         if not _pairs(baseline):
@@ -152,10 +243,12 @@ def _race_not_told(summary: Summary, baseline: Row, causes: Sequence[Cause]) -> 
         yield Evidence(str(why.RACE), why.RACE_UNCLEAR(flagged=flagged, stalls=stalls_of(baseline)))
 
 
-def _not_tested(summary: Summary, baseline: Row, causes: Sequence[Cause], seen: Circumstances) -> Iterator[Evidence]:
-    yield from _race_not_told(summary, baseline, causes)
-    if baseline.is_clean and not baseline.slow:
+def _not_tested(of: Told, kinds: set[str], ranking: Ranking) -> Iterator[Evidence]:
+    summary, baseline, seen = of.summary, of.baseline, of.seen
+    yield from _race_not_told(summary, baseline, kinds)
+    if baseline.is_clean and not baseline.slow and not ranking.found:
         return
+    yield from _experiments(ranking)
     if not sequential_rows(summary, baseline) and baseline.libc == "glibc":
         yield Evidence(str(why.SEQUENTIAL_UNTESTED), command=str(why.SEQUENTIAL_TELL))
     if not seen.buffers_counted:
@@ -164,3 +257,12 @@ def _not_tested(summary: Summary, baseline: Row, causes: Sequence[Cause], seen: 
         yield Evidence(str(why.TABLE_FULL), command=str(why.TABLE_FULL_TELL))
     if not seen.external:
         yield Evidence(str(why.UPSTREAM), command=str(why.UPSTREAM_TELL))
+
+
+def _experiments(ranking: Ranking) -> Iterator[Evidence]:
+    """What would tell the cause from the next ones of its mechanism."""
+    for one in ranking.found:
+        possible = [cause for cause in one.causes if cause.word is Word.POSSIBLE]
+        for ranked in possible[:MOST_NAMED]:
+            text = ranked.cause.text
+            yield Evidence(str(text.title), str(text.tells), ranked.cause.command)

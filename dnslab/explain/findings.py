@@ -14,8 +14,9 @@ from dnslab.analyse import power
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain import verification
 from dnslab.explain.answers import Answer, baselines, leading_baseline, leading_others, what_helps, what_it_costs
-from dnslab.explain.causes import NOT_KNOWN, Circumstances, Confidence, Kind
+from dnslab.explain.circumstances import NOT_KNOWN, Circumstances
 from dnslab.explain.diagnosis import Diagnosis, diagnose
+from dnslab.explain.evidence import Confidence
 from dnslab.explain.validity import voids
 from dnslab.explain.verdict import Verdict, judge
 from dnslab.explain.verification import verify
@@ -90,9 +91,7 @@ class Findings:
             "headline": self.headline,
             "state": self.verdict.state,
             "answers": dict(self.answers),
-            "causes": [
-                {**asdict(cause), "kind": cause.kind.value, "confidence": cause.word} for cause in self.diagnosis.causes
-            ],
+            "causes": [{**asdict(cause), "confidence": cause.word} for cause in self.diagnosis.causes],
             "evidence": list(self.evidence),
             "limits": list(self.limits),
             "vetoes": [veto.to_dict() for veto in self.vetoes],
@@ -144,8 +143,6 @@ def _answers(summary: Summary, vetoes: Sequence[Veto], judged: Verdict, diagnosi
     if diagnosis.causes:
         cause = diagnosis.causes[0]
         claims = " ".join(evidence.claim for evidence in cause.evidence_for[:2])
-        if cause.kind is Kind.SLOW:  # the claims alone repeat the verdict
-            claims = f"{claims} {cause.evidence_for[-1].detail}".rstrip()
         likely = "" if cause.confidence is Confidence.NOT_SHOWN else f"{cause.word}."
         given["Why?"] = Answer(cause.name, " ".join(filter(None, [likely, claims])))
     given["What helps?"] = what_helps(summary, baseline, others)

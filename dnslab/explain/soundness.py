@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import MIN_ROUNDS
 from dnslab.analyse.summary import Summary, summarise
-from dnslab.explain.causes import SEQUENTIAL, Kind, cause_of
+from dnslab.explain.loss_signs import SEQUENTIAL, looks_like_pairs
 from dnslab.explain.validity import find_vetoes, voids
 from dnslab.explain.veto import MOST_PLACES, Veto
 from dnslab.sentences import checks
@@ -172,20 +172,18 @@ def _beyond_load(part: Examined, place: _Place) -> bool:
     """Whether stalls on a target are such as load does not make.
 
     All of this holds: variants ran side by side, on the same machine at the same time; baseline has ten stalls or more
-    in the pattern of the conntrack race (``causes``: one answer of two lost, no receive buffer full); 9 of 10 ended at
-    multiples of the resolver's timeout; and sequential queries had none, which is a difference beyond chance.
+    in the pattern of the conntrack race (``loss_signs``: one answer of two lost, no receive buffer full); 9 of 10 ended
+    at multiples of the resolver's timeout; and sequential queries had none, which is a difference beyond chance.
     """
     target, load = place
     summary = part.summary
     baseline = summary.row("baseline", target, load)
     if load or part.run.plan.order != "side-by-side" or baseline is None or not baseline.stalls_at:
         return False
-    cause = cause_of(summary, baseline)
     verdicts = [row.verdicts.get("stalls_share") for name in SEQUENTIAL if (row := summary.row(name, target, load))]
     return (
         baseline.stalls >= UNMISTAKABLE_STALLS
         and sum(baseline.stalls_at.values()) >= UNMISTAKABLE_AT_STEPS * baseline.stalls
-        and cause is not None
-        and cause.kind is Kind.RACE
+        and looks_like_pairs(baseline)
         and all(verdict is not None and verdict.word == "lower" for verdict in verdicts)
     )

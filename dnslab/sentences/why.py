@@ -22,7 +22,10 @@ HALF_LOST_IS = Sentence(
     "This fits the conntrack race, but the run did not send the two queries one after the other, which would tell."
 )
 NOT_SHOWN = Sentence("The cause is not shown by this run")
-NOT_SHOWN_IS = Sentence("The stalls fit none of the causes that dnslab knows.")
+NOT_SHOWN_IS = Sentence("What was seen fits none of the causes that dnslab knows.")
+TOO_LITTLE = Sentence("Too little was measured to tell the causes apart.")
+COULD_BE = Sentence("It could be {causes}.", causes="“Conntrack race”")
+WAITS = Sentence("{libc} waits {waited}, then asks again.", libc="glibc", waited="5 s")
 
 ALL_HALF_LOST = Sentence(
     "{flagged} of {stalls} lost exactly one of the two answers.", flagged="609", stalls="609 stalls"

@@ -13,8 +13,9 @@ import pytest
 
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.analyse.summary import summarise
-from dnslab.explain.causes import Circumstances, Confidence, Kind
+from dnslab.explain.circumstances import Circumstances
 from dnslab.explain.diagnosis import Diagnosis
+from dnslab.explain.evidence import Confidence
 from dnslab.explain.findings import Findings, conclude
 from dnslab.explain.soundness import examine
 from dnslab.explain.validity import find_vetoes
@@ -53,7 +54,7 @@ def plain(said: Findings) -> dict[str, str]:
 def test_the_race_is_named_by_its_evidence(tmp_path: Path) -> None:
     said = found(run_with(tmp_path, 5, 5, "race:p=0.05"))
     (cause,) = said.diagnosis.causes
-    assert (cause.kind, cause.confidence, cause.word) == (Kind.RACE, Confidence.LIKELY, "Emulated")
+    assert (cause.kind, cause.confidence, cause.word) == ("conntrack-race", Confidence.LIKELY, "Emulated")
     claims = [evidence.claim for evidence in cause.evidence_for]
     assert "15 of 15 stalls lost exactly one of the two answers." in claims
     assert "None of 600 lookups stalled when A and AAAA were sent one after the other." in claims
@@ -64,24 +65,28 @@ def test_the_race_is_named_by_its_evidence(tmp_path: Path) -> None:
 
 def test_a_kernel_that_resolves_the_race_speaks_against_it(tmp_path: Path) -> None:
     """It makes the race less likely. Where the fault was injected, that is no evidence."""
-    for fault, word in (("race:p=0.05", "Emulated"), ("none", "Possible")):
+    for fault, word, name in (
+        ("race:p=0.05", "Emulated", "conntrack-race"),
+        ("none", "Likely", "pair-second-lost"),
+    ):
         run = run_with(tmp_path / fault.partition(":")[0], 5, 5, fault, start_changes={"kernel": "Linux 6.18.4"})
         (cause,) = found(run).diagnosis.causes
-        assert (cause.word, cause.confidence) == (word, Confidence.POSSIBLE)
+        assert (cause.word, cause.kind) == (word, name)
         claims = [against.claim for against in cause.evidence_against]
         assert claims == ([] if cause.emulated else ["This kernel (6.18) resolves the race by itself."])
+        assert "It could be" in cause.summary or cause.emulated
     (cause,) = found(run_with(tmp_path / "old", 5, 5, start_changes={"kernel": "Linux 5.4.1"})).diagnosis.causes
     assert (cause.word, cause.evidence_against) == ("Likely", ())
 
 
 def test_what_the_kernel_counted_is_seen_directly(tmp_path: Path) -> None:
-    before = {"counters": {"node.conntrack.insert_failed": 0}}
-    run = run_with(tmp_path, 5, 5, start_changes=before, counters={"node.conntrack.insert_failed": 5})
+    counted = ("node.conntrack.insert_failed", "node.conntrack.drop")
+    before = {"counters": dict.fromkeys(counted, 0)}
+    run = run_with(tmp_path, 5, 5, start_changes=before, counters=dict.fromkeys(counted, 5))
     (cause,) = found(run).diagnosis.causes
     assert cause.confidence is Confidence.SHOWN
-    assert (
-        cause.evidence_for[0].claim == "The kernel of the client's node counted 15 failed inserts in the same trials."
-    )
+    claims = [one.claim for one in cause.evidence_for]
+    assert "The kernel of the client's node counted 15 failed inserts in the same trials." in claims
 
 
 def test_a_closed_loop_on_flows_that_are_used_again_cannot_tell(tmp_path: Path) -> None:
@@ -121,7 +126,7 @@ def test_an_interval_of_few_events_is_said_to_be_one(tmp_path: Path, stalls: lis
 def test_overflow_is_never_called_a_race(tmp_path: Path) -> None:
     said = found(run_with(tmp_path, 5, 0, "receive-buffer", counters={"server-a.Udp.RcvbufErrors": 30}))
     (cause,) = said.diagnosis.causes
-    assert cause.kind is Kind.RECEIVE_BUFFER
+    assert cause.kind == "server-buffer-full"
     assert "full receive buffer" in said.headline
     assert "race" not in " ".join([said.headline, *said.answers.values(), cause.name, cause.summary])
     assert [one.claim for one in cause.evidence_against] == [
@@ -138,7 +143,7 @@ def test_what_would_show_the_cause_is_named(tmp_path: Path) -> None:
     }
     said = found(open_run(write_run(tmp_path / "run", plan, lookups)))
     (cause,) = said.diagnosis.causes
-    assert (cause.kind, cause.confidence) == (Kind.HALF_LOST, Confidence.POSSIBLE)
+    assert (cause.kind, cause.confidence) == ("pair-second-lost", Confidence.POSSIBLE)
     untested = {one.claim: one.command for one in said.diagnosis.not_tested}
     assert untested["Queries one after the other"] == "dnslab run --variants baseline,single-request"
     assert "race" not in said.headline
@@ -281,7 +286,7 @@ def test_the_state_follows_from_baseline(tmp_path: Path, made: Any, state: str, 
 
 def test_errors_say_where_to_look(tmp_path: Path) -> None:
     (cause, *_) = found(one_variant(tmp_path, rows([0.5] * 100, outcome=[-3] * 5 + [0] * 95))).diagnosis.causes
-    assert cause.kind is Kind.FAILING
+    assert cause.kind == "server-errors"
     assert [one.claim for one in cause.evidence_for] == [
         "15 lookups: all servers said that they cannot answer, for example with SERVFAIL (EAI_AGAIN)."
     ]

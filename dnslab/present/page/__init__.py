@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.facts import began
-from dnslab.explain.causes import Circumstances
+from dnslab.explain.circumstances import Circumstances
 from dnslab.explain.comparison import Comparison
 from dnslab.explain.findings import conclude
 from dnslab.explain.soundness import examine

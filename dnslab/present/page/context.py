@@ -12,7 +12,7 @@ from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import upper_bound_when_none
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.answers import leading_baseline
-from dnslab.explain.causes import Circumstances, Kind
+from dnslab.explain.circumstances import Circumstances
 from dnslab.explain.findings import Findings
 from dnslab.explain.ranking import Ranked, Word, ranked, recommended
 from dnslab.plan.variants import BEFORE, Variant
@@ -83,7 +83,7 @@ class Context:
     @property
     def lacks_room(self) -> bool:
         """Whether a server's full receive buffer is a cause."""
-        return Kind.RECEIVE_BUFFER in {cause.kind for cause in self.findings.diagnosis.causes}
+        return "server-buffer-full" in {cause.kind for cause in self.findings.diagnosis.causes}
 
     def cleared(self, libc: str) -> list[str]:
         """The configurations that clear it with this C library."""

@@ -10,7 +10,7 @@ from dnslab.analyse.facts import began
 from dnslab.analyse.intervals import share, upper_bound_when_none
 from dnslab.analyse.summary import Row
 from dnslab.explain.answers import baselines
-from dnslab.explain.causes import kernel_in_short
+from dnslab.explain.counter_signs import kernel_in_short
 from dnslab.explain.verification import Side, verify
 from dnslab.explain.veto import left_out
 from dnslab.plan.backends import IN_CLUSTER

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from dnslab.analyse.intervals import upper_bound_when_none
 from dnslab.explain.answers import baselines
-from dnslab.explain.causes import Cause, Evidence, Kind, resolving_kernel
+from dnslab.explain.evidence import Evidence, Explained, resolving_kernel
 from dnslab.present.page.context import Context
 from dnslab.present.page.view import CauseCard, Item, ItemCard, Why
 from dnslab.sentences import pictures, remedies, why as said
@@ -47,10 +47,10 @@ def _item(evidence: Evidence, icon: str, tone: str) -> Item:
     return Item(icon, tone, evidence.claim, detail, evidence.command)
 
 
-def _card(context: Context, cause: Cause, rank: int) -> CauseCard:
+def _card(context: Context, cause: Explained, rank: int) -> CauseCard:
     several = len(context.findings.diagnosis.causes) > 1
     against = "" if cause.emulated else str(said.NONE_AGAINST)
-    if cause.emulated and cause.kind is Kind.RACE and (kernel := resolving_kernel(context.seen)):
+    if cause.emulated and cause.kind == "conntrack-race" and (kernel := resolving_kernel(context.seen)):
         against = said.EMULATED_KERNEL(kernel=kernel)
     return CauseCard(
         rank=f"Cause {rank}" if several else "",

@@ -1,0 +1,81 @@
+"""Signs of raw queries: what happens to one type, one transport, one socket or two, a new flow or a kept one.
+
+Takes a frame with a row for each arm, place and round; ``ARMS`` are the arms that are known. Without a frame, or
+without an arm, its signs are "not measured".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dnslab.explain.sign import Sign, State, hit_too, some
+from dnslab.sentences import Sentence, signs as said
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: arms by what their signs are called
+ARMS: dict[str, tuple[str, Sentence]] = {
+    "a": ("a", said.ARM_A),
+    "aaaa": ("aaaa", said.ARM_AAAA),
+    "pair": ("pair-one-socket", said.ARM_PAIR),
+    "two-sockets": ("pair-two-sockets", said.ARM_TWO),
+    "tcp": ("tcp", said.ARM_TCP),
+    "standing": ("standing", said.ARM_STANDING),
+    "a-second": ("aaaa-then-a", said.ARM_AFTER),
+}
+#: what happened to a query, by the column that counts it; and how often it happens on a busy machine
+_HAPPENED = {
+    "lost": ("lost", said.LOST, 1e-3),
+    "late": ("late", said.LATE, 0.01),
+    "errors": ("errors", said.ERRORS, 1e-3),
+    "truncated": ("truncated", said.TRUNCATED, 1e-3),
+    "sent-late": ("late_sent", said.SENT, 0.05),
+}
+_COLUMNS = ("arm", "n", *(column for column, _, _ in _HAPPENED.values()))
+NAMES = (*(f"raw-{arm}-{what}" for arm in ARMS for what in _HAPPENED), "raw-one-place")
+
+
+def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
+    """The signs of ``arms``, by name: ``raw-pair-lost`` and so on."""
+    if arms is None or not len(arms):
+        return {name: Sign(name, State.NOT_MEASURED, str(said.NO_ARMS)) for name in NAMES}
+    found = {sign.name: sign for sign in _of_arms(arms)}
+    missing = {name: Sign(name, State.NOT_MEASURED, str(said.NO_ARMS)) for name in NAMES}
+    return {**missing, **found, "raw-one-place": _one_place(arms)}
+
+
+def _of_arms(arms: pd.DataFrame) -> Iterator[Sign]:
+    known = [column for column in _COLUMNS[1:] if column in arms]
+    sums = arms.groupby("arm", observed=True)[known].sum().to_dict("index")
+    for name, (arm, title) in ARMS.items():
+        counts = sums.get(arm)
+        if not counts or not counts["n"]:
+            continue
+        n = int(counts["n"])
+        for what, (column, happened, noise) in _HAPPENED.items():
+            if column in counts:
+                k = int(counts[column])
+                claim = said.ARM(arm=str(title), seen=f"{k:,}", n=f"{n:,}", how=str(happened))
+                yield Sign(f"raw-{name}-{what}", some(k, n, noise), claim)
+
+
+def _one_place(arms: pd.DataFrame) -> Sign:
+    """Queries to one address are lost, those to another are spared."""
+    name = "raw-one-place"
+    if "place" not in arms or arms["place"].nunique() < 2:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    sums = arms.groupby("place", observed=True)[["n", "lost"]].sum().to_dict("index")
+    worst = max(sums, key=lambda place: sums[place]["lost"] / max(1, sums[place]["n"]))
+    k, n = int(sums[worst]["lost"]), int(sums[worst]["n"])
+    rest_k, rest_n = (
+        int(sum(counts[column] for counts in sums.values())) - own for column, own in (("lost", k), ("n", n))
+    )
+    claim = said.ARM_PLACES(
+        bad=str(worst), share=f"{100 * k / max(1, n):.0f} %", other=f"{100 * rest_k / max(1, rest_n):.0f} %"
+    )
+    if some(k, n) is not State.YES:
+        return Sign(name, State.NO, claim)
+    spared = hit_too(rest_k, rest_n, k, n)
+    return Sign(name, {State.NO: State.YES, State.YES: State.NO}.get(spared, State.UNCLEAR), claim)

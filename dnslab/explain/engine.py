@@ -1,0 +1,284 @@
+"""The engine: from signs to a ranked list of mechanisms and causes. Pure: nothing but signs and catalogue goes in.
+
+How sure a mechanism is, by these rules:
+
+- *ruled out*: a sign that it needs was looked for and not seen, a sign that it excludes was seen, or a trouble was seen
+  that it does not make;
+- *not tested*: none of the signs that it needs was seen, and none was looked for in vain;
+- *possible*: some of these signs were seen, others are open;
+- *likely*: all signs that it needs were seen that the C library's lookups can show, or all that raw queries can show,
+  and what it excludes was not seen there;
+- *shown*: as likely, and no other mechanism is left that is likely or possible.
+
+A cause is never surer than its mechanism allows: *ruled out* and *not tested* as above, by its own predictions and
+those of its mechanism; *likely* if all of them hold, and no other cause of the mechanism does as well; else *possible*;
+*shown* only if, beyond that, a kernel's counter or raw queries show it (``Cause.shown_by``).
+
+If no mechanism is left by itself, pairs are tried in which one may make the trouble that the other does not: the answer
+is then "two causes", each at most likely. If none is left at all, the answer is "none of these fits".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import combinations
+
+from dnslab.explain.catalogue import CAUSES, Cause
+from dnslab.explain.predictions import MECHANISMS, Mechanism, Predictions
+from dnslab.explain.sign import Sign, State
+from dnslab.explain.signs import troubles
+
+#: signs without which something is wrong but too little was seen of it
+_TOO_FEW = ("stalls", "errors", "raw-a-lost", "raw-aaaa-lost", "raw-pair-lost", "raw-tcp-lost")
+
+
+class Word(Enum):
+    """How sure something is, the surest first."""
+
+    SHOWN = "shown"
+    LIKELY = "likely"
+    POSSIBLE = "possible"
+    NOT_TESTED = "not tested"
+    RULED_OUT = "ruled out"
+
+    @property
+    def rank(self) -> int:
+        """0 for the surest."""
+        return list(Word).index(self)
+
+
+class Answer(Enum):
+    """What a ranking says as a whole."""
+
+    FOUND = "found"
+    TWO = "two causes"
+    NOTHING = "nothing found"
+    INSUFFICIENT = "insufficient data"
+    NONE_FITS = "none of these fits"
+
+
+@dataclass(frozen=True)
+class Support:
+    """The signs that speak for something, those against it, and needed ones that are open. Of those
+    needed, ``n_seen`` were seen as they have to be, and ``n_met`` were seen, or not seen, as they have to be."""
+
+    speaking_for: tuple[Sign, ...] = ()
+    against: tuple[Sign, ...] = ()
+    open: tuple[Sign, ...] = ()
+    word: Word = Word.NOT_TESTED
+    n_seen: int = 0
+    n_met: int = 0
+
+    @property
+    def order(self) -> tuple[int, int, int, int, int]:
+        """A key: the surest first, then what most of its needed signs were seen of, then what least speaks against."""
+        return self.word.rank, -self.n_seen, -self.n_met, len(self.against), len(self.open)
+
+
+@dataclass(frozen=True)
+class RankedCause:
+    """A cause, how sure it is, and why."""
+
+    cause: Cause
+    support: Support
+
+    @property
+    def word(self) -> Word:
+        """How sure it is."""
+        return self.support.word
+
+
+@dataclass(frozen=True)
+class RankedMechanism:
+    """A mechanism, how sure it is, why, and its causes in order."""
+
+    mechanism: Mechanism
+    support: Support
+    causes: tuple[RankedCause, ...]
+
+    @property
+    def word(self) -> Word:
+        """How sure it is."""
+        return self.support.word
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The answer: what is there (``found``: one mechanism, or two), and all mechanisms in order.
+
+    ``unexplained`` are signs of trouble that nothing in the catalogue makes.
+    """
+
+    answer: Answer
+    found: tuple[RankedMechanism, ...]
+    mechanisms: tuple[RankedMechanism, ...]
+    unexplained: tuple[Sign, ...] = ()
+
+    @property
+    def causes(self) -> list[RankedCause]:
+        """All causes: those of what was found first, then the others, each in order."""
+        there = {one.mechanism.name for one in self.found}
+        rest = [one for one in self.mechanisms if one.mechanism.name not in there]
+        return [cause for one in (*self.found, *rest) for cause in one.causes]
+
+    @property
+    def leading(self) -> RankedMechanism | None:
+        """The best mechanism that was found."""
+        return self.found[0] if self.found else None
+
+
+def rank(signs: Mapping[str, Sign]) -> Ranking:
+    """Rank all mechanisms and causes by what ``signs`` (``signs.read``) say."""
+    seen = troubles(signs)
+    alone = [_mechanism(one, signs, seen) for one in MECHANISMS.values()]
+    if not seen:
+        return _nothing(signs, tuple(sorted(alone, key=lambda one: one.support.order)))
+    left = sorted((one for one in alone if one.word.rank <= Word.POSSIBLE.rank), key=lambda one: one.support.order)
+    ordered = tuple(sorted(alone, key=lambda one: one.support.order))
+    if left and not _open(left[0]):
+        rivals = [one for one in left[1:] if one.word.rank <= Word.POSSIBLE.rank]
+        first = left[0] if rivals else _shown(left[0])
+        rest = tuple(one for one in ordered if one.mechanism.name != first.mechanism.name)
+        return Ranking(Answer.FOUND, (first,), (first, *rest))
+    if left:
+        return Ranking(Answer.INSUFFICIENT, (), ordered, tuple(seen))
+    pair = _pair(signs, seen)
+    if pair:
+        return Ranking(Answer.TWO, pair, ordered)
+    open_signs = any(sign.state is State.UNCLEAR for sign in signs.values() if sign.name.endswith("-stalls"))
+    return Ranking(Answer.INSUFFICIENT if open_signs else Answer.NONE_FITS, (), ordered, tuple(seen))
+
+
+def _open(one: RankedMechanism) -> bool:
+    """Whether too little is known of the best: a sign that it needs is unclear, or fewer than two were seen."""
+    if one.word is not Word.POSSIBLE:
+        return False
+    unclear = any(sign.state is State.UNCLEAR for sign in one.support.open)
+    return unclear or sum(sign.yes for sign in one.support.speaking_for) < 2
+
+
+def _nothing(signs: Mapping[str, Sign], ordered: tuple[RankedMechanism, ...]) -> Ranking:
+    """No trouble was seen; where a few bad lookups were, they are too few to tell."""
+    few = any(signs[name].state is State.UNCLEAR for name in _TOO_FEW)
+    return Ranking(Answer.INSUFFICIENT if few else Answer.NOTHING, (), ordered)
+
+
+def _shown(one: RankedMechanism) -> RankedMechanism:
+    """The only one that is left is shown, if it is likely."""
+    raw = [sign for sign in one.support.speaking_for if sign.name.startswith("raw-") and sign.yes]
+    counted = any(cause.word is Word.SHOWN for cause in one.causes)
+    if one.word is not Word.LIKELY or not (one.mechanism.direct or raw or counted):
+        return one
+    return replace(one, support=replace(one.support, word=Word.SHOWN))
+
+
+def _mechanism(
+    mechanism: Mechanism, signs: Mapping[str, Sign], seen: Sequence[Sign], excused: Iterable[str] = ()
+) -> RankedMechanism:
+    """A mechanism with its causes; ``excused`` are signs of trouble that something else makes."""
+    excused = frozenset(excused)
+    own = [cause for cause in CAUSES.values() if cause.mechanism == mechanism.name]
+    supports = [(cause, _support(cause.predicts, signs, seen, excused)) for cause in own]
+    support = _support(mechanism.predicts, signs, seen, excused)
+    best = min((one for _, one in supports), key=lambda one: one.order, default=support)
+    if not mechanism.predicts.must or best.word.rank > Word.POSSIBLE.rank >= support.word.rank:
+        support = best  # what a mechanism does shows in its causes alone, or none of them is left
+    causes = [
+        RankedCause(cause, replace(one, word=_word_of_cause(cause, one, support, supports, signs)))
+        for cause, one in supports
+    ]
+    return RankedMechanism(mechanism, support, tuple(sorted(causes, key=lambda one: one.support.order)))
+
+
+def _word_of_cause(
+    cause: Cause,
+    support: Support,
+    of_mechanism: Support,
+    all_of_it: Sequence[tuple[Cause, Support]],
+    signs: Mapping[str, Sign],
+) -> Word:
+    if support.word.rank > Word.POSSIBLE.rank:
+        return support.word
+    own_open = any(not _holds(name, signs) for name in cause.adds.must)
+    if of_mechanism.word.rank > Word.LIKELY.rank or support.word is Word.POSSIBLE or own_open:
+        return Word.POSSIBLE
+    if any(all(_holds(name, signs) for name in group) for group in cause.shown_by):
+        return Word.SHOWN
+    rivals = [
+        other
+        for other, one in all_of_it
+        if other is not cause and one.word is Word.LIKELY and all(_holds(name, signs) for name in other.adds.must)
+    ]
+    n_own = len(cause.adds.must)
+    return Word.POSSIBLE if any(len(other.adds.must) >= n_own for other in rivals) else Word.LIKELY
+
+
+def _holds(name: str, signs: Mapping[str, Sign]) -> bool:
+    """Whether a sign was seen; of one with ``!``, whether it was looked for and not seen."""
+    return signs[name[1:]].no if name.startswith("!") else signs[name].yes
+
+
+def _sign(name: str, signs: Mapping[str, Sign]) -> Sign:
+    return signs[name.removeprefix("!")]
+
+
+def _support(
+    predicts: Predictions, signs: Mapping[str, Sign], seen: Sequence[Sign], excused: frozenset[str]
+) -> Support:
+    """What ``signs`` say of these predictions."""
+    broken = [name for name in predicts.must if _broken(name, signs, excused)]
+    never = [signs[name] for name in predicts.never if name not in excused]
+    known = {name.removeprefix("!") for name in (*predicts.must, *predicts.may, *predicts.never, *excused)}
+    strange = [sign for sign in seen if sign.name not in known]
+    met = [_sign(name, signs) for name in predicts.must if _holds(name, signs)]
+    against = [*(_sign(name, signs) for name in broken), *(sign for sign in never if sign.yes), *strange]
+    doubts = [_sign(name, signs) for name in predicts.unlikely if _holds(name, signs)]
+    n_seen = sum(_holds(name, signs) for name in predicts.must if not name.startswith("!"))
+    spared = [sign for sign in never if sign.no and met]
+    left = [_sign(name, signs) for name in predicts.must if name not in broken and not _holds(name, signs)]
+    word = Word.RULED_OUT if against else _word(predicts.must, signs, excused)
+    if doubts and word is Word.LIKELY:
+        word = Word.POSSIBLE
+    return Support((*met, *spared), (*against, *doubts), tuple(left), word, n_seen, len(met))
+
+
+def _broken(name: str, signs: Mapping[str, Sign], excused: frozenset[str]) -> bool:
+    """Whether a sign that has to be seen was looked for and not seen, or the other way round."""
+    if name.startswith("!"):
+        return signs[name[1:]].yes and name[1:] not in excused
+    return signs[name].no
+
+
+def _word(must: Sequence[str], signs: Mapping[str, Sign], excused: frozenset[str]) -> Word:
+    """How sure something is that nothing speaks against."""
+    if not any(signs[name].yes for name in must if not name.startswith("!")):
+        return Word.NOT_TESTED
+    for raw in (False, True):
+        part = [name for name in must if name.removeprefix("!").startswith("raw-") is raw]
+        seen = any(not name.startswith("!") for name in part)
+        if seen and all(_holds(name, signs) or name[1:] in excused for name in part):
+            return Word.LIKELY
+    return Word.POSSIBLE
+
+
+def _pair(signs: Mapping[str, Sign], seen: Sequence[Sign]) -> tuple[RankedMechanism, ...]:
+    """The two mechanisms that together explain all that was seen, each with a sign that only it makes; or none."""
+    best: tuple[tuple[int, int], tuple[RankedMechanism, ...]] | None = None
+    for one, other in combinations(MECHANISMS.values(), 2):
+        made = [frozenset((*each.predicts.must, *each.predicts.may)) for each in (one, other)]
+        pair = (
+            _mechanism(one, signs, seen, made[1]),
+            _mechanism(other, signs, seen, made[0]),
+        )
+        needed = [
+            {name for name in each.predicts.must if not name.startswith("!") and signs[name].yes} - others
+            for each, others in zip((one, other), reversed(made), strict=True)
+        ]
+        if not all(needed) or any(each.word.rank > Word.LIKELY.rank for each in pair):
+            continue
+        size = (-sum(map(len, needed)), -sum(len(each.support.speaking_for) for each in pair))
+        if best is None or size < best[0]:
+            best = size, pair
+    return best[1] if best else ()

@@ -1,0 +1,343 @@
+"""Mechanisms: what can be shown by experiment, and which signs each predicts.
+
+A mechanism says how lookups suffer, a cause (``explain.catalogue``) why. Several causes may share a mechanism. Every
+sign of trouble that a mechanism names neither as ``must`` nor as ``may`` speaks against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from dnslab.explain.arm_signs import ARMS
+from dnslab.sentences import mechanisms as said
+from dnslab.sentences.mechanisms import MechanismText
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Names of signs that have to be seen, that may be seen, and that cannot be seen.
+
+    A ``must`` with ``!`` before it is a sign that has to be looked for and not seen; one of ``never`` need not be
+    looked for.
+
+    A sign of ``unlikely`` speaks against, but does not rule out.
+    """
+
+    must: tuple[str, ...] = ()
+    may: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    unlikely: tuple[str, ...] = ()
+
+    def __add__(self, other: Predictions) -> Predictions:
+        """Both; what one of them excludes is not excused by the other."""
+        never = (*self.never, *other.never)
+        return Predictions(
+            tuple(dict.fromkeys((*self.must, *other.must))),
+            tuple(name for name in dict.fromkeys((*self.may, *other.may)) if name not in never),
+            tuple(dict.fromkeys(never)),
+            (*self.unlikely, *other.unlikely),
+        )
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """What happens to lookups, under a stable name.
+
+    ``direct`` is one that lookups through the C library show by themselves; others need raw queries to be shown.
+    """
+
+    name: str
+    text: MechanismText
+    predicts: Predictions
+    direct: bool = True
+
+
+def _raw(what: str, *arms: str) -> tuple[str, ...]:
+    return tuple(f"raw-{arm}-{what}" for arm in arms or ARMS)
+
+
+_UDP = ("a", "aaaa", "pair", "two-sockets", "standing", "a-second")
+#: what no lookup over UDP and TCP is spared
+_ALL_STALL = ("sequential-stalls", "no-aaaa-stalls", "tcp-stalls", "cache-stalls", "cache-fails", "errors", "always")
+_ALL_LOST = (*_ALL_STALL, "tcp-sent-again", "tcp-hangs", *_raw("lost"), *_raw("late"))
+_UDP_STALLS = ("stalls", "sequential-stalls", "no-aaaa-stalls")
+_LATE = ("delay-some", "delay-of-tcp", *_raw("late"))
+
+
+def _of_losses() -> Iterator[Mechanism]:
+    yield Mechanism(
+        "pair-second-lost",
+        said.PAIR,
+        Predictions(
+            must=("!sequential-stalls", "stalls", "half-lost", "raw-pair-lost"),
+            may=("cache-stalls", "insert-failed", "raw-two-sockets-lost"),
+            never=("sequential-stalls", "no-aaaa-stalls", "tcp-stalls", "raw-a-lost", "raw-aaaa-lost"),
+        ),
+    )
+    yield Mechanism(
+        "packets-lost",
+        said.LOSS,
+        Predictions(
+            must=(*_UDP_STALLS, "tcp-sent-again", *_raw("lost", "a", "aaaa", "pair", "two-sockets", "standing")),
+            may=(*_ALL_LOST, "delay-some", "delay-of-tcp"),
+            never=("window", "one-name", "delay-all"),
+        ),
+        direct=False,
+    )
+    yield Mechanism(
+        "all-lost-for-a-time",
+        said.OUTAGE,
+        Predictions(
+            ("!from-start", "stalls", "window"), (*_ALL_LOST, *_LATE, "wrong-address"), ("from-start", "one-name")
+        ),
+    )
+    yield Mechanism(
+        "all-lost-at-first",
+        said.AT_FIRST,
+        Predictions(("stalls", "window", "from-start"), (*_ALL_LOST, *_LATE), ("one-name",)),
+        direct=False,
+    )
+    yield Mechanism(
+        "lost-over-a-rate",
+        said.OVER_RATE,
+        Predictions(
+            must=(
+                "!no-aaaa-stalls",
+                "!tcp-stalls",
+                "stalls",
+                "sequential-stalls",
+                *_raw("lost", "a", "aaaa", "standing"),
+            ),
+            may=("cache-stalls", "errors", *_raw("lost", "pair", "two-sockets", "a-second")),
+            never=("no-aaaa-stalls", "tcp-stalls", "tcp-sent-again", "sequential-half-lost", "one-name", "always"),
+        ),
+        direct=False,
+    )
+    yield Mechanism(
+        "new-flows-lost",
+        said.NEW_FLOWS,
+        Predictions(
+            must=("!tcp-sent-again", "!stalls-again", "!raw-standing-lost", *_UDP_STALLS, *_raw("lost", "a", "aaaa")),
+            may=("tcp-stalls", "errors", "insert-failed", "table-full",
+                 *_raw("lost", "pair", "two-sockets", "a-second", "tcp")),
+            never=("raw-standing-lost", "tcp-sent-again", "cache-stalls", "stalls-again", "one-name", "window"),
+        ), direct=False)  # fmt: skip
+    yield Mechanism(
+        "some-ports-lost",
+        said.PORTS,
+        Predictions(
+            must=("!tcp-stalls", "!raw-tcp-lost", *_UDP_STALLS, "stalls-again", *_raw("lost", "a", "aaaa")),
+            may=("errors", *_raw("lost", *_UDP)),
+            never=("tcp-stalls", "tcp-sent-again", "tcp-hangs", "cache-stalls", "one-name", "always", "window"),
+        ),
+        direct=False,
+    )
+    yield Mechanism(
+        "kept-flows-lost",
+        said.KEPT_FLOWS,
+        Predictions(
+            (
+                "!raw-a-lost",
+                "raw-standing-lost",
+            ),
+            ("raw-standing-late",),
+            ("stalls", "raw-a-lost", "raw-aaaa-lost"),
+        ),
+    )
+    yield Mechanism(
+        "aaaa-lost",
+        said.AAAA_LOST,
+        Predictions(
+            must=("!no-aaaa-stalls", "stalls", "sequential-stalls", "sequential-half-lost", "raw-aaaa-lost"),
+            may=("tcp-stalls", "cache-stalls", "cache-fails", "errors", *_raw("lost", "pair", "two-sockets")),
+            never=("no-aaaa-stalls", "raw-a-lost"),
+        ),
+        direct=False,
+    )
+
+
+def _of_answers() -> Iterator[Mechanism]:
+    yield Mechanism(
+        "large-answers-lost",
+        said.LARGE,
+        Predictions(
+            must=("!tcp-stalls", *_UDP_STALLS, "one-name"),
+            may=("errors", "stalls-again", *_raw("lost", *_UDP)),
+            never=("tcp-stalls", "tcp-sent-again", "cache-stalls"),
+        ),
+        direct=False,
+    )
+    yield Mechanism(
+        "udp-silent",
+        said.UDP_SILENT,
+        Predictions(
+            must=("!tcp-stalls", *_UDP_STALLS, "always", *_raw("lost", "a", "aaaa", "standing")),
+            may=("stalls-again", "errors", "cache-stalls", *_raw("lost", *_UDP)),
+            never=("tcp-stalls", "one-name", "window"),
+        ),
+        direct=False,
+    )
+    yield Mechanism(
+        "bad-checksums",
+        said.CHECKSUMS,
+        Predictions(
+            must=("stalls", "bad-checksums"),
+            may=("sequential-stalls", "no-aaaa-stalls", "cache-stalls", "errors", *_raw("lost", *_UDP)),
+            never=("tcp-stalls", "one-name"),
+        ),
+    )
+    yield Mechanism(
+        "answers-from-elsewhere",
+        said.OTHER_ADDRESS,
+        Predictions(
+            must=("!sequential-stalls", "stalls", "half-lost", "wrong-address", "raw-pair-lost"),
+            may=("delay-all", "delay-some", "errors", "cache-stalls", *_raw("late"), "raw-standing-lost"),
+            never=("sequential-stalls", "no-aaaa-stalls", "tcp-after-udp", "raw-two-sockets-lost"),
+        ),
+        direct=False,
+    )
+    yield Mechanism(
+        "buffer-full",
+        said.OVERFLOW,
+        Predictions(
+            may=("sequential-stalls", "no-aaaa-stalls", "cache-stalls", "cache-fails", "errors", "delay-some",
+                 "cache-buffer", "server-buffer", "client-buffer", "stalls", *_raw("lost", *_UDP)),
+            never=("tcp-stalls", "tcp-sent-again", "one-name", "window"),
+        ), direct=False)  # fmt: skip
+    yield Mechanism(
+        "one-server-silent",
+        said.ONE_SERVER,
+        Predictions(
+            must=(*_UDP_STALLS, "tcp-stalls", "stalls-again", "raw-one-place"),
+            may=(*_ALL_LOST, "delay-some", "delay-of-tcp"),
+            never=("one-name", "window", "always"),
+        ),
+        direct=False,
+    )
+    yield Mechanism(
+        "one-name-silent",
+        said.ONE_NAME,
+        Predictions(
+            must=(*_UDP_STALLS, "tcp-stalls", "one-name"),
+            may=(*_ALL_LOST, "stalls-again"),
+            never=("window", "tcp-hangs"),
+        ),
+    )
+    yield Mechanism(
+        "tcp-silent",
+        said.TCP_SILENT,
+        Predictions(
+            ("!stalls", "!raw-a-lost", "tcp-stalls", "tcp-hangs", "raw-tcp-lost"),
+            ("cache-fails",),
+            ("stalls", "delay-all", "raw-a-lost"),
+        ),
+    )
+    yield Mechanism(
+        "errors",
+        said.ERRORS,
+        Predictions(
+            ("!stalls", "errors", "raw-a-errors"),
+            ("cache-fails", *_raw("errors")),
+            ("stalls", "always-only-a", "delay-all", "delay-some"),
+        ),
+    )
+    yield Mechanism(
+        "aaaa-errors",
+        said.AAAA_ERRORS,
+        Predictions(
+            must=("!only-aaaa", "errors", "only-a", "raw-aaaa-errors"),
+            may=("cache-fails", *_raw("errors", "pair", "two-sockets")),
+            never=("only-aaaa", "fails-fast", "stalls", "raw-a-errors"),
+        ),
+    )
+    yield Mechanism(
+        "errors-when-busy",
+        said.BUSY_ERRORS,
+        Predictions(
+            ("errors", "delay-constant"),
+            ("cache-fails", "cache-stalls", "delay-all", *_LATE, *_raw("errors")),
+            ("stalls",),
+        ),
+        direct=False,
+    )
+    yield Mechanism(
+        "truncated",
+        said.TRUNCATED,
+        Predictions(("tcp-after-udp", "raw-a-truncated"), (*_raw("truncated"), "delay-some"), ("stalls", "tcp-hangs")),
+    )
+
+
+def _of_delays() -> Iterator[Mechanism]:
+    yield Mechanism(
+        "all-late",
+        said.ALL_LATE,
+        Predictions(
+            ("delay-all", "delay-twice", *_raw("late", "a", "aaaa", "tcp")),
+            (*_LATE, "tcp-sent-again", "cache-fails"),
+            ("delay-of-aaaa", "errors", "stalls"),
+        ),
+    )
+    yield Mechanism(
+        "aaaa-late",
+        said.AAAA_LATE,
+        Predictions(
+            ("delay-all", "delay-of-aaaa", "raw-aaaa-late"),
+            (*_LATE, "tcp-sent-again", "cache-fails"),
+            ("delay-twice", "errors", "stalls", "raw-a-late"),
+        ),
+    )
+    yield Mechanism(
+        "some-late",
+        said.SOME_LATE,
+        Predictions(
+            ("delay-some", "delay-constant"),
+            (*_LATE, "stalls", "tcp-stalls", "sequential-stalls", "no-aaaa-stalls", "cache-fails", "cache-stalls"),
+            ("delays-together", "one-name"),
+        ),
+        direct=False,
+    )
+    yield Mechanism(
+        "pauses",
+        said.PAUSES,
+        Predictions(
+            ("!delay-short", "delay-some", "delays-together"),
+            (*_LATE, "tcp-sent-again"),
+            ("delay-short", "delay-constant", "throttled", "stalls"),
+        ),
+        direct=False,
+    )
+    yield Mechanism(
+        "held-up",
+        said.HELD_UP,
+        Predictions(
+            ("!throttled", "!delay-constant", "delay-some", "delay-short"),
+            _LATE,
+            ("throttled", "stalls", "delay-constant"),
+        ),
+        direct=False,
+    )
+    yield Mechanism(
+        "client-held-up",
+        said.CLIENT_HELD_UP,
+        Predictions(("throttled",), (*_LATE, "delay-all", *_raw("sent-late")), ("stalls",)),
+    )
+    yield Mechanism(
+        "tcp-late",
+        said.TCP_LATE,
+        Predictions(
+            ("!delay-some", "delay-of-tcp", "raw-tcp-late"), ("tcp-sent-again",), ("delay-some", "stalls", "raw-a-late")
+        ),
+    )
+    yield Mechanism(
+        "new-flows-slow",
+        said.FLOW_COST,
+        Predictions(("new-flows-slow",), ("delay-some", "delay-all", "delay-of-tcp"), ("stalls",)),
+        direct=False,
+    )
+    yield Mechanism("answered-elsewhere", said.ELSEWHERE, Predictions(("servers-idle",), (), ("stalls",)))
+
+
+MECHANISMS: Mapping[str, Mechanism] = {
+    one.name: one for part in (_of_losses(), _of_answers(), _of_delays()) for one in part
+}

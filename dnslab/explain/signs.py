@@ -1,0 +1,66 @@
+"""All signs of a run: each is seen, not seen, unclear or not measured.
+
+A sign that could not be read is "not measured" with the reason, never "no". Knows no cause, and no fault that was
+injected. Signs are read in ``loss_signs``, ``delay_signs``, ``counter_signs`` and, of raw queries, ``arm_signs``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from dnslab.analyse.observed import Observed
+from dnslab.explain import arm_signs, counter_signs, delay_signs, loss_signs
+from dnslab.explain.loss_signs import Reader, missing
+from dnslab.explain.sign import Sign, State
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+READERS: Mapping[str, Reader] = {**loss_signs.READERS, **delay_signs.READERS, **counter_signs.READERS}
+NAMES: tuple[str, ...] = (*READERS, *arm_signs.NAMES)
+#: signs that describe a trouble more closely, or what it happens on: by themselves they are none
+DESCRIBING = frozenset(
+    {
+        *("at-step", "half-lost", "sequential-half-lost", "stalls-again", "always", "always-only-a", "window"),
+        *(
+            "from-start",
+            "one-name",
+            "one-target",
+            "delay-short",
+            "delay-second",
+            "delay-constant",
+            "delays-together",
+            "delay-of-aaaa",
+        ),
+        *("fails-fast", "only-a", "only-aaaa"),
+        *("delay-twice", "kernel-resolves", "sent-late", "wrong-address"),
+    }
+)
+
+
+def read(observed: Observed | None, arms: pd.DataFrame | None = None) -> dict[str, Sign]:
+    """All signs, by name.
+
+    Parameters
+    ----------
+    observed
+        The numbers of a run; None where none compared configurations.
+    arms
+        Raw queries, a row for each ``arm``, ``place`` and ``round``, with ``n`` and the counts ``lost``, ``late``,
+        ``errors``, ``truncated`` and ``late_sent``; None where none were sent.
+    """
+    baseline = observed.numbers.get("baseline") if observed else None
+    found = {}
+    for name, reader in READERS.items():
+        if observed is None or baseline is None or not baseline.n:
+            state, claim = missing("baseline")
+        else:
+            state, claim = reader(observed, baseline)
+        found[name] = Sign(name, state, claim)
+    return {**found, **arm_signs.read(arms)}
+
+
+def troubles(signs: Mapping[str, Sign]) -> list[Sign]:
+    """Signs of trouble that were seen: what a cause has to explain."""
+    return [sign for name, sign in signs.items() if sign.state is State.YES and name not in DESCRIBING]

@@ -1,0 +1,138 @@
+"""What each sign of a cause says when it is seen, and when it is looked for and not seen."""
+
+from __future__ import annotations
+
+from dnslab.sentences import Sentence
+
+STALLS = Sentence("{stalls} in {lookups} with baseline.", stalls="29 stalls", lookups="735 lookups")
+NO_STALLS = Sentence("None of {lookups} stalled with baseline.", lookups="735 lookups")
+FEW = Sentence("{seen} of {lookups}: too few to tell.", seen="2", lookups="735 lookups")
+HALF_LOST = Sentence("{flagged} of {stalls} lost exactly one of the two answers.", flagged="29", stalls="29 stalls")
+FEW_HALF_LOST = Sentence(
+    "Only {flagged} of {stalls} lost exactly one of the two answers.", flagged="2", stalls="70 stalls"
+)
+SPARED = Sentence(
+    "{variant}: {seen} of {lookups} stalled or hung. Baseline's share is {share}.",
+    variant="use-vc",
+    seen="0",
+    lookups="773 lookups",
+    share="3.9 %",
+)
+AGAIN = Sentence("After {again} of {stalls}, the second try was lost, too.", again="40", stalls="43 stalls")
+HANG = Sentence("{seen} of {lookups} over TCP got no answer at all.", seen="770", lookups="773 lookups")
+RETRANSMIT = Sentence(
+    "{seen} of {lookups} over TCP waited until TCP sent again, and then ended well.",
+    seen="80",
+    lookups="773 lookups",
+)
+ALWAYS = Sentence("{bad} of {lookups} were bad with baseline.", bad="735", lookups="735 lookups")
+FAILS_FAST = Sentence("{seen} of {lookups} failed before the resolver asked again.", seen="12", lookups="735 lookups")
+ONLY_A = Sentence("{seen} of {lookups} got only IPv4 addresses, no IPv6 ones.", seen="735", lookups="735 lookups")
+ONLY_AAAA = Sentence(
+    "{seen} of {lookups} got only IPv6 addresses. A pod with IPv4 alone cannot connect to them.",
+    seen="12",
+    lookups="735 lookups",
+)
+CACHE_FAILS = Sentence("{seen} of {lookups} failed with the node-local cache.", seen="12", lookups="735 lookups")
+DELAY_ALL = Sentence(
+    "Nearly every lookup takes {least} or more; the median is {median}.", least="200 ms", median="201 ms"
+)
+DELAY_SOME = Sentence(
+    "{seen} of {lookups} took {least} or more, although the median is {median}.",
+    seen="40",
+    lookups="735 lookups",
+    least="20 ms",
+    median="0.3 ms",
+)
+NO_DELAY = Sentence("{seen} of {lookups} took {least} or more.", seen="3", lookups="735 lookups", least="20 ms")
+DELAY_SECOND = Sentence("{seen} of {lookups} took 1 s or more, but did not stall.", seen="40", lookups="735 lookups")
+DELAY_SHORT = Sentence("The longest of these delays is {most}.", most="90 ms")
+DELAY_TOGETHER = Sentence("After a late lookup, {share} of the next ones were late, too.", share="80 %")
+DELAY_AAAA = Sentence(
+    "Without AAAA queries the median is {without}, with them {median}.", without="0.4 ms", median="201 ms"
+)
+DELAY_TWICE = Sentence(
+    "Queries one after the other take {twice} at the median, together {median}.", twice="402 ms", median="201 ms"
+)
+DELAY_TCP = Sentence(
+    "Over TCP {seen} of {lookups} took {least} or more; over UDP {udp}.",
+    seen="300",
+    lookups="773 lookups",
+    least="20 ms",
+    udp="4 of 735",
+)
+DELAY_CONSTANT = Sentence("Most of these delays lie between {low} and {high}.", low="101 ms", high="104 ms")
+NEW_FLOW_SLOW = Sentence(
+    "Two queries, one after the other, take {two} or more on two flows and {one} on one, in 95 % of lookups.",
+    two="8.5 ms",
+    one="2.9 ms",
+)
+WINDOW = Sentence(
+    "In each trial, bad lookups lie between {start} and {end}; {inside} of the {n} lookups of that time were bad.",
+    start="1.5 s",
+    end="3.0 s",
+    inside="80",
+    n="81",
+)
+SPREAD = Sentence("Bad lookups lie among good ones: {inside} of {n} in between were bad.", inside="29", n="541")
+ONE_NAME = Sentence(
+    "{bad} bad lookups are of {names}. Of all others, {other} were bad.", bad="180", names="1 name of 4", other="0"
+)
+ALL_NAMES = Sentence("All {n} have bad lookups.", n="4 names")
+ONE_TARGET = Sentence("Baseline is bad on {bad} of {n} targets.", bad="1", n="4")
+RISE = Sentence("{what} rose by {n} in baseline's trials.", what="Bad checksums at the client", n="40")
+NO_RISE = Sentence("{what} did not rise.", what="Bad checksums at the client")
+SMALL_RISE = Sentence("{what} rose by {n}, too little for {stalls}.", what="Failed inserts", n="3", stalls="29 stalls")
+THROTTLED = Sentence("The client's CPU limit stopped it in {share} of periods.", share="40 %")
+NOT_THROTTLED = Sentence("The client's CPU limit did not stop it.")
+SENT_LATE = Sentence(
+    "{seen} of {lookups} began {least} or more after their time.", seen="90", lookups="735 lookups", least="10 ms"
+)
+SERVERS_IDLE = Sentence(
+    "Clients sent {sent} queries, but the DNS servers received only {received}.", sent="4,000", received="6"
+)
+SERVERS_BUSY = Sentence("The DNS servers received the queries.")
+TCP_AFTER_UDP = Sentence(
+    "Baseline asks over UDP, but opened {n} TCP connections in {lookups}.", n="735", lookups="735 lookups"
+)
+KERNEL_RESOLVES = Sentence("This kernel ({kernel}) resolves the conntrack race by itself.", kernel="6.18")
+KERNEL_DROPS = Sentence("This kernel ({kernel}) is older than 5.6, so it can have the conntrack race.", kernel="5.4")
+ARM = Sentence("Raw queries, {arm}: {seen} of {n} {how}.", arm="A alone", seen="12", n="400", how="were lost")
+ARM_PLACES = Sentence(
+    "Raw queries to {bad}: {share} were lost; to all others {other}.", bad="10.0.0.1", share="98 %", other="0 %"
+)
+STEP = Sentence("{at} of {stalls} ended when the resolver asks again.", at="29", stalls="29 stalls")
+NO_STEP = Sentence("{n} of {stalls} ended at other times than the resolver's.", n="20", stalls="29 stalls")
+
+NO_VARIANT = Sentence("{variant} was not measured.", variant="use-vc")
+NO_FLAG = Sentence("{libc} does not tell which of the two answers was lost.", libc="musl")
+NO_NUMBER = Sentence("This run does not hold it.")
+NO_ARMS = Sentence("No raw queries were sent.")
+NO_BAD = Sentence("Too few bad lookups to compare with.")
+ONE_NAME_ONLY = Sentence("Only one name was looked up.")
+ONE_TARGET_ONLY = Sentence("Only one target was measured.")
+NOT_READ = Sentence("{what} could not be read: {why}.", what="Bad checksums at the client", why="not read")
+
+#: what a witness is called
+CHECKSUMS = Sentence("Bad checksums at the client (InCsumErrors)")
+WRONG_ADDRESS = Sentence("Answers that no socket took (NoPorts)")
+CLIENT_BUFFER = Sentence("Datagrams dropped at the client's full buffer (RcvbufErrors)")
+SERVER_BUFFER = Sentence("Queries dropped at full buffers of DNS servers (RcvbufErrors)")
+CACHE_BUFFER = Sentence("Queries dropped at the full buffer of the node's DNS cache")
+INSERT_FAILED = Sentence("Failed inserts and drops of conntrack at the client's node")
+TABLE_FULL = Sentence("Flows that conntrack threw out early (early_drop)")
+TCP_SENT_AGAIN = Sentence("Connection attempts over TCP that were repeated")
+
+#: arms of raw queries, and what happened to them
+ARM_A = Sentence("A alone")
+ARM_AAAA = Sentence("AAAA alone")
+ARM_PAIR = Sentence("A and AAAA together from one socket")
+ARM_TWO = Sentence("A and AAAA together from two sockets")
+ARM_TCP = Sentence("over TCP")
+ARM_STANDING = Sentence("on sockets that are kept")
+ARM_AFTER = Sentence("AAAA and then A from one socket")
+LOST = Sentence("were lost")
+LATE = Sentence("were late")
+ERRORS = Sentence("got an error code")
+TRUNCATED = Sentence("were truncated")
+SENT = Sentence("were sent late")
