@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
+from pydantic import TypeAdapter, ValidationError
 
+from dnslab import files
 from dnslab.analyse.arms import arm_frame
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.errors import Interrupted, RunInvalid
@@ -24,12 +26,14 @@ from dnslab.plan.arms import Places
 from dnslab.plan.ladder import BUDGET_S, Ladder, Rung, Seen
 from dnslab.plan.model import Plan
 from dnslab.sentences import ladder as said
+from dnslab.store.contents import read_object
 from dnslab.store.folder import new_run_path, results_folder, resume_command
 from dnslab.store.writing import as_json, write_once
 
 #: until a rung was measured: what one takes beside its load, s
 OVERHEAD_S = {"lab": 8.0, "local": 6.0, "kubernetes": 45.0}
 FILE = "diagnosis.json"
+_PLACES = TypeAdapter(Places)
 
 
 @dataclass
@@ -53,9 +57,12 @@ class _Climb:
         filled = [frame for frame in frames if len(frame)]
         return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=["arm", "place"])
 
-    def needs_s(self, plan: Plan) -> float:
-        """How long a rung will take, by what earlier ones took beside their load."""
+    def needs_s(self, plan: Plan, trouble: bool) -> float:
+        """How long a rung will take, by what earlier ones took beside their load, and with stalls where there is
+        trouble."""
         load_s = max(load.total_s for load in plan.loads) * plan.rounds
+        if trouble and plan.loads[0].engine == "libc":
+            load_s += ladder.STALL_S * plan.rounds
         usual_s = OVERHEAD_S.get(plan.backend, OVERHEAD_S["kubernetes"])
         return load_s + max((done.overhead_s for done in self.done), default=usual_s)
 
@@ -131,7 +138,7 @@ def _climbed(climb: _Climb, on_rung: Callable[[Rung, Plan], object]) -> Answer:
         if len(climb.arms):
             climb.asked = replace(climb.asked, asked=str(climb.arms["place"].iloc[0]))
         plan = climb.asked.plan_of(rung)
-        if climb.done and climb.needs_s(plan) > climb.asked.budget_s - climb.passed_s:
+        if climb.done and climb.needs_s(plan, seen.trouble) > climb.asked.budget_s - climb.passed_s:
             return climb.answer(following=rung)
         on_rung(rung, plan)
         if stopped := _measure(climb, rung, plan):
@@ -190,11 +197,15 @@ def read(path: Path | str = "latest", results: Path | str | None = None) -> Answ
     runs = [open_run(rung) for rung in rungs] or [open_run(path, results)]
     frames = [frame for run in runs if len(frame := arm_frame(run))]
     arms = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["arm", "place"])
-    done = [_as_rung(run) for run in runs]
-    answer = conclude_ladder(done, arms, _libc_run(runs), Places(missing=said.NOT_LOOKED_UP()), passed_s=0.0)
+    places = _places(Path(path) / FILE) if rungs else Places(missing=said.NOT_LOOKED_UP())
+    done = [_as_rung(run, places) for run in runs]
+    answer = conclude_ladder(done, arms, _libc_run(runs), places, passed_s=0.0)
     seen = replace(read_arms(arms), settled=answer.settled)
     following = ladder.next_rung([one.rung for one in done], replace(seen, trouble=seen.trouble or answer.trouble))
-    return replace(answer, following=following.name if following else "")
+    if following is None:
+        return answer
+    add = said.ADD(rung=following.name, separates=str(following.separates))
+    return replace(answer, following=following.name, lines=(*answer.lines, add))
 
 
 def _rung_paths(path: Path) -> Sequence[Path]:
@@ -202,12 +213,23 @@ def _rung_paths(path: Path) -> Sequence[Path]:
     return sorted(plan.parent for plan in (path / "rungs").glob("*/plan.yaml"))
 
 
+def _places(path: Path) -> Places:
+    """Where DNS could be asked when a diagnosis was made; nowhere if it was interrupted before it wrote ``path``."""
+    if not path.exists():
+        return Places(missing=said.NOT_LOOKED_UP())
+    document = read_object(files.read_regular(path, files.ENVIRONMENT_BYTES), path)
+    try:
+        return _PLACES.validate_python(document.get("places"))
+    except ValidationError:
+        raise RunInvalid(said.NO_PLACES(path=str(path))) from None
+
+
 def _libc_run(runs: Sequence[Run]) -> Run | None:
     """The run that compared configurations of the C library."""
     return next((run for run in runs if any(load.engine == "libc" for load in run.plan.loads)), None)
 
 
-def _as_rung(run: Run) -> RungDone:
+def _as_rung(run: Run, places: Places) -> RungDone:
     """A finished run as the rung that it is like."""
     has_arms = any(load.engine == "wire" for load in run.plan.loads)
     names = {rung.name for rung in ladder.RUNGS}
@@ -215,6 +237,6 @@ def _as_rung(run: Run) -> RungDone:
     load_s = sum(load.total_s for load in run.plan.loads) * run.plan.rounds
     if run.plan.order == "together":
         load_s = max(load.total_s for load in run.plan.loads) * run.plan.rounds
-    per_s = ladder.per_server_per_s(run.plan, Places())
+    per_s = ladder.per_server_per_s(run.plan, places)
     n_targets = len({client.target for client in run.clients()})
     return RungDone(name, str(run.path), load_s, load_s, per_s, n_targets, "; ".join(run.problems[:1]))

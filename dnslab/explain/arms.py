@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ALPHA = 0.001
 #: fewer events are no trouble
 MIN_EVENTS = 3
+#: unanswered queries from which on nothing answers: where every second server is dead, all of as many are lost 1 time
+#: in 1,000
+MIN_QUERIES = 10
 #: by column of the frame, the word for it, and which share a busy machine gives by itself
 _WORDS = {
     "lost": ("lost", 1e-3),
@@ -104,11 +107,13 @@ def is_beyond(k: int, n: int, noise: float) -> bool:
 
 def read_arms(arms: pd.DataFrame) -> Seen:
     """What the arms show of where the ladder goes on; ``settled`` is not theirs to say."""
-    all_seen = [seen for seen in seen_by_arm(arms) if seen.arm != CONTROL]
+    with_control = seen_by_arm(arms)
+    all_seen = [seen for seen in with_control if seen.arm != CONTROL]
     asked = all_seen[0].place if all_seen else ""
     here = [seen for seen in all_seen if seen.place == asked]
+    at_all = [seen for seen in with_control if seen.place == asked]
     return Seen(
-        dead=bool(here) and all(seen.silent for seen in here),
+        dead=sum(seen.n for seen in at_all) >= MIN_QUERIES and all(seen.silent for seen in at_all),
         trouble=any(seen.words for seen in all_seen),
         everywhere=bool(here) and all(words for words in _singles(here)),
     )

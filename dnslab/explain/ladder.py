@@ -5,14 +5,18 @@ Pure but for reading a run's numbers. Which fault was injected is not asked, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import upper_bound_when_none
+from dnslab.analyse.observed import observe
+from dnslab.explain.answers import leading_baseline
 from dnslab.explain.arms import ArmSeen, seen_by_arm
-from dnslab.explain.diagnosis import diagnose
+from dnslab.explain.engine import Answer as Found, RankedCause, RankedMechanism, Ranking, Word, rank
+from dnslab.explain.sign import Sign
+from dnslab.explain.signs import read
 from dnslab.explain.soundness import examine
 from dnslab.plan.arms import CONTROL, Places
 from dnslab.plan.ladder import Rung
@@ -24,7 +28,9 @@ if TYPE_CHECKING:
 
 #: the version of diagnosis.json (docs/diagnosis-format.md)
 VERSION = 1
-Status = Literal["cause", "nothing found", "none fits", "insufficient data", "stopped"]
+#: of the servers behind a Service: one loses queries, others are spared
+ONE_PLACE = "raw-one-place"
+Status = Literal["cause", "two causes", "nothing found", "none fits", "insufficient data", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -50,14 +56,21 @@ class RungDone:
 
 @dataclass(frozen=True)
 class Named:
-    """A cause with how sure it is, in a word, and the evidence."""
+    """A cause, or a mechanism whose cause is open, with how sure it is and the evidence.
+
+    ``experiment`` is a command that separates it from others, ``remedy`` says what to change; ``""`` where the cause is
+    open.
+    """
 
     name: str
+    mechanism: str
     word: str
+    title: str
     summary: str
     evidence_for: tuple[str, ...] = ()
     evidence_against: tuple[str, ...] = ()
     experiment: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,7 @@ class Answer:
     places: Places
     seconds: float
     budget_s: float | None
+    ruled_out: tuple[str, ...] = ()
     not_tested: tuple[str, ...] = ()
     following: str = ""
     trouble: bool = False
@@ -88,6 +102,7 @@ class Answer:
             "status": self.status,
             "answer": list(self.lines),
             "causes": [asdict(cause) for cause in self.causes],
+            "ruled_out": list(self.ruled_out),
             "not_tested": list(self.not_tested),
             "next_rung": self.following or None,
             "seconds": round(self.seconds, 1),
@@ -123,10 +138,12 @@ def conclude_ladder(
         The rung for which the budget does not suffice.
     """
     by_arm = seen_by_arm(arms)
-    causes, stalls = _causes(libc)
-    trouble = stalls or any(seen.words for seen in by_arm if seen.arm != CONTROL)
+    ranking = _ranked(arms, libc, places)
+    causes = tuple(_named(ranking))
+    trouble = ranking.answer is not Found.NOTHING or any(seen.words for seen in by_arm if seen.arm != CONTROL)
+    leading = ranking.leading
     answer = Answer(
-        status=_status(causes, trouble, stopped, following),
+        status=_status(ranking, trouble, stopped, following),
         lines=(),
         causes=causes,
         rungs=tuple(done),
@@ -134,39 +151,86 @@ def conclude_ladder(
         places=places,
         seconds=passed_s,
         budget_s=budget_s,
+        ruled_out=tuple(one.mechanism.name for one in ranking.mechanisms if one.word is Word.RULED_OUT),
         not_tested=_not_tested(done, places),
         following=following.name if following else "",
         trouble=trouble,
-        settled=any(cause.word == "shown" for cause in causes[:1]),
+        settled=ranking.answer is Found.FOUND and leading is not None and leading.word is Word.SHOWN,
     )
     return replace(answer, lines=tuple(_lines(answer, stopped, following)))
 
 
-def _causes(libc: Run | None) -> tuple[tuple[Named, ...], bool]:
-    """The causes that the rung with the C library points to, and whether its baseline is in trouble."""
-    if libc is None:
-        return (), False
-    summary = replace(examine(libc).summary, fault="none")  # what was injected is no evidence
-    baselines = [row for row in summary.measured(load=0) if row.variant == "baseline"]
-    named = tuple(
-        Named(
-            cause.kind.value,
-            cause.confidence.word.lower(),
-            cause.summary,
-            tuple(evidence.claim for evidence in cause.evidence_for),
-            tuple(evidence.claim for evidence in cause.evidence_against),
-        )
-        for cause in diagnose(summary).causes
+def _ranked(arms: pd.DataFrame, libc: Run | None, places: Places) -> Ranking:
+    """What the engine makes of all numbers; nothing of an injected fault reaches it."""
+    observed = None
+    if libc is not None:
+        summary = examine(libc).summary
+        baseline = leading_baseline(summary)
+        observed = observe(libc, summary, baseline) if baseline else None
+    if not len(arms):
+        return rank(read(observed, None))
+    asked = arms[arms["arm"] != CONTROL]
+    here = asked[asked["place"] == asked["place"].iloc[0]] if len(asked) else asked
+    signs = read(observed, here)
+    servers = asked[asked["place"].isin(places.endpoints)]
+    return rank({**signs, ONE_PLACE: read(None, servers)[ONE_PLACE]} if len(servers) else signs)
+
+
+def _named(ranking: Ranking) -> Iterator[Named]:
+    """What was found, the surest first, then what is possible besides."""
+    found = {one.mechanism.name for one in ranking.found}
+    others = [one for one in ranking.mechanisms if one.mechanism.name not in found]
+    for one in (*ranking.found, *others):
+        if one.word.rank > Word.POSSIBLE.rank:
+            continue
+        sure = [cause for cause in one.causes if cause.word.rank <= Word.LIKELY.rank]
+        yield from map(_cause, sure)
+        if not sure:
+            yield _mechanism(one)
+
+
+def _cause(ranked: RankedCause) -> Named:
+    cause = ranked.cause
+    return Named(
+        name=cause.name,
+        mechanism=cause.mechanism,
+        word=ranked.word.value,
+        title=str(cause.text.title),
+        summary=str(cause.text.summary),
+        evidence_for=_claims(ranked.support.speaking_for),
+        evidence_against=_claims(ranked.support.against),
+        experiment=cause.command,
+        remedy=str(cause.text.change),
     )
-    return named, any(row.stalls or row.failed or row.slow for row in baselines)
 
 
-def _status(causes: Sequence[Named], trouble: bool, stopped: str, following: Rung | None) -> Status:
-    if any(cause.word in ("shown", "likely") for cause in causes):
+def _mechanism(ranked: RankedMechanism) -> Named:
+    possible = [cause.cause for cause in ranked.causes if cause.word is Word.POSSIBLE]
+    could_be = said.COULD_BE(causes=listed([f"“{cause.text.title}”" for cause in possible])) if possible else ""
+    return Named(
+        name=ranked.mechanism.name,
+        mechanism=ranked.mechanism.name,
+        word=ranked.word.value,
+        title=str(ranked.mechanism.text.title),
+        summary=" ".join(filter(None, [str(ranked.mechanism.text.summary), could_be])),
+        evidence_for=_claims(ranked.support.speaking_for),
+        evidence_against=_claims(ranked.support.against),
+        experiment=possible[0].command if possible else "",
+    )
+
+
+def _claims(signs: Iterable[Sign]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(sign.claim for sign in signs if sign.claim))
+
+
+def _status(ranking: Ranking, trouble: bool, stopped: str, following: Rung | None) -> Status:
+    if ranking.answer is Found.TWO:
+        return "two causes"
+    if ranking.leading and ranking.leading.word.rank <= Word.LIKELY.rank:
         return "cause"
     if stopped:
         return "stopped"
-    if following:
+    if following or ranking.found or ranking.answer is Found.INSUFFICIENT:
         return "insufficient data"
     return "none fits" if trouble else "nothing found"
 
@@ -176,16 +240,27 @@ def _lines(answer: Answer, stopped: str, following: Rung | None) -> list[str]:
     if stopped:
         lines.append(said.STOPPED(why=stopped.partition(". ")[0].rstrip(".")))
     lines += _seen(answer.arms)
-    if answer.causes and answer.status == "cause":
-        first = answer.causes[0]
-        lines.append(said.FIRST(word=first.word, name=first.name, summary=first.summary.rstrip(".")))
+    if answer.status in ("cause", "two causes"):
+        lines += _first(answer)
     elif answer.status == "none fits":
         lines.append(str(said.NONE_FITS))
+    elif answer.status == "insufficient data" and not following:
+        lines.append(str(said.TOO_LITTLE))
     if following:
         lines.append(said.NEXT(rung=following.name, separates=str(following.separates)))
     if answer.status == "nothing found":
         lines += _nothing(answer)
     return lines
+
+
+def _first(answer: Answer) -> Iterator[str]:
+    n = 2 if answer.status == "two causes" else 1
+    if n > 1:
+        yield str(said.TWO)
+    for cause in answer.causes[:n]:
+        yield said.FIRST(word=cause.word.capitalize(), title=cause.title.rstrip("."), summary=cause.summary)
+        if cause.remedy:
+            yield said.REMEDY(remedy=cause.remedy.rstrip("."))
 
 
 def _seen(arms: Sequence[ArmSeen]) -> Iterator[str]:

@@ -62,7 +62,7 @@ def _cells(seen: ArmSeen) -> tuple[str, ...]:
 
 
 def _cause(cause: Named, width: int) -> Iterator[str]:
-    yield from textwrap.wrap(said.CAUSE(word=cause.word, name=cause.name, summary=cause.summary), width)
+    yield from textwrap.wrap(said.CAUSE(word=cause.word, title=cause.title.rstrip("."), summary=cause.summary), width)
     for sentence, claims in ((said.FOR, cause.evidence_for), (said.AGAINST, cause.evidence_against)):
         for claim in claims:
             yield from textwrap.wrap(sentence(claim=claim), width, initial_indent="  ", subsequent_indent="    ")

@@ -28,7 +28,16 @@ INTERRUPTED = Sentence(
 STOPPED = Sentence("The diagnosis stopped: {why}.", why="DNS got worse")
 SEEN = Sentence("Raw queries: {arms}.", arms="lost: pair-one-socket; clean: a, aaaa, tcp")
 SEEN_AT = Sentence("Servers asked by themselves: {places}.", places="10.0.0.2 clean; 10.0.0.3 silent")
-FIRST = Sentence("{word}: {name}. {summary}.", word="likely", name="race", summary="the second packet is lost")
+FIRST = Sentence(
+    "{word}: {title}. {summary}",
+    word="Likely",
+    title="the second of two queries that are sent together is lost",
+    summary="It opens a new flow beside the first.",
+)
+REMEDY = Sentence("What helps: {remedy}.", remedy="set single-request-reopen in the pods' dnsConfig")
+TWO = Sentence("Two causes together explain what was seen.")
+TOO_LITTLE = Sentence("Insufficient data: something was seen, but too little to name a cause.")
+COULD_BE = Sentence("It could be {causes}.", causes="“Conntrack race” and “Burst policer”")
 NONE_FITS = Sentence("None of the known causes fits.")
 NEXT = Sentence(
     "Insufficient data: the budget ends here. The next rung would be {rung}, which tells {separates}.",
@@ -47,12 +56,15 @@ NOTHING = Sentence(
 NOT_TESTED = Sentence("Not tested: {what}.", what="higher rates and other times")
 
 ADD = Sentence(
-    "To know more, add the rung {rung}, which tells {separates}: {command}",
+    "To know more, run `dnslab diagnose`: the rung {rung} would tell {separates}.",
     rung="arms",
     separates="new flows from kept ones",
-    command="dnslab diagnose --backend kubernetes",
 )
 NOT_LOOKED_UP = Sentence("a finished run does not say where servers are")
+
+NO_PLACES = Sentence(
+    "{path}: places: expected addresses as a diagnosis writes them", path="results/x-diagnose/diagnosis.json"
+)
 
 # What was not tested.
 UNTESTED_RATE = Sentence("more than {rate} queries/s at each server", rate="48")
@@ -71,7 +83,7 @@ RUNG_DONE = Sentence(
     rate="21",
     path="rungs/2-arms",
 )
-CAUSE = Sentence("{word}: {name}. {summary}", word="likely", name="race", summary="The second packet is lost.")
+CAUSE = Sentence("{word}: {title}. {summary}", word="likely", title="a race", summary="The second packet is lost.")
 FOR = Sentence("+ {claim}", claim="53 of 53 stalls are flagged")
 AGAINST = Sentence("- {claim}", claim="the kernel resolves it")
 WRITTEN = Sentence("diagnosis: {path}", path="results/20261124T101500Z-diagnose")

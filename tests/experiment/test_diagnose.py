@@ -71,6 +71,7 @@ def test_a_budget_ends_the_ladder_with_the_rung_that_would_be_next(tmp_path: Pat
     assert {seen[arm, "10.96.0.10"] for arm in ("a", "aaaa", "pair-two-sockets", "tcp", "standing")} == {"clean"}
     pair = next(one for one in answer.arms if one.arm == "pair-one-socket")
     assert pair.counts["lost_second"] == pair.counts["lost"]
+    assert answer.causes[0].mechanism == "pair-second-lost"
     if answer.following:
         assert "The next rung would be" in " ".join(answer.lines)
 
@@ -82,6 +83,8 @@ def test_blocked_tcp_is_silent_and_nothing_else_is(tmp_path: Path) -> None:
     seen = words(answer)
     assert seen.pop(("tcp", "10.96.0.10")) == "silent"
     assert {word for (arm, place), word in seen.items() if place == "10.96.0.10"} == {"clean"}
+    assert answer.causes[0].mechanism == "tcp-silent"
+    assert not any("race" in cause.name for cause in answer.causes)
 
 
 @pytest.mark.lab
@@ -95,6 +98,7 @@ def test_a_dead_server_is_found_by_asking_each_by_itself(tmp_path: Path) -> None
     }
     assert sorted(map(sorted, at.values())) == [["clean"], ["silent"]]
     assert any("Servers asked by themselves" in line for line in answer.lines)
+    assert (answer.status, answer.causes[0].name) == ("cause", "dead-endpoint")
 
 
 def test_a_finished_run_bears_an_answer_and_names_the_rung_to_add() -> None:

@@ -59,8 +59,10 @@ def test_a_dead_server_is_asked_no_more() -> None:
     assert climbed(Seen(), Seen(dead=True, trouble=True)) == ["alive", "place"]
 
 
-def test_one_cause_that_is_shown_ends_the_ladder_but_never_before_all_arms() -> None:
-    assert climbed(Seen(), Seen(trouble=True, settled=True)) == ["alive", "arms"]
+def test_where_one_cause_is_shown_only_what_applications_feel_is_left() -> None:
+    assert climbed(Seen(), Seen(trouble=True, settled=True)) == ["alive", "arms", "libc"]
+    everywhere = Seen(trouble=True, everywhere=True, settled=True)
+    assert climbed(Seen(), everywhere) == ["alive", "arms", "place", "libc"], "one server of several may be dead"
 
 
 @pytest.mark.parametrize("places", [ONE, TWO, MANY], ids=["one", "two", "many"])
