@@ -27,13 +27,13 @@ def summary(run_folder: str, form: str, wide: bool) -> None:
     RUN is a path, a bundle, or `latest`, which is the default.
     """
     from dnslab.analyse.dataset import open_run
-    from dnslab.explain.findings import conclude
+    from dnslab.explain.findings import conclude_part
     from dnslab.explain.soundness import examine
     from dnslab.present.exports import csv_text
 
     opened = open_run(run_folder)  # what a bundle is unpacked to lasts as long as this
     part = examine(opened)
-    summed, findings = part.summary, conclude(part.summary, part.vetoes)
+    summed, findings = part.summary, conclude_part(part)
     if form == "json":
         echo_json({**summed.to_dict(), "findings": findings.to_dict()})
     elif form == "csv":

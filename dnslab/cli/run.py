@@ -186,11 +186,11 @@ def run(
             path = runner.run(prepared, out, on_progress=on_progress)
     echo(said.RUN(path=str(path)))
     if report:
-        from dnslab.explain.findings import conclude
+        from dnslab.explain.findings import conclude_part
         from dnslab.explain.soundness import examine
 
         sound = examine(write_report(path, None))
-        echo(plain(conclude(sound.summary, sound.vetoes).headline))
+        echo(plain(conclude_part(sound).headline))
 
 
 def given(value: object) -> bool:

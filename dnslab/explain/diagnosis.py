@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dnslab.analyse.intervals import upper_bound_when_none
-from dnslab.analyse.observed import observed_in_summary
+from dnslab.analyse.observed import Observed, observed_in_summary
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain import evidence as shown, signs as all_signs
 from dnslab.explain.answers import baselines, leading_baseline, leading_others
@@ -19,9 +19,18 @@ from dnslab.explain.catalogue import Cause, causes_of_fault
 from dnslab.explain.circumstances import NOT_KNOWN, Circumstances
 from dnslab.explain.engine import Answer, RankedCause, RankedMechanism, Ranking, Word, rank
 from dnslab.explain.errors import error_evidence, never_failed
-from dnslab.explain.evidence import MIN_STALLS, Confidence, Evidence, Explained, Told, sequential_rows, stalls_of
+from dnslab.explain.evidence import (
+    MIN_STALLS,
+    Confidence,
+    Evidence,
+    Explained,
+    Remedy,
+    Told,
+    sequential_rows,
+    stalls_of,
+)
 from dnslab.explain.sign import Sign
-from dnslab.explain.verdict import waited
+from dnslab.explain.waiting import waited
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.faultplan import fault_names
 from dnslab.sentences import why
@@ -45,11 +54,30 @@ class Diagnosis:
     not_tested: tuple[Evidence, ...] = ()
     ranking: Ranking | None = None
     signs: Mapping[str, Sign] = field(default_factory=dict)
+    observed: Observed | None = None
 
     @property
     def mechanisms(self) -> list[str]:
         """Names of the mechanisms that were found."""
         return [one.mechanism.name for one in self.ranking.found] if self.ranking else []
+
+    def _count(self, name: str) -> int:
+        numbers = self.observed.numbers.get("baseline") if self.observed else None
+        return getattr(numbers, name) or 0 if numbers else 0
+
+    @property
+    def only_a(self) -> int:
+        """Lookups of baseline that got only IPv4 addresses."""
+        return self._count("only_a")
+
+    @property
+    def only_aaaa(self) -> int:
+        """Lookups of baseline that got only IPv6 addresses."""
+        return self._count("only_aaaa")
+
+
+#: of a run that is void, or that verifies a patch
+NO_DIAGNOSIS = Diagnosis()
 
 
 def diagnose(summary: Summary, seen: Circumstances = NOT_KNOWN) -> Diagnosis:
@@ -57,7 +85,8 @@ def diagnose(summary: Summary, seen: Circumstances = NOT_KNOWN) -> Diagnosis:
     baseline = leading_baseline(summary)
     if baseline is None:
         return Diagnosis()
-    signs = all_signs.read(seen.observed or observed_in_summary(summary, baseline), seen.arms)
+    observed = seen.observed or observed_in_summary(summary, baseline)
+    signs = all_signs.read(observed, seen.arms)
     ranking = rank(signs)
     of = Told(summary, baseline, seen)
     causes = [_emulated(one, summary.fault) for one in _explained(ranking, signs, of)]
@@ -69,6 +98,7 @@ def diagnose(summary: Summary, seen: Circumstances = NOT_KNOWN) -> Diagnosis:
         tuple(_not_tested(of, kinds, ranking)),
         ranking,
         signs,
+        observed,
     )
 
 
@@ -107,7 +137,7 @@ def _of_mechanism(one: RankedMechanism, signs: Mapping[str, Sign], of: Told) -> 
         summary = " ".join(filter(None, [str(text.summary), waited]))
         return Explained(
             lead.cause.name, str(text.title), Confidence.of(lead.word), summary, tuple(evidence), against,
-            mechanism=one.mechanism.name, remedy=str(text.change),
+            mechanism=one.mechanism.name, remedy=_remedy(lead.cause),
         )  # fmt: skip
     possible = [str(cause.cause.text.title) for cause in one.causes if cause.word is Word.POSSIBLE]
     could_be = why.COULD_BE(causes=listed([f"“{title}”" for title in possible])) if possible else ""
@@ -147,8 +177,13 @@ def _emulated(one: Explained, fault: str) -> Explained:
 def _renamed(one: Explained, cause: Cause) -> Explained:
     """A mechanism that the run injected, by the name of the cause that the fault imitates."""
     return replace(
-        one, kind=cause.name, name=str(cause.text.title), summary=str(cause.text.summary), remedy=str(cause.text.change)
+        one, kind=cause.name, name=str(cause.text.title), summary=str(cause.text.summary), remedy=_remedy(cause)
     )
+
+
+def _remedy(cause: Cause) -> Remedy:
+    text = cause.text
+    return Remedy(str(text.change), str(text.where), str(text.cost), str(text.watch), cause.command)
 
 
 def _mechanisms_ruled_out(ranking: Ranking) -> Iterator[Evidence]:

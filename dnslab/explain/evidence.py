@@ -57,6 +57,23 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Remedy:
+    """What to change, where, what it costs, what to watch afterwards; ``command`` measures again."""
+
+    change: str
+    where: str
+    cost: str
+    watch: str
+    command: str
+
+    @property
+    def detail(self) -> str:
+        """All but what to change."""
+        parts = why.REMEDY_WHERE(where=self.where), why.REMEDY_COST(cost=self.cost)
+        return " ".join([*parts, why.REMEDY_WATCH(watch=self.watch)])
+
+
+@dataclass(frozen=True)
 class Explained:
     """A cause as it is shown, or a mechanism whose cause is open.
 
@@ -72,7 +89,7 @@ class Explained:
     evidence_against: tuple[Evidence, ...] = ()
     emulated: bool = False
     mechanism: str = ""
-    remedy: str = ""
+    remedy: Remedy | None = None
 
     @property
     def word(self) -> str:

@@ -17,6 +17,7 @@ from dnslab.explain.answers import Answer, baselines, leading_baseline, leading_
 from dnslab.explain.circumstances import NOT_KNOWN, Circumstances
 from dnslab.explain.diagnosis import Diagnosis, diagnose
 from dnslab.explain.evidence import Confidence
+from dnslab.explain.soundness import Examined
 from dnslab.explain.validity import voids
 from dnslab.explain.verdict import Verdict, judge
 from dnslab.explain.verification import verify
@@ -118,11 +119,11 @@ def conclude(summary: Summary, vetoes: Sequence[Veto], seen: Circumstances = NOT
 
     Both as ``soundness.examine`` gives them: the verdict says what was left out, and nothing else speaks of that.
     """
-    judged = judge(summary, vetoes)
+    diagnosis = Diagnosis() if summary.verifies or voids(vetoes) else diagnose(summary, seen)
+    judged = judge(summary, vetoes, diagnosis)
     limits = tuple(_limits(summary))
     if voids(vetoes):
         return Findings(judged, {}, Diagnosis(), Sentences(), limits, tuple(vetoes), summary.fault)
-    diagnosis = Diagnosis() if summary.verifies else diagnose(summary, seen)
     evidence = Sentences(_evidence(summary, diagnosis))
     answers = _answers(summary, vetoes, judged, diagnosis)
     return Findings(judged, answers, diagnosis, evidence, limits, tuple(vetoes), summary.fault)
@@ -145,9 +146,25 @@ def _answers(summary: Summary, vetoes: Sequence[Veto], judged: Verdict, diagnosi
         claims = " ".join(evidence.claim for evidence in cause.evidence_for[:2])
         likely = "" if cause.confidence is Confidence.NOT_SHOWN else f"{cause.word}."
         given["Why?"] = Answer(cause.name, " ".join(filter(None, [likely, claims])))
-    given["What helps?"] = what_helps(summary, baseline, others)
+    given["What helps?"] = _remedies(diagnosis, baseline) or what_helps(summary, baseline, others)
     given["What does it cost?"] = what_it_costs(summary, baseline, others)
     return given
+
+
+def _remedies(diagnosis: Diagnosis, baseline: Row) -> Answer | None:
+    """What helps by the cause that was found, where baseline neither stalls nor fails: configurations that differ in
+    stalls say nothing then."""
+    if not diagnosis.causes or not baseline.is_clean or baseline.slow:
+        return None
+    cause = diagnosis.causes[0]
+    if cause.remedy:
+        return Answer(cause.remedy.change, cause.remedy.detail)
+    return Answer(str(why.REMEDY_OPEN), cause.summary)
+
+
+def conclude_part(part: Examined) -> Findings:
+    """Findings of the sound part of a run, with all that the run holds."""
+    return conclude(part.summary, part.vetoes, Circumstances.of(part.run, part.summary))
 
 
 def _evidence(summary: Summary, diagnosis: Diagnosis) -> list[str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from dnslab.analyse.dataset import Run
 from dnslab.explain import tables
 from dnslab.explain.comparison import labels
-from dnslab.explain.findings import conclude
+from dnslab.explain.findings import conclude_part
 from dnslab.explain.soundness import examine
 from dnslab.text import ANSWER, Table
 
@@ -23,7 +23,7 @@ def headlines(runs: Sequence[Run]) -> Table:
     rows = []
     for name, run in _named(runs):
         part = examine(run)
-        answer = conclude(part.summary, part.vetoes).headline
+        answer = conclude_part(part).headline
         facts = {"folder": run.path.name, "started": run.environment.started or "", "fault": part.summary.fault}
         rows.append({"run": name, **facts, ANSWER: answer})
     return Table(pd.DataFrame(rows), "the answer of each run")

@@ -14,18 +14,19 @@ from dnslab.analyse.intervals import MIN_ROUNDS, Interval, upper_bound_when_none
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain import verification
 from dnslab.explain.answers import EXPOSURE_LOST, baselines, leading_baseline, leading_others
+from dnslab.explain.diagnosis import NO_DIAGNOSIS, Diagnosis
 from dnslab.explain.validity import voids
 from dnslab.explain.veto import Veto
-from dnslab.plan.stalls import timeout_of_stall_s
+from dnslab.explain.waiting import waited
 from dnslab.sentences import verdict as said
 from dnslab.text import all_of, counted, estimate_with_bounds, fewer_than, listed, one_in, share_text, span_of, time_ms
 
-State = Literal["stalls", "slow", "failing", "none", "void", "unknown", "verified"]
+State = Literal["stalls", "slow", "failing", "partial", "delayed", "none", "void", "unknown", "verified"]
 Tone = Literal["bad", "good", "warn"]
-#: share of stalls at one multiple of the resolver's step from which on they all waited that long
-MOST = 0.9
 #: configurations named one by one
 MOST_NAMED = 3
+#: a median, and a quantile of 99 %, from which on lookups are late although they take less than 1 s, ms
+LATE_P50_MS, LATE_P99_MS = 20.0, 50.0
 
 _PATCHED: dict[verification.Word, tuple[str, Tone]] = {
     "gone": (str(said.PATCH_GONE), "good"),
@@ -52,8 +53,8 @@ class Verdict:
         return " ".join([f"{self.title}.", self.lead, *self.more])
 
 
-def judge(summary: Summary, vetoes: Sequence[Veto]) -> Verdict:
-    """The verdict on a run whose sound part is ``summary``."""
+def judge(summary: Summary, vetoes: Sequence[Veto], diagnosis: Diagnosis = NO_DIAGNOSIS) -> Verdict:
+    """The verdict on a run whose sound part is ``summary``, and of which ``diagnosis`` says the causes."""
     void = voids(vetoes)
     if void:
         reason = void[0].seen.removesuffix(".")
@@ -70,7 +71,7 @@ def judge(summary: Summary, vetoes: Sequence[Veto]) -> Verdict:
     if baseline.is_clean and EXPOSURE_LOST in [veto.name for veto in vetoes]:
         lead = said.EXPOSURE_LOST(lookups=counted(baseline.n, "lookup"), target=baseline.target)
         return Verdict("unknown", "warn", str(said.UNKNOWN_TITLE), lead)
-    found = _of_baseline(summary, baseline)
+    found = _of_baseline(summary, baseline, diagnosis)
     closed = [str(said.CLOSED_LOOP)] if 0 in summary.closed_loops else []
     return replace(found, more=(*found.more, *closed))
 
@@ -86,7 +87,7 @@ def _verified(summary: Summary, verified: Sequence[verification.Verification]) -
     return Verdict("verified", tone, title, lead, "", tuple(more))
 
 
-def _of_baseline(summary: Summary, baseline: Row) -> Verdict:
+def _of_baseline(summary: Summary, baseline: Row, diagnosis: Diagnosis) -> Verdict:
     if baseline.failed and baseline.failed >= baseline.stalls:
         return _failing(summary, baseline)
     if baseline.stalls:
@@ -96,7 +97,54 @@ def _of_baseline(summary: Summary, baseline: Row) -> Verdict:
         lead = said.SLOW(often=often, length=length)
         more = (_share(summary, baseline, "slow"), *_of_others(summary, baseline))
         return Verdict("slow", "bad", str(said.SLOW_TITLE), lead, often, more)
-    return _none(summary)
+    partial = _n_partial(diagnosis)
+    if partial:
+        return _partial(baseline, *partial)
+    if {"delay-all", "delay-some"} & _seen(diagnosis) and _is_late(baseline):
+        return _delayed(baseline)
+    found = _none(summary)
+    also = [said.ALSO_FOUND(what=one.name) for one in diagnosis.causes if one.kind]
+    return replace(found, more=(*also, *found.more), tone="warn" if also else found.tone)
+
+
+def _seen(diagnosis: Diagnosis) -> set[str]:
+    """Names of the signs that were seen."""
+    return {name for name, sign in diagnosis.signs.items() if sign.yes}
+
+
+def _n_partial(diagnosis: Diagnosis) -> tuple[int, int] | None:
+    """Lookups that got only A and only AAAA, where they are more than a stray one."""
+    if not {"only-a", "only-aaaa"} & _seen(diagnosis):
+        return None
+    return diagnosis.only_a, diagnosis.only_aaaa
+
+
+def _partial(baseline: Row, only_a: int, only_aaaa: int) -> Verdict:
+    share = (only_a + only_aaaa) / baseline.n
+    often = one_in(share)
+    whole = only_a + only_aaaa == baseline.n
+    often = often[0].upper() + often[1:] if whole else often
+    lead = said.PARTIAL_ALL(often=often) if whole else said.PARTIAL(often=often)
+    more = [
+        sentence(n=counted(n, "lookup"))
+        for n, sentence in ((only_aaaa, said.PARTIAL_AAAA), (only_a, said.PARTIAL_A))
+        if n
+    ]
+    return Verdict("partial", "bad", str(said.PARTIAL_TITLE), lead, often, tuple(more))
+
+
+def _is_late(baseline: Row) -> bool:
+    return baseline.p50_ms >= LATE_P50_MS or baseline.p99_ms >= LATE_P99_MS
+
+
+def _delayed(baseline: Row) -> Verdict:
+    median, p99 = time_ms(baseline.p50_ms), time_ms(baseline.p99_ms)
+    if baseline.p50_ms >= LATE_P50_MS:
+        lead, strong = said.DELAYED_ALL(median=median), median
+    else:
+        lead, strong = said.DELAYED_SOME(p99=p99, median=median), p99
+    limit = said.DELAYED_LIMIT(p50=time_ms(LATE_P50_MS), p99=time_ms(LATE_P99_MS))
+    return Verdict("delayed", "warn", str(said.DELAYED_TITLE), lead, strong, (limit,))
 
 
 def _stalls(summary: Summary, baseline: Row) -> Verdict:
@@ -189,14 +237,3 @@ def _share(summary: Summary, row: Row, count: str) -> str:
         else row.target
     )
     return sentence(target=target, share=f"{share} %", lookups=counted(row.n, "lookup"), bounds=f"{bounds} %")
-
-
-def waited(row: Row) -> str:
-    """How long the stalls of ``row`` lasted: one time if nearly all ended there."""
-    at = row.stalls_at or {}
-    step, n = max(at.items(), key=lambda pair: pair[1], default=("", 0))
-    if n >= MOST * row.stalls > 0:
-        return span_of(float(step))
-    if sum(at.values()) >= MOST * row.stalls:
-        return f"{span_of(timeout_of_stall_s(row.stall_ms))} or longer"
-    return f"{span_of(row.stall_ms / 1e3)} or longer"

@@ -53,7 +53,7 @@ CLOUD_FLOWS = text_of(
 )
 EBPF_MAP = text_of(
     "Full eBPF map of the network plugin",
-    "The network plugin tracks flows in a map of its own, and the map is full or busy.",
+    "The network plugin keeps its flows in an eBPF map, and that map is full or busy.",
     "netfilter's counters stay flat, and new flows are lost.",
     "Enlarge the maps for connection tracking and NAT.",
     "Configuration of the network plugin, such as Cilium's",

@@ -7,6 +7,8 @@ from dnslab.sentences import Sentence
 STALLS_TITLE = Sentence("Stalls found")
 SLOW_TITLE = Sentence("Slow lookups, no stalls")
 FAILING_TITLE = Sentence("Lookups fail")
+PARTIAL_TITLE = Sentence("Addresses are missing")
+DELAYED_TITLE = Sentence("Lookups are late")
 NONE_TITLE = Sentence("No stalls seen")
 VOID_TITLE = Sentence("Cannot tell: run void")
 UNKNOWN_TITLE = Sentence("Cannot tell")
@@ -174,3 +176,19 @@ COMPARED_CAVEAT = Sentence(
     "Rounds of different runs cannot be paired. Whatever else changed between the runs is in each difference, too."
 )
 COMPARED_REFUSED = Sentence("None of the rows can be compared: the reasons stand below.")
+
+PARTIAL = Sentence("About {often} got addresses of one family alone.", often="1 lookup in 15")
+PARTIAL_ALL = Sentence("{often} got addresses of one family alone.", often="Every lookup")
+PARTIAL_A = Sentence("{n} got only IPv4 addresses, although the name has IPv6 ones.", n="16 lookups")
+PARTIAL_AAAA = Sentence("{n} got only IPv6 addresses. A pod with IPv4 alone cannot connect to them.", n="10 lookups")
+DELAYED_ALL = Sentence("The median lookup takes {median}.", median="201 ms")
+DELAYED_SOME = Sentence(
+    "1 lookup in 100 takes {p99} or more, although the median is {median}.", p99="520 ms", median="0.3 ms"
+)
+DELAYED_LIMIT = Sentence(
+    "That is late: a healthy DNS server in the cluster answers within {p50} at the median, and within {p99} in 99 of "
+    "100 lookups.",
+    p50="20 ms",
+    p99="50 ms",
+)
+ALSO_FOUND = Sentence("But this was found: {what}.", what="TCP gets no answer")

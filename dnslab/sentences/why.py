@@ -5,22 +5,7 @@ from __future__ import annotations
 from dnslab.sentences import Sentence
 
 RACE = Sentence("Conntrack race")
-RACE_IS = Sentence(
-    "glibc sends the A and the AAAA query at the same moment from one socket. On kernels before 5.6, connection "
-    "tracking (conntrack) can drop the second packet. glibc waits {waited}, then asks again.",
-    waited="5 s",
-)
 BUFFER = Sentence("Full receive buffer of a DNS server")
-BUFFER_IS = Sentence(
-    "Queries arrive faster than the DNS server reads them. Its socket buffer fills up and the kernel drops the rest. "
-    "{libc} waits {waited}, then asks again.",
-    libc="glibc",
-    waited="5 s",
-)
-HALF_LOST = Sentence("One of two parallel answers is lost")
-HALF_LOST_IS = Sentence(
-    "This fits the conntrack race, but the run did not send the two queries one after the other, which would tell."
-)
 NOT_SHOWN = Sentence("The cause is not shown by this run")
 NOT_SHOWN_IS = Sentence("What was seen fits none of the causes that dnslab knows.")
 TOO_LITTLE = Sentence("Too little was measured to tell the causes apart.")
@@ -139,22 +124,9 @@ ERROR_FAIL = Sentence("the server refused, or could not answer")
 ERROR_GIVEN_UP = Sentence("no answer came before the deadline")
 ERROR_OTHER = Sentence("the C library returned an error")
 ERROR_WRONG = Sentence("Answers came, but not the addresses that were expected.")
-FAILING_CAUSE = Sentence("The DNS servers answer with errors, or not at all")
-FAILING_IS = Sentence("Lookups ended with an error. Its code tells what kind of failure it was.")
 NEVER_FAILED = Sentence("With {names}, none of {lookups} failed.", names="single-request", lookups="5,000 lookups")
 NEVER_FAILED_MORE = Sentence("They asked the same servers in the same minutes. So how one asks matters.")
 NEVER_FAILED_CACHE = Sentence("This asks a cache on the node first, so it says less about the servers.")
-SLOW_CAUSE = Sentence("Slow answers")
-SLOW_IS = Sentence(
-    "These lookups took 1 s or longer, but ended before {libc} would have asked again. So their answers came late; "
-    "no UDP packet of theirs was lost. Where they waited cannot be seen from here.",
-    libc="glibc",
-)
-SLOW_SPREAD = Sentence("{n} took between 1 s and {length}.", n="180 lookups", length="4.5 s")
-SLOW_ALL = Sentence("With every configuration, some lookups took 1 s or longer.")
-SLOW_ALL_MORE = Sentence(
-    "How one asks makes no difference. So look outside the resolver: at servers, network and machines."
-)
 
 MISSED_NODES = Sentence("Stalls on another node")
 MISSED_NODES_MORE = Sentence("{measured} of {n} nodes were measured.", measured="2", n="9")
@@ -168,8 +140,6 @@ MISSED_IMAGE_TELL = Sentence("dnslab run --backend kubernetes --like deploy/NAME
 MISSED_NAMES = Sentence("Other names")
 MISSED_NAMES_MORE = Sentence("Only {names} looked up.", names="1 name was")
 MISSED_NAMES_TELL = Sentence("dnslab run --backend kubernetes --name example.org --allow-external")
-DROPPED_LESS = Sentence("The servers dropped fewer queries than lookups stalled.")
-DROPPED_LESS_MORE = Sentence("So something else lost packets, too.")
 MISSED_CLUSTER = Sentence("Stalls in a cluster")
 MISSED_CLUSTER_MORE = Sentence("This run measured {where}, not your cluster.", where="the lab of this machine")
 MUSL_SHORTER = Sentence(
@@ -180,3 +150,9 @@ MUSL_SHORTER = Sentence(
 )
 NO_TARGET_BAD = Sentence("Baseline stalled or failed on none of {n} targets.", n="4")
 TARGETS_BAD = Sentence("Baseline was bad on {bad} of {n} targets: {worst}.", bad="2", n="4", worst="glibc@node-1 6.8 %")
+
+REMEDY_WHERE = Sentence("Where: {where}.", where="Deployment of CoreDNS")
+REMEDY_COST = Sentence("Cost: {cost}", cost="One more round trip for each lookup.")
+REMEDY_WATCH = Sentence("Then watch: {watch}.", watch="RcvbufErrors of the servers")
+REMEDY_VERIFY = Sentence("Then measure again:")
+REMEDY_OPEN = Sentence("That depends on which cause it is")

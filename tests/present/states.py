@@ -114,14 +114,19 @@ def _change(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**content, **changes}), encoding="utf-8")
 
 
+#: counters that rise with another one: conntrack drops what it fails to insert
+DROPS_WITH = {"node.conntrack.insert_failed": ("node.conntrack.drop",)}
+
+
 def counted(
     path: Path, made: Callable[[str, np.random.Generator], Any], counter: str, named: tuple[str, ...], rise: int
 ) -> Run:
     """A run in a cluster, on a kernel with the race, in which this counter rose while ``named`` were measured."""
-    usual = dict.fromkeys((*END_COUNTERS, "client.cpu.periods", "client.cpu.throttled_periods", counter), 0)
-    rises = {name: {counter: rise} for name in named}
+    counters = (counter, *DROPS_WITH.get(counter, ()))
+    usual = dict.fromkeys((*END_COUNTERS, "client.cpu.periods", "client.cpu.throttled_periods", *counters), 0)
+    rises = {name: dict.fromkeys(counters, rise) for name in named}
     start = {"counters": usual, "kernel": "Linux 5.4.0"}
-    known = {"exposed": 290, "start_changes": start, "counters_of": lambda name, *_: rises.get(name, {counter: 0})}
+    known = {"exposed": 290, "start_changes": start, "counters_of": lambda name, *_: rises.get(name, dict.fromkeys(counters, 0))}
     return in_cluster(run_of(path, made, CLUSTER, written=known, backend="kubernetes"))
 
 

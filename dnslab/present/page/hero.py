@@ -75,7 +75,7 @@ def _strip(context: Context) -> Strip | None:
         return _of_patch(context)
     state, count = context.findings.verdict.state, context.count
     rows = [one.row for libc in context.libcs for one in context.rows(libc)]
-    if not rows or state == "void":
+    if not rows or state in ("void", "partial", "delayed"):
         return None
     scale = scale_of(*_values(rows, context))
     captions = {

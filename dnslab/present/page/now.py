@@ -15,7 +15,7 @@ from dnslab.plan.remedies import ClusterDns, Form, Remedy, Workload, remedy
 from dnslab.plan.variants import BUILT_IN
 from dnslab.present.page.context import Context
 from dnslab.present.page.view import Card, Code, Now, Step
-from dnslab.sentences import pictures, remedies
+from dnslab.sentences import pictures, remedies, why
 from dnslab.text import counted, time_ms
 
 #: names to fill in
@@ -28,7 +28,8 @@ def now(context: Context) -> Now | None:
     state = context.findings.verdict.state
     heading, intro = "What to do now", str(pictures.NOW_HEAD)
     if state == "none":
-        return None
+        steps = list(_of_cause(context))
+        return Now(heading, "", steps, []) if steps else None
     if state in ("void", "unknown"):
         return Now("Measure again", "", list(_again(context)), [])
     if state == "verified":
@@ -158,14 +159,23 @@ def _room() -> Iterator[Step]:
     yield Step(str(remedies.FEWER_QUERIES), [str(remedies.FEWER_QUERIES_MORE), cache])
 
 
+def _of_cause(context: Context) -> Iterator[Step]:
+    """What removes the cause that was found, and how to see that it is gone."""
+    for cause in context.findings.diagnosis.causes[:1]:
+        if cause.remedy and not cause.emulated:
+            again = _shell(cause.remedy.command)
+            yield Step(cause.remedy.change, [f"{cause.remedy.detail} {why.REMEDY_VERIFY}", again])
+
+
 def _look(context: Context) -> Iterator[Step]:
     """Where no remedy is shown."""
     state = context.findings.verdict.state
+    yield from _of_cause(context)
     yield from _confirm(context)
-    if state == "slow":
+    if state in ("slow", "delayed"):
         yield from _where_it_is_slow(context)
         return
-    if state == "failing":
+    if state in ("failing", "partial"):
         pods = "kubectl -n kube-system get pods -l k8s-app=kube-dns -o wide"
         logs = "kubectl -n kube-system logs -l k8s-app=kube-dns --tail 50"
         yield Step(str(remedies.LOOK_AT_SERVERS), [str(remedies.LOOK_AT_SERVERS_MORE), _shell(pods, logs)])

@@ -18,7 +18,7 @@ N_BARS = 3
 def why(context: Context) -> Why | None:
     """The section; None where there is nothing to explain."""
     diagnosis, state = context.findings.diagnosis, context.findings.verdict.state
-    if state == "none":
+    if state == "none" and not diagnosis.causes:
         cards = [
             ItemCard(str(remedies.STILL_WAITING), list(_missed(context))),
             *_others(context),
