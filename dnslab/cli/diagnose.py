@@ -63,9 +63,18 @@ _IN_CLUSTER = {
 @click.option("--from", "source", metavar="RUN", help="Ask nothing: read a finished diagnosis or run.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to make (default results/<UTC time>-diagnose).")
 @click.option("--dry-run", is_flag=True, help="Print all rungs with their time and their queries. Ask nothing.")
+@click.option("--report", is_flag=True, help="Write report.html of the rung with the C library at the end.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def diagnose(
-    source: str | None, budget: str, most_per_s: float, out: Path | None, *, dry_run: bool, form: str, **asked: Any
+    source: str | None,
+    budget: str,
+    most_per_s: float,
+    out: Path | None,
+    *,
+    dry_run: bool,
+    report: bool,
+    form: str,
+    **asked: Any,
 ) -> int:
     """Find out why DNS stalls (docs/diagnosis-format.md).
 
@@ -74,11 +83,14 @@ def diagnose(
     was, and 4 if the answer is open.
     """
     from dnslab.experiment import diagnose as experiment
+    from dnslab.measure import preflight
     from dnslab.present.ladder import print_ladder, rung_line
 
     as_json = form == "json"
+    if report:
+        preflight.check_report()
     if source is not None:
-        if out or dry_run or any(given(value) for key, value in asked.items() if key != "backend"):
+        if out or dry_run or report or any(given(value) for key, value in asked.items() if key != "backend"):
             raise UsageError(said.FROM_ALONE())
         return _said(experiment.read(source), as_json)
     ladder = experiment.prepare(_base(asked), _seconds(budget), most_per_s)
@@ -91,8 +103,21 @@ def diagnose(
         ladder, out, on_rung=lambda rung, plan: echo(rung_line(next(rungs), rung, plan, ladder), err=True)
     )
     status = _said(answer, as_json)
+    if report:
+        _write_page(folder, as_json)
     echo(said.WRITTEN(path=str(folder)), err=as_json)
     return status
+
+
+def _write_page(folder: Path, err: bool) -> None:
+    """Write the page of the rung with the C library, whose causes know of all raw queries, and print where."""
+    from dnslab.experiment.diagnose import libc_and_arms
+    from dnslab.explain.arms import usual_way
+    from dnslab.present.report import render
+
+    libc, arms = libc_and_arms(folder)
+    page = render(libc, folder / "report.html", usual_way(arms)) if libc else None
+    echo(said.PAGE(path=str(page)) if page else said.NO_PAGE(), err=err)
 
 
 def _said(answer: Answer, as_json: bool) -> int:

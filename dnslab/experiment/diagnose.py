@@ -53,9 +53,7 @@ class _Climb:
     @property
     def arms(self) -> pd.DataFrame:
         """Raw queries of all rungs."""
-        frames = [arm_frame(run) for run in self.runs]
-        filled = [frame for frame in frames if len(frame)]
-        return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=["arm", "place"])
+        return _arms(self.runs)
 
     def needs_s(self, plan: Plan, trouble: bool) -> float:
         """How long a rung will take, by what earlier ones took beside their load, and with stalls where there is
@@ -195,8 +193,7 @@ def read(path: Path | str = "latest", results: Path | str | None = None) -> Answ
     """
     rungs = _rung_paths(Path(path))
     runs = [open_run(rung) for rung in rungs] or [open_run(path, results)]
-    frames = [frame for run in runs if len(frame := arm_frame(run))]
-    arms = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["arm", "place"])
+    arms = _arms(runs)
     places = _places(Path(path) / FILE) if rungs else Places(missing=said.NOT_LOOKED_UP())
     done = [_as_rung(run, places) for run in runs]
     answer = conclude_ladder(done, arms, _libc_run(runs), places, passed_s=0.0)
@@ -206,6 +203,18 @@ def read(path: Path | str = "latest", results: Path | str | None = None) -> Answ
         return answer
     add = said.ADD(rung=following.name, separates=str(following.separates))
     return replace(answer, following=following.name, lines=(*answer.lines, add))
+
+
+def libc_and_arms(folder: Path) -> tuple[Run | None, pd.DataFrame]:
+    """Of the diagnosis in ``folder``, the run that compared configurations of the C library, and all raw queries."""
+    runs = [open_run(rung) for rung in _rung_paths(folder)]
+    return _libc_run(runs), _arms(runs)
+
+
+def _arms(runs: Sequence[Run]) -> pd.DataFrame:
+    """Raw queries of all ``runs``, as ``arm_frame`` gives them."""
+    frames = [frame for run in runs if len(frame := arm_frame(run))]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["arm", "place"])
 
 
 def _rung_paths(path: Path) -> Sequence[Path]:

@@ -71,6 +71,15 @@ def _finite(value: float) -> float | None:
     return round(value, 3) if math.isfinite(value) else None
 
 
+def usual_way(arms: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``arms`` that went the way of an application, to the first nameserver; those of the control are left out.
+
+    Without rows there are none.
+    """
+    asked = arms[arms["arm"] != CONTROL]
+    return asked[asked["place"] == asked["place"].iloc[0]] if len(asked) else asked
+
+
 def seen_by_arm(arms: pd.DataFrame) -> list[ArmSeen]:
     """Each arm at each place, in the order in which they stand in ``arms`` (``analyse.arms.arm_frame``).
 

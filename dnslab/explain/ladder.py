@@ -13,7 +13,7 @@ from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import upper_bound_when_none
 from dnslab.analyse.observed import observe
 from dnslab.explain.answers import leading_baseline
-from dnslab.explain.arms import ArmSeen, seen_by_arm
+from dnslab.explain.arms import ArmSeen, seen_by_arm, usual_way
 from dnslab.explain.engine import Answer as Found, RankedCause, RankedMechanism, Ranking, Word, rank
 from dnslab.explain.sign import Sign
 from dnslab.explain.signs import read
@@ -169,10 +169,8 @@ def _ranked(arms: pd.DataFrame, libc: Run | None, places: Places) -> Ranking:
         observed = observe(libc, summary, baseline) if baseline else None
     if not len(arms):
         return rank(read(observed, None))
-    asked = arms[arms["arm"] != CONTROL]
-    here = asked[asked["place"] == asked["place"].iloc[0]] if len(asked) else asked
-    signs = read(observed, here)
-    servers = asked[asked["place"].isin(places.endpoints)]
+    signs = read(observed, usual_way(arms))
+    servers = arms[arms["place"].isin(places.endpoints) & (arms["arm"] != CONTROL)]
     return rank({**signs, ONE_PLACE: read(None, servers)[ONE_PLACE]} if len(servers) else signs)
 
 

@@ -86,6 +86,8 @@ RUNG_DONE = Sentence(
 CAUSE = Sentence("{word}: {title}. {summary}", word="likely", title="a race", summary="The second packet is lost.")
 FOR = Sentence("+ {claim}", claim="53 of 53 stalls are flagged")
 AGAINST = Sentence("- {claim}", claim="the kernel resolves it")
+PAGE = Sentence("report: {path}", path="results/20261124T101500Z-diagnose/report.html")
+NO_PAGE = Sentence("There is no page: the ladder did not reach lookups of the C library.")
 WRITTEN = Sentence("diagnosis: {path}", path="results/20261124T101500Z-diagnose")
 DRY_RUNG = Sentence("tells {separates}; {queries}", separates="new flows from kept ones", queries="240 queries")
 DRY_PLACES = Sentence("servers asked by themselves: {places}", places="10.0.0.2 and 10.0.0.3")
