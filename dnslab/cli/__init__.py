@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from dnslab.cli.causes import causes
 from dnslab.cli.cluster import clean, fix, manifests, node_cache
 from dnslab.cli.diagnose import diagnose
 from dnslab.cli.machine import doctor, lab, variants
@@ -40,7 +41,7 @@ def cli(debug: bool) -> None:
 
 for command in (
     *(run, diagnose, verify_, plan_, summary, compare_, gate, import_, export, report_, bundle),
-    *(variants, doctor, lab, manifests, fix, node_cache, clean),
+    *(variants, causes, doctor, lab, manifests, fix, node_cache, clean),
 ):
     cli.add_command(command)
 

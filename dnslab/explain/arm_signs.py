@@ -47,6 +47,7 @@ def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
 
 
 def _of_arms(arms: pd.DataFrame) -> Iterator[Sign]:
+    arms = _unanswered(arms)
     known = [column for column in _COLUMNS[1:] if column in arms]
     sums = arms.groupby("arm", observed=True)[known].sum().to_dict("index")
     for name, (arm, title) in ARMS.items():
@@ -61,9 +62,15 @@ def _of_arms(arms: pd.DataFrame) -> Iterator[Sign]:
                 yield Sign(f"raw-{name}-{what}", some(k, n, noise), claim)
 
 
+def _unanswered(arms: pd.DataFrame) -> pd.DataFrame:
+    """The frame with ``lost`` without answers that came after 1 s, where it tells them apart: those were late."""
+    return arms.assign(lost=arms["unanswered"]) if "unanswered" in arms else arms
+
+
 def _one_place(arms: pd.DataFrame) -> Sign:
     """Queries to one address are lost, those to another are spared."""
     name = "raw-one-place"
+    arms = _unanswered(arms)
     if "place" not in arms or arms["place"].nunique() < 2:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     sums = arms.groupby("place", observed=True)[["n", "lost"]].sum().to_dict("index")

@@ -133,7 +133,7 @@ def _network() -> Iterator[Cause]:
     )  # fmt: skip
     yield Cause(
         "packet-rate-limit", "lost-over-a-rate", "network", lost.PACKET_CAP, SLOWER,
-        ("https://docs.aws.amazon.com/eks/latest/best-practices/monitoring-networking.html",), faults=("pps-cap",),
+        ("https://aws.github.io/aws-eks-best-practices/networking/monitoring/",), faults=("pps-cap",),
     )  # fmt: skip
     yield Cause(
         "small-mtu", "large-answers-lost", "network", lost.MTU, ARMS,
@@ -157,24 +157,19 @@ def _policy() -> Iterator[Cause]:
     )  # fmt: skip
     yield Cause(
         "dns-captured", "answered-elsewhere", "policy", late.CAPTURED, LIKE,
-        ("https://istio.io/latest/news/releases/1.25.x/announcing-1.25/upgrade-notes/", "istio/istio#33469"),
+        ("https://istio.io/latest/news/releases/1.25.x/announcing-1.25/", "istio/istio#33469"),
         Predictions(), (("servers-idle",),), ("redirect",),
     )  # fmt: skip
 
 
 def _cache() -> Iterator[Cause]:
     yield Cause(
-        "cache-buffer-full", "buffer-full", "cache", lost.CACHE_BUFFER, CACHE, ("docs/node-cache.md",),
+        "cache-buffer-full", "buffer-full", "cache", lost.CACHE_BUFFER, CACHE, ("docs/faults.md",),
         Predictions(("cache-buffer", "cache-stalls"), never=("half-lost",)), (("cache-buffer",),),
     )  # fmt: skip
     yield Cause(
-        "cache-upstream-timeout", "some-late", "cache", late.CACHE_UPSTREAM, CACHE,
-        ("kubernetes/dns#443", "kubernetes/dns#625"), Predictions(("cache-fails",), never=("delay-some",)),
-    )  # fmt: skip
-    yield Cause(
-        "cache-bypassed", "answered-elsewhere", "cache", late.CACHE_BYPASSED, CACHE,
-        ("https://docs.cilium.io/en/stable/network/kubernetes/local-redirect-policy/",),
-        Predictions(never=("servers-idle",)),
+        "cache-upstream-timeout", "cache-fails", "cache", late.CACHE_UPSTREAM, CACHE,
+        ("kubernetes/dns#443", "kubernetes/dns#625"),
     )  # fmt: skip
 
 
@@ -207,7 +202,7 @@ def _server() -> Iterator[Cause]:
     )  # fmt: skip
     yield Cause(
         "few-tcp-workers", "tcp-late", "server", late.TCP_WORKERS, ARMS,
-        ("https://cloud.google.com/kubernetes-engine/docs/how-to/nodelocal-dns-cache",), faults=("tcp-workers",),
+        ("https://gcpdiag.dev/rules/gke/ERR/2023_010/",), faults=("tcp-workers",),
     )  # fmt: skip
 
 
@@ -222,7 +217,7 @@ def _upstream() -> Iterator[Cause]:
     )  # fmt: skip
     yield Cause("slow-aaaa", "aaaa-late", "upstream", late.AAAA_SLOW, ARMS, ("docs/faults.md",), faults=("slow-aaaa",))
     yield Cause(
-        "aaaa-errors", "aaaa-errors", "upstream", late.AAAA_ERRORS, ARMS, ("crazy-max/docker-grocy#179",),
+        "aaaa-errors", "aaaa-errors", "upstream", late.AAAA_ERRORS, ARMS, ("grocy/grocy-docker#179",),
         faults=("aaaa-rcode",),
     )  # fmt: skip
     yield Cause("aaaa-dropped", "aaaa-lost", "upstream", lost.AAAA_DROPPED, ARMS, ("docs/faults.md",))

@@ -89,7 +89,7 @@ def diagnose(summary: Summary, seen: Circumstances = NOT_KNOWN) -> Diagnosis:
     signs = all_signs.read(observed, seen.arms)
     ranking = rank(signs)
     of = Told(summary, baseline, seen)
-    causes = [_emulated(one, summary.fault) for one in _explained(ranking, signs, of)]
+    causes = [_emulated(one, of) for one in _explained(ranking, signs, of)]
     kinds = {name for one in causes for name in (one.kind, one.mechanism)}
     return Diagnosis(
         tuple(sorted(causes, key=lambda one: not one.emulated)),
@@ -133,8 +133,7 @@ def _of_mechanism(one: RankedMechanism, signs: Mapping[str, Sign], of: Told) -> 
     ]
     against = tuple(dict.fromkeys([*shown.told(doubts, of), *(never_failed(of) if of.baseline.failed else ())]))
     if lead:
-        text, waited = lead.cause.text, _waits(of) if "stalls" in lead.cause.predicts.must else ""
-        summary = " ".join(filter(None, [str(text.summary), waited]))
+        text, summary = lead.cause.text, _summary(lead.cause, of)
         return Explained(
             lead.cause.name, str(text.title), Confidence.of(lead.word), summary, tuple(evidence), against,
             mechanism=one.mechanism.name, remedy=_remedy(lead.cause),
@@ -159,26 +158,32 @@ def _lead(one: RankedMechanism, signs: Mapping[str, Sign]) -> RankedCause | None
     return None
 
 
+def _summary(cause: Cause, of: Told) -> str:
+    """What happens, and how long the resolver waits for what is lost."""
+    if "stalls" not in cause.predicts.must or not of.baseline.stalls:
+        return str(cause.text.summary)
+    return f"{cause.text.summary} {_waits(of)}"
+
+
 def _waits(of: Told) -> str:
     return why.WAITS(libc=of.baseline.libc, waited=waited(of.baseline))
 
 
-def _emulated(one: Explained, fault: str) -> Explained:
+def _emulated(one: Explained, of: Told) -> Explained:
     """The same, marked if the run injected it. That a kernel has no race of its own is then no evidence."""
-    causes = [cause for name in fault_names(fault) for cause in causes_of_fault(name)]
+    causes = [cause for name in fault_names(of.summary.fault) for cause in causes_of_fault(name)]
     injected = next((cause for cause in causes if cause.mechanism == one.mechanism), None)
     if injected is None:
         return one
     against = () if one.mechanism == RACE else one.evidence_against
-    named = one if one.kind == injected.name else _renamed(one, injected)
+    named = one if one.kind == injected.name else _renamed(one, injected, of)
     return replace(named, emulated=True, evidence_against=against)
 
 
-def _renamed(one: Explained, cause: Cause) -> Explained:
+def _renamed(one: Explained, cause: Cause, of: Told) -> Explained:
     """A mechanism that the run injected, by the name of the cause that the fault imitates."""
-    return replace(
-        one, kind=cause.name, name=str(cause.text.title), summary=str(cause.text.summary), remedy=_remedy(cause)
-    )
+    title, summary = str(cause.text.title), _summary(cause, of)
+    return replace(one, kind=cause.name, name=title, summary=summary, remedy=_remedy(cause))
 
 
 def _remedy(cause: Cause) -> Remedy:
@@ -191,7 +196,7 @@ def _mechanisms_ruled_out(ranking: Ranking) -> Iterator[Evidence]:
     found = {one.mechanism.name for one in ranking.found}
     named = 0
     for one in ranking.mechanisms:
-        alike = one.word is Word.RULED_OUT and one.support.speaking_for and one.support.against
+        alike = one.word is Word.RULED_OUT and one.support.n_seen and one.support.against
         if alike and one.mechanism.name not in (*found, RACE, "packets-lost", "buffer-full") and named < MOST_NAMED:
             named += 1
             yield Evidence(str(one.mechanism.text.title), one.support.against[0].claim)
@@ -283,7 +288,7 @@ def _not_tested(of: Told, kinds: set[str], ranking: Ranking) -> Iterator[Evidenc
     yield from _race_not_told(summary, baseline, kinds)
     if baseline.is_clean and not baseline.slow and not ranking.found:
         return
-    yield from _experiments(ranking)
+    yield from _experiments(ranking, kinds)
     if not sequential_rows(summary, baseline) and baseline.libc == "glibc":
         yield Evidence(str(why.SEQUENTIAL_UNTESTED), command=str(why.SEQUENTIAL_TELL))
     if not seen.buffers_counted:
@@ -294,10 +299,10 @@ def _not_tested(of: Told, kinds: set[str], ranking: Ranking) -> Iterator[Evidenc
         yield Evidence(str(why.UPSTREAM), command=str(why.UPSTREAM_TELL))
 
 
-def _experiments(ranking: Ranking) -> Iterator[Evidence]:
+def _experiments(ranking: Ranking, kinds: set[str]) -> Iterator[Evidence]:
     """What would tell the cause from the next ones of its mechanism."""
     for one in ranking.found:
-        possible = [cause for cause in one.causes if cause.word is Word.POSSIBLE]
+        possible = [cause for cause in one.causes if cause.word is Word.POSSIBLE and cause.cause.name not in kinds]
         for ranked in possible[:MOST_NAMED]:
             text = ranked.cause.text
             yield Evidence(str(text.title), str(text.tells), ranked.cause.command)

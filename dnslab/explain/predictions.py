@@ -79,9 +79,14 @@ def _of_losses() -> Iterator[Mechanism]:
         "packets-lost",
         said.LOSS,
         Predictions(
-            must=(*_UDP_STALLS, "tcp-sent-again", *_raw("lost", "a", "aaaa", "pair", "two-sockets", "standing")),
+            must=(
+                *_UDP_STALLS,
+                "tcp-sent-again",
+                "raw-tcp-late",
+                *_raw("lost", "a", "aaaa", "pair", "two-sockets", "standing"),
+            ),
             may=(*_ALL_LOST, "delay-some", "delay-of-tcp"),
-            never=("window", "one-name", "delay-all"),
+            never=("window", "one-name", "delay-all", "raw-a-late", "raw-aaaa-late"),
         ),
         direct=False,
     )
@@ -127,7 +132,15 @@ def _of_losses() -> Iterator[Mechanism]:
         "some-ports-lost",
         said.PORTS,
         Predictions(
-            must=("!tcp-stalls", "!raw-tcp-lost", *_UDP_STALLS, "stalls-again", *_raw("lost", "a", "aaaa")),
+            must=(
+                "!tcp-stalls",
+                "!raw-tcp-lost",
+                "!raw-tcp-late",
+                "raw-standing-lost",
+                *_UDP_STALLS,
+                "stalls-again",
+                *_raw("lost", "a", "aaaa"),
+            ),
             may=("errors", *_raw("lost", *_UDP)),
             never=("tcp-stalls", "tcp-sent-again", "tcp-hangs", "cache-stalls", "one-name", "always", "window"),
         ),
@@ -232,6 +245,12 @@ def _of_answers() -> Iterator[Mechanism]:
             ("cache-fails",),
             ("stalls", "delay-all", "raw-a-lost"),
         ),
+    )
+    yield Mechanism(
+        "cache-fails",
+        said.CACHE_FAILS,
+        Predictions(("cache-fails", "!errors", "!stalls"), ("cache-stalls",), ("delay-all", "tcp-hangs")),
+        direct=False,
     )
     yield Mechanism(
         "errors",

@@ -63,7 +63,7 @@ def some(k: float, n: float, noise: float = NOISE) -> State:
         return State.NOT_MEASURED
     if k <= n * noise:
         return State.NO
-    likely_chance = float(bdtrc(k - 1, n, noise)) >= ALPHA
+    likely_chance = float(bdtrc(int(k) - 1, int(n), noise)) >= ALPHA
     return State.UNCLEAR if likely_chance or k < MIN_EVENTS else State.YES
 
 
@@ -80,10 +80,10 @@ def most(k: float, n: float, share: float) -> State:
 
     if not n:
         return State.NOT_MEASURED
-    over_half = float(bdtrc(k - 1, n, 0.5)) < 0.05 if k else False
-    if over_half and (k >= share * n or float(bdtr(k, n, share)) >= 0.05):
+    over_half = float(bdtrc(int(k) - 1, int(n), 0.5)) < 0.05 if k else False
+    if over_half and (k >= share * n or float(bdtr(int(k), int(n), share)) >= 0.05):
         return State.YES
-    return State.NO if float(bdtr(k, n, 0.5)) < 0.01 else State.UNCLEAR
+    return State.NO if float(bdtr(int(k), int(n), 0.5)) < 0.01 else State.UNCLEAR
 
 
 def hit_too(k: float, n: float, base_k: float, base_n: float, spared: float = SPARED) -> State:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from dnslab.analyse.observed import Observed
+from dnslab.analyse.observed import Numbers, Observed
 from dnslab.explain import arm_signs, counter_signs, delay_signs, loss_signs
 from dnslab.explain.loss_signs import Reader, missing
 from dnslab.explain.sign import Sign, State
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 READERS: Mapping[str, Reader] = {**loss_signs.READERS, **delay_signs.READERS, **counter_signs.READERS}
 NAMES: tuple[str, ...] = (*READERS, *arm_signs.NAMES)
+#: signs that need no lookup through the C library
+WITHOUT_LOOKUPS = frozenset({"kernel-resolves"})
 #: signs that describe a trouble more closely, or what it happens on: by themselves they are none
 DESCRIBING = frozenset(
     {
@@ -45,7 +47,7 @@ def read(observed: Observed | None, arms: pd.DataFrame | None = None) -> dict[st
     Parameters
     ----------
     observed
-        The numbers of a run; None where none compared configurations.
+        The numbers of a run; None where nothing is known. One without ``numbers`` tells the kernel alone.
     arms
         Raw queries, a row for each ``arm``, ``place`` and ``round``, with ``n`` and the counts ``lost``, ``late``,
         ``errors``, ``truncated`` and ``late_sent``; None where none were sent.
@@ -53,7 +55,9 @@ def read(observed: Observed | None, arms: pd.DataFrame | None = None) -> dict[st
     baseline = observed.numbers.get("baseline") if observed else None
     found = {}
     for name, reader in READERS.items():
-        if observed is None or baseline is None or not baseline.n:
+        if observed and name in WITHOUT_LOOKUPS:
+            state, claim = reader(observed, baseline or Numbers(variant="baseline", n=0))
+        elif observed is None or baseline is None or not baseline.n:
             state, claim = missing("baseline")
         else:
             state, claim = reader(observed, baseline)

@@ -157,12 +157,3 @@ SEARCH_LIST = text_of(
     "With ndots:1, short names with a dot inside do not find Services.",
     "NXDOMAIN answers as a share of all",
 )
-CACHE_BYPASSED = text_of(
-    "The node-local cache is bypassed",
-    "Queries to the cache's address reach the DNS servers, because the network plugin translates Services itself.",
-    "The cache's own counters stay flat while lookups go through its address.",
-    "Redirect explicitly (a local redirect policy), or set the cache's address as the pods' nameserver.",
-    "Network plugin, kubelet's cluster-dns",
-    "None.",
-    "coredns_dns_requests_total of the cache",
-)

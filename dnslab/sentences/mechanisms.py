@@ -67,6 +67,9 @@ ONE_SERVER = _text(
 )
 ONE_NAME = _text("Some names get no answer", "Lookups of these names get no answer. All other names are fine.")
 TCP_SILENT = _text("TCP gets no answer", "Queries over UDP are answered. Over TCP no connection comes about.")
+CACHE_FAILS = _text(
+    "The node-local cache alone fails", "The DNS servers answer well. Through the cache on the node, lookups fail."
+)
 ERRORS = _text("Some answers are errors", "Servers answer in time, but some answers say that they cannot.")
 AAAA_ERRORS = _text(
     "AAAA queries are answered with errors", "A queries are fine. AAAA queries get an error, so only IPv4 is known."

@@ -126,7 +126,11 @@ def counted(
     usual = dict.fromkeys((*END_COUNTERS, "client.cpu.periods", "client.cpu.throttled_periods", *counters), 0)
     rises = {name: dict.fromkeys(counters, rise) for name in named}
     start = {"counters": usual, "kernel": "Linux 5.4.0"}
-    known = {"exposed": 290, "start_changes": start, "counters_of": lambda name, *_: rises.get(name, dict.fromkeys(counters, 0))}
+    known = {
+        "exposed": 290,
+        "start_changes": start,
+        "counters_of": lambda name, *_: rises.get(name, dict.fromkeys(counters, 0)),
+    }
     return in_cluster(run_of(path, made, CLUSTER, written=known, backend="kubernetes"))
 
 

@@ -1,0 +1,171 @@
+"""The engine: what it says of recorded runs of each fault, of signs put together by hand, and what it never does."""
+
+from __future__ import annotations
+
+import ast
+import json
+import random
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import dnslab
+from dnslab.analyse.observed import Observed
+from dnslab.explain import signs
+from dnslab.explain.catalogue import CAUSES, causes_of_fault
+from dnslab.explain.engine import Answer, Ranking, Word, rank
+from dnslab.explain.predictions import MECHANISMS
+from dnslab.explain.sign import Sign, State
+from tests.explain.record import RECORDED
+
+RUNS: Mapping[str, Any] = json.loads(RECORDED.read_text())
+FAULTS = [name for name in RUNS if name != "none"]
+#: a stub resolver keeps no socket, so lookups through it cannot show what hits sockets that are kept
+NOT_BY_LOOKUPS = {"standing-flow"}
+
+
+def of_run(name: str) -> Ranking:
+    return rank(signs.read(Observed.from_dict(RUNS[name]["observed"])))
+
+
+@pytest.mark.parametrize("fault", [name for name in FAULTS if name not in NOT_BY_LOOKUPS])
+def test_the_mechanism_of_each_fault_comes_first(fault: str) -> None:
+    found = of_run(fault)
+    assert found.answer is Answer.FOUND
+    assert found.leading is not None
+    assert found.leading.mechanism.name in {cause.mechanism for cause in causes_of_fault(fault)}
+    assert found.leading.word in (Word.SHOWN, Word.LIKELY)
+
+
+def test_all_faults_but_one_are_told_by_lookups() -> None:
+    assert len(FAULTS) == 30
+
+
+@pytest.mark.parametrize("name", ["none", *NOT_BY_LOOKUPS])
+def test_nothing_is_found_where_lookups_meet_nothing(name: str) -> None:
+    found = of_run(name)
+    assert (found.answer, found.found) == (Answer.NOTHING, ())
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_nothing_else_is_called_a_race(name: str) -> None:
+    """This kernel resolves the race, so even its emulation is at most possible."""
+    race = next(one for one in of_run(name).causes if one.cause.name == "conntrack-race")
+    assert race.word.rank >= Word.POSSIBLE.rank
+    if causes_of_fault(name) and "race" not in name:
+        leading = of_run(name).leading
+        assert leading is None or leading.causes[0].cause.name != "conntrack-race"
+
+
+@pytest.mark.parametrize("name", [name for name in RUNS if RUNS[name]["arms"]])
+def test_raw_queries_alone_tell_no_wrong_mechanism(name: str) -> None:
+    """They tell fewer mechanisms than lookups do, but what is shown has to be right."""
+    found = rank(signs.read(None, pd.DataFrame(RUNS[name]["arms"])))
+    wanted = {cause.mechanism for cause in causes_of_fault(name)}
+    wrong = [one.mechanism.name for one in found.found if one.mechanism.name not in wanted]
+    assert not wrong or found.found[0].word is not Word.SHOWN
+
+
+def made(seen: Iterable[str] = (), unknown: Iterable[str] = (), unclear: Iterable[str] = ()) -> dict[str, Sign]:
+    """Signs of which these were seen; raw queries were not sent, all else was looked for and not seen."""
+    states = {name: State.NOT_MEASURED if name.startswith("raw-") else State.NO for name in signs.NAMES}
+    states |= dict.fromkeys(unknown, State.NOT_MEASURED) | dict.fromkeys(unclear, State.UNCLEAR)
+    states |= dict.fromkeys(seen, State.YES)
+    return {name: Sign(name, state, name) for name, state in states.items()}
+
+
+def word_of(ranking: Ranking, name: str) -> Word:
+    return next(one.word for one in ranking.causes if one.cause.name == name)
+
+
+PAIR = ("stalls", "at-step", "half-lost")
+
+
+def test_the_race_needs_more_than_its_mechanism() -> None:
+    on_new = made([*PAIR, "kernel-resolves"])
+    assert word_of(rank(on_new), "conntrack-race") is Word.POSSIBLE
+    assert rank(on_new).leading.word is Word.SHOWN  # type: ignore[union-attr]
+    assert word_of(rank(made(PAIR)), "conntrack-race") is Word.LIKELY
+    assert word_of(rank(made([*PAIR, "insert-failed"])), "conntrack-race") is Word.SHOWN
+    two_sockets_clean = made([*PAIR, "raw-pair-lost"])
+    two_sockets_clean["raw-two-sockets-lost"] = Sign("raw-two-sockets-lost", State.NO)
+    assert word_of(rank(two_sockets_clean), "conntrack-race") is Word.SHOWN
+
+
+def test_a_pair_from_two_sockets_tells_a_policer_from_the_race() -> None:
+    found = rank(made([*PAIR, "raw-pair-lost", "raw-two-sockets-lost"]))
+    assert word_of(found, "conntrack-race") is Word.RULED_OUT
+    assert word_of(found, "burst-policer") is Word.LIKELY
+
+
+def test_sequential_stalls_rule_the_race_out() -> None:
+    assert word_of(rank(made([*PAIR, "sequential-stalls"])), "conntrack-race") is Word.RULED_OUT
+
+
+def test_without_sequential_queries_the_race_is_possible() -> None:
+    found = rank(made(PAIR, unknown=["sequential-stalls"]))
+    assert word_of(found, "conntrack-race") is Word.POSSIBLE
+
+
+def test_little_data_is_said_to_be_little() -> None:
+    assert rank(made(unclear=["stalls"])).answer is Answer.INSUFFICIENT
+    assert rank(made(["stalls"], unclear=["half-lost", "sequential-stalls", "no-aaaa-stalls"])).answer is (
+        Answer.INSUFFICIENT
+    )
+
+
+def test_two_causes_are_both_named() -> None:
+    found = rank(made([*PAIR, "errors", "only-a", "only-aaaa", "fails-fast"]))
+    assert found.answer is Answer.TWO
+    assert {one.mechanism.name for one in found.found} == {"pair-second-lost", "errors"}
+    assert all(one.word is not Word.SHOWN for one in found.found)
+
+
+def test_what_nothing_makes_fits_none() -> None:
+    found = rank(made(["bad-checksums", "servers-idle", "throttled", "tcp-hangs", "new-flows-slow"]))
+    assert found.answer is Answer.NONE_FITS
+    assert {sign.name for sign in found.unexplained} >= {"bad-checksums", "servers-idle"}
+
+
+def test_what_was_not_measured_rules_nothing_out() -> None:
+    nothing_known = {name: Sign(name, State.NOT_MEASURED) for name in signs.NAMES}
+    found = rank(nothing_known)
+    assert found.answer is Answer.NOTHING
+    assert {one.word for one in found.causes} == {Word.NOT_TESTED}
+
+
+def test_any_signs_give_one_answer() -> None:
+    """However signs fall: no error, and what is named is never ruled out."""
+    draw = random.Random(4)
+    for _ in range(300):
+        drawn = {name: Sign(name, draw.choice(list(State))) for name in signs.NAMES}
+        found = rank(drawn)
+        assert len(found.mechanisms) == len(MECHANISMS)
+        assert len(found.causes) == len(CAUSES)
+        assert all(one.word.rank <= Word.POSSIBLE.rank for one in found.found)
+
+
+#: modules that must not know what was injected
+BLIND = ("engine", "sign", "signs", "loss_signs", "delay_signs", "counter_signs", "arm_signs", "predictions")
+
+
+@pytest.mark.parametrize("module", [*(f"explain/{name}.py" for name in BLIND), "analyse/observed.py"])
+def test_ground_truth_never_reaches_the_engine(module: str) -> None:
+    """Nothing in these modules reads a plan's fault, a catalogue entry's faults, or a file of ground truth."""
+    tree = ast.parse((Path(dnslab.__file__).parent / module).read_text(encoding="utf-8"))
+    read = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not read & {"fault", "faults", "parts"}
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    docs = {
+        ast.get_docstring(node, clean=False)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef))
+    }
+    assert not [text for text in texts if "truth" in text and text not in docs]
+
+
+def test_what_is_recorded_has_no_fault() -> None:
+    assert all("fault" not in json.dumps(one["observed"]) for one in RUNS.values())
