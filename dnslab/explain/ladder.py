@@ -244,10 +244,10 @@ def _lines(answer: Answer, stopped: str, following: Rung | None) -> list[str]:
         lines.append(str(said.NONE_FITS))
     elif answer.status == "insufficient data" and not following:
         lines.append(str(said.TOO_LITTLE))
+    if not answer.trouble:
+        lines += _nothing(answer)
     if following:
         lines.append(said.NEXT(rung=following.name, separates=str(following.separates)))
-    if answer.status == "nothing found":
-        lines += _nothing(answer)
     return lines
 
 
