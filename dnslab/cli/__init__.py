@@ -16,6 +16,7 @@ import click
 
 from dnslab.cli.causes import causes
 from dnslab.cli.cluster import clean, fix, manifests, node_cache
+from dnslab.cli.diagnose import diagnose
 from dnslab.cli.machine import doctor, lab, variants
 from dnslab.cli.plan import plan_
 from dnslab.cli.results import bundle, compare_, export, gate, import_, report_, summary
@@ -39,7 +40,7 @@ def cli(debug: bool) -> None:
 
 
 for command in (
-    *(run, verify_, plan_, summary, compare_, gate, import_, export, report_, bundle),
+    *(run, diagnose, verify_, plan_, summary, compare_, gate, import_, export, report_, bundle),
     *(variants, causes, doctor, lab, manifests, fix, node_cache, clean),
 ):
     cli.add_command(command)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dnslab.analyse import power
 from dnslab.analyse.summary import Row, Summary
@@ -27,6 +27,9 @@ from dnslab.plan.faultplan import fault_names
 from dnslab.plan.stalls import timeout_of_stall_s
 from dnslab.sentences import remedies, trust, verdict, why
 from dnslab.text import as_html, as_output, first_of, listed, none_of, rounded, share_text, share_with_bounds, span_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: how often what a run "would have shown" shows
 POWER = 0.9
@@ -116,9 +119,10 @@ class Findings:
         )
 
 
-def findings_of(examined: Examined) -> Findings:
-    """Findings of a run's sound part: page, terminal and documents all conclude by this, and so say the same words."""
-    return conclude(examined.summary, examined.vetoes, Circumstances.of(examined.run, examined.summary))
+def findings_of(examined: Examined, arms: pd.DataFrame | None = None) -> Findings:
+    """Findings of a run's sound part, and of raw queries that were sent beside it (``analyse.arms.arm_frame``): page,
+    terminal and documents all conclude by this, and so say the same words."""
+    return conclude(examined.summary, examined.vetoes, Circumstances.of(examined.run, examined.summary, arms))
 
 
 def conclude(summary: Summary, vetoes: Sequence[Veto], seen: Circumstances = NOT_KNOWN) -> Findings:

@@ -277,7 +277,7 @@ def _mixed(run: Run) -> Iterator[Veto]:
 
 def _clocks(run: Run, summary: Summary) -> Iterator[Veto]:
     worst = max((client.clock_error_ms for client in summary.clients), default=0.0)
-    if worst > CLOCK_ERROR_MS and run.plan.order == "side-by-side":
+    if worst > CLOCK_ERROR_MS and run.plan.order != "in-turn":
         seen = checks.CLOCK_UNCERTAIN(error=f"{worst:,.0f} ms")
         yield Veto("clocks uncertain", "note", seen, str(checks.RUN_CLOSER))
 

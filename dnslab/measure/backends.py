@@ -17,6 +17,7 @@ from dnslab.sentences import machine as sentences
 
 if TYPE_CHECKING:
     from dnslab.measure.protocol import Backend
+    from dnslab.plan.arms import Places
     from dnslab.plan.model import Plan
     from dnslab.plan.schedule import TargetInfo
 
@@ -30,6 +31,8 @@ class BackendKind:
     known_targets: Callable[[Plan], Sequence[TargetInfo]]
     #: of a target's resolv.conf, as far as they are known before one is opened
     usual_options: Callable[[Plan], ResolverOptions]
+    #: the addresses at which DNS can be asked on the way to its servers
+    places: Callable[[Plan], Places]
     #: raises UsageError for what the backend cannot do
     check: Callable[[Plan], None] | None = None
     #: puts into a plan what only its cluster knows
@@ -102,6 +105,17 @@ def usual_options(plan: Plan) -> ResolverOptions:
     return BACKENDS[plan.backend].usual_options(plan)
 
 
+def places(plan: Plan) -> Places:
+    """Where DNS can be asked, beside the first nameserver of resolv.conf: Services, and each server behind them.
+
+    Raises
+    ------
+    NotAble
+        There is no way to the cluster.
+    """
+    return BACKENDS[plan.backend].places(plan)
+
+
 def _open_lab(plan: Plan) -> Backend:
     from dnslab.measure.lab.backend import LabBackend
 
@@ -127,6 +141,14 @@ def _lab_options(plan: Plan) -> ResolverOptions:
     return backend.BASELINE
 
 
+def _lab_places(plan: Plan) -> Places:
+    from dnslab.measure.lab import servers
+    from dnslab.measure.lab.fault import CLUSTER_IP
+    from dnslab.plan.arms import Places
+
+    return Places((CLUSTER_IP,), tuple(servers.ADDRESSES.values()))
+
+
 def _open_local(plan: Plan) -> Backend:
     from dnslab.measure.local import LocalBackend
 
@@ -145,6 +167,13 @@ def _local_options(plan: Plan) -> ResolverOptions:
     return local.options_here(plan.nameserver)
 
 
+def _local_places(plan: Plan) -> Places:
+    from dnslab.measure import local
+    from dnslab.plan.arms import Places
+
+    return Places(tuple(local.options_here(plan.nameserver).nameservers), (), str(sentences.NO_WAY_HERE))
+
+
 def _open_kubernetes(plan: Plan) -> Backend:
     if plan.cluster.existing:
         from dnslab.measure.kubernetes.existing import ExistingPods
@@ -159,6 +188,12 @@ def _kubernetes_targets(plan: Plan) -> Sequence[TargetInfo]:
     from dnslab.measure.kubernetes import dry_run
 
     return dry_run.known_targets(plan)
+
+
+def _places_in_cluster(plan: Plan) -> Places:
+    from dnslab.measure.kubernetes import endpoints
+
+    return endpoints.places(plan)
 
 
 def _pod_options(plan: Plan) -> ResolverOptions:
@@ -176,6 +211,7 @@ BACKENDS: Mapping[str, BackendKind] = {
         _open_lab,
         _lab_targets,
         _lab_options,
+        _lab_places,
         _check_lab,
         min_open_files=2_048,  # what unbound asks for at least, for 2,000 connections
         installed_by={"musl": str(sentences.BUILD_MUSL)},
@@ -184,6 +220,7 @@ BACKENDS: Mapping[str, BackendKind] = {
         _open_local,
         _local_targets,
         _local_options,
+        _local_places,
         why_no_fault=str(sentences.NO_FAULT_HERE),
         takes_nameserver=True,
     ),
@@ -191,6 +228,7 @@ BACKENDS: Mapping[str, BackendKind] = {
         _open_kubernetes,
         _kubernetes_targets,
         _pod_options,
+        _places_in_cluster,
         complete=_complete_in_cluster,
         why_no_fault=str(sentences.NO_FAULT_IN_CLUSTER),
         probes_are_children=False,

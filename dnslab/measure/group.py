@@ -207,9 +207,11 @@ class GroupRun:
     def _judge(self, over: bool = False) -> str:
         """The reason to abort; ``""`` if there is none. ``over`` says that the group has ended."""
         # Beside the load it is judged only where it can matter, and once a second: it goes through the whole trial.
-        beats = [(client, beat) for client in self._clients if (beat := client.progress.heartbeat)]
+        judged = [client for client in self._clients if health.is_judged(self._run.plan, client.trial)]
+        beats = [(client, beat) for client in judged if (beat := client.progress.heartbeat)]
         second = max((beat.elapsed_ns // 10**9 for _, beat in beats), default=0)
-        if not over and (sum(beat.n_failed for _, beat in beats) < health.MIN_FAILED or second == self._judged_second):
+        n_failed = sum(beat.n_failed for _, beat in beats)
+        if not over and (n_failed < self._run.watch.min_failed or second == self._judged_second):
             return ""
         self._judged_second = second
         cohorts: dict[str, list[list[health.Tally]]] = {}

@@ -28,6 +28,8 @@ from dnslab.store import stream as records
 CONTROL = "baseline"
 #: over all targets together: few enough for any DNS, enough to tell a sick DNS from a healthy one
 RATE_PER_S, DURATION_S = 50.0, 1.0
+#: of a control load, which is slower
+CONTROL_BEFORE_S = 2.0
 #: of more targets, only some are asked, spread evenly: backends list targets node by node
 MAX_TARGETS = 25
 START_DELAY_NS = 50_000_000
@@ -140,7 +142,10 @@ def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Be
         No client could be had, or no probe in any of them came to its end.
     """
     began_s, trial = time.monotonic(), control_trial(plan, backend.targets())
-    loads = (_quiet(plan.loads[trial.load], len(trial.targets)),)
+    load = plan.loads[trial.load]
+    # The control of loads that run together is asked as during the run, so that before and during are alike.
+    alike = load.model_copy(update={"duration_s": CONTROL_BEFORE_S, "warmup_s": 0.0})
+    loads = (alike if plan.order == "together" else _quiet(load, len(trial.targets)),)
     quiet = plan.model_copy(update={"loads": loads, "schedule": "in-turn"})  # nothing beside it
     with ThreadPoolExecutor(max_workers=len(trial.targets)) as pool:
         futures = [pool.submit(_ask, quiet, trial, backend, expected, name) for name in trial.targets]
@@ -150,8 +155,23 @@ def before(plan: Plan, backend: Backend, expected: Mapping[str, Expected]) -> Be
         raise broken[0]
     beats = [future.result() for future in futures if not isinstance(future.exception(), RunInvalid)]
     tally = total(Tally(beat.n_done, beat.n_failed) for beat in beats)
-    overrun_s = max(0.0, time.monotonic() - began_s - DURATION_S)
+    overrun_s = max(0.0, time.monotonic() - began_s - loads[0].duration_s)
     return Before(tally, overrun_s)
+
+
+def is_judged(plan: Plan, trial: Trial) -> bool:
+    """Whether failures of ``trial`` can end the run. Of loads that run together only the first, the control, can: how
+    the others fail is a result."""
+    return plan.order != "together" or trial.load == 0
+
+
+def min_failed(plan: Plan, n_targets: int) -> int:
+    """How many failed lookups are needed to end a run. A control load is small, so all of a window have to fail there:
+    where every second server is dead, most of ten fail by chance now and then."""
+    if plan.order != "together":
+        return MIN_FAILED
+    n_in_window = (plan.loads[0].rate_per_s or 0.0) * WINDOW_S * n_targets
+    return max(1, min(MIN_FAILED, math.ceil(n_in_window)))
 
 
 def control_trial(plan: Plan, targets: Sequence[TargetInfo]) -> Trial:
@@ -205,10 +225,12 @@ class Watch:
         What failed before the run.
     margin
         By how much the failed share must exceed the reference, 0 to 1.
+    min_failed
+        Fewer failed lookups are no reason, whatever their share.
     """
 
-    def __init__(self, control: str, before: Tally, margin: float) -> None:
-        self._control, self._margin = control, margin
+    def __init__(self, control: str, before: Tally, margin: float, min_failed: int = MIN_FAILED) -> None:
+        self._control, self._margin, self.min_failed = control, margin, min_failed
         self._references = {control: before}
 
     def judge(self, cohorts: Mapping[str, Sequence[Tally]], over: bool = False) -> str:
@@ -237,7 +259,7 @@ class Watch:
         windows = [(first, min(first + WINDOW_S, len(cohorts))) for first in firsts]
         for first, last in (*windows, (0, len(cohorts))):
             span = total(cohorts[first:last])
-            if span.n_failed >= MIN_FAILED and span.share > reference.share + self._margin:
+            if span.n_failed >= self.min_failed and span.share > reference.share + self._margin:
                 control = name == self._control
                 return sentences.DNS_GOT_WORSE(
                     now=str(span),

@@ -49,8 +49,9 @@ class RunInProgress:
         how_to_resume: Callable[[Path], str],
     ) -> None:
         self._folder, self._plan = folder, folder.plan
-        control = health.control_trial(self._plan, backend.targets()).variant
-        watch = health.Watch(control, health_before.tally, self._plan.limits.abort_margin)
+        control = health.control_trial(self._plan, backend.targets())
+        min_failed = health.min_failed(self._plan, len(control.targets))
+        watch = health.Watch(control.variant, health_before.tally, self._plan.limits.abort_margin, min_failed)
         measured = folder.last_clients()
         self._shared = Shared(folder, backend, expected, watch, RunClock(measured), self._report)
         self._on_progress = on_progress or (lambda progress: None)

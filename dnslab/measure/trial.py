@@ -24,6 +24,7 @@ from dnslab.plan.resolvconf import (
     libc_of,
     names_tried,
     parse,
+    parse_endpoint,
 )
 from dnslab.plan.schedule import Trial, deadline_s
 from dnslab.plan.stalls import stall_ms
@@ -131,7 +132,7 @@ def make_job(plan: Plan, trial: Trial, facts: TargetFacts, start: ClientStart) -
         patch=_patch(plan.variant(trial.variant), facts) if facts.means == "_res" and load.engine == "libc" else None,
         arrangement=load.arrangement,
         transport=load.transport,
-        nameserver=_endpoint(options, facts) if load.engine == "wire" else None,
+        nameserver=_asked(load, options, facts) if load.engine == "wire" else None,
         **_ports(plan, trial, load),
     )
 
@@ -140,8 +141,7 @@ def _ports(plan: Plan, trial: Trial, load: Load) -> dict[str, Any]:
     """Who chooses source ports: the kernel, or the probe, in its lane beside the probes of other variants."""
     if not ports.are_chosen(plan, load):
         return {}
-    lanes = ports.n_lanes(plan)
-    lane = plan.variants.index(trial.variant) if lanes > 1 else 0
+    lane, lanes = ports.lane(plan, trial.variant, trial.load), ports.n_lanes(plan)
     return {"ports": "shared" if plan.cluster.existing else "own", "port_lane": lane, "n_port_lanes": lanes}
 
 
@@ -162,6 +162,10 @@ def _in_force(plan: Plan, trial: Trial, facts: TargetFacts) -> ResolverOptions:
 
 def _over_udp(options: ResolverOptions) -> ResolverOptions:
     return replace(options, flags=tuple(flag for flag in options.flags if flag != "use-vc"))
+
+
+def _asked(load: Load, options: ResolverOptions, facts: TargetFacts) -> tuple[str, int]:
+    return parse_endpoint(load.server) if load.server else _endpoint(options, facts)
 
 
 def _endpoint(options: ResolverOptions, facts: TargetFacts) -> tuple[str, int]:
@@ -213,5 +217,5 @@ def _entries(load: Load, names: Sequence[str], options: ResolverOptions) -> tupl
         return tuple(name.encode("ascii") for name in names)
     absolute = [names_tried(name, options)[0] for name in names]
     if load.arrangement == "single":
-        return tuple(wire_query(name, "A") for name in absolute)
+        return tuple(wire_query(name, load.record_type or "A") for name in absolute)
     return tuple(wire_query(name, rdtype) for name in absolute for rdtype in ("A", "AAAA"))

@@ -13,6 +13,8 @@ from typing import Literal
 
 from dnslab.plan.resolvconf import ResolverOptions, is_of_node
 
+#: which trials of a round run at the same time: all variants of a load, none, or all variants and loads
+Order = Literal["side-by-side", "in-turn", "together"]
 #: Linux forgets a UDP flow after 30 s, and one with traffic both ways for over 2 s ("stream") after 120 s: udp_timeouts
 #: in the kernel's net/netfilter/nf_conntrack_proto_udp.c. A lookup is over before its flow counts as a stream.
 UDP_TIMEOUT_S = 30
@@ -80,11 +82,11 @@ def count_ports(port_range: str | None) -> int:
     return int(match[2]) - int(match[1]) + 1 if match else N_PORTS
 
 
-def shared_sockets_per_s(sockets_per_s: Iterable[Sequence[float]], order: Literal["side-by-side", "in-turn"]) -> float:
+def shared_sockets_per_s(sockets_per_s: Iterable[Sequence[float]], order: Order) -> float:
     """Sockets a second from one address that all variants and loads share, at the worst time of a run.
 
-    Side by side the variants of a load add up. In turn one variant leaves at a time, but the busiest may have come
-    just before.
+    Side by side the variants of a load add up, together those of all loads. In turn one variant leaves at a time, but
+    the busiest may have come just before.
 
     Parameters
     ----------
@@ -93,8 +95,10 @@ def shared_sockets_per_s(sockets_per_s: Iterable[Sequence[float]], order: Litera
     order
         As in the plan.
     """
-    together = sum if order == "side-by-side" else max
-    return max(together(rates) for rates in sockets_per_s)
+    if order == "together":
+        return sum(map(sum, sockets_per_s))
+    at_once = sum if order == "side-by-side" else max
+    return max(at_once(rates) for rates in sockets_per_s)
 
 
 def new_flow_share(sockets_per_s: float, udp_timeout_s: float, n_ports: int) -> float:
@@ -126,7 +130,7 @@ def max_sockets_per_s(share: float, udp_timeout_s: float, n_ports: int) -> float
     return -math.log(share) * n_ports / udp_timeout_s
 
 
-def fitting_rate_per_s(sockets_of: Sequence[int], order: Literal["side-by-side", "in-turn"], n_ports: int) -> float:
+def fitting_rate_per_s(sockets_of: Sequence[int], order: Order, n_ports: int) -> float:
     """Lookups a second of each variant at which enough flows from one address stay new; infinity without sockets.
 
     Parameters

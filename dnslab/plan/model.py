@@ -30,6 +30,7 @@ from dnslab.plan.fields import (
     ResolvConf,
     RunName,
 )
+from dnslab.plan.flows import Order
 from dnslab.plan.problems import Location, Model, follows, leave_out, raise_any, twice
 from dnslab.plan.resolvconf import VALUED, parse, read_option, values_of
 from dnslab.plan.variants import Variant
@@ -60,6 +61,10 @@ class Load(Model):
     ``"fixed"`` (open loops: arrivals by schedule at ``rate_per_s``, ``workers`` being the most that may be in flight).
     ``rate_per_s`` is 200 by default, or less where the run's limits ask for less. ``mode`` ``"fresh"`` clears glibc's
     half-lost state before each lookup, ``"sticky"`` keeps it for the thread's life.
+
+    Only of engine wire: ``arrangement``, ``transport``, ``record_type`` (which a single query asks for, A by default; a
+    pair asks for both), and ``server``, which is asked in place of the first nameserver of resolv.conf. Its sockets
+    are ``workers`` in mode sticky, and new ones in mode fresh.
     """
 
     engine: Literal["libc", "wire"] = "libc"
@@ -73,6 +78,8 @@ class Load(Model):
     warmup_s: Annotated[float, Field(ge=0, le=3_600)] = 0.5
     arrangement: Literal["single", "pair-one-socket", "pair-two-sockets"] = "single"
     transport: Literal["udp", "tcp"] = "udp"
+    record_type: Literal["A", "AAAA"] | None = None
+    server: Endpoint | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -81,6 +88,17 @@ class Load(Model):
         if not isinstance(data, dict) or (data.get("rate_per_s") is not None and data.get("loop") != "closed"):
             return data
         return {key: value for key, value in data.items() if key != "rate_per_s"}
+
+    @model_validator(mode="after")
+    def _fits_engine(self) -> Self:
+        raise_any(self._problems())
+        return self
+
+    def _problems(self) -> Iterator[Problem]:
+        if self.record_type is not None and (self.engine != "wire" or self.arrangement != "single"):
+            yield Problem(("record_type",), said.TYPE_OF_SINGLE())
+        if self.server is not None and self.engine != "wire":
+            yield Problem(("server",), said.SERVER_OF_WIRE())
 
     @property
     def has_own_rate(self) -> bool:
@@ -177,8 +195,9 @@ class Plan(Model):
     """What a run will do.
 
     ``schedule`` ``"side-by-side"`` runs all variants of a round at the same time, each in a client of its own;
-    ``"in-turn"`` one at a time, in seeded Latin-square order. Default: side by side for paced loads, in turn for
-    closed loops. ``limit_ms`` only sets which lookups count as over limit. ``deadline_s`` replaces the
+    ``"in-turn"`` one at a time, in seeded Latin-square order; ``"together"`` runs all loads of a round at the same time
+    as well, so that loads can be compared, and aborts by the first load alone. Default: side by side for paced loads,
+    in turn for closed loops. ``limit_ms`` only sets which lookups count as over limit. ``deadline_s`` replaces the
     deadline of a lookup, which by default is longer than the resolver itself ever waits. ``expect`` gives addresses
     that names should resolve to; for others it is what is answered when the run begins. ``verifies`` is of a run that
     measures a patched workload (``baseline``) beside its old configuration (``variants.BEFORE``).
@@ -197,7 +216,7 @@ class Plan(Model):
     names: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_NAMES)] = ("kubernetes.default",)
     expect: dict[str, tuple[Address, ...]] = Field(default_factory=dict, max_length=MAX_NAMES)
     rounds: Annotated[int, Field(ge=1, le=1_000)] = 9
-    schedule: Literal["side-by-side", "in-turn"] | None = None
+    schedule: Order | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     limit_ms: Annotated[float, Field(gt=0, le=3_600_000)] = 4_900.0
     deadline_s: Annotated[float, Field(gt=0, le=3_600)] | None = None
@@ -235,6 +254,8 @@ class Plan(Model):
             yield Problem(("variants",), said.VARIANTS_ONCE(twice=end))
         if name := twice([target.name for target in self.targets]):
             yield Problem(("targets",), said.TARGETS_ONCE(name=repr(name)))
+        if self.schedule == "together" and any(load.loop == "closed" for load in self.loads):
+            yield Problem(("schedule",), said.TOGETHER_IS_PACED())
         if self.n_trials > MAX_CLIENTS:
             yield Problem(("rounds",), said.TOO_MANY_TRIALS(n=f"{self.n_trials:,}", limit=f"{MAX_CLIENTS:,}"))
 
@@ -303,8 +324,9 @@ class Plan(Model):
     @property
     def facts(self) -> Facts:
         """What the plan measures, where, and how long that takes at least."""
-        at_once = 1 if self.order == "side-by-side" else len(self.variants)
-        seconds = sum(load.total_s for load in self.loads) * self.rounds * at_once
+        one_after_another = max if self.order == "together" else sum
+        in_turn = len(self.variants) if self.order == "in-turn" else 1
+        seconds = one_after_another(load.total_s for load in self.loads) * self.rounds * in_turn
         targets = first_of([target.name for target in self.targets], MOST_NAMED) if self.targets else ""
         lines = {
             **self.outline,
@@ -338,7 +360,7 @@ class Plan(Model):
         return len(self.variants) * len(self.loads) * self.rounds
 
     @property
-    def order(self) -> Literal["side-by-side", "in-turn"]:
+    def order(self) -> Order:
         """The schedule, with its default filled in."""
         if self.schedule:
             return self.schedule

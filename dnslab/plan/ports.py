@@ -22,8 +22,18 @@ def are_chosen(plan: Plan, load: Load) -> bool:
 
 
 def n_lanes(plan: Plan) -> int:
-    """How many probes choose ports side by side from one address: those of all variants in an existing pod."""
-    return len(plan.variants) if plan.cluster.existing and plan.order == "side-by-side" else 1
+    """How many probes choose ports at the same time from one address: in an existing pod those of all variants, and of
+    all loads that run together."""
+    if not plan.cluster.existing or plan.order == "in-turn":
+        return 1
+    return len(plan.variants) * (len(plan.loads) if plan.order == "together" else 1)
+
+
+def lane(plan: Plan, variant: str, load: int) -> int:
+    """Which of ``n_lanes`` the probe of a trial takes, from 0."""
+    if n_lanes(plan) == 1:
+        return 0
+    return plan.variants.index(variant) + (load * len(plan.variants) if plan.order == "together" else 0)
 
 
 def most_per_s(plan: Plan, load: Load) -> float:

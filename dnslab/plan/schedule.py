@@ -5,6 +5,7 @@ Pure. The same plan with the same seed gives the same trials each time. Knows no
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,9 +96,9 @@ def _not_applicable(variant: Variant, target: TargetInfo) -> str | None:
 def trials(plan: Plan, targets: Sequence[TargetInfo]) -> list[Trial]:
     """The plan's trials in order.
 
-    Side by side: a group is all variants of one load in one round. In turn: each trial is a group; within a block of
-    as many rounds as there are pairs, each pair stands once in each place (a cyclic Latin square with rows and
-    columns shuffled by the seed), so that a drift cannot favour one variant.
+    Side by side: a group is all variants of one load in one round. Together: it is a whole round. In turn: each trial
+    is a group; within a block of as many rounds as there are pairs, each pair stands once in each place (a cyclic Latin
+    square with rows and columns shuffled by the seed), so that a drift cannot favour one variant.
 
     Raises
     ------
@@ -111,7 +112,7 @@ def trials(plan: Plan, targets: Sequence[TargetInfo]) -> list[Trial]:
         )
     chosen = applicable_targets(plan, targets)
     pairs = [(name, i, chosen[name]) for i in range(len(plan.loads)) for name in plan.variants if chosen[name]]
-    rows = _side_by_side(plan, pairs) if plan.order == "side-by-side" else _in_turn(plan, pairs)
+    rows = _in_turn(plan, pairs) if plan.order == "in-turn" else _side_by_side(plan, pairs)
     return [
         Trial(number, round_, group, variant, load_, chosen)
         for number, (round_, group, (variant, load_, chosen)) in enumerate(rows, 1)
@@ -123,11 +124,10 @@ _Pair = tuple[str, int, tuple[str, ...]]
 
 def _side_by_side(plan: Plan, pairs: Sequence[_Pair]) -> list[tuple[int, int, _Pair]]:
     rows = []
-    group = 0
-    for round_ in range(1, plan.rounds + 1):
-        for index in range(len(plan.loads)):
-            group += 1
-            rows += [(round_, group, pair) for pair in pairs if pair[1] == index]
+    loads = [range(len(plan.loads))] if plan.order == "together" else [[i] for i in range(len(plan.loads))]
+    in_order = itertools.product(range(1, plan.rounds + 1), loads)
+    for group, (round_, at_once) in enumerate(in_order, 1):
+        rows += [(round_, group, pair) for pair in pairs if pair[1] in at_once]
     return rows
 
 
@@ -198,7 +198,8 @@ class Forecast:
 def forecast(plan: Plan, targets: Sequence[TargetInfo]) -> Forecast:
     """Forecast what ``plan`` will do on ``targets``."""
     in_order = trials(plan, targets)
-    # Closed loops and paced loads never share a group: side by side it is of one load, in turn of one trial.
+    # Closed loops and paced loads never share a group: side by side it is of one load, in turn of one trial, and
+    # together all loads are paced.
     groups = [[(plan.loads[trial.load], len(trial.targets)) for trial in group] for group in in_groups(in_order)]
     rates = [sum((load.rate_per_s or 0.0) * n for load, n in group) for group in groups]
     workers = [sum(load.workers * n for load, n in group if load.loop == "closed") for group in groups]

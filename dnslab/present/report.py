@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pandas as pd
+
 from dnslab.analyse.dataset import Run
 from dnslab.errors import NotAble, UsageError
 from dnslab.files import whole
@@ -23,7 +25,7 @@ def measured_on(run: Run) -> str:
     return as_output(f"<table class='facts'><tbody>{rows}</tbody></table>")
 
 
-def render(run: Run | Path | str, out: Path | None = None) -> Path:
+def render(run: Run | Path | str, out: Path | None = None, arms: pd.DataFrame | None = None) -> Path:
     """Write the report of ``run`` and give back its path.
 
     Parameters
@@ -32,6 +34,8 @@ def render(run: Run | Path | str, out: Path | None = None) -> Path:
         A run that was opened, or its folder.
     out
         The HTML file; default ``report.html`` in the run folder. An earlier one is replaced.
+    arms
+        Raw queries that were sent beside the run (``analyse.arms.arm_frame``), of which its causes know, too.
 
     Raises
     ------
@@ -48,7 +52,7 @@ def render(run: Run | Path | str, out: Path | None = None) -> Path:
         raise UsageError(said.OUT_IS_A_FOLDER(path=str(out)))
     if not os.access(target.parent, os.W_OK):
         raise NotAble(said.NOT_WRITABLE(path=str(out.parent if out else target.parent)))
-    text = page(opened)
+    text = page(opened, arms)
     with whole(target, replace=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return target

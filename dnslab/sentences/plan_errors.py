@@ -75,6 +75,9 @@ TARGETS_ONCE = Sentence("expected each target only once; {name} is there twice",
 TOO_MANY_TRIALS = Sentence(
     "variants, loads and rounds make {n} trials: expected at most {limit}", n="201,000", limit="200,000"
 )
+TYPE_OF_SINGLE = Sentence("record_type is for single queries of engine wire: a pair asks for A and AAAA")
+SERVER_OF_WIRE = Sentence("server is for engine wire: lookups of the C library ask the nameservers of resolv.conf")
+TOGETHER_IS_PACED = Sentence("loads that run together need rates: remove the closed loop, or name another schedule")
 WHOLE_FILE = Sentence("resolv_conf says everything: remove options, nameservers and search beside it")
 EXISTING_HAVE_IMAGES = Sentence(
     "existing pods (--in) have their own image: remove images (--image) and like (--like), or measure no existing pods"

@@ -16,10 +16,11 @@ from dnslab.analyse.dataset import open_run
 from dnslab.errors import RunInvalid
 from dnslab.measure import runner
 from dnslab.measure.asking import TIMES
-from dnslab.measure.health import Cohorts, Tally, Watch, control_trial
+from dnslab.measure.health import Cohorts, Tally, Watch, control_trial, is_judged, min_failed
 from dnslab.measure.progress import Progress
+from dnslab.plan.arms import arm_load
 from dnslab.plan.model import Limits, Load, Plan
-from dnslab.plan.schedule import TargetInfo
+from dnslab.plan.schedule import TargetInfo, trials
 from dnslab.store import stream as records
 from tests.nameserver import Nameserver, nameserver
 
@@ -271,3 +272,15 @@ def test_stalls_do_not_abort(tmp_path: Path) -> None:
     assert [client.status for client in run.clients()] == ["complete"]
     assert lookups["stall"].mean() > 0.5
     assert (lookups["outcome"] == "answered").all()
+
+
+def test_of_loads_that_run_together_only_the_control_is_judged() -> None:
+    loads = (arm_load("a", 2, 10), arm_load("tcp", 5, 10))
+    plan = Plan(variants=("baseline",), loads=loads, schedule="together", rounds=1)
+    listed = trials(plan, [TargetInfo("glibc", "glibc")])
+    assert [is_judged(plan, trial) for trial in listed] == [True, False]
+    assert min_failed(plan, 1) == 10
+    assert min_failed(plan, 100) == min_failed(Plan(), 1) == 50
+    a_watch = Watch("baseline", Tally(4, 0), 0.2, min_failed(plan, 1))
+    assert a_watch.judge(seconds(*[(2, 2)] * 4, (2, 0))) == "", "an answer among ten"
+    assert "100 % (10 of 10)" in a_watch.judge(seconds(*[(2, 2)] * 5))

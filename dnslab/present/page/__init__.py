@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.facts import began
 from dnslab.explain.comparison import Comparison
@@ -54,10 +56,10 @@ class Html(str):
         return f"<div class='mathjax_ignore'><style>{style}</style>{body}</div>"
 
 
-def page(run: Run) -> Html:
-    """The page of ``run``."""
+def page(run: Run, arms: pd.DataFrame | None = None) -> Html:
+    """The page of ``run``, whose causes know of the raw queries ``arms`` that were sent beside it."""
     examined = examine(run)
-    return written(view(Context(examined.run, examined.summary, findings_of(examined))))
+    return written(view(Context(examined.run, examined.summary, findings_of(examined, arms))))
 
 
 def imported_page(summary: ImportedSummary) -> Html:

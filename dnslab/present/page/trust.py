@@ -71,7 +71,11 @@ def details(context: Context) -> list[Detail]:
 
 def _method(context: Context) -> Iterator[str]:
     plan = context.run.plan
-    orders = {"side-by-side": "all side by side", "in-turn": "one after the other, in shuffled order"}
+    orders = {
+        "side-by-side": "all side by side",
+        "in-turn": "one after the other, in shuffled order",
+        "together": "all loads and configurations at the same time",
+    }
     yield str(pictures.METHOD_ROUNDS(order=orders[plan.order]))
     limits: dict[str, Row] = {}
     for row in context.summary.measured():

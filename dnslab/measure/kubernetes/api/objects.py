@@ -24,6 +24,7 @@ _CORE = {"ServiceAccount": "service_account", "Service": "service", "ConfigMap":
 _APPS = {"DaemonSet": "daemon_set", "Deployment": "deployment", "StatefulSet": "stateful_set"}
 _BATCH = {"Job": "job", "CronJob": "cron_job"}
 _NETWORKING = {"NetworkPolicy": "network_policy"}
+_DISCOVERY = {"EndpointSlice": "endpoint_slice"}
 #: how a workload is named on the command line -> its kind
 WORKLOADS = {
     **dict.fromkeys(("deploy", "deployment"), "Deployment"),
@@ -137,6 +138,8 @@ def as_yaml(live: Mapping[str, Any]) -> str:
 def _api(client: Client, kind: str) -> tuple[Any, str]:
     if kind in _NETWORKING:
         return kubernetes.client.NetworkingV1Api(client.api()), _NETWORKING[kind]
+    if kind in _DISCOVERY:
+        return kubernetes.client.DiscoveryV1Api(client.api()), _DISCOVERY[kind]
     if kind in _BATCH:
         return kubernetes.client.BatchV1Api(client.api()), _BATCH[kind]
     return (client.core(), _CORE[kind]) if kind in _CORE else (client.apps(), _APPS[kind])

@@ -1,0 +1,119 @@
+"""Arms of raw queries in numbers: how many were lost, late, refused or cut, for each arm, place and round.
+
+An arm is a load of engine wire (``plan.arms``). Judges nothing, and opens no ground truth.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dnslab.analyse.dataset import Run
+from dnslab.analyse.lookups import Lookups, error_name
+from dnslab.analyse.quantiles import quantiles
+from dnslab.plan.arms import arm_of
+from dnslab.plan.model import Plan
+from dnslab.plan.resolvconf import parse
+from dnslab.store import stream as records
+
+#: a query without an answer by then is lost: a resolver of the C library still waits, but no server is so slow
+LOST_MS = 1_000.0
+#: over TCP the kernel sends again after 200 ms or more, so an answer that took so long is late
+LATE_MS = 150.0
+#: a query that is sent so much later than it was due shows that its sender had to wait, for CPU time for example
+SENT_LATE_MS = 20.0
+COLUMNS = (
+    *("arm", "place", "target", "round", "load", "n", "lost", "unanswered", "lost_second", "late", "errors", "rcodes"),
+    *("truncated", "p50_ms", "p99_ms", "late_sent", "unsent"),
+)
+
+
+def arm_frame(run: Run) -> pd.DataFrame:
+    """What each arm saw, in the order of the trials.
+
+    Returns
+    -------
+    DataFrame
+        One row for each arm, place, target and round. Empty, with all columns, where a run has no load of engine wire.
+
+        ``arm`` (str)
+            ``a``, ``aaaa`` (single queries on new sockets), ``pair-one-socket``, ``pair-two-sockets`` (A and AAAA sent
+            together), ``tcp``, ``standing`` (A on 16 sockets that are kept). ``control`` is the small load that watches
+            over DNS where loads run together: A on new sockets, as ``a``.
+        ``place`` (str)
+            The address asked: that of the load, or else the first nameserver of resolv.conf.
+        ``target`` (str), ``round``, ``load`` (int)
+            As in ``Run.trials``.
+        ``n``
+            Queries, without those that could not be sent. A pair is two.
+        ``lost``
+            No answer within 1 s. Over TCP that includes connections whose first packet was sent again.
+        ``unanswered``
+            No answer at all before the deadline; part of ``lost``.
+        ``lost_second``
+            Lost queries that were sent second in a pair whose first was not lost; 0 in other arms.
+        ``late``
+            Answered, after 150 ms or more. Answers after 1 s are part of ``lost``, too.
+        ``errors``
+            Answers with an rcode other than 0. ``rcodes`` (dict of str to int) counts them by name.
+        ``truncated``
+            Answers with the TC bit.
+        ``p50_ms``, ``p99_ms`` (float)
+            From sending to the answer; ``inf`` where the level falls among unanswered queries, NaN without any.
+        ``late_sent``
+            Queries sent 20 ms or more after they were due.
+        ``unsent``
+            Queries for which no socket or no room could be had; they count nowhere else.
+    """
+    plan = run.plan
+    rows = [row for row in run.once("arms", lambda lookups: _row(plan, lookups)) if row["arm"]]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _row(plan: Plan, lookups: Lookups) -> dict[str, Any]:
+    start = lookups.client.start
+    nameservers = parse(start.resolv_conf).nameservers
+    where: dict[str, Any] = {
+        "arm": arm_of(plan, start.load),
+        "place": plan.loads[start.load].server or (nameservers[0] if nameservers else ""),
+        "target": start.target,
+        "round": start.round,
+        "load": start.load,
+    }
+    return where if not where["arm"] else {**where, **_counts(lookups, start.arrangement != "single")}
+
+
+def _counts(lookups: Lookups, pairs: bool) -> dict[str, Any]:
+    code = lookups.raw["outcome"]
+    unsent = (code == records.OUTCOME_NOT_STARTED) | (code == records.OUTCOME_SOCKET)
+    raw, ms, code = lookups.raw[~unsent], lookups.service_ms[~unsent], code[~unsent]
+    answered = code >= 0
+    lost = ~answered | (ms >= LOST_MS)
+    sent_late_ms = (raw["start_ns"] - raw["intended_ns"]).view(np.int64) / 1e6
+    p50_ms, p99_ms = quantiles(np.where(answered, ms, np.inf), (0.5, 0.99))
+    names, counts = np.unique(code[code > 0], return_counts=True)
+    return {
+        "n": len(raw),
+        "lost": int(lost.sum()),
+        "unanswered": int((~answered).sum()),
+        "lost_second": _lost_second(raw, lost) if pairs else 0,
+        "late": int((answered & (ms >= LATE_MS)).sum()),
+        "errors": int((code > 0).sum()),
+        "rcodes": {error_name(name): n for name, n in zip(names.tolist(), counts.tolist(), strict=True)},
+        "truncated": int((answered & ((raw["flags"] & records.FLAG_TRUNCATED) != 0)).sum()),
+        "p50_ms": p50_ms,
+        "p99_ms": p99_ms,
+        "late_sent": int((sent_late_ms >= SENT_LATE_MS).sum()),
+        "unsent": int(unsent.sum()),
+    }
+
+
+def _lost_second(raw: npt.NDArray[Any], lost: npt.NDArray[np.bool_]) -> int:
+    """Pairs of which the second query alone is lost. Entries of the probe's list are first and second in turn, and
+    both of a pair were due at the same instant."""
+    second = raw["name"] % 2 == 1
+    first_came = np.unique(raw["intended_ns"][~second & ~lost])
+    return int(np.isin(raw["intended_ns"][second & lost], first_came).sum())

@@ -1,0 +1,162 @@
+"""What says why DNS stalls: ``diagnose``."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dnslab.cli.run import given, name_cluster
+from dnslab.errors import RunInvalid, UsageError
+from dnslab.plan.backends import BACKEND_NAMES, IN_CLUSTER
+from dnslab.sentences import ladder as said, terminal
+from dnslab.text import echo, echo_json
+
+if TYPE_CHECKING:
+    from dnslab.explain.ladder import Answer
+    from dnslab.plan.model import Plan
+
+_UNITS = {"s": 1, "": 1, "m": 60, "h": 3_600}
+_IN_CLUSTER = {
+    "context": "--context",
+    "namespace": "--namespace",
+    "images": "--image",
+    "like": "--like",
+    "nodes": "--nodes",
+    "existing": "--in",
+    "container": "--container",
+    "debug_image": "--ephemeral-container",
+    "node_counters": "--node-counters",
+    "allow_external": "--allow-external",
+}
+
+
+@click.command()
+@click.option("--backend", type=click.Choice(BACKEND_NAMES), default="lab", show_default=True, help="Where to ask.")
+@click.option("--nameserver", metavar="ADDRESS[:PORT]", help="DNS server to query (local backend).")
+@click.option("--target", "targets", multiple=True, metavar="NAME", help="Where to ask from. Repeatable.")
+@click.option("--name", "names", multiple=True, metavar="NAME", help="Name to look up, in full. Repeatable.")
+@click.option("--fault", multiple=True, metavar="NAME[:KEY=NUMBER,...]", help="Fault that the lab injects. Repeatable.")
+@click.option("--budget", default="3m", show_default=True, metavar="TIME", help="Longest time, such as 90s or 5m.")
+@click.option(
+    "--load",
+    "most_per_s",
+    type=click.FloatRange(min=5.0, max=10_000.0),
+    default=50.0,
+    show_default=True,
+    metavar="N",
+    help="Most queries a second for each DNS server.",
+)
+@click.option("--context", metavar="NAME", help="Context of the kubeconfig (default the current one).")
+@click.option("--namespace", metavar="NAME", help="Namespace of the pods (default that of the context).")
+@click.option("--image", "images", multiple=True, metavar="IMAGE", help="Image of the pods.")
+@click.option("--like", metavar="deploy/NAME", help="Make pods like those of this workload.")
+@click.option("--nodes", metavar="all|N|NAME", help="Nodes to ask from (default 1).")
+@click.option("--in", "existing", metavar="pod/NAME|deploy/NAME|SELECTOR", help="Ask from existing pods.")
+@click.option("--container", metavar="NAME", help="Container to copy, or to ask from.")
+@click.option("--ephemeral-container", "debug_image", metavar="IMAGE", help="For pods without a shell.")
+@click.option("--node-counters", is_flag=True, help="Read each node's conntrack from a pod in its network namespace.")
+@click.option("--allow-external", is_flag=True, help="Allow names outside the cluster's domain.")
+@click.option("--from", "source", metavar="RUN", help="Ask nothing: read a finished diagnosis or run.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to make (default results/<UTC time>-diagnose).")
+@click.option("--dry-run", is_flag=True, help="Print all rungs with their time and their queries. Ask nothing.")
+@click.option("--report", is_flag=True, help="Write report.html of the rung with the C library at the end.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def diagnose(
+    source: str | None,
+    budget: str,
+    most_per_s: float,
+    out: Path | None,
+    *,
+    dry_run: bool,
+    report: bool,
+    form: str,
+    **asked: Any,
+) -> int:
+    """Find out why DNS stalls (docs/diagnosis-format.md).
+
+    dnslab sends raw queries and lookups in arms that differ in one point. It begins with 5 a second, sends each server
+    no more than --load, and goes on where the evidence points. The exit status is 0 if nothing was found, 1 if a cause
+    was, and 4 if the answer is open.
+    """
+    from dnslab.experiment import diagnose as experiment
+    from dnslab.measure import preflight
+    from dnslab.present.ladder import print_ladder, rung_line
+
+    as_json = form == "json"
+    if report:
+        preflight.check_report()
+    if source is not None:
+        if out or dry_run or report or any(given(value) for key, value in asked.items() if key != "backend"):
+            raise UsageError(said.FROM_ALONE())
+        return _said(experiment.read(source), as_json)
+    ladder = experiment.prepare(_base(asked), _seconds(budget), most_per_s)
+    if dry_run:
+        print_ladder(ladder)
+        return 0
+    name_cluster(ladder.base, err=as_json)
+    rungs = itertools.count(1)
+    folder, answer = experiment.diagnose(
+        ladder, out, on_rung=lambda rung, plan: echo(rung_line(next(rungs), rung, plan, ladder), err=True)
+    )
+    status = _said(answer, as_json)
+    if report:
+        _write_page(folder, as_json)
+    echo(said.WRITTEN(path=str(folder)), err=as_json)
+    return status
+
+
+def _write_page(folder: Path, err: bool) -> None:
+    """Write the page of the rung with the C library, whose causes know of all raw queries, and print where."""
+    from dnslab.experiment.diagnose import libc_and_arms
+    from dnslab.explain.arms import usual_way
+    from dnslab.present.report import render
+
+    libc, arms = libc_and_arms(folder)
+    page = render(libc, folder / "report.html", usual_way(arms)) if libc else None
+    echo(said.PAGE(path=str(page)) if page else said.NO_PAGE(), err=err)
+
+
+def _said(answer: Answer, as_json: bool) -> int:
+    """Print ``answer``, and give the exit status."""
+    from dnslab.present.ladder import print_answer
+
+    if as_json:
+        echo_json(answer.to_dict())
+    else:
+        print_answer(answer)
+    return {"nothing found": 0, "cause": 1, "two causes": 1}.get(answer.status, RunInvalid.status)
+
+
+def _base(asked: dict[str, Any]) -> Plan:
+    """The plan that says where and what; each rung adds its loads."""
+    from dnslab.plan.ladder import NAME, VARIANTS
+    from dnslab.plan.model import Plan
+
+    cluster = {key: asked[key] for key in _IN_CLUSTER if given(asked[key])}
+    if cluster and asked["backend"] not in IN_CLUSTER:
+        raise UsageError(terminal.FOR_CLUSTERS(option=_IN_CLUSTER[next(iter(cluster))]))
+    limits = {"allow_external": cluster.pop("allow_external", False)}
+    targets = asked["targets"] or (("glibc",) if asked["backend"] == "lab" else ())
+    return Plan.of(
+        {
+            "backend": asked["backend"],
+            "nameserver": asked["nameserver"],
+            "names": asked["names"] or (NAME,),
+            "fault": list(asked["fault"]) or "none",
+            "targets": targets,
+            "variants": VARIANTS if asked["backend"] != "local" else VARIANTS[:-1],
+            "cluster": cluster,
+            "limits": limits,
+        }
+    )
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h|)", text)
+    if not match or not float(match[1]):
+        raise UsageError(said.BUDGET_FORM(text=repr(text[:80])))
+    return float(match[1]) * _UNITS[match[2]]

@@ -1,0 +1,308 @@
+"""The answer of a diagnosis: what all rungs of the ladder show together, the causes in order, and what was not tested.
+
+Pure but for reading a run's numbers. Which fault was injected is not asked, and no answer depends on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from dnslab.analyse.dataset import Run
+from dnslab.analyse.intervals import upper_bound_when_none
+from dnslab.analyse.observed import observe
+from dnslab.explain.answers import leading_baseline
+from dnslab.explain.arms import ArmSeen, seen_by_arm, usual_way
+from dnslab.explain.engine import Answer as Found, RankedCause, RankedMechanism, Ranking, Word, rank
+from dnslab.explain.sign import Sign
+from dnslab.explain.signs import read
+from dnslab.explain.soundness import examine
+from dnslab.plan.arms import CONTROL, Places
+from dnslab.plan.ladder import Rung
+from dnslab.sentences import ladder as said
+from dnslab.text import counted, duration, fewer_than, listed, outwards, rounded
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: the version of diagnosis.json (docs/diagnosis-format.md)
+VERSION = 1
+#: of the servers behind a Service: one loses queries, others are spared
+ONE_PLACE = "raw-one-place"
+Status = Literal["cause", "two causes", "nothing found", "none fits", "insufficient data", "stopped"]
+
+
+@dataclass(frozen=True)
+class RungDone:
+    """A rung that was measured: its run's folder inside that of the diagnosis, and how long it took.
+
+    ``problem`` says why the run, and with it the ladder, ended early.
+    """
+
+    rung: str
+    path: str
+    seconds: float
+    load_s: float
+    per_server_per_s: float
+    n_targets: int
+    problem: str = ""
+
+    @property
+    def overhead_s(self) -> float:
+        """What it took beside its load."""
+        return self.seconds - self.load_s
+
+
+@dataclass(frozen=True)
+class Named:
+    """A cause, or a mechanism whose cause is open, with how sure it is and the evidence.
+
+    ``experiment`` is a command that separates it from others, ``remedy`` says what to change; ``""`` where the cause is
+    open.
+    """
+
+    name: str
+    mechanism: str
+    word: str
+    title: str
+    summary: str
+    evidence_for: tuple[str, ...] = ()
+    evidence_against: tuple[str, ...] = ()
+    experiment: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a diagnosis found.
+
+    ``lines`` are the answer in sentences, the first one first; ``following`` is the rung that would be next where the
+    budget ended.
+    """
+
+    status: Status
+    lines: tuple[str, ...]
+    causes: tuple[Named, ...]
+    rungs: tuple[RungDone, ...]
+    arms: tuple[ArmSeen, ...]
+    places: Places
+    seconds: float
+    budget_s: float | None
+    ruled_out: tuple[str, ...] = ()
+    not_tested: tuple[str, ...] = ()
+    following: str = ""
+    trouble: bool = False
+    settled: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of diagnosis.json, described in docs/diagnosis-format.md."""
+        return {
+            "version": VERSION,
+            "status": self.status,
+            "answer": list(self.lines),
+            "causes": [asdict(cause) for cause in self.causes],
+            "ruled_out": list(self.ruled_out),
+            "not_tested": list(self.not_tested),
+            "next_rung": self.following or None,
+            "seconds": round(self.seconds, 1),
+            "budget_s": self.budget_s,
+            "places": asdict(self.places),
+            "rungs": [{**asdict(rung), "seconds": round(rung.seconds, 1)} for rung in self.rungs],
+            "arms": [seen.to_dict() for seen in self.arms],
+        }
+
+
+def conclude_ladder(
+    done: Sequence[RungDone],
+    arms: pd.DataFrame,
+    libc: Run | None,
+    places: Places,
+    *,
+    passed_s: float,
+    budget_s: float | None = None,
+    stopped: str = "",
+    following: Rung | None = None,
+) -> Answer:
+    """The answer from all rungs so far.
+
+    Parameters
+    ----------
+    arms
+        Raw queries of all rungs (``analyse.arms.arm_frame``).
+    libc
+        The run that compared configurations of the C library, if there is one.
+    stopped
+        Why the ladder ended early, if it did.
+    following
+        The rung for which the budget does not suffice.
+    """
+    by_arm = seen_by_arm(arms)
+    ranking = _ranked(arms, libc, places)
+    causes = tuple(_named(ranking))
+    trouble = ranking.answer is not Found.NOTHING or any(seen.words for seen in by_arm if seen.arm != CONTROL)
+    leading = ranking.leading
+    answer = Answer(
+        status=_status(ranking, trouble, stopped, following),
+        lines=(),
+        causes=causes,
+        rungs=tuple(done),
+        arms=tuple(by_arm),
+        places=places,
+        seconds=passed_s,
+        budget_s=budget_s,
+        ruled_out=tuple(one.mechanism.name for one in ranking.mechanisms if one.word is Word.RULED_OUT),
+        not_tested=_not_tested(done, places),
+        following=following.name if following else "",
+        trouble=trouble,
+        settled=ranking.answer is Found.FOUND and leading is not None and leading.word is Word.SHOWN,
+    )
+    return replace(answer, lines=tuple(_lines(answer, stopped, following)))
+
+
+def _ranked(arms: pd.DataFrame, libc: Run | None, places: Places) -> Ranking:
+    """What the engine makes of all numbers; nothing of an injected fault reaches it."""
+    observed = None
+    if libc is not None:
+        summary = examine(libc).summary
+        baseline = leading_baseline(summary)
+        observed = observe(libc, summary, baseline) if baseline else None
+    if not len(arms):
+        return rank(read(observed, None))
+    signs = read(observed, usual_way(arms))
+    servers = arms[arms["place"].isin(places.endpoints) & (arms["arm"] != CONTROL)]
+    return rank({**signs, ONE_PLACE: read(None, servers)[ONE_PLACE]} if len(servers) else signs)
+
+
+def _named(ranking: Ranking) -> Iterator[Named]:
+    """What was found, the surest first, then what is possible besides."""
+    found = {one.mechanism.name for one in ranking.found}
+    others = [one for one in ranking.mechanisms if one.mechanism.name not in found]
+    for one in (*ranking.found, *others):
+        if one.word.rank > Word.POSSIBLE.rank:
+            continue
+        sure = [cause for cause in one.causes if cause.word.rank <= Word.LIKELY.rank]
+        yield from map(_cause, sure)
+        if not sure:
+            yield _mechanism(one)
+
+
+def _cause(ranked: RankedCause) -> Named:
+    cause = ranked.cause
+    return Named(
+        name=cause.name,
+        mechanism=cause.mechanism,
+        word=ranked.word.value,
+        title=str(cause.text.title),
+        summary=str(cause.text.summary),
+        evidence_for=_claims(ranked.support.speaking_for),
+        evidence_against=_claims(ranked.support.against),
+        experiment=cause.command,
+        remedy=str(cause.text.change),
+    )
+
+
+def _mechanism(ranked: RankedMechanism) -> Named:
+    possible = [cause.cause for cause in ranked.causes if cause.word is Word.POSSIBLE]
+    could_be = said.COULD_BE(causes=listed([f"“{cause.text.title}”" for cause in possible])) if possible else ""
+    return Named(
+        name=ranked.mechanism.name,
+        mechanism=ranked.mechanism.name,
+        word=ranked.word.value,
+        title=str(ranked.mechanism.text.title),
+        summary=" ".join(filter(None, [str(ranked.mechanism.text.summary), could_be])),
+        evidence_for=_claims(ranked.support.speaking_for),
+        evidence_against=_claims(ranked.support.against),
+        experiment=possible[0].command if possible else "",
+    )
+
+
+def _claims(signs: Iterable[Sign]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(sign.claim for sign in signs if sign.claim))
+
+
+def _status(ranking: Ranking, trouble: bool, stopped: str, following: Rung | None) -> Status:
+    if ranking.answer is Found.TWO:
+        return "two causes"
+    if ranking.leading and ranking.leading.word.rank <= Word.LIKELY.rank:
+        return "cause"
+    if stopped:
+        return "stopped"
+    if following or ranking.found or ranking.answer is Found.INSUFFICIENT:
+        return "insufficient data"
+    return "none fits" if trouble else "nothing found"
+
+
+def _lines(answer: Answer, stopped: str, following: Rung | None) -> list[str]:
+    lines = []
+    if stopped:
+        lines.append(said.STOPPED(why=stopped.partition(". ")[0].rstrip(".")))
+    lines += _seen(answer.arms)
+    if answer.status in ("cause", "two causes"):
+        lines += _first(answer)
+    elif answer.status == "none fits":
+        lines.append(str(said.NONE_FITS))
+    elif answer.status == "insufficient data" and not following:
+        lines.append(str(said.TOO_LITTLE))
+    if not answer.trouble:
+        lines += _nothing(answer)
+    if following:
+        lines.append(said.NEXT(rung=following.name, separates=str(following.separates)))
+    return lines
+
+
+def _first(answer: Answer) -> Iterator[str]:
+    n = 2 if answer.status == "two causes" else 1
+    if n > 1:
+        yield str(said.TWO)
+    for cause in answer.causes[:n]:
+        yield said.FIRST(word=cause.word.capitalize(), title=cause.title.rstrip("."), summary=cause.summary)
+        if cause.remedy:
+            yield said.REMEDY(remedy=cause.remedy.rstrip("."))
+
+
+def _seen(arms: Sequence[ArmSeen]) -> Iterator[str]:
+    """What raw queries showed on the usual way, and at each server by itself where that differs."""
+    asked = [seen for seen in arms if seen.arm != CONTROL]
+    here = [seen for seen in asked if seen.place == asked[0].place]
+    if any(seen.words for seen in here):
+        arms_of: dict[str, list[str]] = {}
+        for seen in here:
+            arms_of.setdefault(seen.word, []).append(seen.arm)
+        yield said.SEEN(arms="; ".join(f"{word}: {', '.join(names)}" for word, names in arms_of.items()))
+    at_place: dict[str, list[str]] = {}
+    for seen in asked[len(here) :]:
+        at_place.setdefault(seen.place, []).extend(seen.words)
+    if at_place and any(seen.words for seen in asked):
+        places = (f"{place} {', '.join(dict.fromkeys(words)) or 'clean'}" for place, words in at_place.items())
+        yield said.SEEN_AT(places="; ".join(places))
+
+
+def _nothing(answer: Answer) -> list[str]:
+    n = sum(seen.n for seen in answer.arms)
+    lost = sum(seen.counts["lost"] for seen in answer.arms)
+    rate = max((rung.per_server_per_s for rung in answer.rungs), default=0.0)
+    share = fewer_than(upper_bound_when_none(n), "query") if n and not lost else f"{lost:,} of {n:,}"
+    return [
+        said.NOTHING(
+            queries=counted(n, "query", "queries"),
+            share=share,
+            time=duration(sum(rung.load_s for rung in answer.rungs)),
+            rate=rounded(outwards(rate), 2),
+            targets=counted(max((rung.n_targets for rung in answer.rungs), default=0), "target"),
+        ),
+        said.NOT_TESTED(what=listed(list(answer.not_tested))),
+    ]
+
+
+def _not_tested(done: Sequence[RungDone], places: Places) -> tuple[str, ...]:
+    names = {rung.rung for rung in done}
+    rate = max((rung.per_server_per_s for rung in done), default=0.0)
+    untested = [said.UNTESTED_RATE(rate=rounded(rate, 2)), str(said.UNTESTED_SIZE), str(said.UNTESTED_OUTSIDE)]
+    if "libc" not in names:
+        untested.append(str(said.UNTESTED_LIBC))
+    if "place" not in names:
+        untested.append(str(said.UNTESTED_PLACES))
+    elif places.missing:
+        untested.append(said.MISSING_PLACES(why=places.missing.rstrip(".")))
+    return (*untested, str(said.UNTESTED_TIMES))

@@ -1,0 +1,176 @@
+"""The ladder of a diagnosis as data: its rungs, the plan of each, and which rung follows from what was seen.
+
+Pure. A rung is a plan whose arms differ in one point. Knows nothing of how a plan is carried out or judged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from dnslab.plan.arms import ARMS, Arm, Places, arm_load, queries_per_s
+from dnslab.plan.model import Load, Plan
+from dnslab.sentences import Sentence, ladder as said
+
+#: the longest that a diagnosis takes, unless another time is asked for
+BUDGET_S = 180.0
+#: queries a second that each server gets at most, unless more is asked for
+MOST_PER_S = 50.0
+#: arrivals a second of each arm at first, and at most later
+START_PER_S, ARM_MOST_PER_S = 5.0, 25.0
+#: arrivals a second of the control, which watches over DNS beside the other arms
+CONTROL_PER_S = 2.0
+#: for an answer to a query, s: a first packet over TCP is sent again after 1 s, and answered then
+DEADLINE_S = 2.5
+#: a cluster may have many servers: as many are asked one by one
+MOST_ENDPOINTS = 6
+#: full, so that a query is a query: the search list is a matter of configuration
+NAME = "kubernetes.default.svc.cluster.local."
+#: a lookup that lost a packet takes longer: so much is reckoned with for each round
+STALL_S = 10.0
+#: configurations of the C library, by what each leaves out
+VARIANTS = ("baseline", "use-vc", "single-request", "single-request-reopen", "no-aaaa", "node-local")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the ladder.
+
+    ``arms`` are sent together, each at ``per_s`` arrivals a second or fewer, for ``load_s`` in each of ``rounds``; a
+    rung without arms compares configurations of the C library. ``separates`` says what it tells apart.
+    """
+
+    name: str
+    separates: Sentence
+    load_s: float
+    rounds: int = 1
+    arms: tuple[Arm, ...] = ()
+    per_s: float = START_PER_S
+    each_place: bool = False
+
+
+ALIVE = Rung("alive", said.SEPARATES_ALIVE, 3.0, arms=("a", "tcp"), per_s=1.5)
+FEW = Rung("arms", said.SEPARATES_ARMS, 6.0, arms=tuple(ARMS))
+MORE = Rung("more", said.SEPARATES_MORE, 10.0, arms=tuple(ARMS), per_s=ARM_MOST_PER_S)
+LIBC = Rung("libc", said.SEPARATES_LIBC, 5.0, rounds=3, per_s=ARM_MOST_PER_S)
+PLACE = Rung("place", said.SEPARATES_PLACE, 8.0, arms=("a", "tcp", "standing"), per_s=ARM_MOST_PER_S, each_place=True)
+RUNGS = (ALIVE, FEW, MORE, LIBC, PLACE)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the rungs so far showed.
+
+    ``dead``: no query was answered, by whatever arm. ``trouble``: something was lost, late or refused beyond chance;
+    ``everywhere``: single queries on new sockets and on kept ones alike. ``settled``: one cause is shown.
+    """
+
+    dead: bool = False
+    trouble: bool = False
+    everywhere: bool = False
+    settled: bool = False
+
+
+def next_rung(done: Collection[str], seen: Seen) -> Rung | None:
+    """The rung that evidence asks for next; None when the ladder has ended."""
+    return next((rung for rung in _order(seen) if rung.name not in done), None)
+
+
+def _order(seen: Seen) -> Sequence[Rung]:
+    if seen.dead:  # more queries would get no answer either
+        return (ALIVE, PLACE)
+    if seen.settled:  # what applications feel, and a second cause, would hide otherwise
+        return (ALIVE, FEW, PLACE, LIBC) if seen.everywhere else (ALIVE, FEW, LIBC)
+    if seen.everywhere:
+        return (ALIVE, FEW, PLACE, MORE, LIBC)
+    if seen.trouble:
+        return (ALIVE, FEW, MORE, LIBC, PLACE)
+    return (ALIVE, FEW, MORE, LIBC)
+
+
+def plan_of(rung: Rung, base: Plan, places: Places, most_per_s: float = MOST_PER_S, asked: str = "") -> Plan:
+    """The plan of ``rung``.
+
+    Parameters
+    ----------
+    base
+        Says where and what: backend, cluster, targets, names, fault, limits.
+    places
+        Where DNS can be asked. Unknown servers count as one.
+    most_per_s
+        Queries a second that each server may get.
+    asked
+        The address of the first nameserver of resolv.conf, where it is known, which is not asked twice.
+    """
+    variants = ("baseline",) if rung.arms else base.variants
+    if rung.arms:
+        loads = _arm_loads(rung, places, most_per_s, asked)
+    else:
+        rate_per_s = _rate(most_per_s * _n_servers(places) / (2 * len(variants)), rung)
+        loads = (Load(rate_per_s=rate_per_s, duration_s=rung.load_s, warmup_s=0.0, workers=100),)
+    changes = {
+        "name": rung.name,
+        "loads": [load.model_dump(exclude_unset=True) for load in loads],
+        "variants": variants,
+        "schedule": "together" if rung.arms else "side-by-side",
+        "rounds": rung.rounds,
+        "deadline_s": DEADLINE_S if rung.arms else None,
+    }
+    return Plan.of({**base.model_dump(), **changes})
+
+
+def _n_servers(places: Places) -> int:
+    return max(1, len(places.endpoints))
+
+
+def _arm_loads(rung: Rung, places: Places, most_per_s: float, asked: str) -> tuple[Load, ...]:
+    control = arm_load("a", CONTROL_PER_S, rung.load_s)
+    others = (*places.services, *places.endpoints[:MOST_ENDPOINTS]) if rung.each_place else ()
+    servers = (None, *(address for address in others if address != asked))
+    once = sum(queries_per_s(arm_load(arm, 1.0, rung.load_s)) for arm in rung.arms)
+    # Asked by itself, a server gets all queries of its arms, beside its part of those to the Service.
+    n_shared = sum(server not in places.endpoints for server in servers)
+    parts = n_shared / _n_servers(places) + (n_shared < len(servers))
+    rate_per_s = _rate((most_per_s - CONTROL_PER_S) / (once * parts), rung)
+    return (control, *(arm_load(arm, rate_per_s, rung.load_s, server) for server in servers for arm in rung.arms))
+
+
+def _rate(fits_per_s: float, rung: Rung) -> float:
+    """A rate that fits, in whole arrivals a second where it is 1 or more."""
+    rate_per_s = min(rung.per_s, fits_per_s)
+    return float(math.floor(rate_per_s)) if rate_per_s >= 1 else rate_per_s
+
+
+def per_server_per_s(plan: Plan, places: Places) -> float:
+    """Queries a second that the busiest server gets from ``plan``, where its servers share what a Service gets."""
+    if any(load.engine == "libc" for load in plan.loads):
+        lookups_per_s = sum(load.rate_per_s or 0.0 for load in plan.loads) * len(plan.variants)
+        return 2 * lookups_per_s / _n_servers(places)
+    by_itself, shared = dict.fromkeys(places.endpoints, 0.0), 0.0
+    for load in plan.loads:
+        if load.server in by_itself:
+            by_itself[load.server] += queries_per_s(load)
+        else:
+            shared += queries_per_s(load)
+    return shared / _n_servers(places) + max(by_itself.values(), default=0.0)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """What a diagnosis is asked to do: where and what (``base``), where DNS can be asked, for how long, and how many
+    queries a second each server gets at most. ``asked`` is the first nameserver of resolv.conf, where it is known."""
+
+    base: Plan
+    places: Places
+    budget_s: float = BUDGET_S
+    most_per_s: float = MOST_PER_S
+    asked: str = ""
+
+    def plan_of(self, rung: Rung) -> Plan:
+        """The plan of ``rung``; see the function ``plan_of``."""
+        return plan_of(rung, self.base, self.places, self.most_per_s, self.asked)
+
+    def per_server_per_s(self, plan: Plan) -> float:
+        """Queries a second that the busiest server gets from ``plan``."""
+        return per_server_per_s(plan, self.places)

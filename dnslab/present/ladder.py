@@ -1,0 +1,101 @@
+"""A diagnosis on a terminal: rungs, arms and causes first, the answer last, where the eye is."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from dnslab.explain.arms import ArmSeen
+from dnslab.explain.ladder import Answer, Named
+from dnslab.plan.ladder import RUNGS, Ladder, Rung, per_server_per_s
+from dnslab.plan.model import Plan
+from dnslab.sentences import ladder as said
+from dnslab.text import (
+    Style,
+    counted,
+    duration,
+    echo,
+    echo_spans,
+    listed,
+    milliseconds,
+    rounded,
+    terminal_width,
+    visible,
+)
+
+WIDTH = 100
+_HEADINGS = ("arm", "asked at", "queries", "lost", "late", "errors", "p50 ms", "seen")
+#: causes that are shown with their evidence
+MOST_CAUSES = 3
+
+
+def print_answer(answer: Answer) -> None:
+    """Print what each rung and arm showed, the causes with their evidence, and the answer on stdout."""
+    width = min(terminal_width() or WIDTH, WIDTH)
+    causes = [line for cause in answer.causes[:MOST_CAUSES] for line in _cause(cause, width)]
+    _print([*_rungs(answer), "", *_table(answer.arms), "", *causes, *([""] if causes else [])])
+    for sentence in answer.lines:
+        _print(textwrap.wrap(visible(sentence), width, break_on_hyphens=False), "strong")
+
+
+def _print(lines: Sequence[str], style: Style = "") -> None:
+    echo_spans([[(line, style)] for line in lines])
+
+
+def _rungs(answer: Answer) -> Iterator[str]:
+    for rung in answer.rungs:
+        values = {"name": rung.rung, "time": duration(rung.seconds), "rate": rounded(rung.per_server_per_s, 2)}
+        yield said.RUNG_DONE(**values, path=rung.path)
+
+
+def _table(arms: Sequence[ArmSeen]) -> Iterator[str]:
+    rows = [_HEADINGS, *map(_cells, arms)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _cells(seen: ArmSeen) -> tuple[str, ...]:
+    counts = (seen.n, seen.counts["lost"], seen.counts["late"], seen.counts["errors"])
+    p50 = milliseconds(seen.p50_ms) if seen.p50_ms < float("inf") else "-"
+    return (seen.arm, seen.place, *(f"{count:,}" for count in counts), p50, seen.word)
+
+
+def _cause(cause: Named, width: int) -> Iterator[str]:
+    yield from textwrap.wrap(said.CAUSE(word=cause.word, title=cause.title.rstrip("."), summary=cause.summary), width)
+    for sentence, claims in ((said.FOR, cause.evidence_for), (said.AGAINST, cause.evidence_against)):
+        for claim in claims:
+            yield from textwrap.wrap(sentence(claim=claim), width, initial_indent="  ", subsequent_indent="    ")
+
+
+def rung_line(number: int, rung: Rung, plan: Plan, ladder: Ladder) -> str:
+    """One line on a rung that begins."""
+    return said.RUNG(
+        number=str(number),
+        name=rung.name,
+        arms=counted(len(plan.loads) - 1, "arm") if rung.arms else counted(len(plan.variants), "configuration"),
+        time=duration(max(load.total_s for load in plan.loads) * plan.rounds),
+        rate=rounded(per_server_per_s(plan, ladder.places), 2),
+    )
+
+
+def print_ladder(ladder: Ladder) -> None:
+    """Print every rung with its time and its queries: the most that a diagnosis asks."""
+    total = 0.0
+    for number, rung in enumerate(RUNGS, 1):
+        plan = ladder.plan_of(rung)
+        n = _queries(plan)
+        total += n
+        echo(rung_line(number, rung, plan, ladder))
+        echo("  " + said.DRY_RUNG(separates=str(rung.separates), queries=counted(round(n), "query", "queries")))
+    endpoints = ladder.places.endpoints
+    where = listed(list(endpoints)) if endpoints else said.MISSING_PLACES(why=ladder.places.missing)
+    echo(said.DRY_PLACES(places=where))
+    echo(said.DRY_TOTAL(queries=counted(round(total), "query", "queries"), budget=duration(ladder.budget_s)))
+
+
+def _queries(plan: Plan) -> float:
+    """Queries of a rung on one target, without those that a resolver repeats."""
+    per_lookup = [1 if load.engine == "wire" and load.arrangement == "single" else 2 for load in plan.loads]
+    once = sum((load.rate_per_s or 0.0) * load.total_s * n for load, n in zip(plan.loads, per_lookup, strict=True))
+    return once * plan.rounds * len(plan.variants)

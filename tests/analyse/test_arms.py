@@ -1,0 +1,76 @@
+"""arm_frame: each arm's queries counted, from records that are written out."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dnslab.analyse.arms import COLUMNS, arm_frame
+from dnslab.analyse.dataset import open_run
+from dnslab.plan.arms import ARMS, arm_load
+from dnslab.plan.model import Plan
+from dnslab.store import stream as records
+from tests.runs import rows, write_run
+
+PLAN = Plan(
+    variants=("baseline",),
+    rounds=1,
+    loads=(arm_load("a", 1, 4), *(arm_load(arm, 5, 4) for arm in ARMS), arm_load("a", 5, 4, "10.0.0.7")),
+    schedule="together",
+)
+A, PAIR = 1, 3
+
+
+def frame(path: Path, lookups: dict[int, Any], plan: Plan = PLAN, **changes: Any) -> pd.DataFrame:
+    """Of a run in which each load of ``lookups`` had these records."""
+    changed = {"engine": "wire", **changes}
+    by_trial = {("baseline", "glibc", 1, load): made for load, made in lookups.items()}
+    write_run(path, plan, by_trial, start_changes=changed)
+    found = arm_frame(open_run(path))
+    assert list(found) == list(COLUMNS)
+    return found
+
+
+def test_what_became_of_queries(tmp_path: Path) -> None:
+    outcome = [0, 0, 0, 2, 5, 2, records.OUTCOME_NO_ANSWER, records.OUTCOME_SOCKET, records.OUTCOME_NOT_STARTED]
+    made = rows([1.0, 150.0, 1_000.0, 2.0, 2.0, 2.0, 2_500.0, 0.0, 0.0], outcome=outcome, answers=1)
+    made["flags"][0] = records.FLAG_TRUNCATED
+    made["flags"][6] = records.FLAG_TRUNCATED  # no answer has no bit
+    made["start_ns"][3] += 20_000_000
+    made["end_ns"][3] += 20_000_000
+    row = frame(tmp_path / "run", {A: made}).iloc[0]
+    assert (row.arm, row.place, row.target, row["round"], row.load) == ("a", "10.96.0.10", "glibc", 1, 1)
+    assert (row.n, row.lost, row.unanswered, row.late, row.errors, row.truncated) == (7, 2, 1, 2, 3, 1)
+    assert row.rcodes == {"SERVFAIL": 2, "REFUSED": 1}
+    assert (row.late_sent, row.unsent, row.lost_second) == (1, 2, 0)
+    assert (row.p50_ms, row.p99_ms) == (2.0, math.inf)
+
+
+def test_of_a_pair_the_second_query_alone_may_be_lost(tmp_path: Path) -> None:
+    made = rows([1.0] * 8, name=[0, 1] * 4)
+    made["intended_ns"] = made["start_ns"] = np.repeat(np.arange(4) * 200_000_000, 2)
+    made["end_ns"] = made["start_ns"] + 1_000_000
+    made["outcome"][[1, 3, 4, 6, 7]] = records.OUTCOME_NO_ANSWER  # second, second, first, both
+    row = frame(tmp_path / "run", {PAIR: made}, arrangement="pair-one-socket").iloc[0]
+    assert (row.arm, row.n, row.lost, row.lost_second) == ("pair-one-socket", 8, 5, 2)
+
+
+def test_a_row_for_each_arm_and_place(tmp_path: Path) -> None:
+    found = frame(tmp_path / "run", {load: rows([1.0], answers=1) for load in range(len(PLAN.loads))})
+    assert found["arm"].tolist() == ["control", *ARMS, "a"]
+    assert found["place"].tolist() == ["10.96.0.10"] * 7 + ["10.0.0.7"]
+
+
+def test_lookups_of_the_c_library_are_no_arm(tmp_path: Path) -> None:
+    plan = Plan(variants=("baseline",), rounds=1)
+    assert not len(frame(tmp_path / "run", {0: rows([1.0])}, plan, engine="libc"))
+
+
+def test_an_arm_without_queries_has_no_quantiles(tmp_path: Path) -> None:
+    row = frame(tmp_path / "run", {A: rows([0.0], outcome=[records.OUTCOME_SOCKET])}).iloc[0]
+    assert (row.n, row.unsent) == (0, 1)
+    assert math.isnan(row.p50_ms)
