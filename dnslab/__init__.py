@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dnslab.experiment.verify import obtain_verification as obtain_verification, verify as verify
     from dnslab.explain.closeup import follow as follow
     from dnslab.explain.compare import compare as compare
-    from dnslab.explain.findings import conclude as conclude
+    from dnslab.explain.findings import findings_of as findings_of
     from dnslab.explain.overview import headlines as headlines, side_by_side as side_by_side
     from dnslab.explain.soundness import examine as examine
     from dnslab.explain.tables import against_baseline as against_baseline, by_configuration as by_configuration
@@ -53,10 +53,10 @@ _HOME = {
     "Plan": "plan.model",
     "VerifyParameters": "notebook",
     "compare": "explain.compare",
-    "conclude": "explain.findings",
     "costs": "analyse.costs",
     "ecdf": "present.pictures.ecdf",
     "examine": "explain.soundness",
+    "findings_of": "explain.findings",
     "follow": "explain.closeup",
     "headlines": "explain.overview",
     "measured_on": "present.report",

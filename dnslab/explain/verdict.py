@@ -73,7 +73,8 @@ def judge(summary: Summary, vetoes: Sequence[Veto], diagnosis: Diagnosis = NO_DI
         return Verdict("unknown", "warn", str(said.UNKNOWN_TITLE), lead)
     found = _of_baseline(summary, baseline, diagnosis)
     closed = [str(said.CLOSED_LOOP)] if 0 in summary.closed_loops else []
-    return replace(found, more=(*found.more, *closed))
+    # Stalls and failures may both lack an interval for the same reason.
+    return replace(found, more=tuple(dict.fromkeys((*found.more, *closed))))
 
 
 def _verified(summary: Summary, verified: Sequence[verification.Verification]) -> Verdict:
