@@ -101,18 +101,19 @@ def what_helps(summary: Summary, baseline: Row, others: Sequence[Row]) -> Answer
         rest.append(remedies.CLEAR_NAMES(names=listed([one.row.variant for one in clearing])))
     if clearing and "race" in fault_names(summary.fault):
         rest.append(str(remedies.EMULATED))
-    return Answer(_short(baseline.libc, rows, clearing, helping), " ".join(detail), " ".join(rest))
+    where = baseline.libc if summary.fault == "none" else remedies.IN_EMULATION(libc=baseline.libc)
+    return Answer(_short(where, rows, clearing, helping), " ".join(detail), " ".join(rest))
 
 
-def _short(libc: str, rows: Sequence[Ranked], clearing: Sequence[Ranked], helping: Sequence[Ranked]) -> str:
+def _short(where: str, rows: Sequence[Ranked], clearing: Sequence[Ranked], helping: Sequence[Ranked]) -> str:
     names = [one.row.variant for one in clearing or helping]
     if not names:
         return str(remedies.NOTHING_CLEARS)
     if clearing and len(clearing) == len(rows) > 1:
-        return remedies.ALL_CLEAR(all=all_of(len(rows), "alternative"), libc=libc)
+        return remedies.ALL_CLEAR(all=all_of(len(rows), "alternative"), libc=where)
     if clearing:
         cleared = remedies.SOME_CLEAR_PLURAL if len(names) > 1 else remedies.SOME_CLEAR
-        return cleared(names=listed(names), libc=libc)
+        return cleared(names=listed(names), libc=where)
     return (remedies.SOME_HELP_PLURAL if len(names) > 1 else remedies.SOME_HELP)(names=listed(names))
 
 

@@ -9,14 +9,16 @@ NO_CAUSE = Sentence(
     "These numbers name no cause. They do not tell which answers were lost, or what the DNS servers dropped. "
     "`dnslab run` records both."
 )
-MUSL_UNSEEN = Sentence("musl asks again after 2.5 s. A limit of {limit} does not see its stalls.", limit="4.9 s")
+MUSL_UNSEEN = Sentence(
+    "With musl (Alpine images) a stall lasts only 2.5 s. A limit of {limit} does not count such stalls.", limit="4.9 s"
+)
 SAME_TABLE = Sentence(
     "Full receive buffers of the DNS servers give the same table without any race. To tell them apart, one must know "
     "which of the two answers was lost, and the RcvbufErrors of the servers."
 )
 INDEPENDENT = Sentence(
-    "Where none was seen, or in fewer than three rounds, bounds take all {what} as independent (marked * in the table "
-    "of figures). Those of one round have its minute in common, so the truth may lie further out.",
+    "Bounds with * in the table of figures take all {what} as independent, because none was seen or there are fewer "
+    "than three rounds. But {what} of one round are alike, so the true share can be higher than such a bound.",
     what="requests",
 )
 UNPAIRED = Sentence(
@@ -24,8 +26,8 @@ UNPAIRED = Sentence(
     "difference, too."
 )
 ROUNDS_ALONE = Sentence(
-    "Faults come and go. Even one that is there in {bound} of all rounds can have missed all of these {rounds} by "
-    "chance. Measure more rounds, also at other hours of the day.",
+    "Faults come and go. A fault that is there in {bound} of the time can be absent from {rounds} by chance. "
+    "Measure more rounds, also at other hours of the day.",
     rounds="3 rounds",
     bound="63 %",
 )

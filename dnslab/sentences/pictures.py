@@ -21,22 +21,33 @@ PATCH_HEADING = Sentence("Before and after the patch")
 COMPARED_HEADING = Sentence("What changed")
 HELPS_HEAD = Sentence(
     "Each configuration ran beside baseline (no change), in the same {rounds}. The dot is what was measured. The bar "
-    "is its 95 % interval, from how rounds differ. An open dot: none was seen, and its bar ends at the highest share "
-    "that this leaves open.",
+    "is its 95 % interval, from how rounds differ.",
     rounds="9 rounds",
+)
+OPEN_DOT = Sentence(
+    "An open dot: none was seen. Its bar ends at the highest share that is still possible (95 % sure, if {what} are "
+    "independent).",
+    what="lookups",
 )
 HELPS_NO_LOAD = Sentence("Queries to the DNS servers were not counted in this run.")
 HELPS_WORST = Sentence(
-    "Shown is {target}, the worst of {n}. The others stand under When and where.", target="glibc@node-1", n="4 targets"
+    "This table shows {target}, the worst of {n}. See When and where for the others.",
+    target="glibc@node-1",
+    n="4 targets",
 )
-HELPS_OTHER_LOADS = Sentence("Shown is the first load, {load}. The others stand under Details.", load="200/s (poisson)")
+HELPS_OTHER_LOADS = Sentence(
+    "This table shows the first load, {load}. See Details for the others.", load="200/s (poisson)"
+)
 NOW_HEAD = Sentence("Replace the marked names. One click on a block selects all of it.")
 TAILS_HEADING = Sentence("How long lookups take")
 WHEN_HEADING = Sentence("When and where")
 DETAILS_HEADING = Sentence("Details")
 TAILS_HEAD = Sentence(
-    "Read a point as: this share of lookups took longer than this. A flat shelf is lookups that wait for a timeout; "
-    "its height is how many."
+    "Read a point as: this share of lookups took longer than this. A flat shelf is lookups that all waited equally "
+    "long; its height is how many."
+)
+TAILS_TIMEOUT = Sentence(
+    "A shelf that ends at the dotted line is lookups that waited until the resolver asked again: stalls."
 )
 TAILS_SCALES = Sentence("Both scales are logarithmic: each step is ten times the one before.")
 TAILS_ENDS = Sentence("With {n} of each the curves end at {end}.", n="8,893 lookups", end="1 in 8,893")
@@ -103,9 +114,9 @@ MADE_BY = Sentence(
     "well as a colour.",
     version="0.1.0",
 )
-IMPORTED_HEAD = Sentence(
-    "The dot is what was measured. The bar is its 95 % interval, from how rounds differ. An open dot: none was seen, "
-    "and its bar ends at the highest share that this leaves open."
+IMPORTED_DOT = Sentence("The dot is what was measured. The bar is its 95 % interval, from how rounds differ.")
+IMPORTED_DOT_FEW = Sentence(
+    "With fewer than 3 rounds, the bar is an interval that takes all {what} as independent.", what="requests"
 )
 IMPORTED_MEDIAN = Sentence("{change} than {base}", change="0.6 ms slower", base="baseline")
 NOT_A_RESULT = Sentence("not a result: the run is void")
@@ -133,8 +144,8 @@ G_INTERVAL = Sentence("In 95 of 100 repeats such an interval holds the true valu
 # Around the pictures of notebooks.
 READ_CURVES = Sentence(
     "Read a point as: this share of lookups took longer than this. Left and steep is good. A flat shelf is lookups "
-    "that wait for a timeout; its height is how many. A cross marks the share that failed. The picture does not show "
-    "when or why."
+    "that all waited equally long; its height is how many. A cross marks the share that failed. The picture does not "
+    "show when or why."
 )
 NO_CURVE = Sentence("Every lookup failed with {names}, so there is no curve for it.", names="use-vc on musl")
 READ_SECONDS = Sentence(

@@ -40,6 +40,12 @@ SLOW = Sentence("Slow")
 CLEAN = Sentence("No stall seen")
 VOID = Sentence("Not usable")
 RECOMMENDED = Sentence("Recommended")
+BEST_EMULATED = Sentence("Best in this emulation")
+BEST_IN_LAB = Sentence("Best in this lab")
+CLEARS_EMULATED = Sentence("Clears it in this emulation")
+FIRST_STEP = Sentence("First step")
+MORE_REPLICAS = Sentence("More replicas of the DNS server")
+MORE_REPLICAS_MORE = Sentence("This changes the servers, so it helps all pods. What to do now has the commands.")
 
 NOTHING_TO_FIX = Sentence("Nothing to fix")
 NOTHING_TO_FIX_MORE = Sentence("Baseline did not stall or fail.")
@@ -49,6 +55,7 @@ ONLY_BASELINE_MORE = Sentence("On {target} there is nothing to compare it with."
 ALL_CLEAR = Sentence("{all} clear it on {libc}", all="All 5 alternatives", libc="glibc")
 SOME_CLEAR = Sentence("{names} clears it on {libc}", names="node-local", libc="glibc")
 SOME_CLEAR_PLURAL = Sentence("{names} clear it on {libc}", names="node-local and use-vc", libc="glibc")
+IN_EMULATION = Sentence("{libc} in this emulation", libc="glibc")
 SOME_HELP = Sentence("{names} helps, but not fully", names="use-vc")
 SOME_HELP_PLURAL = Sentence("{names} help, but not fully", names="use-vc and node-local")
 COMPARED_ROUNDS = Sentence("Not compared: too few rounds")
@@ -59,9 +66,9 @@ CLEAR_MORE = Sentence("No stall and no failure in {n} lookups or more each.", n=
 CLEAR_MORE_ONE = Sentence("No stall and no failure in {n}.", n="8,880 lookups")
 START_WITH = Sentence("Start with {name}.", name="use-vc")
 ON_MUSL = Sentence("On musl: {names}. musl ignores the others.", names="node-local")
-START_IN_CLUSTER = Sentence("Change nothing for this run: measure your cluster first.")
-START_WITH_SERVERS = Sentence("Mend the servers, too: a cache only hides their errors.")
-START_WITH_ROOM = Sentence("More room for the DNS servers helps all pods.")
+START_IN_CLUSTER = Sentence("Change nothing yet: measure your cluster first.")
+START_WITH_SERVERS = Sentence("Fix the servers, too: a cache only hides their errors.")
+START_WITH_ROOM = Sentence("Start with more replicas of the DNS server: they help all pods.")
 ON_MUSL_NOTHING = Sentence("On musl nothing tested clears it.")
 ON_MUSL_UNTESTED = Sentence("musl stalls, too. No other configuration was tested with it.")
 CLEAR_NAMES = Sentence("They are {names}.", names="use-vc and node-local")
@@ -113,7 +120,12 @@ CONFIRM_MORE = Sentence(
 APPLY = Sentence("Apply {name}", name="single-request-reopen")
 APPLY_MORE = Sentence("Add this to the chart or manifest, so that the next deploy keeps it:")
 APPLY_NOW = Sentence("Or try it at once. The pods restart in a normal rollout:")
+IF_THERE = Sentence("If lookups {trouble} there, too: {step}", trouble="stall", step="apply use-vc")
+TROUBLE_STALLS = Sentence("stall")
+TROUBLE_FAILED = Sentence("fail")
+TROUBLE_SLOW = Sentence("are slow")
 CACHE_FIRST = Sentence("First make sure that the cache answers on every node:")
+CACHE_IF_MISSING = Sentence("Install it only if it is not there:")
 VERIFY = Sentence("Verify")
 VERIFY_MORE = Sentence(
     "This measures the patched workload beside its old configuration, in the same minutes. It exits with 0 if the "
@@ -123,6 +135,18 @@ UNDO = Sentence("Undo")
 UNDO_MORE = Sentence("This is for a workload that had no dnsConfig before. Otherwise use what dnslab fix prints.")
 WHY_THIS = Sentence("Why this one")
 WHY_NONE_SEEN = Sentence("No stall in {n}.", n="9,011 lookups")
+WHY_NO_FAILURE = Sentence("No failure in {n}.", n="9,011 lookups")
+WHY_NO_SLOW = Sentence("No lookup of 1 s or longer in {n}.", n="9,011 lookups")
+WHY_CHEAPEST = Sentence(
+    "{names} can be applied as easily and has no known bug either, but its median was {ms} higher here.",
+    names="use-vc",
+    ms="0.2 ms",
+)
+WHY_CHEAPEST_HARDLY = Sentence(
+    "{names} can be applied as easily and has no known bug either. Its median was {ms} higher, which may be chance.",
+    names="use-vc",
+    ms="0.01 ms",
+)
 WHY_ONE_WORKLOAD = Sentence("It changes one workload. There is nothing to install, and it is easy to undo.")
 WHY_CACHE = Sentence("Only the cache on each node clears it here. It has to be installed for the whole cluster.")
 WHY_BUG = Sentence(
@@ -142,8 +166,19 @@ MORE_ROUNDS_MORE = Sentence("More rounds, or longer ones, show smaller differenc
 TRY_OTHERS = Sentence("Compare the usual remedies")
 TRY_OTHERS_MORE = Sentence("This shows which configuration avoids the stalls, and what it costs.")
 SERVERS_ROOM = Sentence("Give the DNS servers room")
-SERVERS_ROOM_MORE = Sentence("Each replica has its own receive buffer. More replicas are the quickest relief.")
-FEWER_QUERIES = Sentence("Send them fewer queries")
+SERVERS_ROOM_MORE = Sentence(
+    "Each replica has its own receive buffer, so more replicas are the quickest relief. First see how many there are:"
+)
+SERVERS_ROOM_SCALE = Sentence("Then set NUMBER to one more than that:")
+SERVERS_TOO = Sentence("Fix the DNS servers, too")
+SERVERS_TOO_MORE = Sentence("A cache only hides their errors. What do their logs say?")
+SERVERS_UPSTREAM = Sentence("Which upstream servers do they ask? See the lines with `forward`:")
+FEWER_QUERIES = Sentence("Or instead: send them fewer queries")
+INSTEAD_ONE = Sentence("Or instead: {name} for one workload", name="use-vc")
+INSTEAD_ONE_MORE = Sentence(
+    "It cleared the stalls here, but the servers stay short of room for all others. This writes the patch and changes "
+    "nothing:"
+)
 FEWER_QUERIES_MORE = Sentence("A cache on each node answers most queries itself.")
 NOT_SHORTER = Sentence("What not to do")
 NOT_SHORTER_MORE = Sentence(
@@ -161,11 +196,18 @@ SLOW_SERVERS_MORE = Sentence(
     "name slow upstreams?"
 )
 AFTER_EACH = Sentence("Measure again after each change")
-AFTER_EACH_MORE = Sentence("Then compare both runs. This shows whether the change helped:")
+AFTER_EACH_MORE = Sentence(
+    "This runs the same plan again and compares. `{run}` is this run, and `latest` is the run after the change.",
+    run="results/20261128T1010Z-compare",
+)
+AFTER_EACH_LAB = Sentence(
+    "RUN is the run of your cluster before the change, and `latest` is the one after it. Do not compare a cluster with "
+    "a lab."
+)
 CHECK_NAMES = Sentence("Check the names")
 CHECK_NAMES_MORE = Sentence("Were the right names asked? Does a name resolve from a pod?")
 MEASURE_AGAIN = Sentence("Run it once more")
-MEASURE_AGAIN_VOID = Sentence("The failed checks say why; mend that first.")
+MEASURE_AGAIN_VOID = Sentence("The failed checks say why; fix that first.")
 MEASURE_AGAIN_BUT = Sentence("This is the same plan, but {changes}:", changes="at half the rate and with 3 rounds")
 AT_HALF_RATE = Sentence("at half the rate")
 WITH_ROUNDS = Sentence("with {rounds}, as intervals need", rounds="3 rounds")

@@ -55,7 +55,7 @@ SOME_FAILED = Sentence("{n} failed", n="2 checks")
 SOME_LEFT_OUT = Sentence("{n} failed in a part", n="1 check")
 LEFT_OUT = Sentence("That part is left out of all figures; the rest is sound.")
 SOME_NOTED = Sentence("{n} passed, {noted} noted", n="14 checks", noted="2")
-BEAR_IN_MIND = Sentence("Bear in mind: {notes}.", notes="the lab is one machine")
+BEAR_IN_MIND = Sentence("Note: {notes}.", notes="the lab is one machine")
 
 EMULATED = Sentence("The fault is emulated")
 EMULATED_RACE = Sentence(

@@ -59,7 +59,7 @@ FAILING_ALL = Sentence("{often} failed.", often="Every lookup")
 NO_STALL_BESIDE = Sentence("No lookup took {length} or longer.", length="4.5 s")
 STALLS_BESIDE = Sentence("{share} took {length} or longer.", share="2 %", length="4.5 s")
 SLOW = Sentence(
-    "About {often} took 1 s or longer, but none reached the {length} of a stall.",
+    "About {often} took 1 s or longer, but none stalled: a stall takes at least {length}.",
     often="1 lookup in 50",
     length="4.5 s",
 )
@@ -119,6 +119,7 @@ PLACE_NODES = Sentence("{cluster}, {nodes}", cluster="Cluster production", nodes
 PLACE_IMPORTED = Sentence("Measured with {tool}, not with dnslab", tool="dnsperf")
 PLACE_FILE = Sentence("Measured with another tool, not with dnslab")
 PLACE_RUNS = Sentence("{runs} compared", runs="2 runs")
+TOOK = Sentence("took {span}", span="11 s")
 NOT_KNOWN = Sentence("not known")
 
 PATCH_GONE = Sentence("The stalls are gone")
@@ -143,6 +144,11 @@ IMPORTED_NONE = Sentence(
     count="18,212 requests",
     limit="4.9 s",
     fewer="fewer than 1 request in 5,000",
+)
+IMPORTED_FEW_ROUNDS = Sentence(
+    "And a fault that comes and goes may have been absent: if it is there {bound} of the time, {rounds} can miss it.",
+    bound="63 %",
+    rounds="3 rounds",
 )
 IMPORTED_SHARE = Sentence(
     "With {name}, {share} of {count} took that long ({bounds}).",

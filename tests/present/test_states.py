@@ -124,7 +124,10 @@ SAYS = {
         ],
         ["None seen.", "Most likely", "usable", "ended with EAI_AGAIN"],
     ),
-    "slow": (["Find out whether it is the servers", "can have lost a UDP packet"], ["not lost packets"]),
+    "slow": (
+        ["If lookups are slow there, too: find out whether it is the servers", "can have lost a UDP packet"],
+        ["not lost packets"],
+    ),
     "none": (
         ["If lookups of your pods still stall", "can have missed them"],
         ["What does it cost?", "ms faster", "Faster median", "Filled dot: share"],
@@ -216,7 +219,7 @@ def test_no_line_breaks_in_a_name(text: str, shown: str) -> None:
 
 def test_the_remedy_can_be_applied_verified_and_undone(pages: Mapping[str, str]) -> None:
     said = words(pages["race"])
-    steps = ["Confirm on your cluster", "Apply single-request-reopen", "Verify", "Undo"]
+    steps = ["Confirm on your cluster", "stall there, too: apply single-request-reopen", "Verify", "Undo"]
     places = [said.index(step, said.index("What to do now", 900)) for step in steps]
     assert places == sorted(places)
     assert "dnslab verify latest --report" in said

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
+from dnslab.analyse.costs import costs
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import upper_bound_when_none
 from dnslab.analyse.summary import Row, Summary
@@ -18,9 +19,11 @@ from dnslab.plan.variants import BEFORE, Variant
 from dnslab.present.page.scales import Scale
 from dnslab.present.page.view import Cell, StripRow
 from dnslab.sentences import pictures, remedies
-from dnslab.text import NBSP, below, estimate_with_bounds
+from dnslab.text import NBSP, below, decimals_for, estimate_with_bounds, number, without_noise
 
 Count = Literal["stalls", "failed", "slow"]
+#: of a change in ms that may be none: a thousandth is enough
+MOST_DECIMALS = 3
 #: how a configuration is called on the page of a verifying run
 PATCHED = {"baseline": "workload now", BEFORE: "before the patch"}
 
@@ -78,6 +81,22 @@ class Context:
             return None
         return recommended(self.rows(self.baseline.libc), self.variants)
 
+    @cached_property
+    def costs(self) -> list[dict[Hashable, Any]]:
+        """What each configuration asked of the servers on each target."""
+        return costs(self.run, self.summary).to_dict("records")
+
+    @property
+    def in_lab(self) -> bool:
+        """Whether the run was made in the lab, which says nothing of a cluster."""
+        return self.summary.backend == "lab"
+
+    @property
+    def hides_errors(self) -> bool:
+        """Whether the recommended configuration is a cache, while the servers themselves fail."""
+        picked = self.picked
+        return bool(picked and self.count == "failed" and self.variants[picked.row.variant].node_local)
+
     @property
     def lacks_room(self) -> bool:
         """Whether a server's full receive buffer is a cause."""
@@ -125,12 +144,32 @@ def share_cell(row: Row, count: Count, scale: Scale, name: str) -> Cell:
     return Cell(mark, value, rest, also, tone)
 
 
-def cost_cell(row: Row, scale: Scale | None, name: str) -> Cell:
-    """What the median changes by."""
+def cost_decimals(rows: Sequence[Row]) -> dict[tuple[str, str], int]:
+    """How many decimals the change of the median has, by configuration and target: as its bounds bear.
+
+    Where rows need almost as many, all have as many as the one that needs most, so that a column reads at one glance.
+    """
+    known = {(row.variant, row.target): row.effects["p50_ms"] for row in rows if "p50_ms" in row.effects}
+    found = {
+        key: min(decimals_for(effect.low, effect.high), MOST_DECIMALS if effect.low < 0 < effect.high else 9)
+        for key, effect in known.items()
+        if math.isfinite(effect.low) and math.isfinite(effect.high)
+    }
+    most = max(found.values(), default=0)
+    return {key: most if most - decimals <= 1 else decimals for key, decimals in found.items()}
+
+
+def cost_cell(row: Row, scale: Scale | None, name: str, decimals: int | None = None) -> Cell:
+    """What the median changes by, with so many decimals, or with those that its interval bears."""
     effect = row.effects.get("p50_ms")
     if effect is None or scale is None or not math.isfinite(effect.estimate):
         return Cell(None, "", "not compared")
     value, bounds = estimate_with_bounds(effect, signed=True)
+    if bounds and decimals is not None:
+        value, low, high = (
+            number(without_noise(one), decimals, signed=True) for one in (effect.estimate, effect.low, effect.high)
+        )
+        bounds = f"{low} to {high}"
     rest = f"({bounds})" if bounds else ""
     mark = scale.mark(effect.estimate, effect.low, effect.high, "soft", f"{name}: median {value} ms {rest}")
     return Cell(replace(mark, open=False), value, rest)

@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dnslab.analyse.costs import costs
 from dnslab.analyse.summary import Row
 from dnslab.explain.answers import waits_less
 from dnslab.explain.ranking import Ranked, Word, in_plain_words, moves_median
 from dnslab.plan.faultplan import fault_names
 from dnslab.plan.resolvconf import Libc
 from dnslab.plan.variants import not_applicable
-from dnslab.present.page.context import Context, cost_cell, share_cell, share_scale_values
+from dnslab.present.page.context import Context, cost_cell, cost_decimals, share_cell, share_scale_values
 from dnslab.present.page.scales import Scale, scale_around_0, scale_of
 from dnslab.present.page.view import Cell, Chip, Helps, HelpsGroup, HelpsRow, LoadCell
 from dnslab.sentences import pictures, remedies
@@ -43,10 +42,12 @@ _IMAGES = {"glibc": "Debian, Ubuntu, Red Hat and most other images", "musl": "Al
 
 @dataclass(frozen=True)
 class _Columns:
-    """What all rows share: the scale of each column, and queries to the servers by configuration and target."""
+    """What all rows share: the scale of each column; decimals of the cost and queries to the servers, by configuration
+    and target."""
 
     share: Scale
     cost: Scale | None
+    decimals: Mapping[tuple[str, str], int]
     loads: Mapping[tuple[str, str], LoadCell]
 
 
@@ -60,14 +61,15 @@ def helps(context: Context) -> Helps | None:
     effects = [row.effects["p50_ms"] for row in rows if "p50_ms" in row.effects]
     ends = [bound for effect in effects for bound in (effect.low, effect.high, effect.estimate)]
     cost_scale = scale_around_0(ends) if effects else None
-    loads = _loads(context)
-    columns = _Columns(scale, cost_scale, loads)
+    loads = loads_of(context)
+    columns = _Columns(scale, cost_scale, cost_decimals(rows), loads)
+    open_dot = f" {pictures.OPEN_DOT(what='lookups')}" if any(not getattr(row, context.count) for row in rows) else ""
     groups = [
         HelpsGroup(_title(context, libc), list(_group(context, libc, group, columns))) for libc, group in found.items()
     ]
     return Helps(
         heading=str(pictures.PATCH_HEADING if context.summary.verifies else pictures.HELPS_HEADING),
-        intro=pictures.HELPS_HEAD(rounds=counted(context.summary.n_rounds, "round")),
+        intro=pictures.HELPS_HEAD(rounds=counted(context.summary.n_rounds, "round")) + open_dot,
         share_heading=_HEADINGS[context.count],
         share_axis=scale.axis(f"{NBSP}%"),
         load_heading="Queries to servers" if loads else "",
@@ -103,14 +105,14 @@ def _title(context: Context, libc: str) -> str:
     return f"On {libc} {version}".strip() + f"{images}{on}"
 
 
-def _loads(context: Context) -> Mapping[tuple[str, str], LoadCell]:
+def loads_of(context: Context) -> Mapping[tuple[str, str], LoadCell]:
     """Queries to the servers, by configuration and target, where they were counted; bars share one scale."""
-    frame = costs(context.run, context.summary).to_dict("records")
     most = max(
-        (value for row in frame for value in (row["udp_queries"], row["tcp_connections"]) if value > 0), default=1.0
+        (value for row in context.costs for value in (row["udp_queries"], row["tcp_connections"]) if value > 0),
+        default=1.0,
     )
     cells = {}
-    for row in frame:
+    for row in context.costs:
         udp, tcp, misses = row["udp_queries"], row["tcp_connections"], row["cache_misses"]
         key = str(row["variant"]), str(row["target"])
         if math.isfinite(misses):
@@ -142,10 +144,13 @@ def _group(context: Context, libc: str, group: Sequence[Ranked], columns: _Colum
             tags=list(_tags(context, row.variant)) if row.variant != "baseline" else [],
             chips=list(_chips(context, one)),
             share=share_cell(row, context.count, columns.share, name),
-            cost=_cost(row, columns.cost, name),
+            cost=_cost(row, columns, name),
             load=columns.loads.get((row.variant, row.target), _NOT_COUNTED) if columns.loads else None,
             picked=one == context.picked,
         )
+        if row.variant == "baseline" and context.lacks_room and not context.in_lab and libc == context.libcs[0]:
+            chips = [Chip(str(remedies.FIRST_STEP), "good", "star"), Chip(str(Word.NOT_MEASURED), "mute", "q")]
+            yield HelpsRow(str(remedies.MORE_REPLICAS), "", [], chips, reason=str(remedies.MORE_REPLICAS_MORE))
     yield from _missing(context, libc, {one.row.variant for one in group})
 
 
@@ -167,7 +172,7 @@ def _tags(context: Context, variant: str) -> Iterator[str]:
 
 
 def _chips(context: Context, one: Ranked) -> Iterator[Chip]:
-    text = str(one.word)
+    text = str(remedies.CLEARS_EMULATED if one.word is Word.CLEARS and context.emulated else one.word)
     if one.word is Word.NO_DIFFERENCE:
         shorter = context.count == "stalls" and waits_less(one)
         if shorter:
@@ -180,14 +185,15 @@ def _chips(context: Context, one: Ranked) -> Iterator[Chip]:
         name = remedies.SLOWER_MEDIAN if slower else remedies.FASTER_MEDIAN
         yield Chip(str(name), "warn" if slower else "good", "up" if slower else "down")
     if one == context.picked:
-        yield Chip(str(remedies.RECOMMENDED), "good", "star")
+        best = remedies.BEST_EMULATED if context.emulated else remedies.BEST_IN_LAB
+        yield Chip(str(best if context.in_lab else remedies.RECOMMENDED), "good", "star")
 
 
-def _cost(row: Row, scale: Scale | None, name: str) -> Cell:
+def _cost(row: Row, columns: _Columns, name: str) -> Cell:
     if row.variant == "baseline":
         text = time_ms(row.p50_ms)
         return Cell(None, text, "reference" if math.isfinite(row.p50_ms) else "")
-    return cost_cell(row, scale, name)
+    return cost_cell(row, columns.cost, name, columns.decimals.get((row.variant, row.target)))
 
 
 def _missing(context: Context, libc: str, measured: set[str]) -> Iterator[HelpsRow]:

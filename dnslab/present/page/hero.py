@@ -17,6 +17,7 @@ from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.faultplan import OneFault
 from dnslab.plan.faults import PARAMETERS
 from dnslab.present.page.context import PATCHED, Context, intervals_note, share_cell, share_numbers
+from dnslab.present.page.helps import loads_of
 from dnslab.present.page.scales import Scale, scale_of
 from dnslab.present.page.view import Fact, Glance, Hero, Link, Strip, StripRow
 from dnslab.sentences import Sentence, pictures, remedies, trust, verdict as said
@@ -211,11 +212,10 @@ def _facts(context: Context) -> list[Fact]:
     fault = "none injected"
     if context.emulated:
         fault = said.FAULT_NAME(name=fault_in_words(context)[0], fault=summary.fault)
+    span = said.TOOK(span=took(context.run)) if took(context.run) else ""
     facts = [
         Fact("Where", where(context)),
-        Fact(
-            "When", ", ".join(filter(None, [began(context.run.environment), took(context.run)])) or str(said.NOT_KNOWN)
-        ),
+        Fact("When", ", ".join(filter(None, [began(context.run.environment), span])) or str(said.NOT_KNOWN)),
         Fact("Measured", f"{counted(n, 'lookup')} in {counted(summary.n_rounds, 'round')}"),
         Fact("Load", f"{each}{more}"),
         Fact("Fault", fault),
@@ -252,11 +252,11 @@ def glances(context: Context, n_failed: int, n_noted: int, n_passed: int) -> lis
 
 def _beginning(context: Context) -> Iterator[str]:
     """What to do first."""
-    if context.emulated:
+    if context.in_lab and (context.emulated or context.findings.verdict.state != "none"):
         yield str(remedies.START_IN_CLUSTER)
     elif context.picked:
         yield remedies.START_WITH(name=context.picked.row.variant)
-        if context.findings.verdict.state == "failing":
+        if context.hides_errors:
             yield str(remedies.START_WITH_SERVERS)
     elif context.lacks_room:
         yield str(remedies.START_WITH_ROOM)
@@ -264,9 +264,11 @@ def _beginning(context: Context) -> Iterator[str]:
 
 def _with_advice(context: Context, question: str, detail: str) -> str:
     """With what to begin with, and what helps on musl, if this is what was asked."""
+    if question == "What does it cost?" and not loads_of(context):
+        return f"{detail} {pictures.HELPS_NO_LOAD}"
     if question != "What helps?":
         return detail
-    parts = [detail, *_beginning(context)]
+    parts = [*_beginning(context), detail]
     stalling = [one for one in baselines(context.summary) if one.libc == "musl" and not one.is_clean]
     if stalling and context.baseline and context.baseline.libc != "musl" and not context.findings.void:
         names = context.cleared("musl")

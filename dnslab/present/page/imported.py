@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from dnslab.analyse.intervals import MIN_ROUNDS, upper_bound_when_none
 from dnslab.explain.ranking import WORTH_A_WORD
-from dnslab.imports.summary import ImportedRow, ImportedSummary
+from dnslab.imports.summary import MUSL_STEP_S, ImportedRow, ImportedSummary
 from dnslab.present.page.context import intervals_note
 from dnslab.present.page.hero import ICONS
 from dnslab.present.page.now import measured_elsewhere
@@ -27,7 +28,7 @@ from dnslab.present.page.view import (
     StripRow,
     Trust,
 )
-from dnslab.sentences import pictures, remedies, trust, verdict as said
+from dnslab.sentences import imports, pictures, remedies, trust, verdict as said
 from dnslab.text import (
     NBSP,
     below,
@@ -137,6 +138,7 @@ def _hero(summary: ImportedSummary) -> Hero:
             fewer_than(base.over_limit_upper or 1.0, noun),
         )
         lead = said.IMPORTED_NONE(count=_count(summary, base.n), limit=limit, fewer=strong)
+    more[:0] = _blind_spots(summary, base)
     share = base.shares["over_limit"]
     if share and base.over_limit:
         value, bounds = estimate_with_bounds(share, 100)
@@ -167,6 +169,15 @@ def _hero(summary: ImportedSummary) -> Hero:
         strip=_strip(summary),
         facts=facts,
     )
+
+
+def _blind_spots(summary: ImportedSummary, base: ImportedRow) -> Iterator[str]:
+    """What the first number does not cover."""
+    if base.over_limit == 0:
+        bound = f"{100 * upper_bound_when_none(base.rounds):.0f} %"
+        yield said.IMPORTED_FEW_ROUNDS(bound=bound, rounds=counted(base.rounds, "round"))
+    if summary.imported.limit_ms / 1e3 > MUSL_STEP_S:
+        yield imports.MUSL_UNSEEN(limit=_limit(summary))
 
 
 def _numbers(row: ImportedRow) -> tuple[float, float, float] | None:
@@ -208,6 +219,17 @@ def _strip(summary: ImportedSummary) -> Strip | None:
     return Strip(caption, scale.axis(f"{NBSP}%"), lines, intervals_note(lines))
 
 
+def _how_to_read(summary: ImportedSummary) -> Iterator[str]:
+    """What dots and bars are, of the kinds that the picture has."""
+    seen = [row for row in summary.rows if row.over_limit]
+    if not seen or any(row.rounds >= MIN_ROUNDS for row in seen):
+        yield str(pictures.IMPORTED_DOT)
+    if any(row.rounds < MIN_ROUNDS for row in seen):
+        yield pictures.IMPORTED_DOT_FEW(what=summary.imported.what)
+    if any(row.over_limit == 0 for row in summary.rows):
+        yield pictures.OPEN_DOT(what=summary.imported.what)
+
+
 def _helps(summary: ImportedSummary) -> Helps:
     scale = _scale(summary)
     rows = []
@@ -225,7 +247,7 @@ def _helps(summary: ImportedSummary) -> Helps:
         rows.append(HelpsRow(row.variant, failed, [], chips, _cell(row, scale), _median(summary, row), None))
     return Helps(
         heading=str(pictures.HELPS_HEADING),
-        intro=str(pictures.IMPORTED_HEAD),
+        intro=" ".join(_how_to_read(summary)),
         share_heading=f"{summary.imported.what.capitalize()} of {_limit(summary)} or longer",
         share_axis=scale.axis(f"{NBSP}%"),
         load_heading="",

@@ -5,22 +5,35 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from dnslab.analyse.intervals import MIN_ROUNDS
-from dnslab.explain.ranking import KNOWN_BUG, WORTH_A_WORD, Ranked, Word
+from dnslab.explain.ranking import KNOWN_BUG, WORTH_A_WORD, Ranked, Word, recommended
 from dnslab.explain.validity import voids
 from dnslab.explain.verification import verify
 from dnslab.plan.remedies import ClusterDns, Form, Remedy, Workload, remedy
 from dnslab.plan.variants import BUILT_IN
-from dnslab.present.page.context import Context
+from dnslab.present.page.context import Context, Count
 from dnslab.present.page.view import Card, Code, Now, Step
-from dnslab.sentences import pictures, remedies, why
+from dnslab.sentences import Sentence, pictures, remedies, why
 from dnslab.text import counted, listed, time_ms
 
 #: names to fill in
-PLACEHOLDER = re.compile(r"\b(NAMESPACE|NAME|CONTAINER|CLUSTER-DNS-IP|CLUSTER-ZONE|RUN)\b")
+PLACEHOLDER = re.compile(r"\b(NAMESPACE|NAME|CONTAINER|CLUSTER-DNS-IP|CLUSTER-ZONE|RUN|NUMBER)\b")
 _USUAL = "baseline,single-request,single-request-reopen,use-vc,node-local"
+_KUBECTL = "kubectl -n kube-system"
+_LOGS = f"{_KUBECTL} logs -l k8s-app=kube-dns --tail 50"
+_TROUBLES: Mapping[Count, Sentence] = {
+    "stalls": remedies.TROUBLE_STALLS,
+    "failed": remedies.TROUBLE_FAILED,
+    "slow": remedies.TROUBLE_SLOW,
+}
+_NONE_SEEN: Mapping[Count, Sentence] = {
+    "stalls": remedies.WHY_NONE_SEEN,
+    "failed": remedies.WHY_NO_FAILURE,
+    "slow": remedies.WHY_NO_SLOW,
+}
 
 
 def now(context: Context) -> Now | None:
@@ -36,10 +49,20 @@ def now(context: Context) -> Now | None:
         return Now(heading, "", list(_after_patch(context)), [])
     if context.lacks_room:
         card = Card(str(remedies.NOT_SHORTER), [str(remedies.NOT_SHORTER_MORE)], "warn")
-        return Now(heading, intro, [*_room(), *_verify(context, None)], [card])
+        return Now(heading, intro, _if_there(context, [*_confirm(context), *_room(context)]), [card])
     if context.picked:
         return _remedied(context, context.picked)
-    return Now(heading, intro, list(_look(context)), [])
+    return Now(heading, intro, _if_there(context, [*_confirm(context), *_look(context)]), [])
+
+
+def _if_there(context: Context, steps: Sequence[Step]) -> list[Step]:
+    """The steps after a run in the lab: all after the first are for a cluster that has the same trouble."""
+    if not context.in_lab:
+        return list(steps)
+    confirm, second, *rest = steps
+    step = second.title[:1].lower() + second.title[1:]
+    title = remedies.IF_THERE(trouble=str(_TROUBLES[context.count]), step=step)
+    return [confirm, replace(second, title=title), *rest]
 
 
 def code(kind: str, text: str) -> Code:
@@ -57,9 +80,10 @@ def workload_of(context: Context) -> Workload:
     namespace = cluster.namespace or getattr(context.run.environment.backend, "namespace", None)
     in_cluster = context.summary.backend == "kubernetes"
     existing = cluster.existing if cluster.existing and "/" in cluster.existing else None
+    reference = cluster.like or existing
     return Workload(
-        reference=cluster.like or existing or Workload.reference,
-        namespace=str(namespace) if in_cluster and namespace else Workload.namespace,
+        reference=reference or Workload.reference,
+        namespace=str(namespace) if reference and in_cluster and namespace else Workload.namespace,
         context=None,
     )
 
@@ -83,15 +107,20 @@ def _remedied(context: Context, picked: Ranked) -> Now:
     workload = workload_of(context)
     found = remedy(variant, workload, _dns(context), "glibc" if picked.row.libc == "glibc" else "musl")
     form = found.forms[0]
-    steps = [*_confirm(context), _apply(context, found, form), *_verify(context, workload), _undo(form)]
+    steps = [*_confirm(context), _apply(context, found, form), _verify(context, workload)]
+    if context.hides_errors:
+        forward = _shell(f"{_KUBECTL} get configmap coredns -o yaml")
+        logs: list[str | Code] = [str(remedies.SERVERS_TOO_MORE), _shell(_LOGS)]
+        steps.append(Step(str(remedies.SERVERS_TOO), [*logs, str(remedies.SERVERS_UPSTREAM), forward]))
+    steps.append(_undo(form))
     cards = [Card(str(remedies.WHY_THIS), list(_why_this(context, picked)))]
     if variant.options and picked.row.libc == "glibc":
-        fix = f"dnslab fix --variant node-local \\\n  --workload {workload.reference} --libc musl"
-        cards.append(
-            Card(str(remedies.MUSL), [str(remedies.MUSL_MORE)], "warn", _shell("dnslab node-cache status", fix))
-        )
+        fix = f"dnslab fix --variant node-local \\\n  --workload {workload.reference} \\\n"
+        fix += f"  --namespace {workload.namespace} --libc musl"
+        cards.append(Card(str(remedies.MUSL), [str(remedies.MUSL_MORE)], "warn", _shell(fix)))
     mind = [caveat for caveat in (*form.caveats, *found.caveats) if "musl" not in caveat]
-    return Now(str(remedies.NOW_HEADING), str(pictures.NOW_HEAD), steps, [*cards, Card(str(remedies.MIND), mind)])
+    cards.append(Card(str(remedies.MIND), mind))
+    return Now(str(remedies.NOW_HEADING), str(pictures.NOW_HEAD), _if_there(context, steps), cards)
 
 
 def _confirm(context: Context) -> Iterator[Step]:
@@ -106,7 +135,7 @@ def _confirm(context: Context) -> Iterator[Step]:
 def _apply(context: Context, found: Remedy, form: Form) -> Step:
     blocks: list[str | Code] = []
     if found.variant.node_local:
-        blocks += [str(remedies.CACHE_FIRST), _shell("dnslab node-cache status", "dnslab node-cache install")]
+        blocks += [str(remedies.CACHE_FIRST), *_cache()]
     blocks += [str(remedies.APPLY_MORE), code("YAML, in the workload", form.text)]
     blocks += [str(remedies.APPLY_NOW), _shell(*map(_folded, form.apply))]
     fix = f"dnslab fix --variant {shlex.quote(found.variant.name)} \\\n  --workload {found.workload.reference}"
@@ -125,12 +154,29 @@ def run_path(context: Context) -> str:
     return f"results/{path.name}" if path.parent.name == "results" else path.name
 
 
-def _verify(context: Context, workload: Workload | None) -> Iterator[Step]:
+def _cache() -> list[str | Code]:
+    """How to see whether the cache is there, and to install it: apart, because one click selects a whole block."""
+    return [_shell("dnslab node-cache status"), str(remedies.CACHE_IF_MISSING), _shell("dnslab node-cache install")]
+
+
+def _verify(context: Context, workload: Workload) -> Step:
+    """The step after a patch. ``dnslab verify`` judges stalls alone; for all else two runs are compared."""
+    plan = context.run.plan
+    like = "" if plan.cluster.like or plan.cluster.existing else f" \\\n  --like {workload.reference}"
+    if context.count != "stalls":
+        return _measure_again(context, like)
     run = shlex.quote(run_path(context)) if context.summary.backend == "kubernetes" else "latest"
-    like = ""
-    if workload is None or not context.run.plan.cluster.like:
-        like = f" \\\n  --like {workload.reference if workload else 'deploy/NAME'}"
-    yield Step(str(remedies.VERIFY), [str(remedies.VERIFY_MORE), _shell(f"dnslab verify {run} --report{like}")])
+    return Step(str(remedies.VERIFY), [str(remedies.VERIFY_MORE), _shell(f"dnslab verify {run} --report{like}")])
+
+
+def _measure_again(context: Context, like: str = "") -> Step:
+    """The same plan once more after a change, compared with the run before it."""
+    run, more = "RUN", str(remedies.AFTER_EACH_LAB)
+    if not context.in_lab:
+        run, more = run_path(context), remedies.AFTER_EACH_MORE(run=run_path(context))
+    plan = shlex.quote(f"{run}/plan.yaml")
+    again = _shell(f"dnslab run {plan} --report{like}", f"dnslab compare {shlex.quote(run)} latest")
+    return Step(str(remedies.AFTER_EACH), [more, again])
 
 
 def measured_elsewhere() -> Now:
@@ -157,8 +203,9 @@ def _undo(form: Form) -> Step:
 
 def _why_this(context: Context, picked: Ranked) -> Iterator[str]:
     variant = context.variants[picked.row.variant]
-    yield remedies.WHY_NONE_SEEN(n=counted(picked.row.n, "lookup"))
+    yield _NONE_SEEN[context.count](n=counted(picked.row.n, "lookup"))
     yield str(remedies.WHY_CACHE if variant.node_local else remedies.WHY_ONE_WORKLOAD)
+    yield from _next_best(context, picked)
     cost = picked.row.effects.get("p50_ms")
     least = WORTH_A_WORD * context.baseline.p50_ms if context.baseline else math.inf
     for one in context.rows(picked.row.libc):
@@ -175,11 +222,36 @@ def _why_this(context: Context, picked: Ranked) -> Iterator[str]:
         yield str(remedies.WHY_NODE_LOCAL if there else remedies.WHY_NODE_LOCAL_ELSE)
 
 
-def _room() -> Iterator[Step]:
-    scale = _shell("kubectl -n kube-system scale deploy/coredns --replicas=4")
-    yield Step(str(remedies.SERVERS_ROOM), [str(remedies.SERVERS_ROOM_MORE), scale])
-    cache = _shell("dnslab node-cache status", "dnslab node-cache install")
-    yield Step(str(remedies.FEWER_QUERIES), [str(remedies.FEWER_QUERIES_MORE), cache])
+def _next_best(context: Context, picked: Ranked) -> Iterator[str]:
+    """Why not the next one by the same rule, where only the median decides between them."""
+    rest = [one for one in context.rows(picked.row.libc) if one != picked]
+    second = recommended(rest, context.variants)
+    if second is None or second.row.variant in KNOWN_BUG:
+        return
+    cost, theirs = (one.row.effects.get("p50_ms") for one in (picked, second))
+    alike = context.variants[second.row.variant].node_local == context.variants[picked.row.variant].node_local
+    if not (cost and theirs and alike and 0 < theirs.estimate - cost.estimate < math.inf):
+        return
+    sure = cost.high < theirs.low
+    sentence = remedies.WHY_CHEAPEST if sure else remedies.WHY_CHEAPEST_HARDLY
+    yield sentence(names=second.row.variant, ms=time_ms(theirs.estimate - cost.estimate))
+
+
+def _room(context: Context) -> Iterator[Step]:
+    """Where a server lacks room: more of it for all pods, or else what spares the server or one workload."""
+    look = _shell(f"{_KUBECTL} get deploy coredns")
+    scale = _shell(f"{_KUBECTL} scale deploy/coredns --replicas=NUMBER")
+    room: list[str | Code] = [str(remedies.SERVERS_ROOM_MORE), look, str(remedies.SERVERS_ROOM_SCALE), scale]
+    yield Step(str(remedies.SERVERS_ROOM), room)
+    yield Step(str(remedies.FEWER_QUERIES), [str(remedies.FEWER_QUERIES_MORE), *_cache()])
+    libc = context.libcs[0]
+    best = recommended(context.rows(libc), context.variants)
+    if best and not context.variants[best.row.variant].node_local:
+        workload = workload_of(context)
+        fix = f"dnslab fix --variant {shlex.quote(best.row.variant)} \\\n  --workload {workload.reference}"
+        blocks: list[str | Code] = [str(remedies.INSTEAD_ONE_MORE), _shell(f"{fix} --namespace {workload.namespace}")]
+        yield Step(remedies.INSTEAD_ONE(name=best.row.variant), blocks)
+    yield _measure_again(context)
 
 
 def _of_cause(context: Context) -> Iterator[Step]:
@@ -194,14 +266,12 @@ def _look(context: Context) -> Iterator[Step]:
     """Where no remedy is shown."""
     state = context.findings.verdict.state
     yield from _of_cause(context)
-    yield from _confirm(context)
     if state in ("slow", "delayed"):
         yield from _where_it_is_slow(context)
         return
     if state in ("failing", "partial"):
-        pods = "kubectl -n kube-system get pods -l k8s-app=kube-dns -o wide"
-        logs = "kubectl -n kube-system logs -l k8s-app=kube-dns --tail 50"
-        yield Step(str(remedies.LOOK_AT_SERVERS), [str(remedies.LOOK_AT_SERVERS_MORE), _shell(pods, logs)])
+        pods = f"{_KUBECTL} get pods -l k8s-app=kube-dns -o wide"
+        yield Step(str(remedies.LOOK_AT_SERVERS), [str(remedies.LOOK_AT_SERVERS_MORE), _shell(pods, _LOGS)])
     if state == "failing":
         name = shlex.quote(context.run.plan.names[0])
         check = _shell(f"kubectl -n NAMESPACE exec deploy/NAME -- getent ahosts {name}")
@@ -221,12 +291,9 @@ def _where_it_is_slow(context: Context) -> Iterator[Step]:
     run = "dnslab run --backend kubernetes --namespace NAMESPACE"
     names = _shell(f"{run} --report \\\n  --name kubernetes.default \\\n  --name example.org --allow-external")
     yield Step(str(remedies.SLOW_NAMES), [str(remedies.SLOW_NAMES_MORE), names])
-    kubectl = "kubectl -n kube-system"
-    usage = f"{kubectl} top pods -l k8s-app=kube-dns"
-    logs = f"{kubectl} logs -l k8s-app=kube-dns --tail 50"
-    yield Step(str(remedies.LOOK_AT_SERVERS), [str(remedies.SLOW_SERVERS_MORE), _shell(usage, logs)])
-    again = _shell(f"{run} --report", f"dnslab compare {shlex.quote(context.run.path.name)} latest")
-    yield Step(str(remedies.AFTER_EACH), [str(remedies.AFTER_EACH_MORE), again])
+    usage = f"{_KUBECTL} top pods -l k8s-app=kube-dns"
+    yield Step(str(remedies.LOOK_AT_SERVERS), [str(remedies.SLOW_SERVERS_MORE), _shell(usage, _LOGS)])
+    yield _measure_again(context)
 
 
 def _again(context: Context) -> Iterator[Step]:

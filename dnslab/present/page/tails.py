@@ -75,10 +75,11 @@ def tails(context: Context) -> Tails | None:
     high = max(float(curve.points["response_ms"].max()) for found in curves.values() for curve in found)
     panels = [_panel(context, libc, curves[libc], (low, high), len(libcs) == 1) for libc in libcs]
     n = max(curve.row.n for found in curves.values() for curve in found)
+    stalled = any(curve.row.stalls for found in curves.values() for curve in found)
     ends = pictures.TAILS_ENDS(n=counted(n, "lookup"), end=f"1 in {n:,}")
     return Tails(
         str(pictures.TAILS_HEADING),
-        str(pictures.TAILS_HEAD),
+        f"{pictures.TAILS_HEAD} {pictures.TAILS_TIMEOUT}" if stalled else str(pictures.TAILS_HEAD),
         panels,
         f"{pictures.TAILS_SCALES} {ends}",
         _table(context, curves),
@@ -106,7 +107,8 @@ def _curves(context: Context, rows: Sequence[Ranked], frame: pd.DataFrame) -> li
 def _panel(context: Context, libc: str, curves: Sequence[_Curve], span: tuple[float, float], alone: bool) -> Panel:
     target = context.leading_target(libc)
     rows = [curve.row for curve in curves]
-    steps = sorted({timeout_of_stall_s(row.stall_ms) for row in rows if row.stall_step_s and row.variant == "baseline"})
+    known = {timeout_of_stall_s(row.stall_ms) for row in rows if row.stall_step_s and row.variant == "baseline"}
+    steps = sorted(step for step in known if step * 1e3 <= _time_axis(span)[1])
     title = libc if target == libc else f"{libc} ({target})"
     words = "; ".join(f"{context.name(curve.row.variant)}: {_in_words(curve.row)}" for curve in reversed(curves))
     narrow, wide = (
@@ -176,12 +178,12 @@ def _draw(
 def _axes(axes: Axes, steps: Sequence[float], span: tuple[float, float], n: int, width_px: int) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
-    first, last = math.floor(math.log10(max(span[0], 0.01))), math.ceil(math.log10(max(span[1], 0.1)))
-    axes.set_xlim(10.0**first, 10.0 ** max(last, first + 2))
+    axes.set_xlim(*_time_axis(span))
+    first, last = (round(math.log10(end)) for end in _time_axis(span))
     lowest = max(-6, min(-2, math.floor(math.log10(1 / n))))
     axes.set_ylim(0.5 * 10.0**lowest, 1.0)  # so that its label is not beside that of the other axis
     axes.minorticks_off()
-    ticks = [10.0**power for power in range(first, max(last, first + 2) + 1)]
+    ticks = [10.0**power for power in range(first, last + 1)]
     every = math.ceil(len(ticks) * LABEL_PX / (width_px - 84))
     axes.set_xticks(ticks, ["" if index % every else _time(value) for index, value in enumerate(ticks)])
     levels = [10.0**power for power in range(lowest, 1)]
@@ -212,6 +214,12 @@ def _axes(axes: Axes, steps: Sequence[float], span: tuple[float, float], n: int,
             fontsize=TEXT_PX,
             color=LABEL,
         )
+
+
+def _time_axis(span: tuple[float, float]) -> tuple[float, float]:
+    """From where to where the axis of times reaches, ms: whole decades, two at least."""
+    first, last = math.floor(math.log10(max(span[0], 0.01))), math.ceil(math.log10(max(span[1], 0.1)))
+    return 10.0**first, 10.0 ** max(last, first + 2)
 
 
 def _time(value_ms: float) -> str:
