@@ -29,7 +29,7 @@ OPEN_DOT = Sentence(
     "independent).",
     what="lookups",
 )
-HELPS_NO_LOAD = Sentence("Queries to the DNS servers were not counted in this run.")
+HELPS_NO_LOAD = Sentence("Queries to the DNS servers were not counted.")
 HELPS_WORST = Sentence(
     "This table shows {target}, the worst of {n}. See When and where for the others.",
     target="glibc@node-1",

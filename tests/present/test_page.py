@@ -152,6 +152,22 @@ def test_a_phones_first_screens_say_what_counts(browser: Browser, pages: Mapping
     assert max(answers) <= 2 * PHONE[1]
 
 
+#: short names of targets beside a mark that a line break cuts in two
+CUT = """
+const lines = e => { const range = document.createRange(); range.selectNodeContents(e);
+  return new Set([...range.getClientRects()].map(box => Math.round(box.top))).size; };
+return [...document.querySelectorAll('.strip .n small')].map(e => [e.textContent, lines(e)])
+  .filter(([text, n]) => text.length < 20 && n > 1).map(([text]) => text);
+"""
+
+
+@pytest.mark.parametrize("width", [380, 390])
+def test_a_short_name_beside_a_mark_is_whole(browser: Browser, pages: Mapping[str, Path], width: int) -> None:
+    for name in ("failing", "slow", "buffer"):
+        browser.open(pages[name].as_uri(), width, 844)
+        assert browser.run(CUT) == [], name
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 def test_paper_cuts_nothing_off(browser: Browser, pages: Mapping[str, Path], tmp_path: Path, name: str) -> None:
     browser.devtools("Emulation.setEmulatedMedia", media="print")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import numpy as np
 import pytest
 
 from dnslab.analyse.dataset import open_run
+from dnslab.analyse.intervals import Interval
+from dnslab.analyse.summary import summarise
 from dnslab.experiment.compare import SAMPLE
 from dnslab.plan.faultplan import FaultPlan
 from dnslab.plan.faults import PARAMETERS
 from dnslab.plan.model import Load, Plan
 from dnslab.present.page import _words, page
+from dnslab.present.page.context import cost_cell, cost_decimals
 from dnslab.present.page.scales import Scale, scale_around_0, scale_of
 from tests import PROJECT, notebooks
 from tests.present import states
@@ -113,24 +117,48 @@ SAYS = {
             "None of 1,500 lookups with use-vc took that long",
             "No lookup took between 1 s and 4.5 s",
             "Does a server reach its CPU limit?",
+            "Start with more DNS replicas",
+            "More DNS replicas",
+            "First step",
+            "get deploy coredns",
+            "--replicas= NUMBER",
+            "Or instead: use-vc for one workload",
+            "is this run, and latest is the run after the change",
+            "slowest 1 in 100 are faster. Queries to the DNS servers were not counted.",
         ],
-        ["Emulated"],
+        ["Emulated", "replicas=4", "dnslab verify", "Recommended"],
     ),
     "failing": (
         [
             "With node-local, none of 1,500 lookups failed.",
             "can have lost a UDP packet",
             "all servers said that they cannot",
+            "Change nothing yet: measure your cluster first.",
+            "If lookups fail there, too: apply node-local",
+            "No failure in 1,500 lookups.",
+            "Fix the DNS servers, too",
+            "get configmap coredns",
         ],
-        ["None seen.", "Most likely", "usable", "ended with EAI_AGAIN"],
+        [
+            "None seen.",
+            "Most likely",
+            "usable",
+            "ended with EAI_AGAIN",
+            "Start with",
+            "No stall in",
+            "stalls are gone",
+            "Recommended",
+            "asks again after 5 s",
+            "ends at the dotted line",
+        ],
     ),
     "slow": (
         ["If lookups are slow there, too: find out whether it is the servers", "can have lost a UDP packet"],
-        ["not lost packets"],
+        ["not lost packets", "open dot", "compare slow", "ends at the dotted line", "4.5 s of a stall"],
     ),
     "none": (
         ["If lookups of your pods still stall", "can have missed them"],
-        ["What does it cost?", "ms faster", "Faster median", "Filled dot: share"],
+        ["What does it cost?", "ms faster", "Faster median", "Filled dot: share", "asks again after 5 s"],
     ),
     "void": (
         [
@@ -149,6 +177,9 @@ SAYS = {
             "dnslab run --backend kubernetes",
             "Measure more rounds, also at other hours",
             "Counted as slow: lookups of 4.9 s or longer.",
+            "(95 % sure, if it comes evenly). And a fault that comes and goes may have been absent",
+            "With musl (Alpine images) a stall lasts only 2.5 s. A limit of 4.9 s does not count such stalls.",
+            "An open dot: none was seen.",
         ],
         ["rows", "63.2", "not counted", "Can you trust", "the machine", "Rounds differ"],
     ),
@@ -161,6 +192,37 @@ def test_a_state_says_what_was_seen_in_it(pages: Mapping[str, str], name: str) -
     said = words(pages[name])
     assert [text for text in there if text not in said] == []
     assert [text for text in absent if text in said] == []
+
+
+def test_in_a_cluster_the_card_begins_as_the_steps_do(tmp_path: Path) -> None:
+    """``dnslab verify`` takes a run with stalls only, so failures are compared from run to run."""
+    run = states.in_cluster(states.run_of(tmp_path / "run", states.failing, states.CLUSTER, backend="kubernetes"))
+    said = words(page(run))
+    assert "Start with node-local. Fix the servers, too: a cache only hides their errors." in said
+    steps = said[said.index("What to do now Replace") :]
+    order = ["Apply node-local", "Measure again after each change", "dnslab compare run latest", "Fix the DNS servers"]
+    places = [steps.index(step) for step in order]
+    assert places == sorted(places)
+    assert "dnslab verify" not in steps
+    # Where the run's own pods were need not be where a workload is that nobody named.
+    assert "--namespace NAMESPACE" in steps
+
+
+def test_a_block_to_select_whole_only_looks_or_only_changes(pages: Mapping[str, str]) -> None:
+    blocks = [block for text in pages.values() for block in re.findall(r"<pre[^>]*>(.*?)</pre>", text, flags=re.S)]
+    blocks = [re.sub(r"<[^>]+>", "", block) for block in blocks]
+    assert [block for block in blocks if "node-cache install" in block]
+    assert not [block for block in blocks if "node-cache install" in block and "status" in block]
+
+
+def test_on_an_emulated_fault_each_badge_says_so(pages: Mapping[str, str]) -> None:
+    said = words(pages["race"])
+    assert "All 4 alternatives clear it on glibc in this emulation" in said
+    assert said.count("Clears it in this emulation") == said.count("Clears it") == 5
+    assert "Best in this emulation" in said
+    assert "Recommended" not in said
+    assert "use-vc can be applied as easily and has no known bug either." in said
+    assert "Recommended" in words(pages["found"])
 
 
 def test_where_it_was_measured_stands_first(pages: Mapping[str, str]) -> None:
@@ -284,6 +346,25 @@ def test_a_million_lookups_stay_small(tmp_path: Path) -> None:
     generator = np.random.default_rng(1)
     lookups = {("baseline", "glibc", n): rows(generator.lognormal(0, 1, 340_000).tolist()) for n in (1, 2, 3)}
     assert len(page(open_run(write_run(tmp_path / "run", plan, lookups)))) < 300_000
+
+
+def test_a_column_of_changes_has_equal_decimals(tmp_path: Path) -> None:
+    """An estimate close to 0 does not ask for more than its bounds bear."""
+    bounds = {"a": (0.0003, -0.0462, 0.0468), "b": (0.011, -0.012, 0.034), "c": (12.3, 8.1, 16.4)}
+    made = Plan(variants=("baseline",), rounds=3, loads=(Load(duration_s=1),))
+    run = write_run(tmp_path / "run", made, {("baseline", "glibc", n): rows([0.5] * 10) for n in (1, 2, 3)})
+    row = summarise(open_run(run)).measured()[0]
+    effects = {name: {"p50_ms": Interval(*values)} for name, values in bounds.items()}
+    changed = [replace(row, variant=name, effects=effect) for name, effect in effects.items()]
+    decimals = cost_decimals(changed)
+    assert decimals == {("a", "glibc"): 2, ("b", "glibc"): 2, ("c", "glibc"): 0}
+    scale = scale_around_0([-0.05, 16.5])
+    cells = [cost_cell(one, scale, one.variant, decimals[one.variant, "glibc"]) for one in changed]
+    assert [(cell.value, cell.rest) for cell in cells] == [
+        ("0.00", "(\u22120.05 to +0.05)"),
+        ("+0.01", "(\u22120.01 to +0.03)"),
+        ("+12", "(+8 to +16)"),
+    ]
 
 
 def test_shares_have_one_scale() -> None:

@@ -25,6 +25,8 @@ from dnslab.text import NBSP, below, counted, estimate_with_bounds, first_of, li
 
 #: configurations named one by one in the small picture
 MOST_ROWS = 4
+#: characters of a target's name that have room beside its mark on a phone
+LONGEST_TARGET = 24
 #: width of its axis where that is narrowest
 STRIP_PX = 180.0
 ICONS = {"bad": "alert", "good": "ok", "warn": "q", "soft": "minus"}
@@ -108,7 +110,12 @@ def _values(rows: Sequence[Row], context: Context) -> tuple[list[float], list[fl
 def _line(context: Context, row: Row, scale: Scale) -> StripRow:
     cell = share_cell(row, context.count, scale, context.name(row.variant))
     bounds = cell.note.strip("()") if cell.value == "none" else cell.rest.strip("()")
-    return StripRow(context.name(row.variant), row.target, cell.mark, cell.value, bounds, cell.tone)
+    return StripRow(context.name(row.variant), _target(row), cell.mark, cell.value, bounds, cell.tone)
+
+
+def _target(row: Row) -> str:
+    """The target, or its C library where its name would take several lines: of each there is only one."""
+    return row.target if len(row.target) <= LONGEST_TARGET else row.libc
 
 
 def _grouped(rows: Sequence[Row], scale: Scale, context: Context) -> StripRow:
@@ -119,7 +126,7 @@ def _grouped(rows: Sequence[Row], scale: Scale, context: Context) -> StripRow:
     bound = below(upper_bound_when_none(worst.n))
     name = f"{len(rows)} others"
     mark = scale.mark(0.0, 0.0, 100 * upper_bound_when_none(worst.n), "good", f"{name}: none seen, each {bound}")
-    return StripRow(name, f"{worst.target}, each", mark, "none", bound, "good")
+    return StripRow(name, f"{_target(worst)}, each", mark, "none", bound, "good")
 
 
 def _of_patch(context: Context) -> Strip | None:
