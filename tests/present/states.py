@@ -79,6 +79,16 @@ def slow(name: str, generator: np.random.Generator) -> Any:
     return rows(made.tolist())
 
 
+def without_a(name: str, generator: np.random.Generator) -> Any:
+    """Some lookups get IPv6 addresses alone."""
+    bad = generator.random(N) < 0.04
+    return rows(latencies(generator).tolist(), answers=np.where(bad, 0x10000, 0x10001))
+
+
+def late_aaaa(name: str, generator: np.random.Generator) -> Any:
+    return rows((latencies(generator) + (0.0 if name == "no-aaaa" else 200.0)).tolist())
+
+
 def overflowing(name: str, generator: np.random.Generator) -> Any:
     made = latencies(generator)
     made[generator.random(N) < (0.06 if name in ("baseline", *VARIANTS[1:3]) else 0)] = 5003.0
@@ -156,6 +166,8 @@ def pages(folder: Path) -> Mapping[str, str]:
         "buffer": page(counted(folder / "buffer", overflowing, "server-a.Udp.RcvbufErrors", VARIANTS[:3], 60)),
         "failing": page(run_of(folder / "failing", failing)),
         "slow": page(run_of(folder / "slow", slow)),
+        "partial": page(run_of(folder / "partial", without_a)),
+        "delayed": page(run_of(folder / "delayed", late_aaaa)),
         "none": page(run_of(folder / "none", fine)),
         "cluster": page(open_run(RUNS / "cluster")),
         "void": page(open_run(RUNS / "void")),

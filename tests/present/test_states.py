@@ -36,6 +36,8 @@ EXPECTED = {
     "buffer": ("Stalls found", "why helps now latency when trust details"),
     "failing": ("Lookups fail", "why helps now latency when trust details"),
     "slow": ("Slow lookups, no stalls", "why helps now latency when trust details"),
+    "partial": ("Addresses are missing", "why helps now latency when trust details"),
+    "delayed": ("Lookups are late", "why helps now latency when trust details"),
     "none": ("No stalls seen", "why helps latency when trust details"),
     "cluster": ("No stalls seen", "why helps latency when trust details"),
     "void": ("Cannot tell: run void", "trust now details"),

@@ -24,10 +24,12 @@ PLACEHOLDER = re.compile(r"\b(NAMESPACE|NAME|CONTAINER|CLUSTER-DNS-IP|CLUSTER-ZO
 _USUAL = "baseline,single-request,single-request-reopen,use-vc,node-local"
 _KUBECTL = "kubectl -n kube-system"
 _LOGS = f"{_KUBECTL} logs -l k8s-app=kube-dns --tail 50"
-_TROUBLES: Mapping[Count, Sentence] = {
-    "stalls": remedies.TROUBLE_STALLS,
-    "failed": remedies.TROUBLE_FAILED,
+#: by the verdict's state; stalls in all others
+_TROUBLES: Mapping[str, Sentence] = {
+    "failing": remedies.TROUBLE_FAILED,
+    "partial": remedies.TROUBLE_PARTIAL,
     "slow": remedies.TROUBLE_SLOW,
+    "delayed": remedies.TROUBLE_SLOW,
 }
 _NONE_SEEN: Mapping[Count, Sentence] = {
     "stalls": remedies.WHY_NONE_SEEN,
@@ -61,7 +63,9 @@ def _if_there(context: Context, steps: Sequence[Step]) -> list[Step]:
         return list(steps)
     confirm, second, *rest = steps
     step = second.title[:1].lower() + second.title[1:]
-    title = remedies.IF_THERE(trouble=str(_TROUBLES[context.count]), step=step)
+    title = remedies.IF_THERE(
+        trouble=str(_TROUBLES.get(context.findings.verdict.state, remedies.TROUBLE_STALLS)), step=step
+    )
     return [confirm, replace(second, title=title), *rest]
 
 
