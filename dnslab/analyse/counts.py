@@ -106,6 +106,7 @@ class RoundCounts:
     stalls: int
     slow: int
     failed: int
+    partial: int
     lookups_per_s: float
     exposed: float | None
     exposed_stalls: int
@@ -198,6 +199,7 @@ class Cell:
                 stalls=counts.stalls,
                 slow=counts.slow,
                 failed=counts.failed,
+                partial=counts.partial,
                 lookups_per_s=counts.lookups_per_s,
                 exposed=exposed,
                 exposed_stalls=counts.stalls + counts.warmup_stalls,

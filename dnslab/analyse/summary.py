@@ -346,7 +346,10 @@ def _row(run: Run, key: Key, cells: Mapping[Key, Cell], effects: Mapping[str, In
         spread=power.spread_of(column(rounds, "stalls"), column(rounds, "n")),
         lookups_per_s=float(np.mean(column(rounds, "lookups_per_s"))) if rounds else math.nan,
         intervals={
-            **{f"{name}_share": intervals.share(column(rounds, name), column(rounds, "n")) for name in SHARES},
+            **{
+                f"{name}_share": intervals.share(column(rounds, name), column(rounds, "n"))
+                for name in (*SHARES, "partial")
+            },
             "exposed_share": exposed_share,
             "lookups_per_s": intervals.mean(column(rounds, "lookups_per_s"), floor=0.0),
         },

@@ -100,7 +100,7 @@ def _of_baseline(summary: Summary, baseline: Row, diagnosis: Diagnosis) -> Verdi
         return Verdict("slow", "bad", str(said.SLOW_TITLE), lead, often, more)
     partial = _n_partial(diagnosis)
     if partial:
-        return _partial(baseline, *partial)
+        return _partial(summary, baseline, *partial)
     if {"delay-all", "delay-some"} & _seen(diagnosis) and _is_late(baseline):
         return _delayed(baseline)
     found = _none(summary)
@@ -120,7 +120,7 @@ def _n_partial(diagnosis: Diagnosis) -> tuple[int, int] | None:
     return diagnosis.only_a, diagnosis.only_aaaa
 
 
-def _partial(baseline: Row, only_a: int, only_aaaa: int) -> Verdict:
+def _partial(summary: Summary, baseline: Row, only_a: int, only_aaaa: int) -> Verdict:
     share = (only_a + only_aaaa) / baseline.n
     often = one_in(share)
     whole = only_a + only_aaaa == baseline.n
@@ -131,6 +131,7 @@ def _partial(baseline: Row, only_a: int, only_aaaa: int) -> Verdict:
         for n, sentence in ((only_aaaa, said.PARTIAL_AAAA), (only_a, said.PARTIAL_A))
         if n
     ]
+    more.append(_share(summary, baseline, "partial"))
     return Verdict("partial", "bad", str(said.PARTIAL_TITLE), lead, often, tuple(more))
 
 
@@ -227,7 +228,12 @@ def _fared(row: Row) -> str:
 
 def _share(summary: Summary, row: Row, count: str) -> str:
     """A share with its interval, or why there is none; ``row`` is baseline where it is worst."""
-    sentence = {"stalls": said.STALLS_SHARE, "failed": said.FAILED_SHARE, "slow": said.SLOW_SHARE}[count]
+    sentence = {
+        "stalls": said.STALLS_SHARE,
+        "failed": said.FAILED_SHARE,
+        "slow": said.SLOW_SHARE,
+        "partial": said.PARTIAL_SHARE,
+    }[count]
     interval: Interval = row.intervals[f"{count}_share"]
     if not math.isfinite(interval.low):
         return said.NO_INTERVAL(rounds=counted(row.rounds, "round"), needed=str(MIN_ROUNDS))

@@ -37,7 +37,7 @@ UPSTREAM_DEAD = text_of(
     "The delay has a constant length, and other queries, at the same time, have none.",
     "Remove the dead upstream from the forward, or lower max_fails and read_timeout.",
     "Corefile (forward)",
-    "None.",
+    "Nothing.",
     "coredns_proxy_healthcheck_failures_total",
 )
 CACHE_UPSTREAM = text_of(
@@ -55,7 +55,7 @@ PAUSES = text_of(
     "Delays come together and shrink towards the end of each pause, over UDP and TCP.",
     "Look for pauses of the servers: memory, CPU limit, live migration, disk.",
     "Nodes of the DNS servers",
-    "None.",
+    "Nothing.",
     "Delays by time, next to events of the nodes",
 )
 SERVER_CPU = text_of(
@@ -109,7 +109,7 @@ SERVER_ERRORS = text_of(
     "Errors come at any rate, and each DNS server gives them.",
     "Look at the logs of CoreDNS for SERVFAIL, and at the upstream that it names.",
     "Corefile, upstream",
-    "None.",
+    "Nothing.",
     "coredns_dns_responses_total by rcode",
 )
 AAAA_ERRORS = text_of(

@@ -75,7 +75,7 @@ OUTAGE = text_of(
     "All lookups of that time are bad, and none outside.",
     "Look at what happened at that time: the node, its network plugin, kube-proxy, a firewall.",
     "Node and network",
-    "None.",
+    "Nothing.",
     "Events of the node and of the network's pods at that time",
 )
 DNS_RESTART = text_of(
@@ -111,7 +111,7 @@ STALE_NAT = text_of(
     "The same ports fail again and again, while each DNS server by itself answers.",
     "Use kube-proxy 1.32 or later, and give CoreDNS a lameduck time.",
     "kube-proxy, Corefile",
-    "None.",
+    "Nothing.",
     "Lookups after a DNS pod was replaced",
 )
 KEPT_FLOW = text_of(
@@ -148,7 +148,7 @@ UDP_BLOCKED = text_of(
     "Nothing over UDP is answered, whatever its size and from whatever port.",
     "Allow UDP port 53 to the DNS servers, and their answers.",
     "NetworkPolicy, security group, kube-proxy of this node",
-    "None.",
+    "Nothing.",
     "A single lookup from the pod",
 )
 CHECKSUM = text_of(
@@ -202,7 +202,7 @@ DEAD_ENDPOINT = text_of(
     "Asked one by one, only this server is silent.",
     "Delete its pod, and give CoreDNS a ready check.",
     "Deployment of CoreDNS",
-    "None.",
+    "Nothing.",
     "Each DNS server asked by itself",
 )
 NAME_SILENT = text_of(
@@ -211,7 +211,7 @@ NAME_SILENT = text_of(
     "Other names are answered at the same time by the same DNS server.",
     "Repair the servers of that zone, or its forward or stub entry.",
     "The zone's DNS servers, Corefile",
-    "None.",
+    "Nothing.",
     "Lookups of that name alone",
 )
 TCP_BLOCKED = text_of(
@@ -220,6 +220,6 @@ TCP_BLOCKED = text_of(
     "UDP is answered at the same address.",
     "Allow TCP port 53 to the DNS servers. Until then do not set use-vc.",
     "NetworkPolicy, security group",
-    "None.",
+    "Nothing.",
     "A lookup over TCP from the pod",
 )

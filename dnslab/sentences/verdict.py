@@ -41,6 +41,13 @@ SLOW_SHARE = Sentence(
     lookups="8,893 lookups",
     bounds="1.1 to 3.2 %",
 )
+PARTIAL_SHARE = Sentence(
+    "On {target}, it was {share} of {lookups} (95 % interval {bounds}).",
+    target="glibc",
+    share="2 %",
+    lookups="8,893 lookups",
+    bounds="1.1 to 3.2 %",
+)
 WORST_OF = Sentence("{target} (the worst of {n} with {libc})", target="glibc@node-1", n="3 targets", libc="glibc")
 NO_INTERVAL = Sentence(
     "Too few rounds for an interval: {rounds}, and it takes {needed}.", rounds="2 rounds", needed="3"
