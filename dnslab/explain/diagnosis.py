@@ -200,14 +200,16 @@ def _remedy(cause: Cause) -> Remedy:
 
 
 def _mechanisms_ruled_out(ranking: Ranking) -> Iterator[Evidence]:
-    """Those that share a sign with what was found: look-alikes, and what speaks against each."""
+    """Look-alikes, which share a sign with what was found: by name alone, as what speaks against each fills a page."""
     found = {one.mechanism.name for one in ranking.found}
-    named = 0
-    for one in ranking.mechanisms:
-        alike = one.word is Word.RULED_OUT and one.support.n_seen and one.support.against
-        if alike and one.mechanism.name not in (*found, RACE, "packets-lost", "buffer-full") and named < MOST_NAMED:
-            named += 1
-            yield Evidence(str(one.mechanism.text.title), one.support.against[0].claim)
+    names = [
+        str(one.mechanism.text.title)
+        for one in ranking.mechanisms
+        if one.word is Word.RULED_OUT and one.support.n_seen and one.support.against
+        if one.mechanism.name not in (*found, RACE, "packets-lost", "buffer-full")
+    ]
+    if names:
+        yield Evidence(str(why.LOOK_ALIKES), why.LOOK_ALIKES_MORE(names="; ".join(names[:MOST_NAMED])))
 
 
 def _ruled_out(of: Told, kinds: set[str]) -> Iterator[Evidence]:
@@ -233,7 +235,9 @@ def _ruled_out(of: Told, kinds: set[str]) -> Iterator[Evidence]:
         yield Evidence(str(why.RACE_ALONE), why.NOT_RACE(**counts) if stalled else by_flags)
         yield from _no_loss_over_tcp(summary, baseline)
         if baseline.slow == baseline.stalls:
-            yield Evidence(str(why.LATE_ANSWERS), why.NONE_LATE(length=span_of(baseline.stall_ms / 1e3)))
+            yield Evidence(
+                str(why.LATE_ANSWERS), why.NONE_LATE(libc=baseline.libc, length=span_of(baseline.stall_ms / 1e3))
+            )
     if RACE not in kinds and BUFFER not in kinds and baseline.stalls and (share := _sequential_share(sequential)):
         yield Evidence(str(why.RACE_ALONE), why.NOT_RACE_SEQUENTIAL(share=share))
     rounds = [numbers.stalls / numbers.n for numbers in baseline.by_round if numbers.n]
@@ -330,9 +334,14 @@ def _not_tested(of: Told, kinds: set[str], ranking: Ranking) -> Iterator[Evidenc
 
 
 def _experiments(ranking: Ranking, kinds: set[str]) -> Iterator[Evidence]:
-    """What would tell the cause from the next ones of its mechanism."""
-    for one in ranking.found:
-        possible = [cause for cause in one.causes if cause.word is Word.POSSIBLE and cause.cause.name not in kinds]
-        for ranked in possible[:MOST_NAMED]:
-            text = ranked.cause.text
-            yield Evidence(str(text.title), str(text.tells), ranked.cause.command)
+    """What would tell the cause from the next ones of its mechanism; where none was found, from all that are left."""
+    others = [one for one in ranking.mechanisms if one.word is Word.POSSIBLE and one.mechanism.name != RACE]
+    left = ranking.found or others  # of the race, _race_not_told speaks
+    possible = [
+        ranked.cause
+        for one in left
+        for ranked in one.causes
+        if ranked.word is Word.POSSIBLE and ranked.cause.name not in kinds
+    ]
+    for cause in possible[:MOST_NAMED]:
+        yield Evidence(str(cause.text.title), str(cause.text.tells), cause.command)

@@ -14,6 +14,8 @@ from dnslab.analyse.summary import NotApplicable, Row, Summary
 from dnslab.plan.variants import BUILT_IN, Variant
 from dnslab.sentences import Sentence, remedies
 
+#: a median, and a quantile of 99 %, from which on lookups are late although they take less than 1 s, ms
+LATE_P50_MS, LATE_P99_MS = 20.0, 50.0
 #: glibc before 2.41 can wait 5 s for a query that it never sent (its bug 30081)
 KNOWN_BUG = frozenset({"single-request"})
 _PLAIN_WORDS = {
@@ -51,6 +53,8 @@ class Word(Enum):
     STALLS = remedies.STALLS, "bad"
     FAILS = remedies.FAILS, "bad"
     SLOW = remedies.SLOW, "bad"
+    PARTIAL = remedies.PARTIAL, "bad"
+    LATE = remedies.LATE, "warn"
     CLEAN = remedies.CLEAN, "good"
     VOID = remedies.VOID, "mute"
 
@@ -94,7 +98,7 @@ def how_it_did(summary: Summary, row: Row, baseline: Row | None) -> Word:
         if word in words:
             return meaning
     if clean and baseline.is_clean and not baseline.slow:
-        return Word.CLEAN
+        return _by_itself(row)
     return Word.TOO_FEW_ROUNDS if words <= {"too few rounds"} else Word.NO_DIFFERENCE
 
 
@@ -111,7 +115,14 @@ def moves_median(row: Row, baseline: Row | None) -> bool:
 def _by_itself(row: Row) -> Word:
     if row.failed and row.failed >= row.stalls:
         return Word.FAILS
-    return Word.STALLS if row.stalls else Word.SLOW if row.slow else Word.CLEAN
+    if row.stalls or row.slow:
+        return Word.STALLS if row.stalls else Word.SLOW
+    return Word.PARTIAL if row.partial else Word.LATE if is_late(row) else Word.CLEAN
+
+
+def is_late(row: Row) -> bool:
+    """Whether lookups take longer than with a healthy DNS server nearby, although no second."""
+    return row.p50_ms >= LATE_P50_MS or row.p99_ms >= LATE_P99_MS
 
 
 def ranked(summary: Summary, rows: Iterable[Row]) -> list[Ranked]:

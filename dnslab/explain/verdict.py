@@ -15,6 +15,7 @@ from dnslab.analyse.summary import Row, Summary
 from dnslab.explain import verification
 from dnslab.explain.answers import EXPOSURE_LOST, baselines, leading_baseline, leading_others
 from dnslab.explain.diagnosis import NO_DIAGNOSIS, Diagnosis
+from dnslab.explain.ranking import LATE_P50_MS, LATE_P99_MS, is_late
 from dnslab.explain.validity import voids
 from dnslab.explain.veto import Veto
 from dnslab.explain.waiting import waited
@@ -25,8 +26,6 @@ State = Literal["stalls", "slow", "failing", "partial", "delayed", "none", "void
 Tone = Literal["bad", "good", "warn"]
 #: configurations named one by one
 MOST_NAMED = 3
-#: a median, and a quantile of 99 %, from which on lookups are late although they take less than 1 s, ms
-LATE_P50_MS, LATE_P99_MS = 20.0, 50.0
 
 _PATCHED: dict[verification.Word, tuple[str, Tone]] = {
     "gone": (str(said.PATCH_GONE), "good"),
@@ -95,13 +94,13 @@ def _of_baseline(summary: Summary, baseline: Row, diagnosis: Diagnosis) -> Verdi
         return _stalls(summary, baseline)
     if baseline.slow:
         often, length = one_in(baseline.slow_share), span_of(baseline.stall_ms / 1e3)
-        lead = said.SLOW(often=often, length=length)
+        lead = said.SLOW(often=often, libc=baseline.libc, length=length)
         more = (_share(summary, baseline, "slow"), *_of_others(summary, baseline))
         return Verdict("slow", "bad", str(said.SLOW_TITLE), lead, often, more)
     partial = _n_partial(diagnosis)
     if partial:
         return _partial(summary, baseline, *partial)
-    if {"delay-all", "delay-some"} & _seen(diagnosis) and _is_late(baseline):
+    if {"delay-all", "delay-some"} & _seen(diagnosis) and is_late(baseline):
         return _delayed(baseline)
     found = _none(summary)
     also = [said.ALSO_FOUND(what=one.name) for one in diagnosis.causes if one.kind]
@@ -133,10 +132,6 @@ def _partial(summary: Summary, baseline: Row, only_a: int, only_aaaa: int) -> Ve
     ]
     more.append(_share(summary, baseline, "partial"))
     return Verdict("partial", "bad", str(said.PARTIAL_TITLE), lead, often, tuple(more))
-
-
-def _is_late(baseline: Row) -> bool:
-    return baseline.p50_ms >= LATE_P50_MS or baseline.p99_ms >= LATE_P99_MS
 
 
 def _delayed(baseline: Row) -> Verdict:

@@ -105,7 +105,7 @@ RULE_SET = text_of(
 )
 SERVER_ERRORS = text_of(
     "The DNS servers answer with errors",
-    "The server gives an error code, such as SERVFAIL, for some queries of both types.",
+    "The server gives an error code, such as SERVFAIL, for some queries.",
     "Errors come at any rate, and each DNS server gives them.",
     "Look at the logs of CoreDNS for SERVFAIL, and at the upstream that it names.",
     "Corefile, upstream",

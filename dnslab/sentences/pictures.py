@@ -7,14 +7,15 @@ from dnslab.sentences import Sentence
 SHARE_CAPTION = Sentence("Share of lookups that stalled (had to ask again), with 95 % interval")
 FAILED_CAPTION = Sentence("Share of lookups that failed, with 95 % interval")
 SLOW_CAPTION = Sentence("Share of lookups of 1 s or longer, with 95 % interval")
+PARTIAL_CAPTION = Sentence("Share of lookups that got only one kind of address, with 95 % interval")
 NONE_CAPTION = Sentence("No stall seen. The bar shows how many there may still be (95 % sure)")
 IMPORTED_CAPTION = Sentence("Share over {limit}, with 95 % interval", limit="4.9 s")
 TWO_INTERVALS = Sentence("Filled dot: share, with its interval over rounds. Open dot: none seen, with an upper bound.")
 LOG_AXIS = Sentence("The scale is logarithmic; 0 stands apart, left of the break.")
 
 WHY_HEAD = Sentence(
-    "The best supported cause comes first. Shown: a kernel counted it. Likely: all that was measured fits. Possible: "
-    "something is missing."
+    "The best supported cause comes first. Shown: a kernel counted it. Likely: it fits best with "
+    "what was measured. Possible: others fit as well, or something was not measured."
 )
 HELPS_HEADING = Sentence("What helps, and what it costs")
 PATCH_HEADING = Sentence("Before and after the patch")

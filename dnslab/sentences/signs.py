@@ -61,7 +61,7 @@ DELAY_TCP = Sentence(
     least="20 ms",
     udp="4 of 735",
 )
-DELAY_CONSTANT = Sentence("Most of these delays lie between {low} and {high}.", low="101 ms", high="104 ms")
+DELAY_CONSTANT = Sentence("Most of these delays are alike: {low} to {high}.", low="101 ms", high="104 ms")
 NEW_FLOW_SLOW = Sentence(
     "Two queries, one after the other, take {two} or more on two flows and {one} on one, in 95 % of lookups.",
     two="8.5 ms",

@@ -66,8 +66,9 @@ FAILING_ALL = Sentence("{often} failed.", often="Every lookup")
 NO_STALL_BESIDE = Sentence("No lookup took {length} or longer.", length="4.5 s")
 STALLS_BESIDE = Sentence("{share} took {length} or longer.", share="2 %", length="4.5 s")
 SLOW = Sentence(
-    "About {often} took 1 s or longer, but none stalled: a stall takes at least {length}.",
+    "About {often} took 1 s or longer, but none stalled: with {libc}, a stall takes at least {length}.",
     often="1 lookup in 50",
+    libc="glibc",
     length="4.5 s",
 )
 NONE = Sentence(
@@ -153,7 +154,7 @@ IMPORTED_NONE = Sentence(
     fewer="fewer than 1 request in 5,000",
 )
 IMPORTED_FEW_ROUNDS = Sentence(
-    "And a fault that comes and goes may have been absent: if it is there {bound} of the time, {rounds} can miss it.",
+    "Faults come and go. One that is there {bound} of the time can stay unseen in {rounds}.",
     bound="63 %",
     rounds="3 rounds",
 )
@@ -188,8 +189,8 @@ COMPARED_CAVEAT = Sentence(
 )
 COMPARED_REFUSED = Sentence("None of the rows can be compared: the reasons stand below.")
 
-PARTIAL = Sentence("About {often} got addresses of one family alone.", often="1 lookup in 15")
-PARTIAL_ALL = Sentence("{often} got addresses of one family alone.", often="Every lookup")
+PARTIAL = Sentence("About {often} got only one kind of address.", often="1 lookup in 15")
+PARTIAL_ALL = Sentence("{often} got only one kind of address.", often="Every lookup")
 PARTIAL_A = Sentence("{n} got only IPv4 addresses, although the name has IPv6 ones.", n="16 lookups")
 PARTIAL_AAAA = Sentence("{n} got only IPv6 addresses. A pod with IPv4 alone cannot connect to them.", n="10 lookups")
 DELAYED_ALL = Sentence("The median lookup takes {median}.", median="201 ms")

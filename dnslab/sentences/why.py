@@ -8,7 +8,12 @@ RACE = Sentence("Conntrack race")
 BUFFER = Sentence("Full receive buffer of a DNS server")
 NOT_SHOWN = Sentence("The cause is not shown by this run")
 NOT_SHOWN_IS = Sentence("What was seen fits none of the causes that dnslab knows.")
-TOO_LITTLE = Sentence("Too little was measured to tell the causes apart.")
+TOO_LITTLE = Sentence("Several causes fit. This run did not measure what tells them apart.")
+LOOK_ALIKES = Sentence("What looks alike")
+LOOK_ALIKES_MORE = Sentence(
+    "These causes do something that was not seen here: {names}. `dnslab causes` says what.",
+    names="Late answers; Lost ports",
+)
 COULD_BE = Sentence("It could be {causes}.", causes="“Conntrack race”")
 WAITS = Sentence("{libc} waits {waited}, then asks again.", libc="glibc", waited="5 s")
 
@@ -78,7 +83,9 @@ NO_LOSS_OVER_TCP = Sentence(
 )
 LOSS_BESIDE = Sentence("It may add to what the servers dropped. TCP tells: a lost packet costs 200 ms or more there.")
 LOSS_BESIDE_TELL = Sentence("dnslab run --variants baseline,use-vc")
-NONE_LATE = Sentence("No lookup took between 1 s and {length}. So no answer came late.", length="4.5 s")
+NONE_LATE = Sentence(
+    "With {libc}, no lookup took between 1 s and {length}. So no answer came late.", libc="glibc", length="4.5 s"
+)
 SERVER_CPU = Sentence("Too little CPU fills a buffer, too. Does a server reach its CPU limit?")
 SERVER_CPU_TELL = Sentence("kubectl -n kube-system top pods -l k8s-app=kube-dns")
 NOT_SEEN_LOSS = Sentence(

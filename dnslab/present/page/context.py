@@ -21,7 +21,7 @@ from dnslab.present.page.view import Cell, StripRow
 from dnslab.sentences import pictures, remedies
 from dnslab.text import NBSP, below, decimals_for, estimate_with_bounds, number, without_noise
 
-Count = Literal["stalls", "failed", "slow"]
+Count = Literal["stalls", "failed", "slow", "partial"]
 #: of a change in ms that may be none: a thousandth is enough
 MOST_DECIMALS = 3
 #: how a configuration is called on the page of a verifying run
@@ -44,7 +44,7 @@ class Context:
     @cached_property
     def count(self) -> Count:
         """What the page's shares are of."""
-        by_state: dict[str, Count] = {"failing": "failed", "slow": "slow"}
+        by_state: dict[str, Count] = {"failing": "failed", "slow": "slow", "partial": "partial"}
         return by_state.get(self.findings.verdict.state, "stalls")
 
     @cached_property

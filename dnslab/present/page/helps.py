@@ -34,9 +34,10 @@ ICONS = {
 }
 _ORDER = [Word.CLEARS, Word.CLEAN, Word.HELPS, Word.TRADE_OFF, Word.NO_DIFFERENCE, Word.NOT_COMPARED]
 _HEADINGS = {"stalls": "Lookups that stalled", "failed": "Lookups that failed", "slow": "Lookups of 1 s or longer"}
+_HEADINGS["partial"] = "Lookups that lack addresses"
 _NOT_COUNTED = LoadCell("not counted")
 #: what a configuration may not differ in, by what the page counts
-_NO_DIFFERENCE = {"stalls": "stalls", "failed": "failures", "slow": "slow lookups"}
+_NO_DIFFERENCE = {"stalls": "stalls", "failed": "failures", "slow": "slow lookups", "partial": "missing addresses"}
 _IMAGES = {"glibc": "Debian, Ubuntu, Red Hat and most other images", "musl": "Alpine images"}
 
 

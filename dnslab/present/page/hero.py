@@ -78,13 +78,14 @@ def _strip(context: Context) -> Strip | None:
         return _of_patch(context)
     state, count = context.findings.verdict.state, context.count
     rows = [one.row for libc in context.libcs for one in context.rows(libc)]
-    if not rows or state in ("void", "partial", "delayed"):
+    if not rows or state in ("void", "delayed"):
         return None
     scale = scale_of(*_values(rows, context))
     captions = {
         "none": pictures.NONE_CAPTION,
         "failing": pictures.FAILED_CAPTION,
         "slow": pictures.SLOW_CAPTION,
+        "partial": pictures.PARTIAL_CAPTION,
     }
     lines = []
     for libc in context.libcs:
@@ -275,7 +276,7 @@ def _with_advice(context: Context, question: str, detail: str) -> str:
         return f"{detail} {pictures.HELPS_NO_LOAD}"
     if question != "What helps?":
         return detail
-    parts = [*_beginning(context), detail]
+    parts = [detail, *_beginning(context)]
     stalling = [one for one in baselines(context.summary) if one.libc == "musl" and not one.is_clean]
     if stalling and context.baseline and context.baseline.libc != "musl" and not context.findings.void:
         names = context.cleared("musl")

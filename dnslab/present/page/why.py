@@ -43,7 +43,7 @@ def _filled(cards: Sequence[ItemCard]) -> list[ItemCard]:
 
 
 def _item(evidence: Evidence, icon: str, tone: str) -> Item:
-    detail = f"{evidence.detail} To tell:".strip() if evidence.command else evidence.detail
+    detail = f"{evidence.detail} To check:".strip() if evidence.command else evidence.detail
     return Item(icon, tone, evidence.claim, detail, evidence.command)
 
 
@@ -72,7 +72,7 @@ def _missed(context: Context) -> Iterator[Item]:
     n = sum(row.n for row in baselines(summary))
 
     def item(title: object, detail: str, command: object) -> Item:
-        return Item("q", "soft", str(title), f"{detail} To tell:", str(command))
+        return Item("q", "soft", str(title), f"{detail} To check:", str(command))
 
     if summary.backend != "kubernetes":
         where = "the lab of this machine" if summary.backend == "lab" else "this machine"
