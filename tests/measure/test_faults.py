@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import html
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ from tests import PROJECT
 from tests.cli.test_cli import dnslab
 from tests.measure import arms
 from tests.measure.test_probe import talk_over
+from tests.present.test_states import words
 
 pytestmark = pytest.mark.lab
 
@@ -304,7 +304,7 @@ def test_a_run_says_all_its_faults(tmp_path: Path) -> None:
     assert "fault: race:p=0.3+rcode:p=0.2\n" in plans.pop()
     load = ["--rate", "20", "-d", "1", "--rounds", "1", "--variants", "baseline,use-vc", "--target", "glibc"]
     dnslab("run", *each, *load, "--name=web.any.cluster.local.", "--out", "run", "--report", cwd=tmp_path)
-    page_text = html.unescape((tmp_path / "run" / "report.html").read_text())
+    page_text = words((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
     table, data = (dnslab("summary", "run", f"--format={form}", cwd=tmp_path).stdout for form in ("table", "json"))
     assert json.loads(data)["fault"] == "race:p=0.3+rcode:p=0.2"
     assert "Emulated fault: race:p=0.3+rcode:p=0.2" in " ".join(table.split())

@@ -26,6 +26,7 @@ from dnslab.present.report import render
 from dnslab.store import stream as records
 from tests import nodes
 from tests.cluster.cluster import in_node, kubectl
+from tests.present.test_states import words
 
 pytestmark = pytest.mark.cluster
 
@@ -36,11 +37,6 @@ GLIBC, MUSL = "dnslab.test/glibc:1", "dnslab.test/musl:1"
 def measured(path: Path, where: dict[str, Any], **plan: Any) -> Run:
     fields = {"names": (NAME,), "backend": "kubernetes", "cluster": ClusterPlan(**where), **plan}
     return open_run(runner.run(Plan(**fields), path / "run"))
-
-
-def words(page: Path) -> str:
-    """A page's text, without styles and pictures."""
-    return re.sub(r"<style>.*?</style>|base64,[^\"]*", "", page.read_text(encoding="utf-8"), flags=re.S)
 
 
 @pytest.mark.proxy
@@ -86,7 +82,7 @@ def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path)
         assert all(row.target.startswith("glibc") for row in rows)
         assert not any(row.failed for row in rows)
         assert sum("musl ignores" in row.reason for row in summary.not_applicable) == 4
-    text = words(render(run.path))
+    text = words(render(run.path).read_text(encoding="utf-8"))
     for word in ("glibc@dlc-n1", "musl@dlc-n2", "not applicable: musl ignores single-request"):
         assert word in text
     assert nodes.pods_left(namespace) == []

@@ -44,6 +44,7 @@ from dnslab.measure.kubernetes.node_cache.manifest import image_with_tag, node_c
 from dnslab.measure.kubernetes.node_cache.remove import remove
 from dnslab.measure.kubernetes.node_cache.verify import iptables_rules, why_no_rules
 from tests.cluster.cluster import kubectl, processes, restart, stop
+from tests.present.test_states import words
 
 IMAGE = "dnslab.test/coredns:1"
 NETNS = sorted(Path("/run/netns").glob("dlc-n*"))
@@ -312,7 +313,7 @@ def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str
     assert (spell.variant, spell.first_round, spell.last_round) == ("node-local", 3, 5)
     assert abs(began_s + spell.start_s - killed_ns[0] / 1e9) < 3
     assert spell.share > 0.9
-    assert "node-local went bad from" in page(run)
+    assert "node-local went bad from" in words(page(run))
 
 
 @pytest.mark.cluster

@@ -26,6 +26,7 @@ from tests.cli.test_cli import dnslab
 from tests.cluster.cluster import BIN, KUBECONFIG, kubectl
 from tests.measure.kubernetes.test_rights import Account
 from tests.notebooks import find_notebook
+from tests.present.test_states import words
 
 pytestmark = [pytest.mark.cluster, pytest.mark.verify, pytest.mark.alone]
 
@@ -145,7 +146,7 @@ class Story:
         done = dnslab("report", run, cwd=self.folder)
         assert done.returncode == 0, done
         html = (self.folder / run / "report.html").read_text(encoding="utf-8")
-        return re.sub(r"<style>.*?</style>|base64,[^\"]*|<[^>]*>", " ", html, flags=re.S)
+        return words(html)
 
 
 @pytest.fixture
