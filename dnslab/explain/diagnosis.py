@@ -99,7 +99,7 @@ def diagnose(summary: Summary, seen: Circumstances = NOT_KNOWN) -> Diagnosis:
     kinds = {name for one in causes for name in (one.kind, one.mechanism)}
     return Diagnosis(
         tuple(sorted(causes, key=lambda one: not one.emulated)),
-        (*_ruled_out(of, kinds), *_mechanisms_ruled_out(ranking)),
+        tuple(_ruled_out(of, kinds)),
         tuple(_not_seen(baseline)),
         tuple(_not_tested(of, kinds, ranking)),
         ranking,
@@ -131,6 +131,7 @@ def _of_mechanism(one: RankedMechanism, signs: Mapping[str, Sign], of: Told) -> 
         *shown.told([sign for sign in telling if sign.yes and sign.name not in _SAID_FULLER], of),
         *(shown.at_steps(of.baseline) if "stalls" in one.mechanism.predicts.must else ()),
         *(error_evidence(of) if "errors" in one.mechanism.predicts.must else ()),
+        *(never_failed(of, cached=True) if of.baseline.failed else ()),
         *shown.told([sign for sign in support.speaking_for if sign.no and sign.name.endswith("-stalls")], of),
         *(shown.exposed(of.baseline) if one.mechanism.name == RACE else ()),
     ]
@@ -139,7 +140,9 @@ def _of_mechanism(one: RankedMechanism, signs: Mapping[str, Sign], of: Told) -> 
         *support.against,
         *(sign for cause in one.causes for sign in cause.support.against if not lead and cause.word is Word.POSSIBLE),
     ]
-    against = tuple(dict.fromkeys([*shown.told(doubts, of), *(never_failed(of) if of.baseline.failed else ())]))
+    against = tuple(
+        dict.fromkeys([*shown.told(doubts, of), *(never_failed(of, cached=False) if of.baseline.failed else ())])
+    )
     if lead:
         text, summary = lead.cause.text, _summary(lead.cause, of)
         return Explained(
@@ -197,19 +200,6 @@ def _renamed(one: Explained, cause: Cause, of: Told) -> Explained:
 def _remedy(cause: Cause) -> Remedy:
     text = cause.text
     return Remedy(str(text.change), str(text.where), str(text.cost), str(text.watch), cause.command)
-
-
-def _mechanisms_ruled_out(ranking: Ranking) -> Iterator[Evidence]:
-    """Look-alikes, which share a sign with what was found: by name alone, as what speaks against each fills a page."""
-    found = {one.mechanism.name for one in ranking.found}
-    names = [
-        str(one.mechanism.text.title)
-        for one in ranking.mechanisms
-        if one.word is Word.RULED_OUT and one.support.n_seen and one.support.against
-        if one.mechanism.name not in (*found, RACE, "packets-lost", "buffer-full")
-    ]
-    if names:
-        yield Evidence(str(why.LOOK_ALIKES), why.LOOK_ALIKES_MORE(names="; ".join(names[:MOST_NAMED])))
 
 
 def _ruled_out(of: Told, kinds: set[str]) -> Iterator[Evidence]:
@@ -319,6 +309,8 @@ def _not_tested(of: Told, kinds: set[str], ranking: Ranking) -> Iterator[Evidenc
     summary, baseline, seen = of.summary, of.baseline, of.seen
     yield from _race_not_told(summary, baseline, kinds)
     if baseline.is_clean and not baseline.slow and not ranking.found:
+        if ranking.answer is Answer.INSUFFICIENT:
+            yield from _experiments(ranking, kinds)
         return
     if BUFFER in kinds:
         yield from _beside_a_full_buffer(summary, baseline)

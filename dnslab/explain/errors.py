@@ -37,7 +37,7 @@ def error_evidence(of: Told) -> Iterator[Evidence]:
     families = ((numbers.only_aaaa, signs.ONLY_AAAA), (numbers.only_a, signs.ONLY_A)) if numbers else ()
     for missing, sentence in families:
         if missing:
-            yield Evidence(sentence(seen=f"{missing:,}", lookups=lookups))
+            yield Evidence(sentence(seen=f"{missing:,}", lookups=lookups), why.ONE_FAMILY_MORE(libc=baseline.libc))
     if baseline.failed and not of.seen.errors:
         yield Evidence(str(why.ERROR_WRONG))
 
@@ -49,15 +49,15 @@ def _meaning(error: str, baseline: Row) -> Sentence:
     return _ERRORS.get(error, why.ERROR_OTHER)
 
 
-def never_failed(of: Told) -> Iterator[Evidence]:
-    """Configurations that did not fail where baseline did: those that ask the same servers, and those of a cache."""
+def never_failed(of: Told, cached: bool) -> Iterator[Evidence]:
+    """Configurations that did not fail where baseline did: those that ask the same servers, or those of a cache."""
     clean = [
         row
         for row in leading_others(of.summary)
         if not row.failed and "failed_share" in row.verdicts and row.effects["failed_share"].high < 0
     ]
-    for cached, more in ((False, why.NEVER_FAILED_MORE), (True, why.NEVER_FAILED_CACHE)):
-        rows: Sequence[Row] = [row for row in clean if row.variant.startswith("node-local") == cached]
-        if rows:
-            names, lookups = listed([row.variant for row in rows]), counted(sum(row.n for row in rows), "lookup")
-            yield Evidence(why.NEVER_FAILED(names=names, lookups=lookups), str(more))
+    rows: Sequence[Row] = [row for row in clean if row.variant.startswith("node-local") == cached]
+    if rows:
+        names, lookups = listed([row.variant for row in rows]), counted(sum(row.n for row in rows), "lookup")
+        more = why.NEVER_FAILED_CACHE if cached else why.NEVER_FAILED_MORE
+        yield Evidence(why.NEVER_FAILED(names=names, lookups=lookups), str(more))

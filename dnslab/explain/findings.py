@@ -120,8 +120,20 @@ class Findings:
 
 
 def findings_of(examined: Examined, arms: pd.DataFrame | None = None) -> Findings:
-    """Findings of a run's sound part, and of raw queries that were sent beside it (``analyse.arms.arm_frame``): page,
-    terminal and documents all conclude by this, and so say the same words."""
+    """What a run shows, in words: page, terminal and documents all conclude by this, and so say the same.
+
+    Parameters
+    ----------
+    examined
+        The sound part of a run, as ``examine`` gives it.
+    arms
+        Raw queries that were sent beside it (``analyse.arms.arm_frame``), if there are any.
+
+    Returns
+    -------
+    Findings
+        The verdict, the answers, the causes with their evidence, the limits, and what is noted or void.
+    """
     return conclude(examined.summary, examined.vetoes, Circumstances.of(examined.run, examined.summary, arms))
 
 

@@ -15,9 +15,9 @@ RACE = text_of(
     "Stalls, and insert_failed of the node",
 )
 BURST_POLICER = text_of(
-    "A limit without burst on packets",
+    "A packet limit that allows no burst",
     "Something on the path drops a packet that follows another one too closely, from whatever socket.",
-    "A pair from two sockets is hit as well. The conntrack race would spare it.",
+    "The limit also hits two packets from two sockets. The conntrack race does not.",
     "Let the limit pass short bursts, or set single-request-reopen.",
     "Traffic shaping of the network plugin, the node or the cloud",
     "One more round trip for each lookup, if the limit has to stay.",

@@ -141,12 +141,13 @@ WHY_NONE_SEEN = Sentence("No stall in {n}.", n="9,011 lookups")
 WHY_NO_FAILURE = Sentence("No failure in {n}.", n="9,011 lookups")
 WHY_NO_SLOW = Sentence("No lookup of 1 s or longer in {n}.", n="9,011 lookups")
 WHY_CHEAPEST = Sentence(
-    "{names} can be applied as easily and has no known bug either, but its median was {ms} higher here.",
+    "{names} can be applied as easily and has no known bug either, but the median was {ms} higher with it.",
     names="use-vc",
     ms="0.2 ms",
 )
 WHY_CHEAPEST_HARDLY = Sentence(
-    "{names} can be applied as easily and has no known bug either. Its median was {ms} higher, which may be chance.",
+    "{names} can be applied as easily and has no known bug either. The median was {ms} higher with it, which may be "
+    "chance.",
     names="use-vc",
     ms="0.01 ms",
 )

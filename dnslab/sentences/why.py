@@ -9,11 +9,6 @@ BUFFER = Sentence("Full receive buffer of a DNS server")
 NOT_SHOWN = Sentence("The cause is not shown by this run")
 NOT_SHOWN_IS = Sentence("What was seen fits none of the causes that dnslab knows.")
 TOO_LITTLE = Sentence("Several causes fit. This run did not measure what tells them apart.")
-LOOK_ALIKES = Sentence("What looks alike")
-LOOK_ALIKES_MORE = Sentence(
-    "These causes do something that was not seen here: {names}. `dnslab causes` says what.",
-    names="Late answers; Lost ports",
-)
 COULD_BE = Sentence("It could be {causes}.", causes="“Conntrack race”")
 WAITS = Sentence("{libc} waits {waited}, then asks again.", libc="glibc", waited="5 s")
 
@@ -144,9 +139,13 @@ ERROR_FAIL = Sentence("the server refused, or could not answer")
 ERROR_GIVEN_UP = Sentence("no answer came before the deadline")
 ERROR_OTHER = Sentence("the C library returned an error")
 ERROR_WRONG = Sentence("Answers came, but not the addresses that were expected.")
+ONE_FAMILY_MORE = Sentence(
+    "An error in answer to one of the two queries does this: {libc} uses the other answer, and hides the error.",
+    libc="glibc",
+)
 NEVER_FAILED = Sentence("With {names}, none of {lookups} failed.", names="single-request", lookups="5,000 lookups")
 NEVER_FAILED_MORE = Sentence("They asked the same servers in the same minutes. So how one asks matters.")
-NEVER_FAILED_CACHE = Sentence("This asks a cache on the node first, so it says less about the servers.")
+NEVER_FAILED_CACHE = Sentence("This asks a cache on the node first. A cache can hide the errors of the servers.")
 
 MISSED_NODES = Sentence("Stalls on another node")
 MISSED_NODES_MORE = Sentence("{measured} of {n} nodes were measured.", measured="2", n="9")

@@ -59,7 +59,7 @@ def test_loads_that_differ_in_more_than_an_amount_go_by_name(tmp_path: Path) -> 
     assert found.frame["label"].unique().tolist() == ["20/s (poisson)", "closed loop, 5 workers"]
     figure = sweep(summarise(run))
     assert isinstance(figure, Figure)
-    assert "its shares count workers rather than faults" in figure.caption
+    assert "A closed loop therefore undercounts stalls." in figure.caption
 
 
 def test_two_amounts_at_once_have_no_scale(tmp_path: Path) -> None:

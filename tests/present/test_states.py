@@ -142,7 +142,6 @@ SAYS = {
             "get configmap coredns",
         ],
         [
-            "None seen.",
             "Most likely",
             "usable",
             "ended with EAI_AGAIN",
