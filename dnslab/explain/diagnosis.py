@@ -336,4 +336,4 @@ def _experiments(ranking: Ranking, kinds: set[str]) -> Iterator[Evidence]:
         if ranked.word is Word.POSSIBLE and ranked.cause.name not in kinds
     ]
     for cause in possible[:MOST_NAMED]:
-        yield Evidence(str(cause.text.title), str(cause.text.tells), cause.command)
+        yield Evidence(str(cause.text.title), why.WOULD_SEE(tells=str(cause.text.tells)), cause.command)

@@ -21,7 +21,7 @@ SPARED = Sentence(
 AGAIN = Sentence("After {again} of {stalls}, the second try was lost, too.", again="40", stalls="43 stalls")
 HANG = Sentence("{seen} of {lookups} over TCP got no answer at all.", seen="770", lookups="773 lookups")
 RETRANSMIT = Sentence(
-    "{seen} of {lookups} over TCP took 200 ms or longer, as when TCP sends again, and ended well.",
+    "{seen} of {lookups} over TCP took 200 ms or longer, and ended well.",
     seen="80",
     lookups="773 lookups",
 )

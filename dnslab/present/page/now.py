@@ -238,7 +238,7 @@ def _next_best(context: Context, picked: Ranked) -> Iterator[str]:
         return
     sure = cost.high < theirs.low
     sentence = remedies.WHY_CHEAPEST if sure else remedies.WHY_CHEAPEST_HARDLY
-    yield sentence(names=second.row.variant, ms=time_ms(theirs.estimate - cost.estimate))
+    yield sentence(names=second.row.variant, picked=picked.row.variant, ms=time_ms(theirs.estimate - cost.estimate))
 
 
 def _room(context: Context) -> Iterator[Step]:
