@@ -13,6 +13,7 @@ import pandas as pd
 
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.lookups import Lookups, error_name
+from dnslab.analyse.observed import LATE_MS
 from dnslab.analyse.quantiles import quantiles
 from dnslab.plan.arms import arm_of
 from dnslab.plan.model import Plan
@@ -21,8 +22,6 @@ from dnslab.store import stream as records
 
 #: a query without an answer by then is lost: a resolver of the C library still waits, but no server is so slow
 LOST_MS = 1_000.0
-#: over TCP the kernel sends again after 200 ms or more, so an answer that took so long is late
-LATE_MS = 150.0
 #: a query that is sent so much later than it was due shows that its sender had to wait, for CPU time for example
 SENT_LATE_MS = 20.0
 COLUMNS = (

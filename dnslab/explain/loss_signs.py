@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dnslab.analyse.observed import Numbers, Observed
+from dnslab.analyse.observed import LATE_MS, Numbers, Observed
 from dnslab.analyse.summary import Row
 from dnslab.explain.sign import State, hit_too, most, some
 from dnslab.sentences import signs as said
-from dnslab.text import counted, listed
+from dnslab.text import counted, listed, time_ms
 
 #: variants of glibc that ask for A and AAAA one after the other
 SEQUENTIAL = ("single-request", "single-request-reopen")
@@ -147,7 +147,7 @@ def tcp_sent_again(observed: Observed, baseline: Numbers) -> Read:
         return missing("use-vc")
     if one.late is None or one.p50_ms is None:
         return UNKNOWN
-    claim = said.RETRANSMIT(seen=f"{one.late:,}", lookups=lookups_of(one))
+    claim = said.RETRANSMIT(seen=f"{one.late:,}", lookups=lookups_of(one), least=time_ms(LATE_MS))
     if (segments := one.rises.get("client.Tcp.RetransSegs")) is not None and not segments:
         return State.NO, claim
     return (some(one.late, one.n, SENT_AGAIN_NOISE) if one.p50_ms < SLOW_TCP_MS else State.UNCLEAR), claim

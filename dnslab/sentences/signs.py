@@ -21,9 +21,10 @@ SPARED = Sentence(
 AGAIN = Sentence("After {again} of {stalls}, the second try was lost, too.", again="40", stalls="43 stalls")
 HANG = Sentence("{seen} of {lookups} over TCP got no answer at all.", seen="770", lookups="773 lookups")
 RETRANSMIT = Sentence(
-    "{seen} of {lookups} over TCP took 200 ms or longer, and ended well.",
+    "{seen} of {lookups} over TCP took {least} or longer, and ended well.",
     seen="80",
     lookups="773 lookups",
+    least="150 ms",
 )
 ALWAYS = Sentence("{bad} of {lookups} were bad with baseline.", bad="735", lookups="735 lookups")
 FAILS_FAST = Sentence("{seen} of {lookups} failed before the resolver asked again.", seen="12", lookups="735 lookups")
