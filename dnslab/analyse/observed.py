@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from dnslab.analyse.counts import STEP_TOLERANCE, step_of
 from dnslab.analyse.dataset import Run
-from dnslab.analyse.lookups import FAILED, PARTIAL, SLOW_MS, Lookups, error_name
+from dnslab.analyse.lookups import FAILED, PARTIAL, SLOW_MS, Lookups
 from dnslab.analyse.summary import Row, Summary
-from dnslab.analyse.witnesses import witness_frame
+from dnslab.analyse.witnesses import full_names, witness_frame
 from dnslab.store import stream as records
 
 #: later than a healthy answer inside a cluster, and than the scheduler of a machine that is not busy
@@ -59,8 +59,8 @@ class Numbers:
     ``flagged`` are stalls with glibc's half-lost flag, ``at_step`` those that ended when the resolver asks again,
     ``again`` stalls that failed, or whose second try was lost, too. ``failed_early`` failed before a stall's time, and
     ``hung`` until the deadline. ``only_a`` and ``only_aaaa`` got addresses of one family, in less than a stall's time.
-    ``held``, ``late`` and ``slow`` took ``HELD_MS``, ``LATE_MS``, 1 s or more and less than a stall. ``p05_ms`` to
-    ``p99_ms`` are of lookups that were no stall, ``held_p10_ms``, ``held_p90_ms`` and ``most_held_ms`` of those held.
+    ``held``, ``late`` and ``slow`` took ``HELD_MS``, ``LATE_MS``, 1 s or more and less than a stall. ``p05_ms`` and
+    ``p50_ms`` are of lookups that were no stall, ``held_p10_ms``, ``held_p90_ms`` and ``most_held_ms`` of those held.
     ``names`` are lookups and bad ones of each name; bad is a stall, a failure or 1 s and more.
     """
 
@@ -81,12 +81,9 @@ class Numbers:
     sent_late: int | None = None
     p05_ms: float | None = None
     p50_ms: float | None = None
-    p95_ms: float | None = None
-    p99_ms: float | None = None
     held_p10_ms: float | None = None
     held_p90_ms: float | None = None
     most_held_ms: float | None = None
-    errors: Mapping[str, int] = field(default_factory=dict)
     names: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     bad: Spans | None = None
     held_when: Spans | None = None
@@ -105,10 +102,6 @@ class Observed:
     target: str = ""
     libc: str = "glibc"
     kernel: str = ""
-    stall_ms: float = 4_500.0
-    step_s: float | None = None
-    rate_per_s: float | None = None
-    closed_loop: bool = False
     numbers: Mapping[str, Numbers] = field(default_factory=dict)
     targets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
@@ -130,14 +123,9 @@ class Observed:
 def observed_in_summary(summary: Summary, baseline: Row) -> Observed:
     """What a summary alone holds of the target of ``baseline``; all else is not known."""
     rows = [row for row in summary.measured(load=0) if row.target == baseline.target and row.n]
-    load = summary.loads[0] if summary.loads else None
     return Observed(
         target=baseline.target,
         libc=baseline.libc,
-        stall_ms=baseline.stall_ms,
-        step_s=baseline.stall_step_s,
-        rate_per_s=load.rate_per_s if load and load.loop != "closed" else None,
-        closed_loop=0 in summary.closed_loops,
         numbers={row.variant: _of_row(row) for row in rows},
         targets={
             row.target: (row.n, min(row.n, row.stalls + row.failed))
@@ -193,7 +181,6 @@ class _Part:
     counts: Mapping[str, int]
     not_stalled_ms: npt.NDArray[np.float64]
     flagged: bool
-    errors: Mapping[str, int]
     names: Mapping[str, tuple[int, int]]
     bad: Spans
     held: Spans
@@ -232,7 +219,6 @@ def _part(lookups: Lookups, step_s: float | None) -> _Part:
         {name: int(mask.sum()) for name, mask in counts.items()},
         service[quick],
         start.libc == "glibc",
-        {name: n for found, n in lookups.codes.items() if (name := error_name(found))},
         _by_name(lookups, bad),
         _spans(due_s, bad[order]),
         _spans(due_s, (service >= HELD_MS)[order]),
@@ -271,17 +257,15 @@ def _spans(due_s: npt.NDArray[np.float64], bad: npt.NDArray[np.bool_]) -> Spans:
 
 def _numbers(variant: str, parts: Sequence[_Part], rises: Mapping[str, float]) -> Numbers:
     counts: Counter[str] = Counter()
-    errors: Counter[str] = Counter()
     names: dict[str, tuple[int, int]] = {}
     for part in parts:
         counts.update(part.counts)
-        errors.update(part.errors)
         for name, (n, bad) in part.names.items():
             before = names.get(name, (0, 0))
             names[name] = (before[0] + n, before[1] + bad)
     known = {name for part in parts for name in part.counts}
     quick_ms = np.concatenate([part.not_stalled_ms for part in parts])
-    p05, p50, p95, p99 = np.quantile(quick_ms, (0.05, 0.5, 0.95, 0.99)).tolist() if len(quick_ms) else [None] * 4
+    p05, p50 = np.quantile(quick_ms, (0.05, 0.5)).tolist() if len(quick_ms) else [None] * 2
     held_ms = quick_ms[quick_ms >= HELD_MS]
     held = np.quantile(held_ms, (0.1, 0.9, 1.0)).tolist() if len(held_ms) else [None] * 3
     values: dict[str, Any] = {name: counts[name] for name in known}
@@ -293,12 +277,9 @@ def _numbers(variant: str, parts: Sequence[_Part], rises: Mapping[str, float]) -
         **values,
         p05_ms=p05,
         p50_ms=p50,
-        p95_ms=p95,
-        p99_ms=p99,
         held_p10_ms=held[0],
         held_p90_ms=held[1],
         most_held_ms=held[2],
-        errors=dict(errors),
         names=names,
         bad=_joined(part.bad for part in parts),
         held_when=_joined(part.held for part in parts),
@@ -323,13 +304,10 @@ def _joined(parts: Iterable[Spans]) -> Spans:
 def _witnesses(run: Run) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
     """By variant, how far each witness rose; and why others were not read."""
     frame = witness_frame(run)
-    name = frame["place"] + "." + frame["witness"] + frame["socket"].where(frame["socket"] == "", "@" + frame["socket"])
     rises: dict[str, dict[str, float]] = {}
     unread: dict[str, str] = {}
-    for variant, key, change, after, unit, state, reason in zip(
-        frame["variant"], name, frame["change"], frame["after"], frame["unit"], frame["state"], frame["reason"],
-        strict=True,
-    ):  # fmt: skip
+    columns = (frame[name] for name in ("variant", "change", "after", "unit", "state", "reason"))
+    for key, variant, change, after, unit, state, reason in zip(full_names(frame), *columns, strict=True):
         if state == "missing":
             unread.setdefault(key, reason)
         elif state == "counted":

@@ -76,9 +76,13 @@ def changes(frame: pd.DataFrame) -> pd.DataFrame:
     A column is called ``PLACE.WITNESS``, with ``@ADDRESS`` for a socket. NaN where it was not counted: ``state`` of the
     frame tells why.
     """
+    return frame.assign(name=full_names(frame)).pivot(index=["trial", "target"], columns="name", values="change")
+
+
+def full_names(frame: pd.DataFrame) -> pd.Series[str]:
+    """``PLACE.WITNESS`` of each row of a ``witness_frame``, with ``@ADDRESS`` for a socket."""
     sockets = frame["socket"].where(frame["socket"] == "", "@" + frame["socket"])
-    named = frame.assign(name=frame["place"] + "." + frame["witness"] + sockets)
-    return named.pivot(index=["trial", "target"], columns="name", values="change")
+    return frame["place"] + "." + frame["witness"] + sockets
 
 
 def _of_client(client: ClientRecord) -> Iterator[tuple[Any, ...]]:

@@ -84,5 +84,4 @@ def _one_place(arms: pd.DataFrame) -> Sign:
     )
     if some(k, n) is not State.YES:
         return Sign(name, State.NO, claim)
-    spared = hit_too(rest_k, rest_n, k, n)
-    return Sign(name, {State.NO: State.YES, State.YES: State.NO}.get(spared, State.UNCLEAR), claim)
+    return Sign(name, hit_too(rest_k, rest_n, k, n).opposite, claim)

@@ -10,16 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dnslab.explain.sign import State, some
 from dnslab.plan.arms import CONTROL
 from dnslab.plan.ladder import Seen
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: how often chance alone may give a word
-ALPHA = 0.001
-#: fewer events are no trouble
-MIN_EVENTS = 3
 #: unanswered queries from which on nothing answers: where every second server is dead, all of as many are lost 1 time
 #: in 1,000
 MIN_QUERIES = 10
@@ -96,22 +93,11 @@ def _seen(arm: str, place: str, rows: pd.DataFrame) -> ArmSeen:
     n, p50_ms, p99_ms = int(rows["n"].sum()), float(rows["p50_ms"].max()), float(rows["p99_ms"].max())
     if n and counts["unanswered"] == n:
         return ArmSeen(arm, place, n, counts, p50_ms, p99_ms, ("silent",))
-    words = [word for column, (word, noise) in _WORDS.items() if is_beyond(counts[column], n, noise)]
+    words = [word for column, (word, noise) in _WORDS.items() if some(counts[column], n, noise) is State.YES]
     if SLOW_MS <= p50_ms < math.inf:
         words.append("slow")
     unclear = any(counts[column] for column in ("lost", "errors"))
     return ArmSeen(arm, place, n, counts, p50_ms, p99_ms, tuple(words), unclear and not words)
-
-
-def is_beyond(k: int, n: int, noise: float) -> bool:
-    """Whether ``k`` of ``n`` are more than a share of ``noise`` gives by chance.
-
-    >>> is_beyond(0, 30, 1e-3), is_beyond(2, 30, 1e-3), is_beyond(3, 30, 1e-3)
-    (False, False, True)
-    """
-    from scipy.special import bdtrc
-
-    return k >= MIN_EVENTS and k > n * noise and float(bdtrc(k - 1, n, noise)) < ALPHA
 
 
 def read_arms(arms: pd.DataFrame) -> Seen:

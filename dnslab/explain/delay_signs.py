@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dnslab.analyse.observed import HELD_MS, SENT_LATE_MS, Numbers, Observed, Spans
 from dnslab.explain.loss_signs import NEARLY_ALL, UNKNOWN, Read, Reader, lookups_of, missing, pick
@@ -56,9 +56,8 @@ def cache_fails(observed: Observed, baseline: Numbers) -> Read:
         return missing("node-local")
     claim = said.CACHE_FAILS(seen=f"{one.failed:,}", lookups=lookups_of(one))
     if baseline.failed:
-        return State.NO if hit_too(
-            one.failed, one.n, baseline.failed, baseline.n, 1.0
-        ) is not State.YES else State.YES, claim
+        more = hit_too(one.failed, one.n, baseline.failed, baseline.n, 1.0) is State.YES
+        return State.YES if more else State.NO, claim
     return some(one.failed, one.n, ERROR_NOISE), claim
 
 
@@ -116,30 +115,20 @@ def delays_together(observed: Observed, baseline: Numbers) -> Read:
     return most(when.bad_after_bad, when.after_bad, 0.7 if usual < 0.4 else NEARLY_ALL), claim
 
 
-def delay_of_aaaa(observed: Observed, baseline: Numbers) -> Read:
-    """Without AAAA queries there is no delay."""
-    one = observed.numbers.get("no-aaaa")
-    if one is None:
-        return missing("no-aaaa")
-    if one.p50_ms is None or baseline.p50_ms is None:
-        return UNKNOWN
-    claim = said.DELAY_AAAA(without=time_ms(one.p50_ms), median=time_ms(baseline.p50_ms))
-    if baseline.p50_ms < HELD_MS:
-        return State.NO, claim
-    return State.YES if one.p50_ms < baseline.p50_ms / 3 else State.NO, claim
+def _median_with(variant: str, sentence: Sentence, holds: Callable[[float, float], bool]) -> Reader:
+    """Whether the median with ``variant`` stands to a late one of baseline as ``holds`` says."""
 
+    def reader(observed: Observed, baseline: Numbers) -> Read:
+        one = observed.numbers.get(variant)
+        if one is None:
+            return missing(variant)
+        if one.p50_ms is None or baseline.p50_ms is None:
+            return UNKNOWN
+        claim = sentence(other=time_ms(one.p50_ms), median=time_ms(baseline.p50_ms))
+        seen = baseline.p50_ms >= HELD_MS and holds(one.p50_ms, baseline.p50_ms)
+        return State.YES if seen else State.NO, claim
 
-def delay_twice(observed: Observed, baseline: Numbers) -> Read:
-    """Queries one after the other take the delay twice."""
-    one = observed.numbers.get("single-request")
-    if one is None:
-        return missing("single-request")
-    if one.p50_ms is None or baseline.p50_ms is None:
-        return UNKNOWN
-    claim = said.DELAY_TWICE(twice=time_ms(one.p50_ms), median=time_ms(baseline.p50_ms))
-    if baseline.p50_ms < HELD_MS:
-        return State.NO, claim
-    return State.YES if one.p50_ms >= TWICE * baseline.p50_ms else State.NO, claim
+    return reader
 
 
 def delay_of_tcp(observed: Observed, baseline: Numbers) -> Read:
@@ -224,8 +213,8 @@ def one_name(observed: Observed, baseline: Numbers) -> Read:
     rest_n, rest_bad = (sum(pair[i] for pair in rest) for i in (0, 1))
     those = first_of(bad, MOST_NAMED)
     claim = said.ONE_NAME(bad=f"{all_bad - rest_bad:,}", names=those, other=f"{rest_bad:,} of {rest_n:,}")
-    spared = hit_too(rest_bad, rest_n, all_bad - rest_bad, sum(names[name][0] for name in bad), 0.1)
-    return {State.NO: State.YES, State.YES: State.NO}.get(spared, State.UNCLEAR), claim
+    hit = hit_too(rest_bad, rest_n, all_bad - rest_bad, sum(names[name][0] for name in bad), 0.1)
+    return hit.opposite, claim
 
 
 def one_target(observed: Observed, baseline: Numbers) -> Read:
@@ -239,8 +228,7 @@ def one_target(observed: Observed, baseline: Numbers) -> Read:
         return State.NO, claim
     sides = [[pair for name, pair in targets.items() if (name in bad) == side] for side in (True, False)]
     (n, k), (rest_n, rest_k) = ([sum(pair[i] for pair in side) for i in (0, 1)] for side in sides)
-    spared = hit_too(rest_k, rest_n, k, n)
-    return {State.NO: State.YES, State.YES: State.NO}.get(spared, State.UNCLEAR), claim
+    return hit_too(rest_k, rest_n, k, n).opposite, claim
 
 
 def sent_late(observed: Observed, baseline: Numbers) -> Read:
@@ -287,8 +275,9 @@ READERS: Mapping[str, Reader] = {
     "delay-short": delay_short,
     "delay-constant": delay_constant,
     "delays-together": delays_together,
-    "delay-of-aaaa": delay_of_aaaa,
-    "delay-twice": delay_twice,
+    # Without AAAA queries there is no delay; queries one after the other take it twice.
+    "delay-of-aaaa": _median_with("no-aaaa", said.DELAY_AAAA, lambda other, usual: other < usual / 3),
+    "delay-twice": _median_with("single-request", said.DELAY_TWICE, lambda other, usual: other >= TWICE * usual),
     "delay-of-tcp": delay_of_tcp,
     "new-flows-slow": new_flows_slow,
     "window": window,

@@ -28,6 +28,11 @@ class State(Enum):
     UNCLEAR = "unclear"
     NOT_MEASURED = "not measured"
 
+    @property
+    def opposite(self) -> State:
+        """Of a sign that is seen where this one is not; open where this one is not decided."""
+        return {State.NO: State.YES, State.YES: State.NO}.get(self, State.UNCLEAR)
+
 
 @dataclass(frozen=True)
 class Sign:

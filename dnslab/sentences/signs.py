@@ -50,10 +50,12 @@ DELAY_SECOND = Sentence("{seen} of {lookups} took 1 s or more, but did not stall
 DELAY_SHORT = Sentence("The longest of these delays is {most}.", most="90 ms")
 DELAY_TOGETHER = Sentence("After a late lookup, {share} of the next ones were late, too.", share="80 %")
 DELAY_AAAA = Sentence(
-    "Without AAAA queries the median is {without}, with them {median}.", without="0.4 ms", median="201 ms"
+    "Without AAAA queries the median is {other}, with them {median}.", other="0.4 ms", median="201 ms"
 )
 DELAY_TWICE = Sentence(
-    "Queries one after the other take {twice} at the median, together {median}.", twice="402 ms", median="201 ms"
+    "Sent one after the other, both queries take {other} at the median; sent together, {median}.",
+    other="402 ms",
+    median="201 ms",
 )
 DELAY_TCP = Sentence(
     "Over TCP {seen} of {lookups} took {least} or more; over UDP {udp}.",

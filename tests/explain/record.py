@@ -52,9 +52,7 @@ def _short(numbers: dict[str, Any]) -> dict[str, Any]:
     used = _USED_OF.get(variant, _NONE)
     numbers["rises"] = {key: n for key, n in numbers["rises"].items() if used.fullmatch(key)}
     if variant != "baseline":
-        numbers = {
-            name: value for name, value in numbers.items() if name not in ("names", "errors", "bad", "held_when")
-        }
+        numbers = {name: value for name, value in numbers.items() if name not in ("names", "bad", "held_when")}
     usual = {field.name: field.default for field in dataclasses.fields(Numbers)}
     return {name: value for name, value in numbers.items() if value != usual[name] and value != {}}
 

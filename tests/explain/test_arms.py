@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from dnslab.analyse.arms import COLUMNS
-from dnslab.explain.arms import is_beyond, read_arms, seen_by_arm
+from dnslab.explain.arms import read_arms, seen_by_arm
+from dnslab.explain.sign import State, some
 from dnslab.plan.arms import ARMS
 from dnslab.plan.ladder import Seen
 
@@ -49,7 +50,7 @@ def test_words(changes: dict[str, Any], expected: str) -> None:
 
 
 def test_one_lost_query_of_many_thousand_is_no_trouble_and_rounds_add_up() -> None:
-    assert not is_beyond(3, 6_000, 1e-3)
+    assert some(3, 6_000, 1e-3) is not State.YES
     seen = seen_by_arm(frame(row("a", lost=2, unanswered=2), row("a", lost=2, unanswered=1)))
     assert [(one.n, one.counts["lost"], one.word) for one in seen] == [(200, 4, "lost")]
     assert seen_by_arm(frame()) == []

@@ -28,13 +28,13 @@ def numbers(variant: str = "baseline", **changes: Any) -> Numbers:
         "only_a": 0,
     }
     usual |= {"only_aaaa": 0, "held": 0, "late": 0, "slow": 0, "sent_late": 0}
-    quantiles = {"p05_ms": 0.2, "p50_ms": 0.4, "p95_ms": 0.9, "p99_ms": 2.0, "most_held_ms": 5.0}
+    quantiles = {"p05_ms": 0.2, "p50_ms": 0.4, "most_held_ms": 5.0}
     return Numbers(**{"variant": variant, "n": N, **usual, **quantiles, **changes})
 
 
 def observed(*others: Numbers, **changes: Any) -> Observed:
     found = {one.variant: one for one in (numbers(**changes), *others)}
-    return Observed(target="glibc", step_s=5.0, numbers=found)
+    return Observed(target="glibc", numbers=found)
 
 
 def state(of: Observed | None, name: str) -> State:
