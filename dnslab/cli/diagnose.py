@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dnslab.cli.run import given, name_cluster
+from dnslab.cli.run import given, name_cluster, of_cluster
 from dnslab.errors import RunInvalid, UsageError
 from dnslab.plan.backends import BACKEND_NAMES, IN_CLUSTER
 from dnslab.sentences import ladder as said, terminal
@@ -20,18 +20,6 @@ if TYPE_CHECKING:
     from dnslab.plan.model import Plan
 
 _UNITS = {"s": 1, "": 1, "m": 60, "h": 3_600}
-_IN_CLUSTER = {
-    "context": "--context",
-    "namespace": "--namespace",
-    "images": "--image",
-    "like": "--like",
-    "nodes": "--nodes",
-    "existing": "--in",
-    "container": "--container",
-    "debug_image": "--ephemeral-container",
-    "node_counters": "--node-counters",
-    "allow_external": "--allow-external",
-}
 
 
 @click.command()
@@ -136,10 +124,8 @@ def _base(asked: dict[str, Any]) -> Plan:
     from dnslab.plan.ladder import NAME, VARIANTS
     from dnslab.plan.model import Plan
 
-    cluster = {key: asked[key] for key in _IN_CLUSTER if given(asked[key])}
-    if cluster and asked["backend"] not in IN_CLUSTER:
-        raise UsageError(terminal.FOR_CLUSTERS(option=_IN_CLUSTER[next(iter(cluster))]))
-    limits = {"allow_external": cluster.pop("allow_external", False)}
+    if asked["allow_external"] and asked["backend"] not in IN_CLUSTER:
+        raise UsageError(terminal.FOR_CLUSTERS(option="--allow-external"))
     targets = asked["targets"] or (("glibc",) if asked["backend"] == "lab" else ())
     return Plan.of(
         {
@@ -149,8 +135,8 @@ def _base(asked: dict[str, Any]) -> Plan:
             "fault": list(asked["fault"]) or "none",
             "targets": targets,
             "variants": VARIANTS if asked["backend"] != "local" else VARIANTS[:-1],
-            "cluster": cluster,
-            "limits": limits,
+            "cluster": of_cluster(asked, asked["backend"]),
+            "limits": {"allow_external": asked["allow_external"]},
         }
     )
 

@@ -198,6 +198,20 @@ def given(value: object) -> bool:
     return value is not None and value is not False and value != ()
 
 
+def of_cluster(asked: Mapping[str, Any], backend: str) -> dict[str, Any]:
+    """The options of ``asked`` that say where in a cluster, by the plan's key.
+
+    Raises
+    ------
+    UsageError
+        There are some, and ``backend`` is not in a cluster.
+    """
+    wanted = {key: asked[key] for key in _IN_CLUSTER if given(asked.get(key))}
+    if wanted and backend not in IN_CLUSTER:
+        raise UsageError(said.FOR_CLUSTERS(option=_IN_CLUSTER[next(iter(wanted))]))
+    return wanted
+
+
 def name_cluster(plan: Any, err: bool = False) -> None:
     """Print which cluster will be loaded, and what will be done in pods of others; nothing for other backends."""
     if plan.in_cluster:
@@ -222,10 +236,7 @@ def _plan(plan_file: Path | None, asked: dict[str, Any]) -> Any:
     data.update({key: asked[key] for key in direct if asked[key] is not None})
     if asked["fault"]:
         data["fault"] = list(asked["fault"])
-    wanted = {key: asked[key] for key in _IN_CLUSTER if given(asked[key])}
-    if wanted and data["backend"] not in IN_CLUSTER:
-        raise UsageError(said.FOR_CLUSTERS(option=_IN_CLUSTER[next(iter(wanted))]))
-    data["cluster"] = {**data["cluster"], **wanted}
+    data["cluster"] = {**data["cluster"], **of_cluster(asked, data["backend"])}
     raised = {key: asked[key] for key in _LIMITS if given(asked[key])}
     if raised and data["backend"] not in IN_CLUSTER:
         raise UsageError(said.LIMITS_FOR_CLUSTERS(option=_LIMITS[next(iter(raised))]))

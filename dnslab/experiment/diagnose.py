@@ -58,7 +58,7 @@ class _Climb:
     def needs_s(self, plan: Plan, trouble: bool) -> float:
         """How long a rung will take, by what earlier ones took beside their load, and with stalls where there is
         trouble."""
-        load_s = max(load.total_s for load in plan.loads) * plan.rounds
+        load_s = plan.load_s
         if trouble and plan.loads[0].engine == "libc":
             load_s += ladder.STALL_S * plan.rounds
         usual_s = OVERHEAD_S.get(plan.backend, OVERHEAD_S["kubernetes"])
@@ -161,13 +161,12 @@ def _measure(climb: _Climb, rung: Rung, plan: Plan) -> str:
         why = str(error)
     run = open_run(path)
     climb.runs.append(run)
-    load_s = max(load.total_s for load in plan.loads) * plan.rounds
     climb.done.append(
         RungDone(
             rung=rung.name,
             path=str(path.relative_to(climb.folder)),
             seconds=time.monotonic() - began_s,
-            load_s=load_s,
+            load_s=plan.load_s,
             per_server_per_s=ladder.per_server_per_s(plan, climb.asked.places),
             n_targets=len({client.target for client in run.clients()}),
             problem=why,
@@ -243,9 +242,7 @@ def _as_rung(run: Run, places: Places) -> RungDone:
     has_arms = any(load.engine == "wire" for load in run.plan.loads)
     names = {rung.name for rung in ladder.RUNGS}
     name = run.plan.name if run.plan.name in names else (ladder.FEW if has_arms else ladder.LIBC).name
-    load_s = sum(load.total_s for load in run.plan.loads) * run.plan.rounds
-    if run.plan.order == "together":
-        load_s = max(load.total_s for load in run.plan.loads) * run.plan.rounds
+    load_s = run.plan.load_s
     per_s = ladder.per_server_per_s(run.plan, places)
     n_targets = len({client.target for client in run.clients()})
     return RungDone(name, str(run.path), load_s, load_s, per_s, n_targets, "; ".join(run.problems[:1]))

@@ -57,8 +57,9 @@ def arm_load(arm: Arm, rate_per_s: float, duration_s: float, server: str | None 
 
 
 def queries_per_s(load: Load) -> float:
-    """Queries a second of a load of engine wire."""
-    return (load.rate_per_s or 0.0) * (1 if load.arrangement == "single" else 2)
+    """Queries a second of a load, without those that a resolver repeats; a lookup of the C library sends two."""
+    alone = load.engine == "wire" and load.arrangement == "single"
+    return (load.rate_per_s or 0.0) * (1 if alone else 2)
 
 
 def arm_of(plan: Plan, index: int) -> str:

@@ -145,8 +145,7 @@ def _rate(fits_per_s: float, rung: Rung) -> float:
 def per_server_per_s(plan: Plan, places: Places) -> float:
     """Queries a second that the busiest server gets from ``plan``, where its servers share what a Service gets."""
     if any(load.engine == "libc" for load in plan.loads):
-        lookups_per_s = sum(load.rate_per_s or 0.0 for load in plan.loads) * len(plan.variants)
-        return 2 * lookups_per_s / _n_servers(places)
+        return sum(map(queries_per_s, plan.loads)) * len(plan.variants) / _n_servers(places)
     by_itself, shared = dict.fromkeys(places.endpoints, 0.0), 0.0
     for load in plan.loads:
         if load.server in by_itself:

@@ -322,16 +322,20 @@ class Plan(Model):
         }
 
     @property
-    def facts(self) -> Facts:
-        """What the plan measures, where, and how long that takes at least."""
+    def load_s(self) -> float:
+        """How long lookups or queries are sent in all, s."""
         one_after_another = max if self.order == "together" else sum
         in_turn = len(self.variants) if self.order == "in-turn" else 1
-        seconds = one_after_another(load.total_s for load in self.loads) * self.rounds * in_turn
+        return one_after_another(load.total_s for load in self.loads) * self.rounds * in_turn
+
+    @property
+    def facts(self) -> Facts:
+        """What the plan measures, where, and how long that takes at least."""
         targets = first_of([target.name for target in self.targets], MOST_NAMED) if self.targets else ""
         lines = {
             **self.outline,
             "where": notebook.PLACE(backend=self.backend, where=targets) if targets else self.backend,
-            "takes": notebook.PLAN_TIME(time=duration(seconds)),
+            "takes": notebook.PLAN_TIME(time=duration(self.load_s)),
             "state": notebook.PLAN_STATE(),
         }
         return Facts(notebook.PLAN(name=self.name), lines)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from dnslab.explain.arms import ArmSeen
 from dnslab.explain.ladder import Answer, Named
+from dnslab.plan.arms import queries_per_s
 from dnslab.plan.ladder import RUNGS, Ladder, Rung, per_server_per_s
 from dnslab.plan.model import Plan
 from dnslab.sentences import ladder as said
@@ -74,7 +75,7 @@ def rung_line(number: int, rung: Rung, plan: Plan, ladder: Ladder) -> str:
         number=str(number),
         name=rung.name,
         arms=counted(len(plan.loads) - 1, "arm") if rung.arms else counted(len(plan.variants), "configuration"),
-        time=duration(max(load.total_s for load in plan.loads) * plan.rounds),
+        time=duration(plan.load_s),
         rate=rounded(per_server_per_s(plan, ladder.places), 2),
     )
 
@@ -96,6 +97,4 @@ def print_ladder(ladder: Ladder) -> None:
 
 def _queries(plan: Plan) -> float:
     """Queries of a rung on one target, without those that a resolver repeats."""
-    per_lookup = [1 if load.engine == "wire" and load.arrangement == "single" else 2 for load in plan.loads]
-    once = sum((load.rate_per_s or 0.0) * load.total_s * n for load, n in zip(plan.loads, per_lookup, strict=True))
-    return once * plan.rounds * len(plan.variants)
+    return sum(queries_per_s(load) * load.total_s for load in plan.loads) * plan.rounds * len(plan.variants)
