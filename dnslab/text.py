@@ -442,6 +442,16 @@ def nearest(name: str, known: Iterable[str], or_all: bool = True) -> str:
     return said.KNOWN_ARE(known=", ".join(names)) if or_all and names else ""
 
 
+def lowered(text: str) -> str:
+    """A title in the middle of a sentence: with a small first letter, unless it begins with capitals.
+
+    >>> lowered("A closed loop"), lowered("AAAA answers come late")
+    ('a closed loop', 'AAAA answers come late')
+    """
+    begins_with_capitals = text[:2].isalpha() and text[:2].isupper()
+    return text if begins_with_capitals else text[:1].lower() + text[1:]
+
+
 def one_of(names: Sequence[str]) -> str:
     """``"a, b or c"``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

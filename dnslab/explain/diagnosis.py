@@ -149,11 +149,8 @@ def _of_mechanism(one: RankedMechanism, signs: Mapping[str, Sign], of: Told) -> 
             lead.cause.name, str(text.title), Confidence.of(lead.word), summary, found, against,
             mechanism=one.mechanism.name, remedy=_remedy(lead.cause),
         )  # fmt: skip
-    possible = [str(cause.cause.text.title) for cause in one.causes if cause.word is Word.POSSIBLE]
-    could_be = why.COULD_BE(causes=listed([f"“{title}”" for title in possible])) if possible else ""
-    summary = " ".join(filter(None, [str(one.mechanism.text.summary), could_be]))
     return Explained(
-        one.mechanism.name, str(one.mechanism.text.title), Confidence.of(one.word), summary, found, against,
+        one.mechanism.name, str(one.mechanism.text.title), Confidence.of(one.word), shown.could_be(one), found, against,
         mechanism=one.mechanism.name,
     )  # fmt: skip
 
@@ -329,11 +326,6 @@ def _experiments(ranking: Ranking, kinds: set[str]) -> Iterator[Evidence]:
     """What would tell the cause from the next ones of its mechanism; where none was found, from all that are left."""
     others = [one for one in ranking.mechanisms if one.word is Word.POSSIBLE and one.mechanism.name != RACE]
     left = ranking.found or others  # of the race, _race_not_told speaks
-    possible = [
-        ranked.cause
-        for one in left
-        for ranked in one.causes
-        if ranked.word is Word.POSSIBLE and ranked.cause.name not in kinds
-    ]
+    possible = [cause for one in left for cause in one.possible if cause.name not in kinds]
     for cause in possible[:MOST_NAMED]:
         yield Evidence(str(cause.text.title), why.WOULD_SEE(tells=str(cause.text.tells)), cause.command)

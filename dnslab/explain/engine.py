@@ -105,6 +105,11 @@ class RankedMechanism:
         """How sure it is."""
         return self.support.word
 
+    @property
+    def possible(self) -> list[Cause]:
+        """Its causes that are possible, and no surer."""
+        return [ranked.cause for ranked in self.causes if ranked.word is Word.POSSIBLE]
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -135,15 +140,13 @@ def rank(signs: Mapping[str, Sign]) -> Ranking:
     """Rank all mechanisms and causes by what ``signs`` (``signs.read``) say."""
     seen = troubles(signs)
     alone = [_mechanism(one, signs, seen) for one in MECHANISMS.values()]
-    if not seen:
-        return _nothing(signs, tuple(sorted(alone, key=lambda one: one.support.order)))
-    left = sorted((one for one in alone if one.word.rank <= Word.POSSIBLE.rank), key=lambda one: one.support.order)
     ordered = tuple(sorted(alone, key=lambda one: one.support.order))
+    if not seen:
+        return _nothing(signs, ordered)
+    left = [one for one in ordered if one.word.rank <= Word.POSSIBLE.rank]  # the first of all, as the order has them so
     if left and not _open(left):
-        rivals = [one for one in left[1:] if one.word.rank <= Word.POSSIBLE.rank]
-        first = left[0] if rivals else _shown(left[0])
-        rest = tuple(one for one in ordered if one.mechanism.name != first.mechanism.name)
-        return Ranking(Answer.FOUND, (first,), (first, *rest))
+        first = _shown(left[0]) if len(left) == 1 else left[0]
+        return Ranking(Answer.FOUND, (first,), (first, *ordered[1:]))
     if left:
         return Ranking(Answer.INSUFFICIENT, (), ordered, tuple(seen))
     pair = _pair(signs, seen)

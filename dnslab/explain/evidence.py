@@ -10,11 +10,11 @@ from dnslab.analyse.counts import STEP_TOLERANCE
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.circumstances import Circumstances
 from dnslab.explain.counter_signs import RESOLVED_SINCE, kernel_in_short, version_of
-from dnslab.explain.engine import Word
+from dnslab.explain.engine import RankedMechanism, Word
 from dnslab.explain.loss_signs import SEQUENTIAL
 from dnslab.explain.sign import Sign
 from dnslab.sentences import why
-from dnslab.text import counted, estimate_with_bounds, listed, share_with_bounds, span_of
+from dnslab.text import counted, estimate_with_bounds, listed, lowered, share_with_bounds, span_of
 
 #: stalls from which on a flagged share says something
 MIN_STALLS = 5
@@ -101,8 +101,7 @@ class Explained:
         if self.confidence is Confidence.NOT_SHOWN:
             return f"{self.name}."
         claims = " ".join(evidence.claim for evidence in self.evidence_for[:1])
-        name = self.name if self.name[:2].isupper() else f"{self.name[0].lower()}{self.name[1:]}"
-        return f"{self.word}: {name}. {claims}".strip()
+        return f"{self.word}: {lowered(self.name)}. {claims}".strip()
 
 
 @dataclass(frozen=True)
@@ -112,6 +111,13 @@ class Told:
     summary: Summary
     baseline: Row
     seen: Circumstances
+
+
+def could_be(one: RankedMechanism) -> str:
+    """What a mechanism does, and which of its causes are possible."""
+    titles = [f"“{cause.text.title}”" for cause in one.possible]
+    causes = why.COULD_BE(causes=listed(titles)) if titles else ""
+    return " ".join(filter(None, [str(one.mechanism.text.summary), causes]))
 
 
 def told(signs: Sequence[Sign], of: Told) -> Iterator[Evidence]:

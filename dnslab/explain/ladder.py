@@ -15,6 +15,7 @@ from dnslab.analyse.observed import observe
 from dnslab.explain.answers import leading_baseline
 from dnslab.explain.arms import ArmSeen, seen_by_arm, usual_way
 from dnslab.explain.engine import Answer as Found, RankedCause, RankedMechanism, Ranking, Word, rank
+from dnslab.explain.evidence import could_be
 from dnslab.explain.sign import Sign
 from dnslab.explain.signs import read
 from dnslab.explain.soundness import examine
@@ -203,17 +204,15 @@ def _cause(ranked: RankedCause) -> Named:
 
 
 def _mechanism(ranked: RankedMechanism) -> Named:
-    possible = [cause.cause for cause in ranked.causes if cause.word is Word.POSSIBLE]
-    could_be = said.COULD_BE(causes=listed([f"“{cause.text.title}”" for cause in possible])) if possible else ""
     return Named(
         name=ranked.mechanism.name,
         mechanism=ranked.mechanism.name,
         word=ranked.word.value,
         title=str(ranked.mechanism.text.title),
-        summary=" ".join(filter(None, [str(ranked.mechanism.text.summary), could_be])),
+        summary=could_be(ranked),
         evidence_for=_claims(ranked.support.speaking_for),
         evidence_against=_claims(ranked.support.against),
-        experiment=possible[0].command if possible else "",
+        experiment=ranked.possible[0].command if ranked.possible else "",
     )
 
 

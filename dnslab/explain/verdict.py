@@ -19,7 +19,7 @@ from dnslab.explain.ranking import LATE_P50_MS, LATE_P99_MS, is_late
 from dnslab.explain.validity import voids
 from dnslab.explain.veto import Veto
 from dnslab.explain.waiting import waited
-from dnslab.sentences import verdict as said
+from dnslab.sentences import Sentence, verdict as said
 from dnslab.text import all_of, counted, estimate_with_bounds, fewer_than, listed, one_in, share_text, span_of, time_ms
 
 State = Literal["stalls", "slow", "failing", "partial", "delayed", "none", "void", "unknown", "verified"]
@@ -119,12 +119,17 @@ def _n_partial(diagnosis: Diagnosis) -> tuple[int, int] | None:
     return diagnosis.only_a, diagnosis.only_aaaa
 
 
+def _how_often(k: int, n: int, some: Sentence, every: Sentence) -> tuple[str, str]:
+    """How often something happened, and the sentence with it: ``every`` where it happened each time."""
+    often = one_in(k / n)
+    if k < n:
+        return often, some(often=often)
+    often = often[0].upper() + often[1:]
+    return often, every(often=often)
+
+
 def _partial(summary: Summary, baseline: Row, only_a: int, only_aaaa: int) -> Verdict:
-    share = (only_a + only_aaaa) / baseline.n
-    often = one_in(share)
-    whole = only_a + only_aaaa == baseline.n
-    often = often[0].upper() + often[1:] if whole else often
-    lead = said.PARTIAL_ALL(often=often) if whole else said.PARTIAL(often=often)
+    often, lead = _how_often(only_a + only_aaaa, baseline.n, said.PARTIAL, said.PARTIAL_ALL)
     more = [
         sentence(n=counted(n, "lookup"))
         for n, sentence in ((only_aaaa, said.PARTIAL_AAAA), (only_a, said.PARTIAL_A))
@@ -163,10 +168,7 @@ def _stalls(summary: Summary, baseline: Row) -> Verdict:
 
 
 def _failing(summary: Summary, baseline: Row) -> Verdict:
-    often = one_in(baseline.failed_share)
-    whole = baseline.failed == baseline.n
-    often = often[0].upper() + often[1:] if whole else often
-    lead = said.FAILING_ALL(often=often) if whole else said.FAILING(often=often)
+    often, lead = _how_often(baseline.failed, baseline.n, said.FAILING, said.FAILING_ALL)
     length = span_of(baseline.stall_ms / 1e3)
     if baseline.stalls:
         share = share_text(baseline.intervals["stalls_share"])

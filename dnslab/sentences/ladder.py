@@ -37,7 +37,6 @@ FIRST = Sentence(
 REMEDY = Sentence("What helps: {remedy}.", remedy="set single-request-reopen in the pods' dnsConfig")
 TWO = Sentence("Two causes together explain what was seen.")
 TOO_LITTLE = Sentence("Insufficient data: something was seen, but too little to name a cause.")
-COULD_BE = Sentence("It could be {causes}.", causes="“Conntrack race” and “Burst policer”")
 NONE_FITS = Sentence("None of the known causes fits.")
 NEXT = Sentence(
     "Insufficient data: the budget ends here. The next rung would be {rung}, which tells {separates}.",

@@ -10,7 +10,7 @@ NOT_SHOWN = Sentence("The cause is not shown by this run")
 NOT_SHOWN_IS = Sentence("What was seen fits none of the causes that dnslab knows.")
 TOO_LITTLE = Sentence("Several causes fit. This run did not measure what tells them apart.")
 WOULD_SEE = Sentence("If this is the cause: {tells}", tells="A alone is fast, AAAA alone is slow.")
-COULD_BE = Sentence("It could be {causes}.", causes="“Conntrack race”")
+COULD_BE = Sentence("It could be {causes}.", causes="“Conntrack race” and “A packet limit that allows no burst”")
 WAITS = Sentence("{libc} waits {waited}, then asks again.", libc="glibc", waited="5 s")
 
 ALL_HALF_LOST = Sentence(

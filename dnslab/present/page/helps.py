@@ -33,8 +33,12 @@ ICONS = {
     Word.NOT_APPLICABLE: "ban",
 }
 _ORDER = [Word.CLEARS, Word.CLEAN, Word.HELPS, Word.TRADE_OFF, Word.NO_DIFFERENCE, Word.NOT_COMPARED]
-_HEADINGS = {"stalls": "Lookups that stalled", "failed": "Lookups that failed", "slow": "Lookups of 1 s or longer"}
-_HEADINGS["partial"] = "Lookups that lack addresses"
+_HEADINGS = {
+    "stalls": "Lookups that stalled",
+    "failed": "Lookups that failed",
+    "slow": "Lookups of 1 s or longer",
+    "partial": "Lookups that lack addresses",
+}
 _NOT_COUNTED = LoadCell("not counted")
 #: what a configuration may not differ in, by what the page counts
 _NO_DIFFERENCE = {"stalls": "stalls", "failed": "failures", "slow": "slow lookups", "partial": "missing addresses"}

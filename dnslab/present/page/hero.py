@@ -21,7 +21,7 @@ from dnslab.present.page.helps import loads_of
 from dnslab.present.page.scales import Scale, scale_of
 from dnslab.present.page.view import Fact, Glance, Hero, Link, Strip, StripRow
 from dnslab.sentences import Sentence, pictures, remedies, trust, verdict as said
-from dnslab.text import NBSP, below, counted, estimate_with_bounds, first_of, listed, span_of
+from dnslab.text import NBSP, below, counted, estimate_with_bounds, first_of, listed, lowered, span_of
 
 #: configurations named one by one in the small picture
 MOST_ROWS = 4
@@ -246,7 +246,7 @@ def glances(context: Context, n_failed: int, n_noted: int, n_passed: int) -> lis
     ]
     checks = counted(n_passed + n_failed, "check")
     noted = [limit.title for limit in context.findings.bear_in_mind if limit.noted]
-    detail = trust.BEAR_IN_MIND(notes="; ".join(_small(note) for note in noted)) if noted else ""
+    detail = trust.BEAR_IN_MIND(notes="; ".join(lowered(note) for note in noted)) if noted else ""
     if n_failed and not context.findings.void:
         short, detail = trust.SOME_LEFT_OUT(n=counted(n_failed, "check")), f"{trust.LEFT_OUT} {detail}"
     elif n_failed:
@@ -284,7 +284,3 @@ def _with_advice(context: Context, question: str, detail: str) -> str:
         nothing = remedies.ON_MUSL_NOTHING if others else remedies.ON_MUSL_UNTESTED
         parts.append(remedies.ON_MUSL(names=listed(names)) if names else str(nothing))
     return " ".join(filter(None, parts))
-
-
-def _small(title: str) -> str:
-    return title[:1].lower() + title[1:]

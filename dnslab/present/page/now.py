@@ -17,7 +17,7 @@ from dnslab.plan.variants import BUILT_IN
 from dnslab.present.page.context import Context, Count
 from dnslab.present.page.view import Card, Code, Now, Step
 from dnslab.sentences import Sentence, pictures, remedies, why
-from dnslab.text import counted, listed, time_ms
+from dnslab.text import counted, listed, lowered, time_ms
 
 #: names to fill in
 PLACEHOLDER = re.compile(r"\b(NAMESPACE|NAME|CONTAINER|CLUSTER-DNS-IP|CLUSTER-ZONE|RUN|NUMBER)\b")
@@ -62,9 +62,8 @@ def _if_there(context: Context, steps: Sequence[Step]) -> list[Step]:
     if not context.in_lab:
         return list(steps)
     confirm, second, *rest = steps
-    step = second.title[:1].lower() + second.title[1:]
     title = remedies.IF_THERE(
-        trouble=str(_TROUBLES.get(context.findings.verdict.state, remedies.TROUBLE_STALLS)), step=step
+        trouble=str(_TROUBLES.get(context.findings.verdict.state, remedies.TROUBLE_STALLS)), step=lowered(second.title)
     )
     return [confirm, replace(second, title=title), *rest]
 

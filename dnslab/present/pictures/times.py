@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 #: lines of a figure's table
 N_SPANS = 10
-#: steps of a clock's axis, s
-CLOCK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800)
 
 
 def stalls_over_time(seconds: pd.DataFrame, summary: Summary, load: int = 0) -> Figure:
