@@ -95,26 +95,32 @@ def wait(browser: Browser, script: str, seconds: float = 90) -> Any:
         time.sleep(0.5)
 
 
-def open_notebook(browser: Browser, address: str, path: str, theme: str) -> None:
-    """Open a notebook with a fresh kernel, in a theme."""
+def open_notebook(browser: Browser, address: str, path: str) -> None:
+    """Open a notebook with a fresh kernel."""
     browser.open(f"{address}/lab/tree/{path}?reset", height=6000)
     ready = "const w = window.jupyterapp && window.jupyterapp.shell.currentWidget;"
     ready += "const session = w && w.sessionContext && w.sessionContext.session;"
     ready += "return session && session.kernel && w.content.model.cells.length > 0"
     wait(browser, ready)
-    browser.run(f"return window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})")
-    wait(browser, f"return document.body.dataset.jpThemeName === 'JupyterLab {theme}'")
 
 
-def run_all(
-    browser: Browser, address: str, folder: Path, name: str, parameters: dict[str, Any], *, theme: str = "Light"
-) -> dict[str, Any]:
+def in_each_theme(browser: Browser, picture: Path) -> Iterator[str]:
+    """Show what is open in one theme after the other, with a picture of each; at last again in the first."""
+    for theme in ("Dark", "Light"):
+        change = "return window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab THEME'})"
+        browser.run(change.replace("THEME", theme))
+        wait(browser, f"return document.body.dataset.jpThemeName === 'JupyterLab {theme}'")
+        browser.screenshot(picture.with_name(f"{picture.name}-{theme.lower()}.png"))
+        yield theme
+
+
+def run_all(browser: Browser, address: str, folder: Path, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """Open a notebook in ``folder`` of what is served, run all of it without an error, and give it back."""
     notebook: dict[str, Any] = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
     cell = next(cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", []))
     cell["source"] += [f"\n{key} = {value!r}" for key, value in parameters.items()]
     (folder / f"{name}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-    open_notebook(browser, address, f"{folder.name}/{name}.ipynb", theme)
+    open_notebook(browser, address, f"{folder.name}/{name}.ipynb")
     browser.run("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     wait(browser, STATE.replace("return [", "const s = [") + "return s[1] === s[0] || s[3].length > 0")
     n_cells, n_run, n_shown, errors = browser.run(STATE)
@@ -138,7 +144,6 @@ def other_run(path: Path) -> None:
     write_run(path, plan, lookups)
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
 @pytest.mark.parametrize(
     ("name", "parameters", "n_pictures"),
     [
@@ -152,16 +157,10 @@ def other_run(path: Path) -> None:
     ids=["compare-saved", "compare-live", "explore", "before_after", "matrix", "verify"],
 )
 def test_run_all(
-    browser: Browser,
-    jupyterlab: tuple[Path, str],
-    *,
-    name: str,
-    parameters: dict[str, Any],
-    n_pictures: int,
-    theme: str,
+    browser: Browser, jupyterlab: tuple[Path, str], *, name: str, parameters: dict[str, Any], n_pictures: int
 ) -> None:
     root, address = jupyterlab
-    kind = f"{name}-{parameters.get('run', 'saved')}-{theme.lower()}"
+    kind = f"{name}-{parameters.get('run', 'saved')}"
     results = root / kind / "results"
     results.mkdir(parents=True)
     n_saved = 0 if parameters.get("run") == "new" else 2
@@ -173,24 +172,23 @@ def test_run_all(
             other_run(path)
         else:
             shutil.copytree(SAMPLE, path)
-    run_all(browser, address, results.parent, name, parameters, theme=theme)
-    browser.screenshot(screenshots(root.with_name("screenshots")) / f"jupyterlab-{kind}.png")
+    run_all(browser, address, results.parent, name, parameters)
+    for theme in in_each_theme(browser, screenshots(root.with_name("screenshots")) / f"jupyterlab-{kind}"):
+        assert (theme, browser.run(FAINT)) == (theme, [])
     pictures = browser.run(PICTURES)
     assert all(pictures)
     assert len(pictures) >= n_pictures
     if name == "compare":  # the whole page, whose pictures are part of its text
         assert browser.run("return document.querySelectorAll('.jp-OutputArea-output svg').length") > 5
     assert set(browser.run(SENTENCES)) <= {"left"}
-    assert browser.run(FAINT) == []
     assert browser.run(SPREAD) == []
     assert len(list(results.iterdir())) == max(n_saved, 1)
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_the_stop_button(browser: Browser, jupyterlab: tuple[Path, str], theme: str) -> None:
+def test_the_stop_button(browser: Browser, jupyterlab: tuple[Path, str]) -> None:
     """In mid-run it says at once that it stops; then one line says how to go on, and that line does."""
     root, address = jupyterlab
-    folder = root / f"stopped-{theme.lower()}"
+    folder = root / "stopped"
     folder.mkdir()
     plan = LIVE | {"rounds": 2, "loads": [{"duration_s": 4.0}]}
     sources = [
@@ -206,7 +204,7 @@ def test_the_stop_button(browser: Browser, jupyterlab: tuple[Path, str], theme: 
     notebook = json.loads((NOTEBOOKS / "explore.ipynb").read_text(encoding="utf-8"))
     text = json.dumps(notebook | {"cells": cells})
     (folder / "plain.ipynb").write_text(text, encoding="utf-8")
-    open_notebook(browser, address, f"{folder.name}/plain.ipynb", theme)
+    open_notebook(browser, address, f"{folder.name}/plain.ipynb")
     said = (
         "return [...document.querySelectorAll('.jp-OutputArea-output')].map(e => e.innerText).join(' ').includes('{}')"
     )
@@ -215,13 +213,12 @@ def test_the_stop_button(browser: Browser, jupyterlab: tuple[Path, str], theme: 
     browser.run("window.jupyterapp.commands.execute('notebook:interrupt-kernel')")
     wait(browser, said.format("topping, keeping what was measured"), 3)
     pictures = screenshots(root.with_name("screenshots"))
-    browser.screenshot(pictures / f"jupyterlab-stopping-{theme.lower()}.png")
+    browser.screenshot(pictures / "jupyterlab-stopping.png")
     wait(browser, said.format("Interrupted after 0 of 4 trials; all is kept"))
     # What followed was not run: the rest is asked for anew.
     run_on = "window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2;"
     browser.run(run_on + "window.jupyterapp.commands.execute('notebook:run-all-below')")
     wait(browser, said.format("RunNotFound: "))
-    browser.screenshot(pictures / f"jupyterlab-stopped-{theme.lower()}.png")
     errors = browser.run(STATE)[3]
     assert [error.partition(":")[0] for error in errors] == ["Interrupted", "RunNotFound"]
     traces = browser.run(
@@ -229,7 +226,8 @@ def test_the_stop_button(browser: Browser, jupyterlab: tuple[Path, str], theme: 
         ".map(e => e.innerText.trim().split('\\n').length)"
     )
     assert set(traces) <= {1}
-    assert browser.run(FAINT) == []
+    for theme in in_each_theme(browser, pictures / "jupyterlab-stopped"):
+        assert (theme, browser.run(FAINT)) == (theme, [])
 
 
 @pytest.mark.parametrize("name", ["compare", "before_after"])
