@@ -25,8 +25,8 @@ LOST_MS = 1_000.0
 #: a query that is sent so much later than it was due shows that its sender had to wait, for CPU time for example
 SENT_LATE_MS = 20.0
 COLUMNS = (
-    *("arm", "place", "target", "round", "load", "n", "lost", "unanswered", "lost_second", "late", "errors", "rcodes"),
-    *("truncated", "p50_ms", "p99_ms", "late_sent", "unsent"),
+    *("arm", "place", "target", "round", "load", "rate_per_s", "n", "lost", "unanswered", "lost_second", "late"),
+    *("errors", "rcodes", "truncated", "p50_ms", "p99_ms", "late_sent", "unsent"),
 )
 
 
@@ -46,6 +46,8 @@ def arm_frame(run: Run) -> pd.DataFrame:
             The address asked: that of the load, or else the first nameserver of resolv.conf.
         ``target`` (str), ``round``, ``load`` (int)
             As in ``Run.trials``.
+        ``rate_per_s`` (float)
+            Arrivals a second of the arm; a pair is one.
         ``n``
             Queries, without those that could not be sent. A pair is two.
         ``lost``
@@ -81,6 +83,7 @@ def _row(plan: Plan, lookups: Lookups) -> dict[str, Any]:
         "target": start.target,
         "round": start.round,
         "load": start.load,
+        "rate_per_s": plan.loads[start.load].rate_per_s or 0.0,
     }
     return where if not where["arm"] else {**where, **_counts(lookups, start.arrangement != "single")}
 

@@ -119,7 +119,8 @@ def places(plan: Plan) -> Places:
 def _open_lab(plan: Plan) -> Backend:
     from dnslab.measure.lab.backend import LabBackend
 
-    return LabBackend(plan.fault)
+    kept = any(load.engine == "wire" and load.mode == "sticky" for load in plan.loads)
+    return LabBackend(plan.fault, keeps_sockets=kept)
 
 
 def _lab_targets(plan: Plan) -> Sequence[TargetInfo]:

@@ -104,13 +104,17 @@ def expected(names: Sequence[str]) -> Mapping[str, Expected]:
 
 
 class LabBackend:
-    """A lab with faults injected. Raises NotAble if namespaces, tools or rights are missing."""
+    """A lab with faults injected. Raises NotAble if namespaces, tools or rights are missing.
+
+    ``keeps_sockets``: some load sends raw queries on sockets that it keeps.
+    """
 
     name = "lab"
     opens_ahead = False
 
-    def __init__(self, fault: FaultPlan) -> None:
+    def __init__(self, fault: FaultPlan, *, keeps_sockets: bool = False) -> None:
         self.injection = faults.find(fault)
+        self.udp_timeouts_s = self.injection.udp_timeouts_s(keeps_sockets)
         self._numbers = itertools.count(1)
         self._targets = known_targets()
         find_probe("glibc")
@@ -158,7 +162,7 @@ class LabBackend:
             "rootless": os.geteuid() != 0,
             "fresh_clients": True,
             "n_ports": 65535 - 1024 + 1,
-            "udp_timeout_s": self.injection.udp_timeouts_s[0],
+            "udp_timeout_s": self.udp_timeouts_s[0],
         }
         return BackendFacts.model_validate(facts)
 
@@ -264,7 +268,7 @@ class LabTarget:
 
     def _node_script(self) -> str:
         """What sets up the node; its nft rules, which may be long, are read from stdin."""
-        unreplied, stream = self._lab.injection.udp_timeouts_s
+        unreplied, stream = self._lab.udp_timeouts_s
         return (
             "echo 1 >/proc/sys/net/ipv4/ip_forward\n"
             "nft -f -\n"

@@ -21,6 +21,8 @@ AMPLE_RCVBUF = 4 << 20
 UDP_TIMEOUTS_S = (flows.UDP_TIMEOUT_S, flows.UDP_STREAM_TIMEOUT_S)
 #: entries live so shortly that nearly every new socket opens a new flow, at any rate that the lab reaches
 SHORT_UDP_TIMEOUTS_S = (1, 1)
+#: the same where sockets are kept: each is asked every 1.3 s, or more seldom, and has to stay on its flow
+KEPT_UDP_TIMEOUTS_S = (4, flows.UDP_STREAM_TIMEOUT_S)
 
 NONE = Fault("none", "nothing: what this kernel really does", expected=expect("clean"), arms=expect_arms("clean"))
 _ALL = {fault.name: fault for fault in (NONE, *RULE_FAULTS, *SERVER_FAULTS, *CPU_FAULTS)}
@@ -109,10 +111,11 @@ class Injection:
         """The nft table of the client's namespace; empty where no fault wants one."""
         return "".join(fault.client_rules(values) for fault, values in self.faults)
 
-    @property
-    def udp_timeouts_s(self) -> tuple[int, int]:
-        """The node's conntrack timeouts for UDP: unreplied, stream."""
-        return UDP_TIMEOUTS_S if any(fault.late for fault, _ in self.faults) else SHORT_UDP_TIMEOUTS_S
+    def udp_timeouts_s(self, kept: bool) -> tuple[int, int]:
+        """The node's conntrack timeouts for UDP: unreplied, stream. ``kept``: sockets are kept for many queries."""
+        if any(fault.late for fault, _ in self.faults):
+            return UDP_TIMEOUTS_S
+        return KEPT_UDP_TIMEOUTS_S if kept else SHORT_UDP_TIMEOUTS_S
 
     @property
     def dead_backend(self) -> bool:
