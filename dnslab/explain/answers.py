@@ -11,7 +11,7 @@ from typing import Self
 
 from dnslab.analyse.intervals import MIN_ROUNDS, Interval
 from dnslab.analyse.summary import Row, Summary
-from dnslab.explain.ranking import Ranked, Word, moves_median, ranked
+from dnslab.explain.ranking import Ranked, Word, is_late, moves_median, ranked
 from dnslab.plan.faultplan import fault_names
 from dnslab.sentences import remedies
 from dnslab.text import all_of, counted, estimate_with_bounds, listed, time_ms
@@ -121,7 +121,7 @@ def _cleared(clearing: Sequence[Ranked]) -> str:
     fewest = min(one.row.n for one in clearing)
     if len(clearing) > 1:
         return remedies.CLEAR_MORE(n=f"{fewest:,}")
-    return remedies.CLEAR_MORE_ONE(n=counted(fewest, "lookup"))
+    return remedies.CLEAR_MORE_ONE(name=clearing[0].row.variant, n=counted(fewest, "lookup"))
 
 
 def _group(rows: Sequence[Ranked], word: Word) -> list[str]:
@@ -136,6 +136,26 @@ def waits_less(one: Ranked) -> bool:
     """Whether fewer lookups stalled, although as many took 1 s or longer."""
     stalls = one.row.verdicts.get("stalls_share")
     return one.word is Word.NO_DIFFERENCE and stalls is not None and stalls.word == "lower"
+
+
+def what_spares(judged: str, baseline: Row, others: Sequence[Row]) -> Answer | None:
+    """With which configurations trouble was not there that is neither a stall nor a failure.
+
+    ``judged`` is the state of the verdict; None where it is no such trouble, or nothing else was measured.
+    """
+    if judged == "partial":
+        spared, some, none = [row for row in others if not row.partial], remedies.SOME_COMPLETE, remedies.NONE_COMPLETE
+    elif judged == "delayed":
+        spared, some, none = [row for row in others if not is_late(row)], remedies.SOME_IN_TIME, remedies.NONE_IN_TIME
+    else:
+        return None
+    if not others:
+        return None
+    names = [row.variant for row in spared]
+    if not names:
+        return Answer(str(remedies.NOTHING_CLEARS), str(none))
+    clear = remedies.SOME_CLEAR_PLURAL if len(names) > 1 else remedies.SOME_CLEAR
+    return Answer(clear(names=listed(names), libc=baseline.libc), some(names=listed(names)))
 
 
 def what_it_costs(summary: Summary, baseline: Row, others: Sequence[Row]) -> Answer:
@@ -153,12 +173,17 @@ def what_it_costs(summary: Summary, baseline: Row, others: Sequence[Row]) -> Ans
         remedies.COST_EACH(name=name, change=change_in_words(effect), bounds=_bounds(effect)) for effect, name in ends
     ]
     parts += _of_the_slowest(rows)
+    cache = bool(helping) and all(row.variant.startswith("node-local") for row in helping)
+    if cache:
+        parts.insert(0, str(remedies.COST_CACHE_MORE))
     rest = remedies.SAME_COST(names=listed(same)) if same else ""
     words = list(dict.fromkeys(change_in_words(effect) for effect, _ in ends))
     if baseline.is_clean and not baseline.slow:
         short = str(remedies.COST_NOTHING)
     elif not helping:
         short = str(remedies.COST_NO_HELP)
+    elif cache:
+        short = str(remedies.COST_CACHE)
     elif words and all(effect.estimate < 0 for effect, _ in ends):
         short = str(remedies.COST_NOT_SLOWER)
     elif len(words) > 1:

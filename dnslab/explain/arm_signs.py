@@ -6,11 +6,13 @@ without an arm, its signs are "not measured".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dnslab.explain.sign import Sign, State, hit_too, some
+from dnslab.explain.sign import Sign, State, hit_too, most, some
 from dnslab.sentences import Sentence, signs as said
+from dnslab.text import time_ms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +36,14 @@ _HAPPENED = {
     "sent-late": ("late_sent", said.SENT, 0.05),
 }
 _COLUMNS = ("arm", "n", *(column for column, _, _ in _HAPPENED.values()))
-NAMES = (*(f"raw-{arm}-{what}" for arm in ARMS for what in _HAPPENED), "raw-one-place")
+#: nearly all queries
+_ALWAYS = 0.95
+#: what a query on a new flow takes longer than on a kept one: the factor, and ms, from which on it is clearly slow
+_LONGER, _LONGER_MS = 1.4, 0.4
+NAMES = (
+    *(f"raw-{arm}-{what}" for arm in ARMS for what in _HAPPENED),
+    *("raw-one-place", "raw-a-always", "raw-errors-grow", "raw-flows-slow"),
+)
 
 
 def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
@@ -43,7 +52,8 @@ def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
         return {name: Sign(name, State.NOT_MEASURED, str(said.NO_ARMS)) for name in NAMES}
     found = {sign.name: sign for sign in _of_arms(arms)}
     missing = {name: Sign(name, State.NOT_MEASURED, str(said.NO_ARMS)) for name in NAMES}
-    return {**missing, **found, "raw-one-place": _one_place(arms)}
+    others = (_one_place(arms), _always(arms), _errors_grow(arms), _flows_slow(arms))
+    return {**missing, **found, **{sign.name: sign for sign in others}}
 
 
 def _of_arms(arms: pd.DataFrame) -> Iterator[Sign]:
@@ -85,3 +95,44 @@ def _one_place(arms: pd.DataFrame) -> Sign:
     if some(k, n) is not State.YES:
         return Sign(name, State.NO, claim)
     return Sign(name, hit_too(rest_k, rest_n, k, n).opposite, claim)
+
+
+def _always(arms: pd.DataFrame) -> Sign:
+    """Nearly all single queries are lost."""
+    name = "raw-a-always"
+    rows = _unanswered(arms)
+    rows = rows[rows["arm"] == "a"]
+    k, n = int(rows["lost"].sum()), int(rows["n"].sum())
+    claim = said.ARM(arm=str(said.ARM_A), seen=f"{k:,}", n=f"{n:,}", how=str(said.LOST))
+    return Sign(name, most(k, n, _ALWAYS), claim)
+
+
+def _errors_grow(arms: pd.DataFrame) -> Sign:
+    """Errors come with a higher rate of queries, and hardly without."""
+    name = "raw-errors-grow"
+    if "rate_per_s" not in arms or arms["rate_per_s"].nunique() < 2:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    high = arms["rate_per_s"] > arms["rate_per_s"].max() / 2
+    (k, n), (low_k, low_n) = ((int(rows["errors"].sum()), int(rows["n"].sum())) for rows in (arms[high], arms[~high]))
+    claim = said.ARM_GROWS(
+        low=f"{100 * low_k / max(1, low_n):.0f} %",
+        low_rate=f"{arms['rate_per_s'].min():g}",
+        high=f"{100 * k / max(1, n):.0f} %",
+        high_rate=f"{arms['rate_per_s'].max():g}",
+    )
+    if some(k, n) is not State.YES:
+        return Sign(name, State.NOT_MEASURED, claim)
+    return Sign(name, hit_too(low_k, low_n, k, n).opposite, claim)
+
+
+def _flows_slow(arms: pd.DataFrame) -> Sign:
+    """A query on a new flow takes longer than on a kept one. The best median counts: a busy machine adds to others."""
+    name = "raw-flows-slow"
+    if "p50_ms" not in arms or not {"a", "standing"} <= set(arms["arm"]):
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    best = arms.groupby("arm", observed=True)["p50_ms"].min()
+    new_ms, kept_ms = float(best["a"]), float(best["standing"])
+    if not (math.isfinite(new_ms) and math.isfinite(kept_ms)):
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    slow = new_ms > _LONGER * kept_ms and new_ms - kept_ms > _LONGER_MS
+    return Sign(name, State.YES if slow else State.NO, said.ARM_FLOWS(new=time_ms(new_ms), kept=time_ms(kept_ms)))

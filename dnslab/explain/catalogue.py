@@ -194,7 +194,7 @@ def _server() -> Iterator[Cause]:
     yield Cause("server-pauses", "pauses", "server", late.PAUSES, NODES, ("coredns/coredns#2593",), faults=("pause",))
     yield Cause(
         "server-cpu-limit", "held-up", "server", late.SERVER_CPU, SLOWER, ("siderolabs/talos#11812",),
-        faults=("server-throttle",),
+        Predictions(unlikely=("raw-a-sent-late",)), faults=("server-throttle",),
     )  # fmt: skip
     yield Cause(
         "server-errors", "errors", "server", late.SERVER_ERRORS, ARMS, ("coredns/coredns#4326",), faults=("rcode",)

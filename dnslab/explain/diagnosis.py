@@ -34,7 +34,7 @@ from dnslab.explain.waiting import waited
 from dnslab.plan.backends import IN_CLUSTER
 from dnslab.plan.faultplan import fault_names
 from dnslab.sentences import why
-from dnslab.text import all_of, counted, listed, outwards, rounded, share_with_bounds, span_of, time_ms
+from dnslab.text import all_of, counted, first_of, listed, outwards, rounded, share_with_bounds, span_of, time_ms
 
 #: Linux sends a TCP segment again after this time at the soonest (TCP_RTO_MIN of its include/net/tcp.h)
 RETRANSMITS_MS = 200.0
@@ -45,6 +45,8 @@ _SAID_FULLER = ("errors", "only-a", "only-aaaa", "fails-fast")
 _TELLING = frozenset(
     {"half-lost", "one-name", "window", "from-start", "stalls-again", "bad-checksums", "wrong-address", "tcp-hangs"}
 )
+#: that lookups take 1 s or more, and signs of smaller delays, which then say less
+_SECOND, _LESSER = "delay-second", frozenset({"delay-some", "tcp-sent-again", "delay-of-tcp"})
 #: of mechanisms that are ruled out or not tested, as many are named
 MOST_NAMED = 6
 
@@ -113,11 +115,20 @@ def _explained(ranking: Ranking, signs: Mapping[str, Sign], of: Told) -> Iterato
         yield _of_mechanism(one, signs, of)
     if ranking.found or (of.baseline.is_clean and not of.baseline.slow and ranking.answer is Answer.NOTHING):
         return
-    summary = why.TOO_LITTLE if ranking.answer is Answer.INSUFFICIENT else why.NOT_SHOWN_IS
-    evidence = [*shown.at_steps(of.baseline), *error_evidence(of), *shown.told(ranking.unexplained, of)]
+    summary = _too_little(ranking) if ranking.answer is Answer.INSUFFICIENT else str(why.NOT_SHOWN_IS)
+    unexplained = [signs[_SECOND], *ranking.unexplained] if signs[_SECOND].yes else ranking.unexplained
+    told = [sign for sign in unexplained if not (signs[_SECOND].yes and sign.name in _LESSER)]
+    evidence = [*shown.at_steps(of.baseline), *error_evidence(of), *shown.told(told, of)]
     if of.baseline.is_clean and not evidence:
         return
-    yield Explained("", str(why.NOT_SHOWN), Confidence.NOT_SHOWN, str(summary), tuple(evidence))
+    yield Explained("", str(why.NOT_SHOWN), Confidence.NOT_SHOWN, summary, tuple(evidence))
+
+
+def _too_little(ranking: Ranking) -> str:
+    """Which causes fit, where what was measured does not tell them apart."""
+    left = [one for one in ranking.mechanisms if one.word.rank <= Word.POSSIBLE.rank]
+    titles = [f"“{one.mechanism.text.title}”" for one in left]
+    return why.TOO_LITTLE(causes=first_of(titles, MOST_NAMED)) if len(titles) > 1 else str(why.TOO_LITTLE_SEEN)
 
 
 def _of_mechanism(one: RankedMechanism, signs: Mapping[str, Sign], of: Told) -> Explained:

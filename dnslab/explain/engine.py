@@ -277,15 +277,14 @@ def _pair(signs: Mapping[str, Sign], seen: Sequence[Sign]) -> tuple[RankedMechan
     best: tuple[tuple[int, int], tuple[RankedMechanism, ...]] | None = None
     for one, other in combinations(MECHANISMS.values(), 2):
         made = [frozenset((*each.predicts.must, *each.predicts.may)) for each in (one, other)]
-        pair = (
-            _mechanism(one, signs, seen, made[1]),
-            _mechanism(other, signs, seen, made[0]),
-        )
         needed = [
             {name for name in each.predicts.must if not name.startswith("!") and signs[name].yes} - others
             for each, others in zip((one, other), reversed(made), strict=True)
         ]
-        if not all(needed) or any(each.word.rank > Word.LIKELY.rank for each in pair):
+        if not all(needed):
+            continue
+        pair = _mechanism(one, signs, seen, made[1]), _mechanism(other, signs, seen, made[0])
+        if any(each.word.rank > Word.LIKELY.rank for each in pair):
             continue
         size = (-sum(map(len, needed)), -sum(len(each.support.speaking_for) for each in pair))
         if best is None or size < best[0]:

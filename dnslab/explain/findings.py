@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 from dnslab.analyse import power
 from dnslab.analyse.summary import Row, Summary
 from dnslab.explain import verification
-from dnslab.explain.answers import Answer, baselines, leading_baseline, leading_others, what_helps, what_it_costs
+from dnslab.explain.answers import (
+    Answer,
+    baselines,
+    leading_baseline,
+    leading_others,
+    what_helps,
+    what_it_costs,
+    what_spares,
+)
 from dnslab.explain.circumstances import NOT_KNOWN, Circumstances
 from dnslab.explain.diagnosis import Diagnosis, diagnose
 from dnslab.explain.evidence import Confidence
@@ -33,6 +41,8 @@ if TYPE_CHECKING:
 
 #: how often what a run "would have shown" shows
 POWER = 0.9
+#: causes that fit beside the first, named one by one
+MOST_CAUSES = 3
 #: targets, or rows, named one by one
 MOST_TARGETS = 6
 #: events (stalls, over how many come together) from which on intervals cover as they say: of fewer, where rounds differ
@@ -169,23 +179,37 @@ def _answers(summary: Summary, vetoes: Sequence[Veto], judged: Verdict, diagnosi
         cause = diagnosis.causes[0]
         claims = " ".join(evidence.claim for evidence in cause.evidence_for[:2])
         likely = "" if cause.confidence is Confidence.NOT_SHOWN else f"{cause.word}."
-        given["Why?"] = Answer(cause.name, " ".join(filter(None, [likely, claims])))
-    given["What helps?"] = _what_helps(diagnosis, baseline, what_helps(summary, baseline, others))
+        given["Why?"] = Answer(cause.name, " ".join(filter(None, [likely, claims, _fits_too(diagnosis)])))
+    tested = what_spares(judged.state, baseline, others) or what_helps(summary, baseline, others)
+    given["What helps?"] = _what_helps(diagnosis, baseline, tested, in_lab=summary.backend == "lab")
     given["What does it cost?"] = what_it_costs(summary, baseline, others)
     return given
 
 
-def _what_helps(diagnosis: Diagnosis, baseline: Row, tested: Answer) -> Answer:
+def _fits_too(diagnosis: Diagnosis) -> str:
+    """Beside the first cause, which others fit what was seen: at most likely, it may be another."""
+    cause = diagnosis.causes[0]
+    if cause.emulated or cause.confidence is Confidence.SHOWN or diagnosis.ranking is None:
+        return ""
+    mechanism = next((one for one in diagnosis.ranking.found if one.mechanism.name == cause.mechanism), None)
+    if mechanism is None or cause.kind == cause.mechanism:  # a mechanism lists its causes itself
+        return ""
+    others = [f"“{one.text.title}”" for one in mechanism.possible if one.name != cause.kind]
+    return why.FITS_TOO(causes=first_of(others, MOST_CAUSES)) if others else ""
+
+
+def _what_helps(diagnosis: Diagnosis, baseline: Row, tested: Answer, *, in_lab: bool) -> Answer:
     """What helps by the configurations that were tested; or by the cause, where none of them clears it, or where
-    baseline neither stalls nor fails, of which configurations that differ in stalls say nothing."""
+    baseline neither stalls nor fails. Where a lab was measured, nothing is to be changed there."""
     cause = diagnosis.causes[0] if diagnosis.causes else None
     fine = baseline.is_clean and not baseline.slow
     if cause is None or cause.emulated or not (fine or tested.short == str(remedies.NOTHING_CLEARS)):
         return tested
-    rest = "" if fine else f"{remedies.NOTHING_CLEARS}."
+    nothing_to_fix = tested.short == str(remedies.NOTHING_TO_FIX)
     if cause.remedy:
-        return Answer(cause.remedy.change, cause.remedy.detail, rest)
-    return Answer(str(why.REMEDY_OPEN), cause.summary) if fine else tested
+        first = "" if nothing_to_fix else tested.detail or f"{tested.short}."
+        return Answer(cause.remedy.change, " ".join(filter(None, [first, "" if in_lab else cause.remedy.detail])))
+    return Answer(str(why.REMEDY_OPEN), cause.summary) if nothing_to_fix else tested
 
 
 def _evidence(summary: Summary, diagnosis: Diagnosis) -> list[str]:

@@ -193,7 +193,7 @@ _ANSWERS = (
         "udp-silent",
         said.UDP_SILENT,
         Predictions(
-            must=("!tcp-stalls", *_UDP_STALLS, "always", *_raw("lost", "a", "aaaa", "standing")),
+            must=("!tcp-stalls", *_UDP_STALLS, "always", "raw-a-always", *_raw("lost", "a", "aaaa", "standing")),
             may=("stalls-again", "errors", "cache-stalls", *_raw("lost", *_UDP)),
             never=("tcp-stalls", "one-name", "window"),
         ),
@@ -280,6 +280,7 @@ _ANSWERS = (
             ("!stalls", "errors", "raw-a-errors"),
             ("cache-fails", *_raw("errors")),
             ("stalls", "always-only-a", "delay-all", "delay-some"),
+            ("raw-errors-grow",),
         ),
     ),
     Mechanism(
@@ -295,7 +296,7 @@ _ANSWERS = (
         "errors-when-busy",
         said.BUSY_ERRORS,
         Predictions(
-            ("errors", "delay-constant"),
+            ("errors", "delay-constant", "raw-a-errors", "raw-errors-grow"),
             ("cache-fails", "cache-stalls", "delay-all", *_LATE, *_raw("errors")),
             ("stalls",),
         ),
@@ -353,8 +354,8 @@ _DELAYS = (
         said.HELD_UP,
         Predictions(
             ("!throttled", "!delay-constant", "delay-some", "delay-short"),
-            _LATE,
-            ("throttled", "stalls", "delay-constant"),
+            (*_LATE, *_raw("sent-late")),
+            ("throttled", "stalls", "delay-constant", "raw-flows-slow"),
         ),
         direct=False,
     ),
@@ -373,7 +374,11 @@ _DELAYS = (
     Mechanism(
         "new-flows-slow",
         said.FLOW_COST,
-        Predictions(("new-flows-slow",), ("delay-some", "delay-all", "delay-of-tcp"), ("stalls",)),
+        Predictions(
+            ("new-flows-slow", "raw-flows-slow"),
+            (*_LATE, "delay-all", *_raw("sent-late")),
+            ("stalls", "delay-constant"),
+        ),
         direct=False,
     ),
     Mechanism("answered-elsewhere", said.ELSEWHERE, Predictions(("servers-idle",), (), ("stalls",))),

@@ -37,6 +37,7 @@ DESCRIBING = frozenset(
         ),
         *("fails-fast", "only-a", "only-aaaa"),
         *("delay-twice", "kernel-resolves", "sent-late", "wrong-address"),
+        *("raw-a-always", "raw-errors-grow", "raw-flows-slow"),
     }
 )
 

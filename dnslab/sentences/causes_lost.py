@@ -125,7 +125,7 @@ KEPT_FLOW = text_of(
 )
 AAAA_DROPPED = text_of(
     "A DNS server or firewall drops AAAA queries",
-    "Something that does not know AAAA drops the query instead of an answer without addresses.",
+    "Something that does not know AAAA drops the query. It should send an answer without addresses.",
     "AAAA alone is lost, A alone is not, in whatever order.",
     "Repair the upstream, or answer AAAA with an empty answer in CoreDNS (template), or set no-aaaa.",
     "The upstream, Corefile, or dnsConfig of the pods",

@@ -66,7 +66,7 @@ ONE_SERVER = _text(
     "Some lookups reach a server that is silent, over UDP and over TCP. To ask it again does not help.",
 )
 ONE_NAME = _text("Some names get no answer", "Lookups of these names get no answer. All other names are fine.")
-TCP_SILENT = _text("TCP gets no answer", "Queries over UDP are answered. Over TCP no connection comes about.")
+TCP_SILENT = _text("TCP gets no answer", "Queries over UDP are answered. Connections over TCP fail.")
 CACHE_FAILS = _text(
     "The node-local cache alone fails", "The DNS servers answer well. Through the cache on the node, lookups fail."
 )

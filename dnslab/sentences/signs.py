@@ -66,7 +66,7 @@ DELAY_TCP = Sentence(
 )
 DELAY_CONSTANT = Sentence("Most of these delays are alike: {low} to {high}.", low="101 ms", high="104 ms")
 NEW_FLOW_SLOW = Sentence(
-    "Two queries, one after the other, take {two} or more on two flows and {one} on one, in 95 % of lookups.",
+    "In 95 % of lookups, two queries in turn take {two} or more on two flows, and {one} or more on one flow.",
     two="8.5 ms",
     one="2.9 ms",
 )
@@ -77,9 +77,16 @@ WINDOW = Sentence(
     inside="80",
     n="81",
 )
-SPREAD = Sentence("Bad lookups lie among good ones: {inside} of {n} in between were bad.", inside="29", n="541")
+SPREAD = Sentence(
+    "Good and bad lookups are mixed: from the first bad one to the last, {inside} of {n} were bad.",
+    inside="29",
+    n="541",
+)
 ONE_NAME = Sentence(
-    "{bad} bad lookups are of {names}; of all others, {other} were bad.", bad="180", names="1 name of 4", other="0"
+    "{bad} bad lookups asked for {names}. Of lookups of other names, {other} were bad.",
+    bad="180",
+    names="api.test",
+    other="0 of 540",
 )
 ALL_NAMES = Sentence("All {n} have bad lookups.", n="4 names")
 ONE_TARGET = Sentence("Baseline is bad on {bad} of {n} targets.", bad="1", n="4")
@@ -88,9 +95,7 @@ NO_RISE = Sentence("{what} did not rise.", what="Bad checksums at the client")
 SMALL_RISE = Sentence("{what} rose by {n}, too little for {stalls}.", what="Failed inserts", n="3", stalls="29 stalls")
 THROTTLED = Sentence("The client's CPU limit stopped it in {share} of periods.", share="40 %")
 NOT_THROTTLED = Sentence("The client's CPU limit did not stop it.")
-SENT_LATE = Sentence(
-    "{seen} of {lookups} began {least} or more after their time.", seen="90", lookups="735 lookups", least="10 ms"
-)
+SENT_LATE = Sentence("{seen} of {lookups} began {least} or more late.", seen="90", lookups="735 lookups", least="10 ms")
 SERVERS_IDLE = Sentence(
     "Baseline made {sent}, but the DNS servers received {received}.", sent="735 lookups", received="6 queries"
 )
@@ -104,12 +109,23 @@ ARM = Sentence("Raw queries, {arm}: {seen} of {n} {how}.", arm="A alone", seen="
 ARM_PLACES = Sentence(
     "Raw queries to {bad}: {share} were lost; to all others {other}.", bad="10.0.0.1", share="98 %", other="0 %"
 )
+ARM_GROWS = Sentence(
+    "Raw queries: {low} got an error at {low_rate}/s, and {high} at {high_rate}/s.",
+    low="0 %",
+    low_rate="5",
+    high="40 %",
+    high_rate="25",
+)
+ARM_FLOWS = Sentence(
+    "A raw query takes {new} on a new flow, and {kept} on a kept one (medians).", new="1.0 ms", kept="0.3 ms"
+)
+
 STEP = Sentence("{at} of {stalls} ended when the resolver asks again.", at="29", stalls="29 stalls")
-NO_STEP = Sentence("{n} of {stalls} ended at other times than the resolver's.", n="20", stalls="29 stalls")
+NO_STEP = Sentence("{n} of {stalls} did not end when the resolver asks again.", n="20", stalls="29 stalls")
 
 NO_VARIANT = Sentence("{variant} was not measured.", variant="use-vc")
 NO_FLAG = Sentence("{libc} does not tell which of the two answers was lost.", libc="musl")
-NO_NUMBER = Sentence("This run does not hold it.")
+NO_NUMBER = Sentence("This run does not have this number.")
 NO_ARMS = Sentence("No raw queries were sent.")
 NO_BAD = Sentence("Too few bad lookups to compare with.")
 ONE_NAME_ONLY = Sentence("Only one name was looked up.")

@@ -148,16 +148,14 @@ IMPORTED_FOUND = Sentence(
 )
 IMPORTED_NONE_TITLE = Sentence("No {what} of {limit} or longer seen", what="requests", limit="4.9 s")
 IMPORTED_NONE = Sentence(
-    "None of {count} took {limit} or longer. If it happens at all, it hits {fewer} (95 % sure, if it comes evenly).",
+    "None of {count} took {limit} or longer. If it happens at all, it hits {fewer}. That bound is 95 % sure if such "
+    "{what} come evenly over time, and too low if they come in bursts.",
+    what="requests",
     count="18,212 requests",
     limit="4.9 s",
     fewer="fewer than 1 request in 5,000",
 )
-IMPORTED_FEW_ROUNDS = Sentence(
-    "Faults come and go. One that is there {bound} of the time can stay unseen in {rounds}.",
-    bound="63 %",
-    rounds="3 rounds",
-)
+IMPORTED_FEW_ROUNDS = Sentence("A fault that comes and goes is easily missed in {rounds}.", rounds="3 rounds")
 IMPORTED_SHARE = Sentence(
     "With {name}, {share} of {count} took that long ({bounds}).",
     name="baseline",

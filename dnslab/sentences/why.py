@@ -7,9 +7,14 @@ from dnslab.sentences import Sentence
 RACE = Sentence("Conntrack race")
 BUFFER = Sentence("Full receive buffer of a DNS server")
 NOT_SHOWN = Sentence("The cause is not shown by this run")
-NOT_SHOWN_IS = Sentence("What was seen fits none of the causes that dnslab knows.")
-TOO_LITTLE = Sentence("Several causes fit. This run did not measure what tells them apart.")
-WOULD_SEE = Sentence("If this is the cause: {tells}", tells="A alone is fast, AAAA alone is slow.")
+NOT_SHOWN_IS = Sentence("What was seen fits none of the causes that this run could test.")
+TOO_LITTLE = Sentence(
+    "Several causes fit: {causes}. This run did not measure what tells them apart.",
+    causes="“Conntrack race” and “Random packet loss”",
+)
+TOO_LITTLE_SEEN = Sentence("Too little was seen to tell the cause.")
+WOULD_SEE = Sentence("With this cause you would see: {tells}", tells="A alone is fast, AAAA alone is slow.")
+FITS_TOO = Sentence("Other causes fit, too: {causes}.", causes="“A slow upstream” and “Too little CPU”")
 COULD_BE = Sentence("It could be {causes}.", causes="“Conntrack race” and “A packet limit that allows no burst”")
 WAITS = Sentence("{libc} waits {waited}, then asks again.", libc="glibc", waited="5 s")
 
@@ -56,13 +61,16 @@ EMULATED = Sentence("Emulated")
 EMULATED_KERNEL = Sentence(
     "A real race is not expected on this kernel ({kernel}). It resolves the race.", kernel="6.18"
 )
+EVIDENCE_FOR = Sentence("Evidence for")
+EVIDENCE_OPEN = Sentence("What was seen")
 NONE_AGAINST = Sentence("None seen.")
 
 NO_BUFFER = Sentence("The servers dropped no query (RcvbufErrors).")
 SLOW_SERVER = Sentence("Slow or overloaded DNS server")
 LATE_ANSWERS = Sentence("Late answers")
 NO_SLOW_SERVER = Sentence(
-    "The other configurations asked the same servers in the same minutes: at most {slowest}.", slowest="31 ms"
+    "The other configurations asked the same servers in the same minutes, and no lookup took longer than {slowest}.",
+    slowest="31 ms",
 )
 PACKET_LOSS = Sentence("Random packet loss")
 NO_PACKET_LOSS = Sentence(
@@ -171,8 +179,8 @@ MUSL_SHORTER = Sentence(
 NO_TARGET_BAD = Sentence("Baseline stalled or failed on none of {n} targets.", n="4")
 TARGETS_BAD = Sentence("Baseline was bad on {bad} of {n} targets: {worst}.", bad="2", n="4", worst="glibc@node-1 6.8 %")
 
-REMEDY_WHERE = Sentence("Where: {where}.", where="Deployment of CoreDNS")
-REMEDY_COST = Sentence("Cost: {cost}", cost="One more round trip for each lookup.")
-REMEDY_WATCH = Sentence("Then watch: {watch}.", watch="RcvbufErrors of the servers")
+REMEDY_WHERE = Sentence("Change it here: {where}.", where="Deployment of CoreDNS")
+REMEDY_COST = Sentence("What it costs: {cost}", cost="One more round trip for each lookup.")
+REMEDY_WATCH = Sentence("After the change, watch: {watch}.", watch="RcvbufErrors of the servers")
 REMEDY_VERIFY = Sentence("Then measure again:")
 REMEDY_OPEN = Sentence("That depends on which cause it is")

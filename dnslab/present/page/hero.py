@@ -276,7 +276,9 @@ def _with_advice(context: Context, question: str, detail: str) -> str:
         return f"{detail} {pictures.HELPS_NO_LOAD}"
     if question != "What helps?":
         return detail
-    parts = [detail, *_beginning(context)]
+    # Where nothing should be changed yet, that comes before all that could be.
+    first = context.in_lab and context.baseline is not None
+    parts = [*_beginning(context), detail] if first else [detail, *_beginning(context)]
     stalling = [one for one in baselines(context.summary) if one.libc == "musl" and not one.is_clean]
     if stalling and context.baseline and context.baseline.libc != "musl" and not context.findings.void:
         names = context.cleared("musl")

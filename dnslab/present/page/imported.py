@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from dnslab.analyse.intervals import MIN_ROUNDS, upper_bound_when_none
+from dnslab.analyse.intervals import MIN_ROUNDS
 from dnslab.explain.ranking import WORTH_A_WORD
 from dnslab.imports.summary import MUSL_STEP_S, ImportedRow, ImportedSummary
 from dnslab.present.page.context import intervals_note
@@ -137,7 +137,7 @@ def _hero(summary: ImportedSummary) -> Hero:
             "soft",
             fewer_than(base.over_limit_upper or 1.0, noun),
         )
-        lead = said.IMPORTED_NONE(count=_count(summary, base.n), limit=limit, fewer=strong)
+        lead = said.IMPORTED_NONE(count=_count(summary, base.n), limit=limit, fewer=strong, what=summary.imported.what)
     more[:0] = _blind_spots(summary, base)
     share = base.shares["over_limit"]
     if share and base.over_limit:
@@ -174,8 +174,7 @@ def _hero(summary: ImportedSummary) -> Hero:
 def _blind_spots(summary: ImportedSummary, base: ImportedRow) -> Iterator[str]:
     """What the first number does not cover."""
     if base.over_limit == 0:
-        bound = f"{100 * upper_bound_when_none(base.rounds):.0f} %"
-        yield said.IMPORTED_FEW_ROUNDS(bound=bound, rounds=counted(base.rounds, "round"))
+        yield said.IMPORTED_FEW_ROUNDS(rounds=counted(base.rounds, "round"))
     if summary.imported.limit_ms / 1e3 > MUSL_STEP_S:
         yield imports.MUSL_UNSEEN(limit=_limit(summary))
 

@@ -130,6 +130,7 @@ class CauseCard:
     icon: str
     tone: str
     summary: str
+    heading: str
     evidence_for: Sequence[Item]
     evidence_against: Sequence[Item]
     none_against: str

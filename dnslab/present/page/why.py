@@ -49,7 +49,7 @@ def _item(evidence: Evidence, icon: str, tone: str) -> Item:
 
 def _card(context: Context, cause: Explained, rank: int) -> CauseCard:
     several = len(context.findings.diagnosis.causes) > 1
-    against = "" if cause.emulated else str(said.NONE_AGAINST)
+    against = "" if cause.emulated or not cause.kind else str(said.NONE_AGAINST)
     if cause.emulated and cause.kind == "conntrack-race" and (kernel := resolving_kernel(context.findings.seen)):
         against = said.EMULATED_KERNEL(kernel=kernel)
     return CauseCard(
@@ -60,6 +60,7 @@ def _card(context: Context, cause: Explained, rank: int) -> CauseCard:
         icon="flask",
         tone="fault" if cause.emulated else "bad" if cause.confidence.bars > 1 else "warn",
         summary=cause.summary,
+        heading=str(said.EVIDENCE_FOR if cause.kind else said.EVIDENCE_OPEN),
         evidence_for=[_item(one, "check", "good") for one in cause.evidence_for],
         evidence_against=[_item(one, "minus", "warn") for one in cause.evidence_against],
         none_against=against,
