@@ -1,0 +1,143 @@
+"""What a diagnosis says of a recording, by the rules as they are now.
+
+The ladder is climbed again over the recorded rungs, and ends where a rung that it asks for next was not recorded. The
+stored answer is not read, nor is what was injected.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter
+
+from bench.confusion.record import FAILED, MACHINE
+from dnslab.analyse.arms import arm_frame
+from dnslab.analyse.dataset import Run, open_run
+from dnslab.experiment.diagnose import FILE
+from dnslab.explain.arms import read_arms
+from dnslab.explain.ladder import Answer, RungDone, conclude_ladder
+from dnslab.plan.arms import Places
+from dnslab.plan.ladder import LIBC, RUNGS, Seen, next_rung
+
+#: words that name a cause
+NAMING = ("shown", "likely")
+FELT_MS = 20.0
+
+
+@dataclass(frozen=True)
+class Named:
+    """A cause, or a mechanism whose cause is open, and how sure the answer is of it."""
+
+    name: str
+    mechanism: str
+    word: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a diagnosis says.
+
+    ``touched`` is the share of baseline's lookups in the rung ``libc`` that failed, got one family alone or took 20 ms
+    or more, ``p99_ms`` their quantile; NaN where the ladder ended before. ``load`` is the machine's load average before
+    and after.
+    """
+
+    status: str
+    named: tuple[Named, ...] = ()
+    possible: tuple[Named, ...] = ()
+    rungs: tuple[str, ...] = ()
+    seconds: float = 0.0
+    touched: float = float("nan")
+    p99_ms: float = float("nan")
+    load: tuple[float, float] = (0.0, 0.0)
+    kernel: str = ""
+    began: str = ""
+    why: str = ""
+
+    @property
+    def first(self) -> Named | None:
+        """What it names first, if it names anything."""
+        return self.named[0] if self.named and self.status in ("cause", "two causes") else None
+
+
+def said_of(path: Path) -> Said:
+    """What a diagnosis says of the recording in the folder ``path``."""
+    machine = _object(path / MACHINE)
+    about = Said(
+        status="failed",
+        seconds=machine["seconds"],
+        load=(machine["load_before"], machine["load_after"]),
+        kernel=machine["kernel"],
+        began=machine["began"],
+    )
+    if (path / FAILED).exists():
+        return replace(about, why=(path / FAILED).read_text(encoding="utf-8").strip())
+    answer, runs = replayed(path)
+    causes = [Named(cause.name, cause.mechanism, cause.word) for cause in answer.causes]
+    touched, p99_ms = _felt(runs.get(LIBC.name))
+    return replace(
+        about,
+        status=answer.status,
+        named=tuple(one for one in causes if one.word in NAMING),
+        possible=tuple(one for one in causes if one.word not in NAMING),
+        rungs=tuple(rung.rung for rung in answer.rungs),
+        touched=touched,
+        p99_ms=p99_ms,
+        why="; ".join(rung.problem for rung in answer.rungs if rung.problem),
+    )
+
+
+def replayed(path: Path) -> tuple[Answer, Mapping[str, Run]]:
+    """Climb the ladder over the recorded rungs: the answer, and the rungs' runs by name."""
+    document = _object(path / FILE)
+    places = TypeAdapter(Places).validate_python(document["places"])
+    rungs = {row["rung"]: RungDone(**row) for row in document["rungs"]}
+    runs = {name: open_run(path / rung.path) for name, rung in rungs.items()}
+    frames = {name: arm_frame(run) for name, run in runs.items()}
+    done: list[RungDone] = []
+    seen = Seen()
+    while rung := next_rung([one.rung for one in done], seen):
+        there = rungs.get(rung.name)
+        if there:
+            done.append(there)
+        arms = _together([frames[one.rung] for one in done])
+        libc = runs[LIBC.name] if LIBC.name in {one.rung for one in done} else None
+        passed_s = sum(one.seconds for one in done)
+        stopped = there.problem if there else ""
+        following = None if there else rung
+        answer = conclude_ladder(done, arms, libc, places, passed_s=passed_s, stopped=stopped, following=following)
+        if stopped or following:
+            return answer, runs
+        seen = replace(read_arms(arms), settled=answer.settled)
+        seen = replace(seen, trouble=seen.trouble or answer.trouble)
+    return answer, runs
+
+
+def _together(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=["arm", "place"])
+
+
+def _felt(libc: Run | None) -> tuple[float, float]:
+    """The share of baseline's lookups that a user feels, and the quantile of 99 %, ms."""
+    if libc is None:
+        return float("nan"), float("nan")
+    lookups = [one for one in libc.decoded() if one.client.start.variant == "baseline"]
+    ms = np.concatenate([one.service_ms for one in lookups])
+    bad = np.concatenate([np.asarray(one.outcome) != 0 for one in lookups])
+    return float((bad | (ms >= FELT_MS)).mean()), float(np.quantile(ms, 0.99))
+
+
+def _object(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+#: every rung that may be recorded
+RUNG_NAMES = tuple(rung.name for rung in RUNGS)

@@ -1,0 +1,66 @@
+"""What the page says between its tables."""
+
+HEAD = """\
+# How often a diagnosis is right
+
+`{command} > docs/diagnosis.md` makes this page. It injects faults of known truth into the lab, diagnoses each with
+`dnslab diagnose` as it is by default (at most 3 minutes, at most 50 queries a second for each server), and compares
+the answer with the truth. Each run is a whole diagnosis in a lab of its own, with new clients. The truth is kept apart:
+neither the ladder nor the engine sees it.
+
+- {n} runs of {wanted} that are wanted: {kinds}.
+- Recorded from {began} to {ended} (UTC) on Linux {kernel} with {cpus} CPUs, some labs side by side. The load average
+  was at most {load}.
+- Judged by the rules of commit {version}. The recorded rungs are read again each time, so that other rules can be
+  judged by the same recordings.
+- A diagnosis took {healthy} where nothing was injected and {faulty} elsewhere (medians).
+- Faults are injected at strengths that users feel: 1 % of lookups or more are touched, or p99 doubles. Each case is
+  asked several times. Not measured: {unfelt}.
+
+A run is *right first* if a cause is named as shown or likely and the first one is true. The lab imitates most causes,
+and then no counter moves that would tell the causes of one mechanism apart: such runs are scored by mechanism. Where a
+witness is real (port clash, checksum, capture, truncation, the client's CPU), the cause itself has to be named.
+*Insufficient data* counts as a miss. *Kind* is the coarser answer: pairs, flows, any packet, for a time, one server or
+name, one family, TCP, errors, delay, who answers (`bench/confusion/cases.py` lists the mechanisms of each).
+"""
+FIGURES = """\
+## Figures
+
+Bounds are exact and two-sided (Clopper and Pearson). They take runs as independent; runs of one case are alike, so the
+bounds for other cases are somewhat wider. "(bound)": the bound has to hold, not the share alone.
+"""
+NEEDED = """\
+- {figure}: the bound that is reached is {reached}. To get it to {goal}, {more} more runs are needed, none of them wrong
+  ({wrong} are wrong now)."""
+MATRIX = """
+## Truth and answer
+
+Each row is a truth, by mechanism; each column what was named first. A column's number is that of the row where it is
+right. A dot is 0.
+"""
+NO_ROW = "Columns without a row of their own: {names}."
+PAIRS = """
+## Two at once
+
+*Both named*: of the causes that are shown or likely, one is true of each fault. *One named*: the first is true of one
+of them.
+"""
+ALONE = "Of these pairs, {n} have halves that are each told alone, in most of their runs."
+VALUES = """
+## What an answer is worth
+
+How often an answer is true depends on how often each cause is met. No survey says that. These shares are assumptions:
+they show how the value of an answer moves with them. All known faults count, each at its strengths alike.
+"""
+WRONG = """
+## All that was wrong
+
+Each run in which a cause was called shown or likely that is not true. Its recording is in the folder of that case and
+repetition (`DNSLAB_CONFUSION_DIR`, by default `~/.cache/dnslab-confusion`).
+"""
+CASES = """
+## Each case
+
+*Touched*: lookups of baseline that failed, got one family alone or took 20 ms or more. p99 is of the same lookups. Both
+are means of the runs in which the ladder compared configurations of the C library. Faults of TCP touch none of these.
+"""
