@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from bench.confusion import text
@@ -176,16 +177,19 @@ def _values(scored: Sequence[Scored]) -> Iterator[str]:
     yield _rule(5)
     for prior in PRIORS:
         shown, likely = (
-            value(prior, scored, lambda one, word=word: _has(one, word), lambda one, word=word: not one.wrong(word))
-            for word in ("shown", "likely")
+            value(prior, scored, partial(_has, word), partial(_is_right, word)) for word in ("shown", "likely")
         )
         nothing = value(prior, scored, lambda one: _label(one) == "nothing found", lambda one: not one.case.truths)
         any_given = value(prior, scored, lambda one: one.said.first is not None, lambda one: one.right_first)
         yield _row(prior.name, *(_percent(one.true) for one in (shown, likely, nothing)), _percent(any_given.given))
 
 
-def _has(one: Scored, word: str) -> bool:
+def _has(word: str, one: Scored) -> bool:
     return any(cause.word == word for cause in one.said.named)
+
+
+def _is_right(word: str, one: Scored) -> bool:
+    return not one.wrong(word)
 
 
 def _wrong(scored: Sequence[Scored]) -> Iterator[str]:

@@ -31,6 +31,8 @@ from dnslab.plan.faults import PARAMETERS
 MACHINE, FAILED = "machine.json", "failed.txt"
 #: a diagnosis ends by itself after its budget and one rung at the latest
 LONGEST_S = 600.0
+#: faults that take so much CPU time of the machine that labs beside them would be held up
+HEAVY = frozenset({"rule-length"})
 
 
 def folder() -> Path:
@@ -64,10 +66,13 @@ class Batch:
     def record(self, tasks: Iterable[Task]) -> None:
         """Record what is not there. A first SIGINT or SIGTERM lets the diagnoses in progress finish."""
         missing = [task for task in tasks if not task.path.exists()]
+        heavy = [task for task in missing if set(fault_names(task.case.fault)) & HEAVY]
         before = {number: signal.signal(number, self._end) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             with ThreadPoolExecutor(self.n_labs) as pool:
-                list(pool.map(self._one, missing))
+                list(pool.map(self._one, [task for task in missing if task not in heavy]))
+            for task in heavy:
+                self._one(task)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

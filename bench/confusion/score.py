@@ -68,6 +68,8 @@ class Scored:
 
 def is_true(named: Named, truth: Truth) -> bool:
     """Whether what is named is true: its mechanism, for the lab moves no counter that tells causes of one apart."""
+    if truth.outside and named.word == "shown" and named.name != named.mechanism:
+        return False
     return named.mechanism in truth.mechanisms or named.name in truth.causes
 
 
