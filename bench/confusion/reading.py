@@ -27,7 +27,8 @@ from dnslab.plan.ladder import LIBC, RUNGS, Seen, next_rung
 
 #: words that name a cause
 NAMING = ("shown", "likely")
-FELT_MS = 20.0
+#: of a lookup that a user feels: where an answer comes from the same cluster it takes a few ms
+FELT_MS = 50.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Named:
 class Said:
     """What a diagnosis says.
 
-    ``touched`` is the share of baseline's lookups in the rung ``libc`` that failed, got one family alone or took 20 ms
+    ``touched`` is the share of baseline's lookups in the rung ``libc`` that failed, got one family alone or took 50 ms
     or more, ``p99_ms`` their quantile; NaN where the ladder ended before. ``load`` is the machine's load average before
     and after.
     """

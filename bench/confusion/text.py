@@ -61,6 +61,6 @@ repetition (`DNSLAB_CONFUSION_DIR`, by default `~/.cache/dnslab-confusion`).
 CASES = """
 ## Each case
 
-*Touched*: lookups of baseline that failed, got one family alone or took 20 ms or more. p99 is of the same lookups. Both
+*Touched*: lookups of baseline that failed, got one family alone or took 50 ms or more. p99 is of the same lookups. Both
 are means of the runs in which the ladder compared configurations of the C library. Faults of TCP touch none of these.
 """
