@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import os
 import subprocess
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from bench.confusion import text
 from bench.confusion.cases import NOT_FELT
@@ -57,7 +59,8 @@ def _how(scored: Sequence[Scored], n_wanted: int, seed: int | None) -> Iterator[
         counts[one.case.kind] = counts.get(one.case.kind, 0) + 1
     healthy_s, longest_healthy_s = usual_s(one for one in scored if one.case.kind == "none")
     fault_s, longest_s = usual_s(one for one in scored if one.case.kind != "none")
-    yield text.HEAD.format(
+    loads = [max(one.said.load) for one in scored]
+    head = text.HEAD.format(
         command="python -m bench.confusion" + (f" --seed {seed}" if seed is not None else ""),
         n=len(scored),
         wanted=n_wanted,
@@ -67,11 +70,18 @@ def _how(scored: Sequence[Scored], n_wanted: int, seed: int | None) -> Iterator[
         kernel=kernels,
         cpus=os.cpu_count(),
         version=_version(),
-        load=f"{max((max(one.said.load) for one in scored), default=0.0):.1f}",
+        load=f"{median(loads):.1f}" if loads else "-",
+        most_load=f"{max(loads, default=0.0):.1f}",
         healthy=f"{healthy_s:.0f} s (longest {longest_healthy_s:.0f} s)",
         faulty=f"{fault_s:.0f} s (longest {longest_s:.0f} s)",
         unfelt="; ".join(f"`{fault}` ({why})" for fault, why in NOT_FELT.items()),
     )
+    yield from map(_wrapped, head.splitlines())
+
+
+def _wrapped(line: str) -> str:
+    """A paragraph or an item of a list in lines of at most 120 letters."""
+    return textwrap.fill(line, 120, subsequent_indent="  " * line.startswith("- "), break_on_hyphens=False)
 
 
 def _version() -> str:
@@ -107,9 +117,8 @@ def _needed(figure: Figure) -> Iterator[str]:
     reached = bounds(wrong, figure.n)[1]
     more = runs_needed(wrong, goal) - figure.n
     if more > 0:
-        yield text.NEEDED.format(
-            figure=figure.name, reached=_percent(reached), goal=_percent(goal), more=f"{more:,}", wrong=wrong
-        )
+        words = {"reached": _percent(reached), "goal": _percent(goal), "more": f"{more:,}", "wrong": str(wrong)}
+        yield _wrapped(text.NEEDED.format(figure=figure.name, **words))
 
 
 def _label(one: Scored) -> str:

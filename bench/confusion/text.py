@@ -1,27 +1,28 @@
 """What the page says between its tables."""
 
+#: paragraphs and items, each wrapped when it is printed
 HEAD = """\
 # How often a diagnosis is right
 
-`{command} > docs/diagnosis.md` makes this page. It injects faults of known truth into the lab, diagnoses each with
-`dnslab diagnose` as it is by default (at most 3 minutes, at most 50 queries a second for each server), and compares
-the answer with the truth. Each run is a whole diagnosis in a lab of its own, with new clients. The truth is kept apart:
-neither the ladder nor the engine sees it.
+`{command} > docs/diagnosis.md` makes this page. It injects faults of known truth into the lab, diagnoses each with \
+`dnslab diagnose` as it is by default (at most 3 minutes, at most 50 queries a second for each server), and compares \
+the answer with the truth. Each run is a whole diagnosis in a lab of its own, with new clients. The truth is kept \
+apart: neither the ladder nor the engine sees it.
 
 - {n} runs of {wanted} that are wanted: {kinds}.
-- Recorded from {began} to {ended} (UTC) on Linux {kernel} with {cpus} CPUs, some labs side by side. The load average
-  was at most {load}.
-- Judged by the rules of commit {version}. The recorded rungs are read again each time, so that other rules can be
-  judged by the same recordings.
+- Recorded from {began} to {ended} (UTC) on Linux {kernel} with {cpus} CPUs, some labs side by side. The load average \
+was {load} in the median, and at most {most_load}. Above 2 the labs had to wait for CPU time now and then.
+- Judged by the rules of commit {version}. The recorded rungs are read again each time, so that other rules can be \
+judged by the same recordings.
 - A diagnosis took {healthy} where nothing was injected and {faulty} elsewhere (medians).
-- Faults are injected at strengths that users feel: 1 % of lookups or more are touched, or p99 doubles. Each case is
-  asked several times. Not measured: {unfelt}.
+- Faults are injected at strengths that users feel: 1 % of lookups or more are touched, or p99 doubles. Not measured: \
+{unfelt}.
 
-A run is *right first* if a cause is named as shown or likely and the first one is true. The lab imitates most causes,
-and then no counter moves that would tell the causes of one mechanism apart: such runs are scored by mechanism. Where a
-witness is real (port clash, checksum, capture, truncation, the client's CPU), the cause itself has to be named.
-*Insufficient data* counts as a miss. *Kind* is the coarser answer: pairs, flows, any packet, for a time, one server or
-name, one family, TCP, errors, delay, who answers (`bench/confusion/cases.py` lists the mechanisms of each).
+A run is *right first* if a cause is named as shown or likely and the first one is true. The lab imitates most \
+causes, and then no counter moves that would tell the causes of one mechanism apart: such runs are scored by \
+mechanism. Where a witness is real (port clash, checksum, capture, truncation, the client's CPU), the cause itself \
+has to be named. *Insufficient data* counts as a miss. *Kind* is the coarser answer: pairs, flows, any packet, for a \
+time, one server or name, one family, TCP, errors, delay, who answers (`bench/confusion/cases.py` lists the mechanisms of each).
 """
 FIGURES = """\
 ## Figures
@@ -30,8 +31,8 @@ Bounds are exact and two-sided (Clopper and Pearson). They take runs as independ
 bounds for other cases are somewhat wider. "(bound)": the bound has to hold, not the share alone.
 """
 NEEDED = """\
-- {figure}: the bound that is reached is {reached}. To get it to {goal}, {more} more runs are needed, none of them wrong
-  ({wrong} are wrong now)."""
+- {figure}: {wrong} runs are wrong, and the bound that is reached is {reached}. To get it to {goal}, {more} more runs \
+are needed, none of them wrong."""
 MATRIX = """
 ## Truth and answer
 
