@@ -22,7 +22,8 @@ A run is *right first* if a cause is named as shown or likely and the first one 
 causes, and then no counter moves that would tell the causes of one mechanism apart: such runs are scored by \
 mechanism. Where a witness is real (port clash, checksum, capture, truncation, the client's CPU), the cause itself \
 has to be named. *Insufficient data* counts as a miss. *Kind* is the coarser answer: pairs, flows, any packet, for a \
-time, one server or name, one family, TCP, errors, delay, who answers (`bench/confusion/cases.py` lists the mechanisms of each).
+time, one server or name, one family, TCP, errors, delay, who answers \
+(`bench/confusion/cases.py` lists the mechanisms of each).
 """
 FIGURES = """\
 ## Figures
