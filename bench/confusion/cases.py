@@ -43,7 +43,7 @@ LISTED: Mapping[str, Sequence[str]] = {
     "policy-late": ("for=1", "for=2", "for=4"),
     "pps-cap": ("rate=5", "rate=8", "rate=12"),
     "burst-cap": ("p=0.05", "p=0.15", "p=0.5"),
-    "snat-clash": ("ports=1", "ports=2", "ports=4", "ports=8"),
+    "snat-clash": ("ports=1", "ports=2", "ports=4"),
     "table-full": ("flows=3", "flows=5", "flows=8"),
     "stuck-port": ("p=0.04", "p=0.1", "p=0.3"),
     # a flow of the ladder is asked every 1.3 s, and this fault forgets one that is idle for as long as its age
@@ -75,7 +75,7 @@ DRAWN: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "policy-late": {"for": (0.5, 4.0)},
     "pps-cap": {"rate": (4, 13)},
     "burst-cap": {"p": (0.02, 0.6)},
-    "snat-clash": {"ports": (1, 8)},
+    "snat-clash": {"ports": (1, 5)},
     "table-full": {"flows": (3, 8)},
     "stuck-port": {"p": (0.02, 0.3)},
     "standing-flow": {"age": (1.5, 6.0)},
