@@ -5,6 +5,8 @@ An arm is a load of engine wire (``plan.arms``). Judges nothing, and opens no gr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from dnslab.analyse.dataset import Run
 from dnslab.analyse.lookups import Lookups, error_name
 from dnslab.analyse.observed import LATE_MS
 from dnslab.analyse.quantiles import quantiles
-from dnslab.plan.arms import arm_of
+from dnslab.plan.arms import CONTROL, arm_of
 from dnslab.plan.model import Plan
 from dnslab.plan.resolvconf import parse
 from dnslab.store import stream as records
@@ -26,7 +28,7 @@ LOST_MS = 1_000.0
 SENT_LATE_MS = 20.0
 COLUMNS = (
     *("arm", "place", "target", "round", "load", "rate_per_s", "n", "lost", "unanswered", "lost_second", "late"),
-    *("errors", "rcodes", "truncated", "p50_ms", "p99_ms", "late_sent", "unsent"),
+    *("errors", "rcodes", "truncated", "p50_ms", "p99_ms", "late_sent", "unsent", "after_late", "late_after_late"),
 )
 
 
@@ -58,6 +60,9 @@ def arm_frame(run: Run) -> pd.DataFrame:
             Lost queries that were sent second in a pair whose first was not lost; 0 in other arms.
         ``late``
             Answered, after 150 ms or more. Answers after 1 s are part of ``lost``, too.
+        ``after_late``, ``late_after_late``
+            Of all arms that a client sent together: queries due next after one that was late or lost, and how many of
+            these were late or lost themselves. They stand in the row of the first arm beside the control; 0 in others.
         ``errors``
             Answers with an rcode other than 0. ``rcodes`` (dict of str to int) counts them by name.
         ``truncated``
@@ -71,6 +76,8 @@ def arm_frame(run: Run) -> pd.DataFrame:
     """
     plan = run.plan
     rows = [row for row in run.once("arms", lambda lookups: _row(plan, lookups)) if row["arm"]]
+    for _, together in groupby(rows, key=lambda row: (row["target"], row["round"])):
+        _count_runs(list(together))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -105,6 +112,8 @@ def _counts(lookups: Lookups, pairs: bool) -> dict[str, Any]:
         "late": int((answered & (ms >= LATE_MS)).sum()),
         "errors": int((code > 0).sum()),
         "rcodes": {error_name(name): n for name, n in zip(names.tolist(), counts.tolist(), strict=True)},
+        "due_ns": raw["intended_ns"],
+        "held": lost | (ms >= LATE_MS),
         "truncated": int((answered & ((raw["flags"] & records.FLAG_TRUNCATED) != 0)).sum()),
         "p50_ms": p50_ms,
         "p99_ms": p99_ms,
@@ -119,3 +128,14 @@ def _lost_second(raw: npt.NDArray[Any], lost: npt.NDArray[np.bool_]) -> int:
     second = raw["name"] % 2 == 1
     first_came = np.unique(raw["intended_ns"][~second & ~lost])
     return int(np.isin(raw["intended_ns"][second & lost], first_came).sum())
+
+
+def _count_runs(rows: Sequence[dict[str, Any]]) -> None:
+    """Of arms that were sent together: how often a late query follows a late one, whatever their arms."""
+    due_ns, held = (np.concatenate([row.pop(name) for row in rows]) for name in ("due_ns", "held"))
+    held = held[np.argsort(due_ns, kind="stable")]
+    for row in rows:
+        row["after_late"] = row["late_after_late"] = 0
+    first = next((row for row in rows if row["arm"] != CONTROL), rows[0])
+    first["after_late"] = int(held[:-1].sum())
+    first["late_after_late"] = int((held[:-1] & held[1:]).sum())

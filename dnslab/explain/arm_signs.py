@@ -36,13 +36,27 @@ _HAPPENED = {
     "sent-late": ("late_sent", said.SENT, 0.05),
 }
 _COLUMNS = ("arm", "n", *(column for column, _, _ in _HAPPENED.values()))
+#: a share of errors at a low rate that is at most this part of the one at a high rate
+_NOT_GROWN = 0.75
 #: nearly all queries
 _ALWAYS = 0.95
+#: a median, and a quantile of 99 %, from which on answers are late beyond what a client's own machine adds, ms
+_LATE_P50_MS, _HELD_P99_MS = 20.0, 20.0
+#: a share of lost queries over which a median is theirs
+_FEW_LOST = 0.2
+#: queries of an arm from which on its quantile of 99 % says something
+_ENOUGH = 100
+#: late queries from which on it can be told whether they come together, and the share of those that follow each other
+_MANY, _TOGETHER = 10, 0.7
+#: what a CPU limit makes late is not later, ms: its period is 100 ms
+SHORT_MS = 250.0
+_UDP = ("a", "aaaa", "pair-one-socket", "pair-two-sockets", "standing")
 #: what a query on a new flow takes longer than on a kept one: the factor, and ms, from which on it is clearly slow
 _LONGER, _LONGER_MS = 1.4, 0.4
 NAMES = (
     *(f"raw-{arm}-{what}" for arm in ARMS for what in _HAPPENED),
-    *("raw-one-place", "raw-a-always", "raw-errors-grow", "raw-flows-slow"),
+    *("raw-one-place", "raw-a-always", "raw-errors-grow", "raw-flows-slow", "raw-held-up", "raw-short"),
+    *("raw-late-together", "raw-tcp-resent"),
 )
 
 
@@ -52,7 +66,10 @@ def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
         return {name: Sign(name, State.NOT_MEASURED, str(said.NO_ARMS)) for name in NAMES}
     found = {sign.name: sign for sign in _of_arms(arms)}
     missing = {name: Sign(name, State.NOT_MEASURED, str(said.NO_ARMS)) for name in NAMES}
-    others = (_one_place(arms), _always(arms), _errors_grow(arms), _flows_slow(arms))
+    others = (
+        *(_one_place(arms), _always(arms), _errors_grow(arms), _flows_slow(arms)),
+        *(_held_up(arms), _short(arms), _late_together(arms), _tcp_resent(arms)),
+    )
     return {**missing, **found, **{sign.name: sign for sign in others}}
 
 
@@ -60,6 +77,7 @@ def _of_arms(arms: pd.DataFrame) -> Iterator[Sign]:
     arms = _unanswered(arms)
     known = [column for column in _COLUMNS[1:] if column in arms]
     sums = arms.groupby("arm", observed=True)[known].sum().to_dict("index")
+    medians = arms.groupby("arm", observed=True)["p50_ms"].min().to_dict() if "p50_ms" in arms else {}
     for name, (arm, title) in ARMS.items():
         counts = sums.get(arm)
         if not counts or not counts["n"]:
@@ -69,7 +87,11 @@ def _of_arms(arms: pd.DataFrame) -> Iterator[Sign]:
             if column in counts:
                 k = int(counts[column])
                 claim = said.ARM(arm=str(title), seen=f"{k:,}", n=f"{n:,}", how=str(happened))
-                yield Sign(f"raw-{name}-{what}", some(k, n, noise), claim)
+                state = some(k, n, noise)
+                answered = counts.get("lost", 0) < _FEW_LOST * n
+                if what == "late" and answered and _LATE_P50_MS <= medians.get(arm, 0.0) < math.inf:
+                    state, claim = State.YES, said.ARM_MEDIAN(arm=str(title), median=time_ms(medians[arm]))
+                yield Sign(f"raw-{name}-{what}", state, claim)
 
 
 def _unanswered(arms: pd.DataFrame) -> pd.DataFrame:
@@ -108,10 +130,11 @@ def _always(arms: pd.DataFrame) -> Sign:
 
 
 def _errors_grow(arms: pd.DataFrame) -> Sign:
-    """Errors come with a higher rate of queries, and hardly without."""
+    """Of more queries a second, a larger share gets an error."""
     name = "raw-errors-grow"
     if "rate_per_s" not in arms or arms["rate_per_s"].nunique() < 2:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    arms = arms[arms["arm"].isin(("a", "tcp", "standing"))]  # all ask for A: what AAAA gets is no matter of the rate
     high = arms["rate_per_s"] > arms["rate_per_s"].max() / 2
     (k, n), (low_k, low_n) = ((int(rows["errors"].sum()), int(rows["n"].sum())) for rows in (arms[high], arms[~high]))
     claim = said.ARM_GROWS(
@@ -122,7 +145,7 @@ def _errors_grow(arms: pd.DataFrame) -> Sign:
     )
     if some(k, n) is not State.YES:
         return Sign(name, State.NOT_MEASURED, claim)
-    return Sign(name, hit_too(low_k, low_n, k, n).opposite, claim)
+    return Sign(name, hit_too(low_k, low_n, k, n, _NOT_GROWN).opposite, claim)
 
 
 def _flows_slow(arms: pd.DataFrame) -> Sign:
@@ -136,3 +159,52 @@ def _flows_slow(arms: pd.DataFrame) -> Sign:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     slow = new_ms > _LONGER * kept_ms and new_ms - kept_ms > _LONGER_MS
     return Sign(name, State.YES if slow else State.NO, said.ARM_FLOWS(new=time_ms(new_ms), kept=time_ms(kept_ms)))
+
+
+def _held_up(arms: pd.DataFrame) -> Sign:
+    """Queries over UDP are late now and then. They are sent by a small program, which a busy client hardly delays."""
+    name = "raw-held-up"
+    if "p99_ms" not in arms:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    slowest_ms = _slowest_ms(arms)
+    if slowest_ms is None:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    claim = said.ARM_HELD(p99=time_ms(slowest_ms))
+    return Sign(name, State.YES if slowest_ms >= _HELD_P99_MS else State.NO, claim)
+
+
+def _slowest_ms(arms: pd.DataFrame) -> float | None:
+    """The largest quantile of 99 % of an arm that lost hardly any query; None where all did, or too few were sent."""
+    rows = arms[arms["arm"].isin(_UDP) & (arms["n"] >= _ENOUGH) & (arms["p99_ms"] < math.inf)]
+    return float(rows["p99_ms"].max()) if len(rows) else None
+
+
+def _short(arms: pd.DataFrame) -> Sign:
+    """What is late is late by less than a CPU limit's period or two."""
+    name = "raw-short"
+    slowest_ms = _slowest_ms(arms) if "p99_ms" in arms else None
+    if slowest_ms is None or slowest_ms < _HELD_P99_MS:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
+    return Sign(name, State.YES if slowest_ms < SHORT_MS else State.NO, said.ARM_HELD(p99=time_ms(slowest_ms)))
+
+
+def _late_together(arms: pd.DataFrame) -> Sign:
+    """Of all queries, whatever their arm, those sent next after a late one are late, too."""
+    name = "raw-late-together"
+    if "after_late" not in arms:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    n, k = int(arms["after_late"].sum()), int(arms["late_after_late"].sum())
+    if n < _MANY or n > 0.4 * arms["n"].sum():  # where many are late, they follow each other by chance
+        return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
+    return Sign(name, most(k, n, _TOGETHER), said.ARM_TOGETHER(share=f"{100 * k / n:.0f} %"))
+
+
+def _tcp_resent(arms: pd.DataFrame) -> Sign:
+    """Over TCP, answers come after 1 s: the first packet of the connection was lost and sent again."""
+    name, rows = "raw-tcp-resent", arms[arms["arm"] == "tcp"]
+    if "unanswered" not in arms or rows.empty:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    k, n = int((rows["lost"] - rows["unanswered"]).sum()), int(rows["n"].sum())
+    return Sign(
+        name, some(k, n, 1e-3), said.ARM(arm=str(said.ARM_TCP), seen=f"{k:,}", n=f"{n:,}", how=str(said.LATE_1S))
+    )

@@ -236,7 +236,8 @@ def _upstream() -> Iterator[Cause]:
 
 def _client() -> Iterator[Cause]:
     yield Cause(
-        "client-cpu-limit", "client-held-up", "client", late.CLIENT_CPU, LIKE, ("docs/faults.md",), Predictions(),
+        "client-cpu-limit", "client-held-up", "client", late.CLIENT_CPU, LIKE, ("docs/faults.md",),
+        Predictions(must=("throttled",)),
         (("throttled",),), ("client-throttle",),
     )  # fmt: skip
     yield Cause(
@@ -244,8 +245,8 @@ def _client() -> Iterator[Cause]:
         Predictions(("stalls", "client-buffer")), (("client-buffer",),),
     )  # fmt: skip
     yield Cause(
-        "client-machine-busy", "held-up", "client", late.NODE_BUSY, NODES, ("docs/faults.md",),
-        Predictions(must=("sent-late",)),
+        "client-machine-busy", "client-held-up", "client", late.NODE_BUSY, NODES, ("docs/faults.md",),
+        Predictions(must=("!throttled",), never=("throttled",)),
     )  # fmt: skip
     yield Cause(
         "search-list", "all-late", "client", late.SEARCH_LIST,

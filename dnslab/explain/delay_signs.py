@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from dnslab.analyse.observed import HELD_MS, SENT_LATE_MS, Numbers, Observed, Spans
+from dnslab.explain.arm_signs import SHORT_MS
 from dnslab.explain.loss_signs import NEARLY_ALL, UNKNOWN, Read, Reader, lookups_of, missing, pick
 from dnslab.explain.sign import State, hit_too, most, some
 from dnslab.sentences import Sentence, signs as said
@@ -14,8 +15,6 @@ from dnslab.text import counted, first_of, span_of, time_ms
 HELD_NOISE = 0.01
 #: of lookups: single errors of a healthy server
 ERROR_NOISE = 1e-3
-#: a delay that a CPU limit makes is not longer: its period is 100 ms
-SHORT_MS = 250.0
 #: one median over another from which on it is clearly longer, and twice as long
 LONGER, TWICE = 1.4, 1.7
 #: delays of which 8 of 10 lie within this factor have one length
@@ -98,8 +97,9 @@ def delay_constant(observed: Observed, baseline: Numbers) -> Read:
     low, high = baseline.held_p10_ms, baseline.held_p90_ms
     if low is None or high is None or (baseline.held or 0) < MANY:
         return State.NOT_MEASURED, str(said.NO_BAD)
-    claim = said.DELAY_CONSTANT(low=time_ms(low), high=time_ms(high))
-    return State.YES if high < CONSTANT * low else State.NO, claim
+    values = {"low": time_ms(low), "high": time_ms(high)}
+    alike = high < CONSTANT * low
+    return (State.YES, said.DELAY_CONSTANT(**values)) if alike else (State.NO, said.DELAY_VARIES(**values))
 
 
 def delays_together(observed: Observed, baseline: Numbers) -> Read:

@@ -115,7 +115,10 @@ _LOSSES = (
                 *_raw("lost", "a", "aaaa", "standing"),
             ),
             may=("cache-stalls", "errors", *_raw("lost", "pair", "two-sockets", "a-second")),
-            never=("no-aaaa-stalls", "tcp-stalls", "tcp-sent-again", "sequential-half-lost", "one-name", "always"),
+            never=(
+                *("no-aaaa-stalls", "tcp-stalls", "tcp-sent-again", "sequential-half-lost", "one-name", "always"),
+                "raw-tcp-resent",
+            ),
         ),
         direct=False,
     ),
@@ -123,7 +126,7 @@ _LOSSES = (
         "new-flows-lost",
         said.NEW_FLOWS,
         Predictions(
-            must=("!tcp-sent-again", "!stalls-again", "!raw-standing-lost", *_UDP_STALLS, *_raw("lost", "a", "aaaa")),
+            must=("!tcp-sent-again", "!raw-standing-lost", *_UDP_STALLS, *_raw("lost", "a", "aaaa")),
             may=(
                 "tcp-stalls",
                 "errors",
@@ -131,7 +134,8 @@ _LOSSES = (
                 "table-full",
                 *_raw("lost", "pair", "two-sockets", "a-second", "tcp"),
             ),
-            never=("raw-standing-lost", "tcp-sent-again", "cache-stalls", "stalls-again", "one-name", "window"),
+            never=("raw-standing-lost", "tcp-sent-again", "cache-stalls", "one-name", "window"),
+            unlikely=("stalls-again",),
         ),
         direct=False,
     ),
@@ -255,7 +259,7 @@ _ANSWERS = (
         Predictions(
             must=(*_UDP_STALLS, "tcp-stalls", "one-name"),
             may=(*_ALL_LOST, "stalls-again"),
-            never=("window", "tcp-hangs"),
+            never=("window",),
         ),
     ),
     Mechanism(
@@ -298,7 +302,7 @@ _ANSWERS = (
         Predictions(
             ("errors", "delay-constant", "raw-a-errors", "raw-errors-grow"),
             ("cache-fails", "cache-stalls", "delay-all", *_LATE, *_raw("errors")),
-            ("stalls",),
+            ("stalls", "delay-of-aaaa"),
         ),
         direct=False,
     ),
@@ -362,7 +366,12 @@ _DELAYS = (
     Mechanism(
         "client-held-up",
         said.CLIENT_HELD_UP,
-        Predictions(("throttled",), (*_LATE, "delay-all", *_raw("sent-late")), ("stalls",)),
+        Predictions(
+            ("sent-late", "raw-a-sent-late"),
+            ("throttled", *_LATE, "delay-all", "delay-of-tcp", *_raw("sent-late")),
+            ("stalls",),
+            ("raw-held-up",),
+        ),
     ),
     Mechanism(
         "tcp-late",
@@ -381,7 +390,7 @@ _DELAYS = (
         ),
         direct=False,
     ),
-    Mechanism("answered-elsewhere", said.ELSEWHERE, Predictions(("servers-idle",), (), ("stalls",))),
+    Mechanism("answered-elsewhere", said.ELSEWHERE, Predictions(("servers-idle",), (*_LATE, "delay-all"), ("stalls",))),
 )
 
 

@@ -7,6 +7,7 @@ injected. Signs are read in ``loss_signs``, ``delay_signs``, ``counter_signs`` a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dnslab.analyse.observed import Numbers, Observed
@@ -37,7 +38,15 @@ DESCRIBING = frozenset(
         ),
         *("fails-fast", "only-a", "only-aaaa"),
         *("delay-twice", "kernel-resolves", "sent-late", "wrong-address"),
-        *("raw-a-always", "raw-errors-grow", "raw-flows-slow"),
+        *(
+            "raw-a-always",
+            "raw-errors-grow",
+            "raw-flows-slow",
+            "raw-held-up",
+            "raw-short",
+            "raw-late-together",
+            "raw-tcp-resent",
+        ),
     }
 )
 
@@ -63,7 +72,19 @@ def read(observed: Observed | None, arms: pd.DataFrame | None = None) -> dict[st
         else:
             state, claim = reader(observed, baseline)
         found[name] = Sign(name, state, claim)
-    return {**found, **arm_signs.read(arms)}
+    raw = arm_signs.read(arms)
+    return {**found, **raw, **_seen_better(found, raw)}
+
+
+def _seen_better(found: Mapping[str, Sign], raw: Mapping[str, Sign]) -> dict[str, Sign]:
+    """Signs of delays that raw queries show better: a busy client delays them less than processes of its C library."""
+    better = {}
+    if raw["raw-held-up"].no and found["delay-some"].yes:
+        better["delay-some"] = replace(found["delay-some"], state=State.UNCLEAR)
+    for name, by in (("delay-short", "raw-short"), ("delays-together", "raw-late-together")):
+        if raw[by].yes or raw[by].no:
+            better[name] = replace(raw[by], name=name)
+    return better
 
 
 def troubles(signs: Mapping[str, Sign]) -> list[Sign]:

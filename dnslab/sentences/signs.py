@@ -65,6 +65,7 @@ DELAY_TCP = Sentence(
     udp="4 of 735",
 )
 DELAY_CONSTANT = Sentence("Most of these delays are alike: {low} to {high}.", low="101 ms", high="104 ms")
+DELAY_VARIES = Sentence("These delays differ: {low} to {high}.", low="30 ms", high="89 ms")
 NEW_FLOW_SLOW = Sentence(
     "In 95 % of lookups, two queries in turn take {two} or more on two flows, and {one} or more on one flow.",
     two="8.5 ms",
@@ -116,6 +117,9 @@ ARM_GROWS = Sentence(
     high="40 %",
     high_rate="25",
 )
+ARM_MEDIAN = Sentence("{arm}: the median answer takes {median}.", arm="Raw A queries", median="61 ms")
+ARM_HELD = Sentence("Of raw queries over UDP, 99 of 100 were answered within {p99}.", p99="3.1 ms")
+ARM_TOGETHER = Sentence("Of raw queries sent next after a late one, {share} were late, too.", share="82 %")
 ARM_FLOWS = Sentence(
     "A raw query takes {new} on a new flow, and {kept} on a kept one (medians).", new="1.0 ms", kept="0.3 ms"
 )
@@ -152,6 +156,7 @@ ARM_STANDING = Sentence("on sockets that are kept")
 ARM_AFTER = Sentence("AAAA and then A from one socket")
 LOST = Sentence("were lost")
 LATE = Sentence("were late")
+LATE_1S = Sentence("were answered after 1 s or more")
 ERRORS = Sentence("got an error code")
 TRUNCATED = Sentence("were truncated")
 SENT = Sentence("were sent late")
