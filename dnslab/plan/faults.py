@@ -33,7 +33,7 @@ class Parameter:
 _FROM = Parameter(0, 0, 86_400, "s from a client's first query until the fault begins")
 _FOR = Parameter(0, 0, 86_400, "s that it lasts; 0: until the trial ends")
 #: by fault, in the order in which they are listed
-PARAMETERS: Mapping[str, Mapping[str, Parameter]] = {
+PARAMETERS: dict[str, Mapping[str, Parameter]] = {
     "none": {},
     "race": {"p": Parameter(0.05, 0, 1, "share of exposed pairs")},
     "loss": {"p": Parameter(0.05, 0, 1, "share of packets"), "from": _FROM, "for": _FOR},

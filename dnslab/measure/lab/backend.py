@@ -218,6 +218,7 @@ class LabTarget:
         try:
             lab.inside.run(self._files() + self._links(), data=render(variant.applied_to(BASELINE)))
             lab.inside.run(self._node_script(), self.node, data=node_rules(lab.injection.node_rules()))
+            lab.injection.at_node(lab.inside, self.node)
             if variant.node_local:
                 config = servers.cache_config(self.node, lab.injection.rcvbuf)
                 self._cache = servers.start_unbound(lab.inside, self.node, self.node, config)

@@ -1,15 +1,18 @@
 """What a fault of the lab is: parameters, what it changes, and what to expect of each variant and of each arm.
 
 A fault is data. ``rules`` and ``pair_rule`` go into the node's nft table, ``client_rules`` into the client's;
-``serving`` says how servers answer; ``throttles`` limits processes.
+``serving`` says how servers answer; ``throttles`` limits processes. What none of these can do is done by ``at_server``
+and ``at_node``, which run what they like inside the lab.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from dnslab.measure.lab.namespaces import Namespaces
 from dnslab.plan.faultplan import OneFault
 from dnslab.plan.faults import PARAMETERS, Parameter
 from dnslab.plan.variants import BUILT_IN, DIRECT
@@ -71,6 +74,20 @@ def nothing(values: Values) -> str:
     return ""
 
 
+def usual(values: Values, server: str, config: str) -> str:
+    """The usual ``config`` of unbound."""
+    return config
+
+
+def leave(inside: Namespaces, place: str, values: Values) -> None:
+    """Leave the namespace ``place`` as it is."""
+
+
+def nothing_counted(inside: Namespaces, node: str, values: Values) -> Mapping[str, int]:
+    """No counts."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Fault:
     """One fault. ``note`` says what in it is real and what is imitated; ``emulated``: it only looks like its cause."""
@@ -87,6 +104,16 @@ class Fault:
     client_rules: Callable[[Values], str] = nothing
     #: settings of ``responder``, which then serves in place of unbound
     serving: Callable[[Values], Mapping[str, object]] | None = None
+    #: a program that takes these settings in place of ``responder``
+    program: Path | None = None
+    #: unbound.conf of the server of that name, made from the usual one
+    unbound: Callable[[Values, str, str], str] = usual
+    #: what else to do for the server of that name, once both answer
+    at_server: Callable[[Namespaces, str, Values], None] = leave
+    #: what else to do for each new client's node, after its rules
+    at_node: Callable[[Namespaces, str, Values], None] = leave
+    #: what these two did, by kind, as counted in the lab; for the ground truth of the client behind that node
+    did: Callable[[Namespaces, str, Values], Mapping[str, int]] = nothing_counted
     #: whether answers come late, or a retry has to meet the same conntrack entry: the kernel's timeouts are kept then
     late: bool = False
     dead_backend: bool = False

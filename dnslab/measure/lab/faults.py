@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 from dnslab.errors import UsageError
 from dnslab.measure.lab.fault import CLUSTER_IP, Fault, counter, expect, expect_arms
+from dnslab.measure.lab.namespaces import Namespaces
 from dnslab.measure.lab.rules import RULE_FAULTS
 from dnslab.measure.lab.serving import CPU_FAULTS, SERVER_FAULTS
 from dnslab.plan import flows
 from dnslab.plan.faultplan import FaultPlan
-from dnslab.plan.faults import PARAMETERS, number, problems
+from dnslab.plan.faults import PARAMETERS, Parameter, number, problems
 from dnslab.sentences import plan_errors as said
 
 #: 4 MiB do not overflow at 200 closed-loop workers; the kernel's default buffer does
@@ -26,7 +28,7 @@ KEPT_UDP_TIMEOUTS_S = (4, flows.UDP_STREAM_TIMEOUT_S)
 
 NONE = Fault("none", "nothing: what this kernel really does", expected=expect("clean"), arms=expect_arms("clean"))
 _ALL = {fault.name: fault for fault in (NONE, *RULE_FAULTS, *SERVER_FAULTS, *CPU_FAULTS)}
-FAULTS: Mapping[str, Fault] = {name: _ALL[name] for name in PARAMETERS}
+FAULTS: dict[str, Fault] = {name: _ALL[name] for name in PARAMETERS}
 
 #: pairs that are tested by a real run of both
 PAIRS: Sequence[str] = (
@@ -137,6 +139,32 @@ class Injection:
         settings = [fault.serving(values) for fault, values in self.faults if fault.serving]
         return {key: value for one in settings for key, value in one.items()} if settings else None
 
+    @property
+    def program(self) -> Path | None:
+        """The program that takes these settings, where it is not ``responder``."""
+        return next((fault.program for fault, _ in self.faults if fault.program), None)
+
+    def unbound(self, server: str, config: str) -> str:
+        """What the faults make of ``config``, the usual unbound.conf of ``server``."""
+        for fault, values in self.faults:
+            config = fault.unbound(values, server, config)
+        return config
+
+    def at_server(self, inside: Namespaces, server: str) -> None:
+        """Do what else the faults want for ``server``."""
+        for fault, values in self.faults:
+            fault.at_server(inside, server, values)
+
+    def at_node(self, inside: Namespaces, node: str) -> None:
+        """Do what else the faults want for ``node``."""
+        for fault, values in self.faults:
+            fault.at_node(inside, node, values)
+
+    def did(self, inside: Namespaces, node: str) -> dict[str, dict[str, int]]:
+        """What they did in these ways, by fault and kind; without those that count nothing."""
+        counted = {fault.name: dict(fault.did(inside, node, values)) for fault, values in self.faults}
+        return {name: counts for name, counts in counted.items() if counts}
+
     def throttled(self, who: str) -> float | None:
         """Cores that ``who`` (``"servers"`` or ``"client"``) may use; None for all there are."""
         return next((values["cpu"] for fault, values in self.faults if fault.throttles == who), None)
@@ -149,6 +177,25 @@ class Injection:
 
     def _values(self, name: str) -> dict[str, float]:
         return next((values for fault, values in self.faults if fault.name == name), {})
+
+
+def add(fault: Fault, parameters: Mapping[str, Parameter]) -> None:
+    """Let the lab of this process inject ``fault`` as well.
+
+    Raises
+    ------
+    ValueError
+        The lab has a fault of that name.
+    """
+    if fault.name in FAULTS:
+        raise ValueError(f"a fault called {fault.name} exists")
+    PARAMETERS[fault.name] = parameters
+    FAULTS[fault.name] = fault
+
+
+def remove(name: str) -> None:
+    """Undo ``add`` for the fault of that name."""
+    del PARAMETERS[name], FAULTS[name]
 
 
 def find(plan: FaultPlan) -> Injection:

@@ -72,6 +72,8 @@ def ground_truth(
         truth["throttled"] = {
             who: cgroups.throttled(group) for who, group in groups.items() if injection.throttled(who)
         }
+    if elsewhere := injection.did(inside, node):
+        truth["elsewhere"] = elsewhere
     if injection.pause_s:
         truth["pauses"] = int(inside.run("cat /run/dnslab/pauses 2>/dev/null || echo 0"))
     return truth

@@ -27,6 +27,7 @@ ANY = "any.cluster.local."
 #: as the usual Corefile has it: 30 s positive, 5 s negative
 TTL_S, NEGATIVE_TTL_S = 30, 5
 READY_TIMEOUT_S = 5.0
+RESPONDER = Path(__file__).with_name("responder.py")
 
 #: a process that uses all the CPU it gets
 BUSY = ("sh", "-c", "while :; do :; done")
@@ -121,12 +122,19 @@ def start_unbound(
 
 
 def start_responder(
-    inside: Namespaces, namespace: str, name: str, settings: dict[str, object], group: Path | None = None
+    inside: Namespaces,
+    namespace: str,
+    name: str,
+    settings: dict[str, object],
+    *,
+    group: Path | None = None,
+    program: Path = RESPONDER,
 ) -> subprocess.Popen[bytes]:
-    """Start ``responder`` with ``settings`` in ``namespace``; ``name`` is that of its files."""
-    program = str(Path(__file__).with_name("responder.py"))
+    """Start ``program`` with ``settings`` in ``namespace``; ``name`` is that of its files."""
     files = {"did": f"/run/dnslab/{name}.did", "pidfile": f"/run/dnslab/{name}.pid"}
-    return inside.start([*_APART, sys.executable, "-S", program, json.dumps({**settings, **files})], namespace, group)
+    return inside.start(
+        [*_APART, sys.executable, "-S", str(program), json.dumps({**settings, **files})], namespace, group
+    )
 
 
 def start_backends(inside: Namespaces, injection: Injection, group: Path | None = None) -> None:
@@ -139,11 +147,15 @@ def start_backends(inside: Namespaces, injection: Injection, group: Path | None 
         if injection.checksums:
             inside.run(f"exec {sys.executable} -S -", name, data=_NO_OFFLOAD)
         if settings is not None:
-            start_responder(inside, name, name, {**settings, "rcvbuf": injection.rcvbuf}, group)
+            wanted = {"rcvbuf": injection.rcvbuf, **settings}
+            start_responder(inside, name, name, wanted, group=group, program=injection.program or RESPONDER)
         else:
-            start_unbound(inside, name, name, backend_config(name, injection.rcvbuf), group)
+            config = injection.unbound(name, backend_config(name, injection.rcvbuf))
+            start_unbound(inside, name, name, config, group)
     for name in ADDRESSES:
         wait_ready(inside, name)
+    for name in ADDRESSES:
+        injection.at_server(inside, name)
     if group:
         inside.start(BUSY, DEAD, group)
     if injection.dead_backend:
