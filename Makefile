@@ -40,7 +40,7 @@ demo: setup  ## compare the usual configurations in the lab, with an emulated ra
 
 # What only tests need comes the same way as the rest.
 test: export DNSLAB_TEST_PACKAGES := tcpdump dnsperf
-verify: export DNSLAB_TEST_PACKAGES := tcpdump chromium chromium-driver
+verify: export DNSLAB_TEST_PACKAGES := tcpdump iptables chromium chromium-driver
 bench: export DNSLAB_TEST_PACKAGES := dnsperf
 test-cluster test-cluster-iptables test-cluster-dual verify-cluster: export DNSLAB_TEST_PACKAGES := tcpdump containerd \
   runc containernetworking-plugins etcd-server conntrack iptables busybox-static musl openssl
