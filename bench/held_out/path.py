@@ -138,15 +138,19 @@ def _know_nobody(inside: Namespaces, node: str, values: Values) -> None:
     inside.run(NEIGHBOUR.format(device="uplink"), node)
 
 
+def _mtu(values: Values) -> int:
+    # The end of a veth that receives drops what is over the device's MTU and 4 bytes for a VLAN.
+    return round(values["bytes"]) - 4
+
+
 def _clamp(values: Values) -> str:
     """TCP fits through the link, as it does where a CNI knows its MTU."""
-    size = max(48, round(values["bytes"]) - 40)
+    size = _mtu(values) - 40
     return _chain("clamp", _BETWEEN, f"tcp flags & syn == syn tcp option maxseg size set {size}")
 
 
 def _narrow_link(inside: Namespaces, server: str, values: Values) -> None:
-    # The bridge, and the end of a veth that receives, drop what is over the device's MTU and 4 bytes for a VLAN.
-    inside.run(f"ip link set {server} mtu {round(values['bytes']) - 4}")
+    inside.run(f"ip link set {server} mtu {_mtu(values)}")
 
 
 def _too_large(inside: Namespaces, node: str, values: Values) -> Mapping[str, int]:

@@ -47,7 +47,7 @@ PARAMETERS: Mapping[str, Mapping[str, Parameter]] = {
         "life": Parameter(4, 0.1, 600, "s that a flow keeps its place"),
     },
     "nat-to-nobody": {"one_of": Parameter(16, 4, 1024, "one source port in so many is hit", (4, 8, 16, 32, 64, 128))},
-    "link-mtu": {"bytes": Parameter(96, 72, 1_500, "largest IP packet that passes")},
+    "link-mtu": {"bytes": Parameter(96, 92, 1_500, "largest IP packet of an answer that passes")},
     "shaped-link": {
         "bits": Parameter(24_000, 8_000, 1e9, "bits/s that pass, with Ethernet headers"),
         "queue": Parameter(400, 100, 1e7, "bytes that may wait"),
