@@ -41,14 +41,15 @@ class DnsGotWorse(Exception):
 
 @dataclass(frozen=True)
 class Shared:
-    """What all groups of a run share. ``report`` is told how far the clients of a group are, and whether it stops."""
+    """What all groups of a run share. ``report`` is told how far the clients of a group are, and whether it stops; it
+    says whether they may end there."""
 
     folder: RunFolder
     backend: Backend
     expected: Mapping[str, Expected]
     watch: health.Watch
     clock: RunClock
-    report: Callable[[Sequence[ClientProgress], bool], None]
+    report: Callable[[Sequence[ClientProgress], bool], bool]
     clock_exchanges: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(CLOCKS_AT_ONCE))
 
     @property
@@ -77,13 +78,15 @@ class OpenClient:
 class GroupRun:
     """Opens the clients of a group, starts them at one instant, watches them, closes them.
 
-    Every client has a thread of ``pool``. ``failures`` says which clients have no complete end, and why.
+    Every client has a thread of ``pool``. ``failures`` says which clients have no complete end, and why;
+    ``has_seen_enough``, whether that is because the run has measured what it is for.
     """
 
     def __init__(self, run: Shared, group: Sequence[Trial], pool: ThreadPoolExecutor) -> None:
         self.trials = group
         self.load_s = load_s(run.plan, group)
         self.failures: list[str] = []
+        self.has_seen_enough = False
         self._run, self._pool = run, pool
         self._opening: list[Future[OpenClient]] = []
         self._clients: list[OpenClient] = []
@@ -180,7 +183,9 @@ class GroupRun:
         opens_ahead = self._run.backend.opens_ahead and not self._stopping.is_set()
         if following and opens_ahead and self._start.is_past(self.load_s):
             following.open()
-        self._run.report(self.progress, False)
+        if self._run.report(self.progress, False) and not self._stopping.is_set():
+            self.has_seen_enough, self._stopped_by = True, str(sentences.SEEN_ENOUGH)
+            self._stop()
         if not self._interrupted and not self._worse and (worse := self._judge()):
             self._worse = worse
             self._stopped_by = "dnslab, as DNS got worse"

@@ -14,7 +14,7 @@ from dnslab.errors import DnslabError, Interrupted, NotAble, RunInvalid, refusal
 from dnslab.measure import health
 from dnslab.measure.group import DnsGotWorse, GroupRun, Shared, load_s
 from dnslab.measure.pacing import Pace, RunClock
-from dnslab.measure.progress import ClientProgress, OnProgress, Progress
+from dnslab.measure.progress import ClientProgress, OnProgress, Progress, Until
 from dnslab.measure.protocol import Backend, Expected
 from dnslab.plan.schedule import Trial, count_clients, in_groups, trials
 from dnslab.sentences import Sentence, machine as sentences
@@ -56,6 +56,7 @@ class RunInProgress:
         self._shared = Shared(folder, backend, expected, watch, RunClock(measured), self._report)
         self._on_progress = on_progress or (lambda progress: None)
         self._how_to_resume = how_to_resume
+        self._until: Until | None = None
         self._pace, self._failures = Pace(health_before.overrun_s), list[str]()
         self._trials = trials(self._plan, backend.targets())
         self._groups = in_groups(self._missing(measured))
@@ -66,8 +67,8 @@ class RunInProgress:
         """Trials of the whole plan."""
         return len(self._trials)
 
-    def measure(self) -> None:
-        """Measure all missing trials.
+    def measure(self, until: Until | None = None) -> None:
+        """Measure all missing trials, or those that begin before ``until`` is true.
 
         Raises
         ------
@@ -78,6 +79,7 @@ class RunInProgress:
         NotAble
             The machine refused memory, threads or the like.
         """
+        self._until = until
         try:
             self._measure_groups()
         except KeyboardInterrupt:
@@ -95,12 +97,14 @@ class RunInProgress:
             n, first, command = len(self._failures), self._failures[0], self._how_to_resume(self._folder.path)
             raise RunInvalid(sentences.INCOMPLETE(n=f"{n}", trials=f"{self.n_trials}", first=first, command=command))
 
-    def _report(self, running: Sequence[ClientProgress], stopping: bool) -> None:
-        """Call ``on_progress`` with the progress of the clients ``running``; once ``stopping``, always so."""
+    def _report(self, running: Sequence[ClientProgress], stopping: bool) -> bool:
+        """Call ``on_progress`` with the progress of the clients ``running``; once ``stopping``, always so. Whether the
+        run may end there."""
         self._progress.running, self._progress.stopping = running, stopping or self._progress.stopping
         self._progress.left_s, self._progress.share = self._pace.left_s(), self._pace.share()
         self._progress.passed_s, self._progress.is_behind = self._pace.passed_s(), self._pace.is_behind
         self._on_progress(self._progress)
+        return self._until is not None and self._until(self._progress)
 
     def _measure_groups(self) -> None:
         groups, loads_s = self._groups, [load_s(self._plan, group) for group in self._groups]
@@ -113,6 +117,8 @@ class RunInProgress:
                 current = following or GroupRun(self._shared, group, pool)
                 following = GroupRun(self._shared, groups[index + 1], pool) if index + 1 < len(groups) else None
                 self._measure_group(current, following)
+                if current.has_seen_enough:
+                    return
 
     def _measure_group(self, current: GroupRun, following: GroupRun | None) -> None:
         try:
@@ -122,7 +128,9 @@ class RunInProgress:
             if following:
                 following.close()
             raise
-        self._failures += current.failures
+        if following and current.has_seen_enough:
+            following.close()
+        self._failures += [] if current.has_seen_enough else current.failures
         self._progress.count_done(current.trials, current.progress)
 
     def _missing(self, measured: Sequence[ClientRecord]) -> list[Trial]:

@@ -54,3 +54,5 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+#: whether a run has measured what it is for, by how far it is
+Until = Callable[[Progress], bool]

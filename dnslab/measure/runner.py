@@ -18,7 +18,7 @@ from dnslab.measure import backends, health, preflight, trial
 from dnslab.measure.backends import completed, known_targets, open_backend
 from dnslab.measure.environment import environment
 from dnslab.measure.in_progress import RunInProgress
-from dnslab.measure.progress import OnProgress
+from dnslab.measure.progress import OnProgress, Until
 from dnslab.measure.protocol import Backend, Expected
 from dnslab.plan import flows, limits
 from dnslab.plan.model import Plan
@@ -57,6 +57,9 @@ def run(
     results: Path | str | None = None,
     on_progress: OnProgress | None = None,
     how_to_resume: Callable[[Path], str] = resume_command,
+    *,
+    backend: Backend | None = None,
+    until: Until | None = None,
 ) -> Path:
     """Carry out ``plan``.
 
@@ -72,6 +75,10 @@ def run(
         Called about four times a second from this thread; default none.
     how_to_resume
         Makes what an error says to do in order to resume; default the command line.
+    backend
+        One that is open already, and stays so; default the plan's own.
+    until
+        Ends the run early, as if its plan ended there, once it says so; it is asked about four times a second.
 
     Returns
     -------
@@ -88,15 +95,16 @@ def run(
         On Ctrl-C; likewise.
     """
     checked = (plan if isinstance(plan, Prepared) else prepare(plan, out, results)).plan
-    with _opened_backend(checked) as backend:
-        preflight.check_targets(checked, backend.targets())  # now that their libc is known, in a cluster too
-        expected = _expected(checked, backend)
+    with _or_opened(backend, checked) as opened:
+        preflight.check_targets(checked, opened.targets())  # now that their libc is known, in a cluster too
+        expected = _expected(checked, opened)
         if checked.cluster.existing:
-            checked = _fitted_to_flows(checked, backend.describe(), expected)
-        before = health.before(checked, backend, expected)
-        folder = _make_folder(checked, environment(checked, backend, before.tally, expected), out, results)
+            checked = _fitted_to_flows(checked, opened.describe(), expected)
+        before = health.before(checked, opened, expected)
+        folder = _make_folder(checked, environment(checked, opened, before.tally, expected), out, results)
         with folder.claimed():
-            RunInProgress(folder, backend, expected, before, on_progress, how_to_resume=how_to_resume).measure()
+            run = RunInProgress(folder, opened, expected, before, on_progress, how_to_resume=how_to_resume)
+            run.measure(until)
     return folder.path
 
 
@@ -119,6 +127,9 @@ def resume(
     path: Path | str,
     on_progress: OnProgress | None = None,
     how_to_resume: Callable[[Path], str] = resume_command,
+    *,
+    backend: Backend | None = None,
+    until: Until | None = None,
 ) -> Path:
     """Resume an interrupted run: measure every trial that is missing or not complete.
 
@@ -128,7 +139,7 @@ def resume(
     ----------
     path
         The run folder.
-    on_progress, how_to_resume
+    on_progress, how_to_resume, backend, until
         As for ``run``.
 
     Returns
@@ -149,11 +160,12 @@ def resume(
     targets = known_targets(folder.plan)
     limits.check_load(folder.plan, targets)
     preflight.allow_open_files(folder.plan, targets)
-    with folder.claimed(), _opened_backend(folder.plan) as backend:
-        expected = _expected(folder.plan, backend)
-        before = health.before(folder.plan, backend, expected)
-        folder.add_environment(environment(folder.plan, backend, before.tally, expected))
-        RunInProgress(folder, backend, expected, before, on_progress, how_to_resume=how_to_resume).measure()
+    with folder.claimed(), _or_opened(backend, folder.plan) as opened:
+        expected = _expected(folder.plan, opened)
+        before = health.before(folder.plan, opened, expected)
+        folder.add_environment(environment(folder.plan, opened, before.tally, expected))
+        run = RunInProgress(folder, opened, expected, before, on_progress, how_to_resume=how_to_resume)
+        run.measure(until)
     return folder.path
 
 
@@ -185,9 +197,20 @@ def _make_folder(plan: Plan, described: Environment, out: Path | str | None, res
     return RunFolder.create(Path(out), plan, described)
 
 
+def _or_opened(backend: Backend | None, plan: Plan) -> contextlib.AbstractContextManager[Backend]:
+    """``backend`` as it is, or if there is none that of ``plan``."""
+    return contextlib.nullcontext(backend) if backend else opened_backend(plan)
+
+
 @contextlib.contextmanager
-def _opened_backend(plan: Plan) -> Iterator[Backend]:
-    """The backend, which is closed at the end in any case."""
+def opened_backend(plan: Plan) -> Iterator[Backend]:
+    """The backend of ``plan``, which is closed at the end in any case.
+
+    Raises
+    ------
+    UsageError, NotAble
+        As ``backends.open_backend`` does.
+    """
     backend = open_backend(plan)
     try:
         yield backend

@@ -140,6 +140,7 @@ IN_ROUND = Sentence(
 STARTED_LATE = Sentence(
     "the probe was started {late} late, because dnslab was stopped or this machine is too slow", late="2.3 s"
 )
+SEEN_ENOUGH = Sentence("dnslab, as it had seen enough")
 STOPPED_BY = Sentence("stopped by {whom}", whom="dnslab, as DNS got worse")
 PROBE_NOT_READY = Sentence("the probe ended before it was ready: {why}", why="it printed no error")
 PROBE_NO_ANSWERS = Sentence("the probe ended before its answers: {why}", why="it printed no error")
