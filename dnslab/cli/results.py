@@ -248,15 +248,15 @@ def report_(run_folder: str, out: Path | None, redact: bool) -> None:
 )
 @click.option("--redact", is_flag=True, help="Replace names, addresses, nodes and pods by stand-ins.")
 def bundle(run_folder: str, out: Path | None, redact: bool) -> None:
-    """Write a run as one archive, which summary and report open.
+    """Write a run as one archive, which summary and report open; or a diagnosis, for `diagnose --from`.
 
     RUN is a path, or `latest`, which is the default.
     """
     from dnslab.analyse.dataset import open_run
     from dnslab.present import share
 
-    opened = open_run(run_folder)
-    made = share.bundle(opened.path, out, redact)
+    path = open_run(run_folder).path if run_folder == "latest" else Path(run_folder)
+    made = share.bundle(path, out, redact)
     echo((said.BUNDLE_REDACTED if redact else said.BUNDLE)(path=str(made)))
 
 

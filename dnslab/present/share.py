@@ -1,4 +1,4 @@
-"""Give a run to others: a redacted copy of its folder, the page of that copy, or one archive.
+"""Give a run, or a whole diagnosis, to others: a redacted copy of its folder, the page of that copy, or one archive.
 
 The run's folder is only read. Everything written is searched once more for originals; if one is left, nothing is given
 out.
@@ -23,6 +23,7 @@ from dnslab.errors import NotAble, ProbeFailed, RunExists, RunInvalid, StreamErr
 from dnslab.plan.yamltext import read_yaml
 from dnslab.present.page import page as page_of
 from dnslab.store import bundle as bundles, stream as records
+from dnslab.store.diagnosis import DIAGNOSE, DiagnosisFolder
 from dnslab.store.folder import SCRATCH_PREFIX, RunFolder, target_of
 from dnslab.store.redaction import REDACTED, Redactor, StandIns
 
@@ -91,7 +92,9 @@ def page(run_folder: Path | str, out: Path | None = None) -> Path:
 
 
 def bundle(run_folder: Path | str, out: Path | None = None, redact: bool = False) -> Path:
-    """One archive of a run, or of its redacted copy, that ``open_run`` opens; ``out`` defaults to ``<run>.dnslab.zip``.
+    """One archive of a run or of a diagnosis, or of its redacted copy; ``out`` defaults to ``<its name>.dnslab.zip``.
+
+    ``open_run`` opens that of a run, ``dnslab diagnose --from`` that of a diagnosis, too.
 
     Raises
     ------
@@ -99,23 +102,26 @@ def bundle(run_folder: Path | str, out: Path | None = None, redact: bool = False
         There is something at ``out``.
     NotRedacted
     """
-    folder = RunFolder(Path(run_folder))
+    folder = bundles.open_any(Path(run_folder))
     if not redact:
         return bundles.pack(folder, out or Path(f"{folder.path.resolve().name}{bundles.SUFFIX}"))
     with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as scratch:
-        copy = RunFolder(redacted(folder.path, scratch))
+        copy = bundles.open_any(_redact(folder, Path(scratch))[0])
         return bundles.pack(copy, out or Path(f"{copy.path.name}{bundles.SUFFIX}"))
 
 
-def _redact(folder: RunFolder, to: Path) -> tuple[Path, StandIns]:
+def _redact(folder: RunFolder | DiagnosisFolder, to: Path) -> tuple[Path, StandIns]:
     folder_path = folder.path.resolve()
     started = _STARTED.match(folder_path.name)
     copy = to / (f"{started[0]}-{REDACTED}" if started else REDACTED)
     if copy.exists():
         raise RunExists(f"{copy} already exists")
-    redactor = Redactor(folder.environment.backend.places or ())
+    runs = folder.folders() if isinstance(folder, DiagnosisFolder) else [folder]
+    redactor = Redactor([place for run in runs for place in run.environment.backend.places or ()])
     redactor.stand_ins.note("path", str(folder_path.parent))
-    redactor.stand_ins.note("run", _STARTED.sub("", folder_path.name).lstrip("-"))
+    named = _STARTED.sub("", folder_path.name).lstrip("-")
+    if not isinstance(folder, DiagnosisFolder) or named != DIAGNOSE:  # its answer holds that command
+        redactor.stand_ins.note("run", named)
     _go_through(folder, redactor)
     redactor.texts = True
     _go_through(folder, redactor)
@@ -126,29 +132,43 @@ def _redact(folder: RunFolder, to: Path) -> tuple[Path, StandIns]:
             (temporary / path).parent.mkdir(parents=True, exist_ok=True)
             (temporary / path).write_bytes(data)
             _sweep(redactor.stand_ins, path, path.as_posix(), *_contents(path, data))
-        RunFolder(temporary)  # a name of very many labels may have become too long to be one
+        bundles.open_any(temporary)  # a name of very many labels may have become too long to be one
         temporary.rename(copy)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return copy, redactor.stand_ins
 
 
-def _go_through(folder: RunFolder, redactor: Redactor) -> None:
+def _go_through(folder: RunFolder | DiagnosisFolder, redactor: Redactor) -> None:
     """Let the redactor note every name in the run."""
     for _ in _rewritten(folder, redactor):
         pass
 
 
-def _rewritten(folder: RunFolder, redactor: Redactor) -> Iterator[tuple[Path, bytes]]:
+def _rewritten(folder: RunFolder | DiagnosisFolder, redactor: Redactor) -> Iterator[tuple[Path, bytes]]:
     """The content of each file of the copy, by its path in the copy."""
+    if isinstance(folder, RunFolder):
+        yield from _rewritten_run(folder, redactor)
+        return
+    for path in folder.own_files():
+        yield path, _as_json(redactor.data(folder.read(path), "file"))
+    for run in folder.folders():
+        for path, data in _rewritten_run(run, redactor):
+            yield run.path.relative_to(folder.path) / path, data
+
+
+def _as_json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1) + "\n").encode()
+
+
+def _rewritten_run(folder: RunFolder, redactor: Redactor) -> Iterator[tuple[Path, bytes]]:
     for path in folder.files():
         if path.name == "plan.yaml":
             _, plan = read_yaml(files.text(folder.read_bytes(folder.path / path), path), path.name)
             data = redactor.data(plan, "plan")
             yield path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode()
         elif path.suffix == ".json":
-            content = redactor.data(folder.read(folder.path / path), "file")
-            yield _renamed(path, redactor), (json.dumps(content, indent=1) + "\n").encode()
+            yield _renamed(path, redactor), _as_json(redactor.data(folder.read(folder.path / path), "file"))
         elif redactor.stand_ins.given_out:  # there is nothing to note in a stream
             with files.open_regular(folder.path / path) as stream:
                 yield _renamed(path, redactor), _nameless(stream.read())

@@ -47,6 +47,12 @@ REFUSED = Sentence("refused")
 # A run folder
 NOT_A_RUN = Sentence("{path} is not a run folder: it has no plan.yaml", path="results")
 HOLDS_RUNS = Sentence("{path} holds runs: name one of them, such as {example}", path="results", example="results/x")
+IS_A_DIAGNOSIS = Sentence(
+    "{path} is a diagnosis, not a run: read it with `dnslab diagnose --from`, or name one of its rungs",
+    path="results/20261124T101500Z-diagnose",
+)
+NOT_A_DIAGNOSIS = Sentence("{path} is not a diagnosis: it has no asked.json and no rungs", path="results/latest")
+NO_LADDER = Sentence("{path} does not say what was asked: it was changed, or is damaged", path="asked.json")
 NO_SUCH_RUN = Sentence(
     "there is no {path}: name a run folder, a bundle or `latest`{hint}",
     path="nowhere",
@@ -125,7 +131,7 @@ BUNDLE_REFUSED = Sentence(
 )
 STRANGE_MEMBER = Sentence("{member} is not a file of a run", member="'../evil'")
 PACKED_OTHERWISE = Sentence("{member} is encrypted, or packed in another way", member="'plan.yaml'")
-ONE_RUN = Sentence("expected one run, with each file once")
+ONE_RUN = Sentence("expected one run or one diagnosis, with each file once")
 UNPACKS_TOO_LARGE = Sentence(
     "it unpacks to more than {gib} GiB or {files} files. If you trust it, unzip it yourself and open the folder",
     gib="4",

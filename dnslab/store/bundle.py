@@ -1,6 +1,7 @@
-"""A bundle: one run folder in one archive, and back into a folder for as long as it is read.
+"""A bundle: one run folder, or the folder of one diagnosis, in one archive; and back into a folder for as long as it is
+read.
 
-A zip with a single folder in it, that of the run, and only files that a run is written as. It comes from others, so
+A zip with a single folder in it, and only files that a run or a diagnosis is written as. It comes from others, so
 nothing in it is trusted: all else is refused, and so is what would unpack to more than a stated size.
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from dnslab.errors import NotAble, RunExists, RunInvalid, RunNotFound
 from dnslab.files import MIB, open_regular, whole
 from dnslab.sentences import files as sentences, plan_errors
+from dnslab.store.diagnosis import DiagnosisFolder, is_diagnosis
 from dnslab.store.folder import SCRATCH_PREFIX, RunFolder, largest
 
 SUFFIX = ".dnslab.zip"
@@ -33,14 +35,20 @@ FREE_BYTES = 64 * MIB
 #: zip knows no earlier time; the run's own times are in its files
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 _SEGMENT = r"[^./\\:\0-\x1f][^/\\:\0-\x1f]*"
-_MEMBER = re.compile(
-    rf"{_SEGMENT}/(plan\.yaml|environment(\.\d+)?\.json"
+_OF_RUN = (
+    r"(plan\.yaml|environment(\.\d+)?\.json"
     rf"|trials/\d{{4,}}(\.\d+)?/{_SEGMENT}\.(start\.json|end\.json|ground-truth\.json|dnsr))"
+)
+_RUNG = r"(wait|rungs/\d{1,3}-[a-z][a-z-]{0,30})"
+#: what a member is called in the bundle of a run, and in that of a diagnosis
+_MEMBERS = (
+    re.compile(rf"{_SEGMENT}/{_OF_RUN}"),
+    re.compile(rf"{_SEGMENT}/(asked\.json|diagnosis\.json|{_RUNG}\.json|{_RUNG}/{_OF_RUN})"),
 )
 
 
-def pack(folder: RunFolder, out: Path, name: str | None = None) -> Path:
-    """Write the run in ``folder`` to ``out``, without derived files. Equal runs give equal bytes.
+def pack(folder: RunFolder | DiagnosisFolder, out: Path, name: str | None = None) -> Path:
+    """Write the run or the diagnosis in ``folder`` to ``out``, without derived files. Equal ones give equal bytes.
 
     Raises
     ------
@@ -75,20 +83,40 @@ def open_bundle(path: Path) -> RunFolder:
     Raises
     ------
     RunNotFound
-        It is no zip file.
+        It is no zip file, or holds a diagnosis.
     RunInvalid
         It is damaged, holds what is not a file of a run, or unpacks to over ``MAX_BYTES``.
     NotAble
         There is no room to unpack it.
     """
+    opened = open_any(path)
+    if isinstance(opened, DiagnosisFolder):
+        raise RunNotFound(sentences.IS_A_DIAGNOSIS(path=str(path)))
+    return opened
+
+
+def open_any(path: Path) -> RunFolder | DiagnosisFolder:
+    """The run or the diagnosis at ``path``: its folder, or a bundle, which is unpacked as by ``open_bundle``.
+
+    Raises
+    ------
+    RunNotFound, RunInvalid, NotAble
+        As ``open_bundle`` does.
+    """
+    if not path.is_file():
+        return _folder(path)
     scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
     try:
-        folder = RunFolder(_unpack(path, scratch))
+        folder = _folder(_unpack(path, scratch))
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     weakref.finalize(folder, shutil.rmtree, scratch, ignore_errors=True)
     return folder
+
+
+def _folder(path: Path) -> RunFolder | DiagnosisFolder:
+    return DiagnosisFolder(path) if is_diagnosis(path) else RunFolder(path)
 
 
 def _unpack(path: Path, into: Path) -> Path:
@@ -124,9 +152,10 @@ def _checked(path: Path, members: Sequence[zipfile.ZipInfo]) -> str:
 
 def _objections(path: Path, members: Sequence[zipfile.ZipInfo]) -> Iterator[str]:
     """What is wrong with ``members``. Each is only asked for if what was asked before is right."""
+    called = next((form for form in _MEMBERS if members and form.fullmatch(members[0].filename)), _MEMBERS[0])
     for member in members:
         kind = stat.S_IFMT(member.external_attr >> 16)
-        if not _MEMBER.fullmatch(member.filename) or kind not in (0, stat.S_IFREG):
+        if not called.fullmatch(member.filename) or kind not in (0, stat.S_IFREG):
             yield sentences.STRANGE_MEMBER(member=repr(member.filename[:200]))
         if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             yield sentences.PACKED_OTHERWISE(member=repr(member.filename))

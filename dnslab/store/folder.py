@@ -48,13 +48,13 @@ _ENVIRONMENT = re.compile(r"environment(?:\.(\d{1,4}))?\.json", re.ASCII)
 _CLIENT_SUFFIXES = (".start.json", ".end.json", ".ground-truth.json", ".dnsr")
 
 
-def resume_command(path: Path) -> str:
-    """The command that resumes the run at ``path``, on one line and quoted for a shell."""
+def resume_command(path: Path, command: str = "run") -> str:
+    """The command that resumes what ``command`` made at ``path``, on one line and quoted for a shell."""
     text = str(path)
     if text.isprintable():
-        return f"`dnslab run --resume {shlex.quote(text)}`"
+        return f"`dnslab {command} --resume {shlex.quote(text)}`"
     # In quotes a line end would end the message; $'...' is of POSIX.1-2024, and of older shells in use.
-    return f"`dnslab run --resume $'{''.join(map(_escaped, text))}'`"
+    return f"`dnslab {command} --resume $'{''.join(map(_escaped, text))}'`"
 
 
 def resume_call(path: Path) -> str:
@@ -143,7 +143,7 @@ class RunFolder:
             results.mkdir(parents=True, exist_ok=True)
         while True:
             path = new_run_path(results, plan.name)
-            with failures_are_named(results), _locked(results, wait=True), contextlib.suppress(RunExists):
+            with failures_are_named(results), locked(results, wait=True), contextlib.suppress(RunExists):
                 if not any(results.glob(f"{path.name.partition('-')[0]}-*")):
                     return cls.create(path, plan, environment)
             time.sleep(0.1)
@@ -156,7 +156,7 @@ class RunFolder:
         """
         with contextlib.ExitStack() as lock:
             try:
-                lock.enter_context(_locked(self.path))
+                lock.enter_context(locked(self.path))
             except BlockingIOError:
                 raise RunExists(sentences.BUSY(path=str(self.path))) from None
             yield
@@ -165,7 +165,7 @@ class RunFolder:
     def is_claimed(self) -> bool:
         """Whether a process measures into this folder right now."""
         try:
-            with _locked(self.path):
+            with locked(self.path):
                 return False
         except BlockingIOError:
             return True
@@ -346,7 +346,7 @@ def new_run_path(results: Path, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
+def locked(folder: Path, wait: bool = False) -> Iterator[None]:
     """Context that has the kernel's lock on ``folder``; BlockingIOError if another process has it, unless to ``wait``.
 
     Some network file systems know no locks: there it has none.
@@ -371,6 +371,8 @@ def _no_run(path: Path) -> str:
     if not path.exists():
         known = map(str, run_paths(results_folder()))
         return sentences.NO_SUCH_RUN(path=str(path), hint=nearest(str(path), known, or_all=False))
+    if (path / "rungs").is_dir():
+        return sentences.IS_A_DIAGNOSIS(path=str(path))
     if path.is_dir() and (runs := run_paths(path)):
         return sentences.HOLDS_RUNS(path=str(path), example=str(runs[-1]))
     return sentences.NOT_A_RUN(path=str(path))

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from dnslab.files import PACKAGE
 from dnslab.plan.cluster import DEFAULT_IMAGE
+from dnslab.plan.ladder import RUNGS
 from dnslab.plan.variants import BEFORE, BUILT_IN, NODE_LOCAL_ADDRESS
 from dnslab.store.contents import Place
 from dnslab.text import visible
@@ -28,8 +29,10 @@ _EVERYWHERE = """
 all arpa cluster coredns default glibc here in-addr in-cluster ip6 kube-dns kube-dns-upstream kube-proxy kube-public
 kube-system kubernetes local musl node-local-dns nodelocaldns pod svc /etc/resolv.conf
 """
+#: of a diagnosis, the folders of its rungs
+RUNG_FOLDERS = frozenset(f"{number}-{rung.name}" for rung in RUNGS for number in range(1, len(RUNGS) + 1))
 #: what Kubernetes, its DNS and dnslab call things everywhere
-KEPT_NAMES = frozenset(_EVERYWHERE.split()) | {DEFAULT_IMAGE}
+KEPT_NAMES = frozenset(_EVERYWHERE.split()) | {DEFAULT_IMAGE} | RUNG_FOLDERS
 #: what a Corefile's settings and Kubernetes' own messages say, beside the words of dnslab's source
 _MORE_WORDS = """
 cannot completed container denial disabled endpoint_pod_names evicted expire failed fallthrough forbidden force_tcp
@@ -62,7 +65,10 @@ _HOLDS: Mapping[str, str] = {
         "fault", "fault_summary", "unbound", "nft", "engine", "arrangement", "loop", "mode", "transport", "schedule",
         "plan.backend", "backend.name", "cpu_allocatable", "os_image", "runtime", "kubelet", "architecture", "options",
         "server_version", "kube_proxy_mode", "state", "status", "cache", "protocol", "plugins",
+        "base.name", "base.backend", "causes.name", "mechanism", "word", "rungs.path", "file.rung",
+        "file.path", "arms.arm", "arms.seen", "next_rung",
     ), "keep"),
+    "services": "strict", "endpoints": "strict", "asked": "strict", "place": "strict",
 }  # fmt: skip
 
 _TOKEN = re.compile(r"[^\s\"'`,;()\[\]{}<>|=]+")
