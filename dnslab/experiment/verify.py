@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from dnslab.explain.soundness import examine
 from dnslab.explain.validity import voids
 from dnslab.measure import runner
 from dnslab.plan.model import CustomVariant, Earlier, Plan
+from dnslab.plan.remedies import Workload
 from dnslab.plan.resolvconf import parse, render
 from dnslab.plan.variants import BEFORE
 from dnslab.store.folder import results_folder, resume_call
@@ -24,6 +26,8 @@ from dnslab.store.folder import results_folder, resume_call
 ENOUGH_STALLS = 100
 #: by run and workload, the verifying runs that this process made
 _made: dict[tuple[str, str, str], Path] = {}
+#: fewer rounds than this would hardly ever end at "gone"
+LEAST_ROUNDS = 6
 #: trials are made no longer than this by themselves, s
 LONGEST_TRIAL_S = 60.0
 
@@ -31,8 +35,8 @@ LONGEST_TRIAL_S = 60.0
 def plan_of(before: Run, workload: Mapping[str, str] | None = None) -> Plan:
     """The plan that verifies a patch after the run ``before``: the workload as it stands beside its old configuration.
 
-    Load, names, nodes and rounds are those of ``before``; trials are longer where its stalls were so few that the
-    answer would be "not enough data".
+    Load, names, nodes and rounds are those of ``before``; there are more rounds, and longer trials, where those were so
+    few that the answer would be "not enough data".
 
     Parameters
     ----------
@@ -69,19 +73,33 @@ def plan_of(before: Run, workload: Mapping[str, str] | None = None) -> Plan:
     stalls, n = sum(row.stalls for row in rows), sum(row.n for row in rows)
     if not stalls:
         raise UsageError(f"baseline did not stall in {before.path.name}: there is nothing to verify")
-    wanted_s = ENOUGH_STALLS * n / stalls / ((load.rate_per_s or 1.0) * plan.rounds * len(rows))
+    rounds = max(plan.rounds, LEAST_ROUNDS)
+    wanted_s = ENOUGH_STALLS * n / stalls / ((load.rate_per_s or 1.0) * rounds * len(rows))
     longer_s = min(LONGEST_TRIAL_S, float(math.ceil(wanted_s)))
     data: dict[str, Any] = plan.model_dump()
     data |= {
         "name": "verify",
         "cluster": cluster.model_dump(),
         "targets": (),
+        "rounds": rounds,
         "variants": ("baseline", BEFORE),
         "custom_variants": {BEFORE: CustomVariant(resolv_conf=old, summary=f"as in {before.path.name}").model_dump()},
         "loads": (load.model_copy(update={"duration_s": max(load.duration_s, longer_s)}).model_dump(),),
         "verifies": Earlier(run=before.path.name, stalls=stalls, n=n).model_dump(),
     }
     return Plan.of(data)
+
+
+def command(before: Run) -> str:
+    """The command that verifies a patch after the run ``before``; ``""`` if nothing can be verified after it."""
+    cluster = before.plan.cluster
+    named = cluster.like or cluster.existing
+    try:
+        plan_of(before, None if named else {"like": "deploy/name"})
+    except (UsageError, RunInvalid):
+        return ""
+    words = shlex.join(["dnslab", "verify", str(before.path)])
+    return words if named else f"{words} --like {Workload.reference}"
 
 
 def _baseline(before: Run) -> tuple[list[Row], str]:

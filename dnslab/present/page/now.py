@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dnslab.analyse.intervals import MIN_ROUNDS
+from dnslab.explain.patched import dns_of, workload_of
 from dnslab.explain.ranking import KNOWN_BUG, WORTH_A_WORD, Ranked, Word, recommended
 from dnslab.explain.validity import voids
 from dnslab.explain.verification import verify
-from dnslab.plan.remedies import ClusterDns, Form, Remedy, Workload, remedy
+from dnslab.plan.remedies import Form, Remedy, Workload, remedy
 from dnslab.plan.variants import BUILT_IN
 from dnslab.present.page.context import Context, Count
 from dnslab.present.page.view import Card, Code, Now, Step
@@ -77,38 +78,11 @@ def _shell(*lines: str) -> Code:
     return code("shell", "\n".join(lines))
 
 
-def workload_of(context: Context) -> Workload:
-    """The workload that the run measured, as far as the plan names it."""
-    cluster = context.run.plan.cluster
-    namespace = cluster.namespace or getattr(context.run.environment.backend, "namespace", None)
-    in_cluster = context.summary.backend == "kubernetes"
-    existing = cluster.existing if cluster.existing and "/" in cluster.existing else None
-    reference = cluster.like or existing
-    return Workload(
-        reference=reference or Workload.reference,
-        namespace=str(namespace) if reference and in_cluster and namespace else Workload.namespace,
-        context=None,
-    )
-
-
-def _dns(context: Context) -> ClusterDns:
-    dns = context.run.environment.backend.surroundings.dns
-    service = getattr(dns, "service", None)
-    addresses = service.get("cluster_ips") if isinstance(service, dict) else None
-    zone = getattr(dns, "zone", None)
-    usual = ClusterDns()
-    return ClusterDns(
-        str(addresses[0]) if isinstance(addresses, list) and addresses else usual.address,
-        str(zone) if zone else usual.zone,
-        context.run.plan.cluster.node_local or usual.node_local,
-    )
-
-
 def _remedied(context: Context, picked: Ranked) -> Now:
     """Steps to apply the recommended configuration."""
     variant = context.variants[picked.row.variant]
-    workload = workload_of(context)
-    found = remedy(variant, workload, _dns(context), "glibc" if picked.row.libc == "glibc" else "musl")
+    workload = workload_of(context.run)
+    found = remedy(variant, workload, dns_of(context.run), "glibc" if picked.row.libc == "glibc" else "musl")
     form = found.forms[0]
     steps = [*_confirm(context), _apply(context, found, form), _verify(context, workload)]
     if context.hides_errors:
@@ -250,7 +224,7 @@ def _room(context: Context) -> Iterator[Step]:
     libc = context.libcs[0]
     best = recommended(context.rows(libc), context.variants)
     if best and not context.variants[best.row.variant].node_local:
-        workload = workload_of(context)
+        workload = workload_of(context.run)
         fix = f"dnslab fix --variant {shlex.quote(best.row.variant)} \\\n  --workload {workload.reference}"
         blocks: list[str | Code] = [str(remedies.INSTEAD_ONE_MORE), _shell(f"{fix} --namespace {workload.namespace}")]
         yield Step(remedies.INSTEAD_ONE(name=best.row.variant), blocks)
