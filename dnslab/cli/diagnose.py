@@ -17,6 +17,7 @@ from dnslab.text import echo, echo_json
 
 if TYPE_CHECKING:
     from dnslab.explain.ladder import Answer
+    from dnslab.plan.ladder import Ladder, Rung
     from dnslab.plan.model import Plan
 
 _UNITS = {"s": 1, "": 1, "m": 60, "h": 3_600}
@@ -29,6 +30,7 @@ _UNITS = {"s": 1, "": 1, "m": 60, "h": 3_600}
 @click.option("--name", "names", multiple=True, metavar="NAME", help="Name to look up, in full. Repeatable.")
 @click.option("--fault", multiple=True, metavar="NAME[:KEY=NUMBER,...]", help="Fault that the lab injects. Repeatable.")
 @click.option("--budget", default="3m", show_default=True, metavar="TIME", help="Longest time, such as 90s or 5m.")
+@click.option("--wait", metavar="TIME", help="Wait so long for trouble, such as 6h, and begin when it is there.")
 @click.option(
     "--load",
     "most_per_s",
@@ -48,17 +50,22 @@ _UNITS = {"s": 1, "": 1, "m": 60, "h": 3_600}
 @click.option("--ephemeral-container", "debug_image", metavar="IMAGE", help="For pods without a shell.")
 @click.option("--node-counters", is_flag=True, help="Read each node's conntrack from a pod in its network namespace.")
 @click.option("--allow-external", is_flag=True, help="Allow names outside the cluster's domain.")
-@click.option("--from", "source", metavar="RUN", help="Ask nothing: read a finished diagnosis or run.")
+@click.option("--from", "source", metavar="RUN", help="Ask nothing: read a finished diagnosis or run, or a bundle.")
+@click.option(
+    "--resume", type=click.Path(exists=True, path_type=Path), help="Go on with a diagnosis that was interrupted."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to make (default results/<UTC time>-diagnose).")
 @click.option("--dry-run", is_flag=True, help="Print all rungs with their time and their queries. Ask nothing.")
 @click.option("--report", is_flag=True, help="Write report.html of the rung with the C library at the end.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def diagnose(
     source: str | None,
-    budget: str,
-    most_per_s: float,
+    resume: Path | None,
     out: Path | None,
     *,
+    budget: str,
+    wait: str | None,
+    most_per_s: float,
     dry_run: bool,
     report: bool,
     form: str,
@@ -67,34 +74,62 @@ def diagnose(
     """Find out why DNS stalls (docs/diagnosis-format.md).
 
     dnslab sends raw queries and lookups in arms that differ in one point. It begins with 5 a second, sends each server
-    no more than --load, and goes on where the evidence points. The exit status is 0 if nothing was found, 1 if a cause
-    was, and 4 if the answer is open.
+    no more than --load, and goes on where the evidence points. With --wait, about one lookup a second from each target
+    first watches for trouble. The exit status is 0 if nothing was found, 1 if a cause was, and 4 if the answer is open.
     """
     from dnslab.experiment import diagnose as experiment
     from dnslab.measure import preflight
-    from dnslab.present.ladder import print_ladder, rung_line
+    from dnslab.present.ladder import print_ladder
+    from dnslab.store.diagnosis import DiagnosisFolder
 
     as_json = form == "json"
     if report:
         preflight.check_report()
+    others = bool(out or dry_run or wait) or any(given(value) for key, value in asked.items() if key != "backend")
     if source is not None:
-        if out or dry_run or report or any(given(value) for key, value in asked.items() if key != "backend"):
+        if others or report or resume:
             raise UsageError(said.FROM_ALONE())
         return _said(experiment.read(source), as_json)
-    ladder = experiment.prepare(_base(asked), _seconds(budget), most_per_s)
-    if dry_run:
+    if resume is not None:
+        if others:
+            raise UsageError(said.RESUME_ALONE())
+        ladder = DiagnosisFolder(resume).asked
+    else:
+        wait_s = _seconds("--wait", wait) if wait else 0.0
+        ladder = experiment.prepare(_base(asked), _seconds("--budget", budget), most_per_s, wait_s)
+    if ladder and dry_run:
         print_ladder(ladder)
         return 0
-    name_cluster(ladder.base, err=as_json)
-    rungs = itertools.count(1)
-    folder, answer = experiment.diagnose(
-        ladder, out, on_rung=lambda rung, plan: echo(rung_line(next(rungs), rung, plan, ladder), err=True)
-    )
+    if ladder:
+        name_cluster(ladder.base, err=as_json)
+    folder, answer = _climbed(ladder, resume, out)
     status = _said(answer, as_json)
     if report:
         _write_page(folder, as_json)
     echo(said.WRITTEN(path=str(folder)), err=as_json)
     return status
+
+
+def _climbed(ladder: Ladder | None, resume: Path | None, out: Path | None) -> tuple[Path, Answer]:
+    """Climb, or go on climbing, and print a line before each rung."""
+    from dnslab.experiment import diagnose as experiment
+    from dnslab.present.ladder import rung_line, wait_line
+    from dnslab.store.diagnosis import DiagnosisFolder
+
+    numbers = itertools.count(1 + (DiagnosisFolder(resume).n_ended if resume else 0))
+
+    def on_rung(rung: Rung, plan: Plan) -> None:
+        if ladder:
+            echo(rung_line(next(numbers), rung, plan, ladder), err=True)
+
+    def on_wait(plan: Plan) -> None:
+        if ladder:
+            echo(wait_line(ladder), err=True)
+
+    if resume is not None:
+        return experiment.resume(resume, on_rung=on_rung, on_wait=on_wait)
+    assert ladder
+    return experiment.diagnose(ladder, out, on_rung=on_rung, on_wait=on_wait)
 
 
 def _write_page(folder: Path, err: bool) -> None:
@@ -141,8 +176,8 @@ def _base(asked: dict[str, Any]) -> Plan:
     )
 
 
-def _seconds(text: str) -> float:
+def _seconds(option: str, text: str) -> float:
     match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h|)", text)
     if not match or not float(match[1]):
-        raise UsageError(said.BUDGET_FORM(text=repr(text[:80])))
+        raise UsageError(said.TIME_FORM(option=option, text=repr(text[:80])))
     return float(match[1]) * _UNITS[match[2]]

@@ -1,84 +1,44 @@
 """Why does DNS stall? Climbs the ladder rung after rung, asks after each what it shows, and goes on where that points.
 
 Each rung is a run in a folder of its own, ``rungs/2-arms`` and so on, so that each can be read, resumed and bundled.
+All are measured through one backend. What was asked is noted first, and each rung when it has ended, so that a
+diagnosis that was killed goes on where it stood.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
 
-from dnslab import files
-from dnslab.analyse.arms import arm_frame
 from dnslab.analyse.dataset import Run, open_run
-from dnslab.errors import Interrupted, RunInvalid
-from dnslab.experiment.compare import run as measure
+from dnslab.errors import DnslabError, Interrupted, RunInvalid, UsageError
+from dnslab.experiment.climb import Climb, OnRung, OnWait, ended
+from dnslab.experiment.rungs import arms_of, as_rung, done_at, libc_run, patched, places_of, rung_in, waited_in
 from dnslab.explain.arms import read_arms
-from dnslab.explain.ladder import Answer, RungDone, conclude_ladder
-from dnslab.measure import backends, preflight
-from dnslab.plan import ladder
+from dnslab.explain.ladder import Answer, conclude_ladder
+from dnslab.measure import backends, preflight, runner
+from dnslab.measure.protocol import Backend
+from dnslab.plan import ladder, sentinel
 from dnslab.plan.arms import Places
-from dnslab.plan.ladder import BUDGET_S, Ladder, Rung, Seen
-from dnslab.plan.model import Plan
+from dnslab.plan.ladder import BUDGET_S, Ladder
+from dnslab.plan.model import Load, Plan
 from dnslab.sentences import ladder as said
-from dnslab.store.contents import read_object
-from dnslab.store.folder import new_run_path, results_folder, resume_command
-from dnslab.store.writing import as_json, write_once
+from dnslab.sentences.notebook import INTERRUPTED_EARLY
+from dnslab.store.bundle import open_any
+from dnslab.store.diagnosis import DIAGNOSE, DiagnosisFolder, is_diagnosis
+from dnslab.store.folder import new_run_path, results_folder
 
-#: until a rung was measured: what one takes beside its load, s
-OVERHEAD_S = {"lab": 8.0, "local": 6.0, "kubernetes": 45.0}
-FILE = "diagnosis.json"
-_PLACES = TypeAdapter(Places)
-
-
-@dataclass
-class _Climb:
-    """A diagnosis in progress."""
-
-    asked: Ladder
-    folder: Path
-    began_s: float = field(default_factory=time.monotonic)
-    done: list[RungDone] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list)
-
-    @property
-    def passed_s(self) -> float:
-        return time.monotonic() - self.began_s
-
-    @property
-    def arms(self) -> pd.DataFrame:
-        """Raw queries of all rungs."""
-        return _arms(self.runs)
-
-    def needs_s(self, plan: Plan, trouble: bool) -> float:
-        """How long a rung will take, by what earlier ones took beside their load, and with stalls where there is
-        trouble."""
-        load_s = plan.load_s
-        if trouble and plan.loads[0].engine == "libc":
-            load_s += ladder.STALL_S * plan.rounds
-        usual_s = OVERHEAD_S.get(plan.backend, OVERHEAD_S["kubernetes"])
-        return load_s + max((done.overhead_s for done in self.done), default=usual_s)
-
-    def answer(self, stopped: str = "", following: Rung | None = None) -> Answer:
-        """What is known by now."""
-        return conclude_ladder(
-            self.done,
-            self.arms,
-            _libc_run(self.runs),
-            self.asked.places,
-            passed_s=self.passed_s,
-            budget_s=self.asked.budget_s,
-            stopped=stopped,
-            following=following,
-        )
+#: longest load of one plan (plan.model.Load), s
+_LONGEST_S = 86_400.0
 
 
-def prepare(base: Plan, budget_s: float = BUDGET_S, most_per_s: float = ladder.MOST_PER_S) -> Ladder:
+def prepare(
+    base: Plan, budget_s: float = BUDGET_S, most_per_s: float = ladder.MOST_PER_S, wait_s: float = 0.0
+) -> Ladder:
     """Look up where DNS can be asked, and check the plan of each rung. Nothing is made.
 
     Raises
@@ -86,10 +46,12 @@ def prepare(base: Plan, budget_s: float = BUDGET_S, most_per_s: float = ladder.M
     UsageError, NotAble
         A rung could not be carried out.
     """
+    if wait_s > sentinel.LONGEST_S:
+        raise UsageError(said.WAIT_TOO_LONG(most=f"{sentinel.LONGEST_S / 3_600:.0f}h"))
     for rung in ladder.RUNGS:
         backends.check(ladder.plan_of(rung, base, Places()))
     asked = next(iter(backends.usual_options(base).nameservers), "")
-    return Ladder(base, backends.places(base), budget_s, most_per_s, asked)
+    return Ladder(base, backends.places(base), budget_s, most_per_s, asked, wait_s)
 
 
 def diagnose(
@@ -97,9 +59,12 @@ def diagnose(
     out: Path | str | None = None,
     results: Path | str | None = None,
     *,
-    on_rung: Callable[[Rung, Plan], object] = lambda rung, plan: None,
+    on_rung: OnRung = lambda rung, plan: None,
+    on_wait: OnWait = lambda plan: None,
 ) -> tuple[Path, Answer]:
     """Climb the ladder until one cause is shown, nothing is left to ask, or the budget ends.
+
+    Where a wait is asked for, a sentinel waits first, and the ladder is climbed if it sees something.
 
     Parameters
     ----------
@@ -109,6 +74,8 @@ def diagnose(
         Default ``store.folder.results_folder()``.
     on_rung
         Called before each rung.
+    on_wait
+        Called before the sentinel waits.
 
     Returns
     -------
@@ -118,61 +85,85 @@ def diagnose(
     Raises
     ------
     UsageError, NotAble
-        The first rung could not be measured.
+        The first rung could not be measured; nothing is made then.
     Interrupted
-        On Ctrl-C; the rungs measured so far stay in the folder.
+        On Ctrl-C; the message says how to resume.
     """
-    folder = Path(out) if out else new_run_path(Path(results or results_folder()), "diagnose")
-    preflight.check_new_folder(folder)
-    climb = _Climb(asked, folder)
-    answer = _climbed(climb, on_rung)
-    write_once(folder / FILE, as_json(answer.to_dict()))
-    return folder, answer
-
-
-def _climbed(climb: _Climb, on_rung: Callable[[Rung, Plan], object]) -> Answer:
-    seen = Seen()
-    while rung := ladder.next_rung([done.rung for done in climb.done], seen):
-        if len(climb.arms):
-            climb.asked = replace(climb.asked, asked=str(climb.arms["place"].iloc[0]))
-        plan = climb.asked.plan_of(rung)
-        if climb.done and climb.needs_s(plan, seen.trouble) > climb.asked.budget_s - climb.passed_s:
-            return climb.answer(following=rung)
-        on_rung(rung, plan)
-        if stopped := _measure(climb, rung, plan):
-            return climb.answer(stopped)
-        answer = climb.answer()
-        seen = replace(read_arms(climb.arms), settled=answer.settled)
-        seen = replace(seen, trouble=seen.trouble or answer.trouble)
-    return climb.answer()
-
-
-def _measure(climb: _Climb, rung: Rung, plan: Plan) -> str:
-    """Measure a rung. Why the ladder ends there; ``""`` if it does not."""
-    path = climb.folder / "rungs" / f"{len(climb.done) + 1}-{rung.name}"
-    began_s, why = time.monotonic(), ""
-    try:
-        measure(plan, path, how_to_resume=resume_command)
-    except Interrupted as error:
-        raise Interrupted(said.INTERRUPTED(rung=rung.name, path=str(climb.folder))) from error
-    except RunInvalid as error:
-        if not path.exists():
+    path = Path(out) if out else new_run_path(Path(results or results_folder()), DIAGNOSE)
+    preflight.check_new_folder(path)
+    with _opened(asked) as backend:
+        folder = DiagnosisFolder.create(path, asked)
+        try:
+            with folder.claimed():
+                return path, ended(Climb(asked, folder, backend), on_rung, on_wait)
+        except DnslabError as error:
+            if not isinstance(error, Interrupted):
+                folder.discard_if_empty()
             raise
-        why = str(error)
-    run = open_run(path)
-    climb.runs.append(run)
-    climb.done.append(
-        RungDone(
-            rung=rung.name,
-            path=str(path.relative_to(climb.folder)),
-            seconds=time.monotonic() - began_s,
-            load_s=plan.load_s,
-            per_server_per_s=ladder.per_server_per_s(plan, climb.asked.places),
-            n_targets=len({client.target for client in run.clients()}),
-            problem=why,
-        )
-    )
-    return why
+
+
+def resume(
+    path: Path | str,
+    *,
+    on_rung: OnRung = lambda rung, plan: None,
+    on_wait: OnWait = lambda plan: None,
+) -> tuple[Path, Answer]:
+    """Go on with a diagnosis that was interrupted or killed. Rungs that have ended are read, not measured again.
+
+    Parameters
+    ----------
+    path
+        The folder of the diagnosis.
+    on_rung, on_wait
+        As for ``diagnose``.
+
+    Returns
+    -------
+    tuple of Path and Answer
+        As ``diagnose`` does.
+
+    Raises
+    ------
+    UsageError
+        The diagnosis has ended, or does not say what was asked.
+    RunNotFound, RunInvalid, RunExists
+        There is no diagnosis at ``path``, it was changed, or another process climbs there.
+    NotAble, Interrupted
+        As for ``diagnose``.
+    """
+    folder = DiagnosisFolder(Path(path))
+    if folder.has_ended:
+        raise UsageError(said.HAS_ENDED(path=str(path)))
+    asked = folder.asked
+    if asked is None:
+        raise UsageError(said.NOT_ASKED(path=str(path)))
+    preflight.check_writable(folder.path)
+    with folder.claimed(), _opened(asked) as backend:
+        climb = Climb(asked, folder, backend)
+        for rung in folder.rungs:
+            if done := done_at(folder, rung):
+                climb.done.append(done)
+                climb.runs.append(open_run(rung))
+        climb.earlier_s = sum(done.seconds for done in climb.done)
+        return folder.path, ended(climb, on_rung, on_wait)
+
+
+@contextlib.contextmanager
+def _opened(asked: Ladder) -> Iterator[Backend]:
+    """One backend for all rungs, made for all configurations, and for as long as all may take."""
+    with_wait_s = min(_LONGEST_S, asked.budget_s + asked.wait_s)
+    plan = asked.base.model_copy(update={"loads": (Load(duration_s=with_wait_s),), "rounds": 1})
+    with _interrupted_early(), runner.opened_backend(backends.completed(plan)) as backend:
+        yield backend
+
+
+@contextlib.contextmanager
+def _interrupted_early() -> Iterator[None]:
+    """An interrupt before there is anything to resume is one line."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(str(INTERRUPTED_EARLY)) from None
 
 
 def read(path: Path | str = "latest", results: Path | str | None = None) -> Answer:
@@ -181,7 +172,7 @@ def read(path: Path | str = "latest", results: Path | str | None = None) -> Answ
     Parameters
     ----------
     path
-        The folder of a diagnosis, or a run as ``open_run`` takes it.
+        The folder or the bundle of a diagnosis, or a run as ``open_run`` takes it.
     results
         As for ``open_run``.
 
@@ -190,15 +181,22 @@ def read(path: Path | str = "latest", results: Path | str | None = None) -> Answ
     RunNotFound, RunInvalid
         There is no run at ``path``, or it cannot be read.
     """
-    rungs = _rung_paths(Path(path))
-    runs = [open_run(rung) for rung in rungs] or [open_run(path, results)]
-    arms = _arms(runs)
-    places = _places(Path(path) / FILE) if rungs else Places(missing=said.NOT_LOOKED_UP())
-    done = [_as_rung(run, places) for run in runs]
-    answer = conclude_ladder(done, arms, _libc_run(runs), places, passed_s=0.0)
+    folder = _diagnosis(path)
+    runs = _runs(folder) if folder else [open_run(path, results)]
+    arms = arms_of(runs)
+    places = places_of(folder) if folder else Places(missing=said.NOT_LOOKED_UP())
+    asked = (folder.asked if folder else None) or Ladder(runs[0].plan, places)
+    done = [rung_in(folder, run, places) if folder else as_rung(run, places) for run in runs]
+    last = done_at(folder, runs[-1].path) if folder else None
+    stopped = last.problem if last else ""
+    waited = waited_in(folder) if folder else None
+    mended = patched(runs, asked)
+    answer = conclude_ladder(
+        done, arms, libc_run(runs), places, passed_s=0.0, stopped=stopped, patched=mended, waited=waited
+    )
     seen = replace(read_arms(arms), settled=answer.settled)
     following = ladder.next_rung([one.rung for one in done], replace(seen, trouble=seen.trouble or answer.trouble))
-    if following is None:
+    if following is None or stopped or (waited and not waited.fired):
         return answer
     add = said.ADD(rung=following.name, separates=str(following.separates))
     return replace(answer, following=following.name, lines=(*answer.lines, add))
@@ -206,43 +204,30 @@ def read(path: Path | str = "latest", results: Path | str | None = None) -> Answ
 
 def libc_and_arms(folder: Path) -> tuple[Run | None, pd.DataFrame]:
     """Of the diagnosis in ``folder``, the run that compared configurations of the C library, and all raw queries."""
-    runs = [open_run(rung) for rung in _rung_paths(folder)]
-    return _libc_run(runs), _arms(runs)
+    runs = _runs(DiagnosisFolder(folder))
+    return libc_run(runs), arms_of(runs)
 
 
-def _arms(runs: Sequence[Run]) -> pd.DataFrame:
-    """Raw queries of all ``runs``, as ``arm_frame`` gives them."""
-    frames = [frame for run in runs if len(frame := arm_frame(run))]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["arm", "place"])
+def _diagnosis(path: Path | str) -> DiagnosisFolder | None:
+    """The diagnosis at ``path``, a folder or a bundle; None if there is none."""
+    path = Path(path)
+    opened = open_any(path) if path.is_file() or is_diagnosis(path) else None
+    return opened if isinstance(opened, DiagnosisFolder) else None
 
 
-def _rung_paths(path: Path) -> Sequence[Path]:
-    """The run folders of the rungs in the folder of a diagnosis, in order; none if it is another folder."""
-    return sorted(plan.parent for plan in (path / "rungs").glob("*/plan.yaml"))
+def _runs(folder: DiagnosisFolder) -> list[Run]:
+    """The runs of a diagnosis that its answer is made from: its rungs, or that of its sentinel where nothing was seen.
 
+    They keep the folder of an unpacked bundle as long as they are there.
 
-def _places(path: Path) -> Places:
-    """Where DNS could be asked when a diagnosis was made; nowhere if it was interrupted before it wrote ``path``."""
-    if not path.exists():
-        return Places(missing=said.NOT_LOOKED_UP())
-    document = read_object(files.read_regular(path, files.ENVIRONMENT_BYTES), path)
-    try:
-        return _PLACES.validate_python(document.get("places"))
-    except ValidationError:
-        raise RunInvalid(said.NO_PLACES(path=str(path))) from None
-
-
-def _libc_run(runs: Sequence[Run]) -> Run | None:
-    """The run that compared configurations of the C library."""
-    return next((run for run in runs if any(load.engine == "libc" for load in run.plan.loads)), None)
-
-
-def _as_rung(run: Run, places: Places) -> RungDone:
-    """A finished run as the rung that it is like."""
-    has_arms = any(load.engine == "wire" for load in run.plan.loads)
-    names = {rung.name for rung in ladder.RUNGS}
-    name = run.plan.name if run.plan.name in names else (ladder.FEW if has_arms else ladder.LIBC).name
-    load_s = run.plan.load_s
-    per_s = ladder.per_server_per_s(run.plan, places)
-    n_targets = len({client.target for client in run.clients()})
-    return RungDone(name, str(run.path), load_s, load_s, per_s, n_targets, "; ".join(run.problems[:1]))
+    Raises
+    ------
+    RunInvalid
+        There is none.
+    """
+    runs = [open_run(rung) for rung in folder.rungs]
+    if not runs and (folder.wait / "plan.yaml").exists():
+        runs = [open_run(folder.wait)]
+    if not runs:
+        raise RunInvalid(said.NO_RUNGS(path=str(folder.path)))
+    return runs

@@ -16,9 +16,12 @@ from dnslab.explain.answers import leading_baseline
 from dnslab.explain.arms import ArmSeen, seen_by_arm, usual_way
 from dnslab.explain.engine import Answer as Found, RankedCause, RankedMechanism, Ranking, Word, rank
 from dnslab.explain.evidence import could_be
+from dnslab.explain.mending import Mending, mending, mending_of_open
+from dnslab.explain.patched import NOT_NAMED, Patched
 from dnslab.explain.sign import Sign
 from dnslab.explain.signs import read
 from dnslab.explain.soundness import examine
+from dnslab.explain.waited import Waited
 from dnslab.plan.arms import CONTROL, Places
 from dnslab.plan.ladder import Rung
 from dnslab.sentences import ladder as said
@@ -59,8 +62,8 @@ class RungDone:
 class Named:
     """A cause, or a mechanism whose cause is open, with how sure it is and the evidence.
 
-    ``experiment`` is a command that separates it from others, ``remedy`` says what to change; ``""`` where the cause is
-    open.
+    ``experiment`` is a command that separates it from others, ``""`` where there is none. ``remedy`` is None where it
+    depends on which cause it is.
     """
 
     name: str
@@ -71,7 +74,7 @@ class Named:
     evidence_for: tuple[str, ...] = ()
     evidence_against: tuple[str, ...] = ()
     experiment: str = ""
-    remedy: str = ""
+    remedy: Mending | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,12 @@ class Answer:
     following: str = ""
     trouble: bool = False
     settled: bool = False
+    waited: Waited | None = None
+
+    @property
+    def n_named(self) -> int:
+        """How many of ``causes`` the answer names: those that were found."""
+        return {"cause": 1, "two causes": 2}.get(self.status, 0)
 
     def to_dict(self) -> dict[str, Any]:
         """The content of diagnosis.json, described in docs/diagnosis-format.md."""
@@ -108,6 +117,7 @@ class Answer:
             "next_rung": self.following or None,
             "seconds": round(self.seconds, 1),
             "budget_s": self.budget_s,
+            "waited": asdict(self.waited) if self.waited else None,
             "places": asdict(self.places),
             "rungs": [{**asdict(rung), "seconds": round(rung.seconds, 1)} for rung in self.rungs],
             "arms": [seen.to_dict() for seen in self.arms],
@@ -124,6 +134,8 @@ def conclude_ladder(
     budget_s: float | None = None,
     stopped: str = "",
     following: Rung | None = None,
+    patched: Patched = NOT_NAMED,
+    waited: Waited | None = None,
 ) -> Answer:
     """The answer from all rungs so far.
 
@@ -137,14 +149,20 @@ def conclude_ladder(
         Why the ladder ended early, if it did.
     following
         The rung for which the budget does not suffice.
+    patched
+        The workload that remedies are for.
+    waited
+        What a sentinel saw before the ladder was climbed.
     """
     by_arm = seen_by_arm(arms)
     ranking = _ranked(arms, libc, places)
-    causes = tuple(_named(ranking))
+    causes = tuple(_named(ranking, patched))
     trouble = ranking.answer is not Found.NOTHING or any(seen.words for seen in by_arm if seen.arm != CONTROL)
     leading = ranking.leading
+    status = _status(ranking, trouble, stopped, following)
+    gone = status == "nothing found" and waited is not None and waited.fired
     answer = Answer(
-        status=_status(ranking, trouble, stopped, following),
+        status="insufficient data" if gone else status,
         lines=(),
         causes=causes,
         rungs=tuple(done),
@@ -157,6 +175,7 @@ def conclude_ladder(
         following=following.name if following else "",
         trouble=trouble,
         settled=ranking.answer is Found.FOUND and leading is not None and leading.word is Word.SHOWN,
+        waited=waited,
     )
     return replace(answer, lines=tuple(_lines(answer, stopped, following)))
 
@@ -175,7 +194,7 @@ def _ranked(arms: pd.DataFrame, libc: Run | None, places: Places) -> Ranking:
     return rank({**signs, ONE_PLACE: read(None, servers)[ONE_PLACE]} if len(servers) else signs)
 
 
-def _named(ranking: Ranking) -> Iterator[Named]:
+def _named(ranking: Ranking, patched: Patched) -> Iterator[Named]:
     """What was found, the surest first, then what is possible besides."""
     found = {one.mechanism.name for one in ranking.found}
     others = [one for one in ranking.mechanisms if one.mechanism.name not in found]
@@ -183,12 +202,13 @@ def _named(ranking: Ranking) -> Iterator[Named]:
         if one.word.rank > Word.POSSIBLE.rank:
             continue
         sure = [cause for cause in one.causes if cause.word.rank <= Word.LIKELY.rank]
-        yield from map(_cause, sure)
+        for cause in sure:
+            yield _cause(cause, mending(cause.cause, patched))
         if not sure:
-            yield _mechanism(one)
+            yield _mechanism(one, mending_of_open(one, patched))
 
 
-def _cause(ranked: RankedCause) -> Named:
+def _cause(ranked: RankedCause, remedy: Mending) -> Named:
     cause = ranked.cause
     return Named(
         name=cause.name,
@@ -199,11 +219,11 @@ def _cause(ranked: RankedCause) -> Named:
         evidence_for=_claims(ranked.support.speaking_for),
         evidence_against=_claims(ranked.support.against),
         experiment=cause.command,
-        remedy=str(cause.text.change),
+        remedy=remedy,
     )
 
 
-def _mechanism(ranked: RankedMechanism) -> Named:
+def _mechanism(ranked: RankedMechanism, remedy: Mending | None) -> Named:
     return Named(
         name=ranked.mechanism.name,
         mechanism=ranked.mechanism.name,
@@ -213,6 +233,7 @@ def _mechanism(ranked: RankedMechanism) -> Named:
         evidence_for=_claims(ranked.support.speaking_for),
         evidence_against=_claims(ranked.support.against),
         experiment=ranked.possible[0].command if ranked.possible else "",
+        remedy=remedy,
     )
 
 
@@ -234,13 +255,20 @@ def _status(ranking: Ranking, trouble: bool, stopped: str, following: Rung | Non
 
 def _lines(answer: Answer, stopped: str, following: Rung | None) -> list[str]:
     lines = []
+    fired = answer.waited is not None and answer.waited.fired
+    if answer.waited and fired:
+        lines.append(answer.waited.line)
+    if answer.waited and answer.waited.problem:
+        lines.append(said.NOT_WHOLE(why=_short(answer.waited.problem)))
     if stopped:
-        lines.append(said.STOPPED(why=stopped.partition(". ")[0].rstrip(".")))
+        lines.append(said.STOPPED(why=_short(stopped)))
     lines += _seen(answer.arms)
     if answer.status in ("cause", "two causes"):
         lines += _first(answer)
     elif answer.status == "none fits":
         lines.append(str(said.NONE_FITS))
+    elif fired and not answer.trouble:
+        lines.append(str(said.GONE))
     elif answer.status == "insufficient data" and not following:
         lines.append(str(said.TOO_LITTLE))
     if not answer.trouble:
@@ -250,14 +278,19 @@ def _lines(answer: Answer, stopped: str, following: Rung | None) -> list[str]:
     return lines
 
 
+def _short(why: str) -> str:
+    """The first sentence of an error, without its full stop."""
+    return why.partition(". ")[0].rstrip(".")
+
+
 def _first(answer: Answer) -> Iterator[str]:
-    n = 2 if answer.status == "two causes" else 1
-    if n > 1:
+    if answer.n_named > 1:
         yield str(said.TWO)
-    for cause in answer.causes[:n]:
+    for cause in answer.causes[: answer.n_named]:
         yield said.FIRST(word=cause.word.capitalize(), title=cause.title.rstrip("."), summary=cause.summary)
         if cause.remedy:
-            yield said.REMEDY(remedy=cause.remedy.rstrip("."))
+            yield said.REMEDY(remedy=cause.remedy.change.rstrip("."))
+            yield cause.remedy.detail
 
 
 def _seen(arms: Sequence[ArmSeen]) -> Iterator[str]:

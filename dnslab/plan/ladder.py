@@ -6,6 +6,7 @@ Pure. A rung is a plan whose arms differ in one point. Knows nothing of how a pl
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,9 @@ NAME = "kubernetes.default.svc.cluster.local."
 STALL_S = 10.0
 #: configurations of the C library, by what each leaves out
 VARIANTS = ("baseline", "use-vc", "single-request", "single-request-reopen", "no-aaaa", "node-local")
+
+#: what asks a cluster, after a diagnosis in the lab
+IN_CLUSTER = "dnslab diagnose --backend kubernetes --namespace NAMESPACE --like deploy/NAME"
 
 
 @dataclass(frozen=True)
@@ -158,13 +162,15 @@ def per_server_per_s(plan: Plan, places: Places) -> float:
 @dataclass(frozen=True)
 class Ladder:
     """What a diagnosis is asked to do: where and what (``base``), where DNS can be asked, for how long, and how many
-    queries a second each server gets at most. ``asked`` is the first nameserver of resolv.conf, where it is known."""
+    queries a second each server gets at most. ``asked`` is the first nameserver of resolv.conf, where it is known;
+    ``wait_s``, for how long a sentinel waits for trouble first."""
 
     base: Plan
     places: Places
     budget_s: float = BUDGET_S
     most_per_s: float = MOST_PER_S
     asked: str = ""
+    wait_s: float = 0.0
 
     def plan_of(self, rung: Rung) -> Plan:
         """The plan of ``rung``; see the function ``plan_of``."""
@@ -173,3 +179,32 @@ class Ladder:
     def per_server_per_s(self, plan: Plan) -> float:
         """Queries a second that the busiest server gets from ``plan``."""
         return per_server_per_s(plan, self.places)
+
+    @property
+    def command(self) -> str:
+        """The command that asks for the same diagnosis."""
+        base, cluster, words = self.base, self.base.cluster, ["dnslab", "diagnose"]
+        usual_targets = ("glibc",) if base.backend == "lab" else ()
+        targets = tuple(target.name for target in base.targets)
+        faults = [str(fault) for fault in base.fault.parts if fault.name != "none"]
+        options: dict[str, Sequence[str | None]] = {
+            "--backend": [base.backend if base.backend != "lab" else None],
+            "--nameserver": [base.nameserver],
+            "--target": targets if targets != usual_targets else (),
+            "--name": base.names if base.names != (NAME,) else (),
+            "--fault": faults,
+            "--budget": [f"{self.budget_s:g}s" if self.budget_s != BUDGET_S else None],
+            "--load": [f"{self.most_per_s:g}" if self.most_per_s != MOST_PER_S else None],
+            "--wait": [f"{self.wait_s:g}s" if self.wait_s else None],
+            "--context": [cluster.context],
+            "--namespace": [cluster.namespace],
+            "--image": cluster.images,
+            "--like": [cluster.like],
+            "--nodes": [cluster.nodes if cluster.nodes != "1" else None],
+            "--in": [cluster.existing],
+            "--container": [cluster.container],
+            "--ephemeral-container": [cluster.debug_image],
+        }
+        words += [word for option, values in options.items() for value in values if value for word in (option, value)]
+        flags = {"--node-counters": cluster.node_counters, "--allow-external": base.limits.allow_external}
+        return shlex.join([*words, *(flag for flag, given in flags.items() if given)])

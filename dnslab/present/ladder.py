@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from dnslab.explain.arms import ArmSeen
 from dnslab.explain.ladder import Answer, Named
+from dnslab.explain.mending import Mending
+from dnslab.plan import sentinel
 from dnslab.plan.arms import queries_per_s
 from dnslab.plan.ladder import RUNGS, Ladder, Rung, per_server_per_s
 from dnslab.plan.model import Plan
@@ -37,6 +39,9 @@ def print_answer(answer: Answer) -> None:
     _print([*_rungs(answer), "", *_table(answer.arms), "", *causes, *([""] if causes else [])])
     for sentence in answer.lines:
         _print(textwrap.wrap(visible(sentence), width, break_on_hyphens=False), "strong")
+    for cause in answer.causes[: answer.n_named]:
+        if cause.remedy:
+            _print(["", *_steps(cause.remedy, width)])
 
 
 def _print(lines: Sequence[str], style: Style = "") -> None:
@@ -69,6 +74,24 @@ def _cause(cause: Named, width: int) -> Iterator[str]:
             yield from textwrap.wrap(sentence(claim=claim), width, initial_indent="  ", subsequent_indent="    ")
 
 
+def _steps(remedy: Mending, width: int) -> Iterator[str]:
+    """What to run, in order. Commands stand on lines of their own and are never broken, so that they can be copied."""
+    blocks = (
+        (str(said.CLUSTER_FIRST), [remedy.first] if remedy.first else []),
+        (said.TO_ONE_WORKLOAD(variant=remedy.variant), remedy.apply),
+        (str(said.ALL_WAYS), [remedy.fix] if remedy.fix else []),
+        (str(said.FOR_ALL), remedy.commands),
+        (str(said.AFTERWARDS), [remedy.command] if remedy.command else []),
+    )
+    for heading, commands in blocks:
+        if commands:
+            yield heading
+            yield from (f"  {visible(command)}" for command in commands)
+        if commands == remedy.apply:
+            for caveat in remedy.caveats:
+                yield from textwrap.wrap(f"- {visible(caveat)}", width, subsequent_indent="  ")
+
+
 def rung_line(number: int, rung: Rung, plan: Plan, ladder: Ladder) -> str:
     """One line on a rung that begins."""
     return said.RUNG(
@@ -80,8 +103,16 @@ def rung_line(number: int, rung: Rung, plan: Plan, ladder: Ladder) -> str:
     )
 
 
+def wait_line(ladder: Ladder) -> str:
+    """One line on a wait that begins."""
+    rate = rounded(sentinel.per_target_per_s(ladder.places), 2)
+    return said.WAITING(time=duration(ladder.wait_s), rate=rate)
+
+
 def print_ladder(ladder: Ladder) -> None:
     """Print every rung with its time and its queries: the most that a diagnosis asks."""
+    if ladder.wait_s:
+        echo(wait_line(ladder))
     total = 0.0
     for number, rung in enumerate(RUNGS, 1):
         plan = ladder.plan_of(rung)

@@ -20,8 +20,13 @@ RUNG = Sentence(
     time="6 s",
     rate="21",
 )
+WAITING = Sentence(
+    "waiting for trouble: at most {time}, {rate} queries/s of each target at each server", time="6 h", rate="0.75"
+)
 INTERRUPTED = Sentence(
-    "interrupted in rung {rung}; what was measured is in {path}", rung="arms", path="results/20261124T101500Z-diagnose"
+    "interrupted after {rungs}, which are kept; go on with {command}",
+    rungs="2 rungs",
+    command="`dnslab diagnose --resume results/20261124T101500Z-diagnose`",
 )
 
 # The answer.
@@ -35,6 +40,22 @@ FIRST = Sentence(
     summary="It opens a new flow beside the first.",
 )
 REMEDY = Sentence("What helps: {remedy}.", remedy="set single-request-reopen in the pods' dnsConfig")
+FIRED = Sentence(
+    "After {time} of waiting, {queries} from {target} {bad} within {window}, so the ladder was climbed. On a sound "
+    "path, chance does that in at most {share} of all such waits.",
+    time="3 h 12 min",
+    queries="5 queries",
+    target="node-1",
+    bad="failed",
+    window="1 min",
+    share="1 %",
+)
+NOT_WHOLE = Sentence("Part of the wait is missing: {why}.", why="1 of 48 trials is incomplete")
+FAILED = Sentence("failed")
+CAME_LATE = Sentence("came late")
+GONE = Sentence("Insufficient data: what was seen while waiting had gone when the ladder was climbed.")
+WHICHEVER = Sentence("Use {variant}, which helps against each of these causes", variant="single-request-reopen")
+IN_DNS_CONFIG = Sentence("dnsConfig of the pods")
 TWO = Sentence("Two causes together explain what was seen.")
 TOO_LITTLE = Sentence("Insufficient data: something was seen, but too little to name a cause.")
 NONE_FITS = Sentence("None of the known causes fits.")
@@ -85,6 +106,11 @@ RUNG_DONE = Sentence(
 CAUSE = Sentence("{word}: {title}. {summary}", word="likely", title="a race", summary="The second packet is lost.")
 FOR = Sentence("+ {claim}", claim="53 of 53 stalls are flagged")
 AGAINST = Sentence("- {claim}", claim="the kernel resolves it")
+CLUSTER_FIRST = Sentence("This was the lab. See first whether your cluster has the same trouble:")
+TO_ONE_WORKLOAD = Sentence("Apply {variant} to one workload:", variant="single-request-reopen")
+ALL_WAYS = Sentence("All ways to apply it, and how to undo it:")
+FOR_ALL = Sentence("For all pods, the change belongs here:")
+AFTERWARDS = Sentence("After the change, see whether the trouble is gone:")
 PAGE = Sentence("report: {path}", path="results/20261124T101500Z-diagnose/report.html")
 NO_PAGE = Sentence("There is no page: the ladder did not reach lookups of the C library.")
 WRITTEN = Sentence("diagnosis: {path}", path="results/20261124T101500Z-diagnose")
@@ -95,5 +121,15 @@ DRY_TOTAL = Sentence(
     queries="1,234 queries",
     budget="3 min",
 )
-BUDGET_FORM = Sentence("--budget: expected a time such as 90s, 5m or 1h, saw {text}", text="'soon'")
+TIME_FORM = Sentence("{option}: expected a time such as 90s, 5m or 1h, saw {text}", option="--budget", text="'soon'")
+WAIT_TOO_LONG = Sentence("--wait: expected at most {most}", most="168h")
 FROM_ALONE = Sentence("--from reads what is there: name it alone, with --format if you like")
+RESUME_ALONE = Sentence("--resume goes on as it was asked: name it alone, with --format and --report if you like")
+HAS_ENDED = Sentence(
+    "{path} has ended: read it with `dnslab diagnose --from`", path="results/20261124T101500Z-diagnose"
+)
+NOT_ASKED = Sentence(
+    "{path} does not say what was asked, so nothing can be resumed", path="results/20261124T101500Z-diagnose"
+)
+NO_RUNGS = Sentence("{path} holds no rung that was measured", path="results/20261124T101500Z-diagnose")
+NOT_NOTED = Sentence("{path} is not what dnslab writes there: it was changed, or is damaged", path="rungs/1-alive.json")

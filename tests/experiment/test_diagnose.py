@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -15,6 +19,8 @@ from dnslab.plan import ladder
 from dnslab.plan.ladder import NAME, VARIANTS
 from dnslab.plan.model import Plan
 from dnslab.store.folder import RunFolder
+from tests.cli.test_cli import DNSLAB, dnslab
+from tests.nameserver import Nameserver, nameserver
 
 
 def base(fault: str, variants: tuple[str, ...] = VARIANTS) -> Plan:
@@ -124,3 +130,122 @@ def test_the_fault_of_a_run_is_no_evidence(tmp_path: Path) -> None:
     answer, other = experiment.read(SAMPLE), experiment.read(copy)
     assert answer.causes
     assert (answer.causes, answer.lines, answer.status) == (other.causes, other.lines, other.status)
+
+
+ANY, AAAA = "web.any.cluster.local.", 28
+CLI = ("diagnose", "--budget", "60s", "--out", "d")
+
+
+def ladder_at(rung: str, *arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    """A diagnosis in a process of its own, which has just begun to send the queries of this rung."""
+    process = subprocess.Popen([*DNSLAB, *arguments], cwd=cwd, text=True, stdout=PIPE, stderr=PIPE)
+    until_s = time.monotonic() + 60
+    while not list((cwd / "d/rungs").glob(f"*-{rung}/trials/*/*.dnsr")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.lab
+def test_a_diagnosis_that_was_killed_goes_on_where_it_stood(tmp_path: Path) -> None:
+    killed = ladder_at("arms", *CLI, "--budget", "27s", cwd=tmp_path)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    folder = tmp_path / "d"
+    assert not (folder / "diagnosis.json").exists()
+    alive = {path: path.read_bytes() for path in (folder / "rungs").glob("1-alive/**/*") if path.is_file()}
+    assert alive
+    resumed = dnslab("diagnose", "--resume", "d", "--format", "json", cwd=tmp_path)
+    assert resumed.returncode in (0, 4), resumed.stderr  # the budget may end before the last rung
+    answer = json.loads(resumed.stdout)
+    assert answer == json.loads((folder / "diagnosis.json").read_text())
+    assert [rung["rung"] for rung in answer["rungs"]][:2] == ["alive", "arms"]
+    assert answer["status"] in ("nothing found", "insufficient data")
+    assert {seen["seen"] for seen in answer["arms"]} == {"clean"}
+    assert all(path.read_bytes() == data for path, data in alive.items())
+    assert "rung 1," not in resumed.stderr
+    assert experiment.read(folder).to_dict()["arms"] == answer["arms"]
+
+
+@pytest.mark.probe
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
+    with nameserver() as server:
+        where = ("--backend", "local", "--nameserver", f"127.0.0.1:{server.port}", "--name", ANY)
+        process = ladder_at("alive", *CLI, "--budget", "12s", *where, cwd=tmp_path)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert errors.splitlines()[-1] == (
+            "interrupted after 0 rungs, which are kept; go on with `dnslab diagnose --resume d`"
+        )
+        resumed = dnslab("diagnose", "--resume", "d", cwd=tmp_path)
+        assert "rung 1, alive" in resumed.stderr
+    ended = json.loads((tmp_path / "d/diagnosis.json").read_text())
+    assert (ended["rungs"][0]["rung"], ended["rungs"][0]["problem"]) == ("alive", "")
+
+
+@pytest.mark.lab
+@pytest.mark.usefixtures("short")
+def test_a_wait_sees_a_fault_that_begins_later_and_climbs(tmp_path: Path) -> None:
+    plan = base("loss:p=0.6,from=10s", ("baseline",))
+    folder, answer = experiment.diagnose(experiment.prepare(plan, 30.0, wait_s=120.0), tmp_path / "d")
+    waited = answer.waited
+    assert waited
+    assert waited.fired
+    assert (waited.target, waited.kind) == ("glibc", "failed")
+    assert 10.0 < waited.seconds < 60.0
+    assert waited.n_bad >= 4
+    assert answer.lines[0].startswith("After ")
+    assert "so the ladder was climbed" in answer.lines[0]
+    # Its clients are new, so that the fault begins 10 s after their first query, too: by then each rung has ended.
+    assert answer.rungs[0].rung == "alive"
+    assert answer.status == "insufficient data"
+    assert any("had gone when the ladder was climbed" in line for line in answer.lines)
+    assert json.loads((folder / "diagnosis.json").read_text())["waited"]["kind"] == "failed"
+    again = experiment.read(folder)
+    assert (again.waited, again.lines[0]) == (waited, answer.lines[0])
+    assert sum(path.stat().st_size for path in (folder / "wait").rglob("*") if path.is_file()) < 500_000
+
+
+def here(server: Nameserver) -> Plan:
+    """Asks a nameserver on loopback."""
+    where = {"backend": "local", "nameserver": f"127.0.0.1:{server.port}", "names": [ANY], "variants": ["baseline"]}
+    return Plan.of(where)
+
+
+@pytest.mark.probe
+@pytest.mark.usefixtures("short")
+def test_a_wait_climbs_when_there_is_trouble_and_finds_it(tmp_path: Path) -> None:
+    began_s = time.monotonic()
+
+    def answered(rdtype: int, port: int, seen: int) -> bool:
+        """From 6 s on, AAAA from every second port gets no answer."""
+        return rdtype != AAAA or port % 2 == 0 or time.monotonic() < began_s + 6
+
+    with nameserver(answered) as server:
+        asked = experiment.prepare(here(server), 20.0, wait_s=120.0)
+        folder, answer = experiment.diagnose(asked, tmp_path / "d")
+    assert answer.waited
+    assert (answer.waited.target, answer.waited.kind) == ("here", "failed")
+    assert 6.0 < answer.waited.seconds < 60.0
+    assert "so the ladder was climbed" in answer.lines[0]
+    assert [rung.rung for rung in answer.rungs][:2] == ["alive", "arms"]
+    assert answer.causes[0].mechanism == "aaaa-lost"
+    if answer.status == "cause" and answer.causes[0].remedy:
+        assert answer.causes[0].remedy.variant == "no-aaaa"
+    assert experiment.read(folder).causes == answer.causes
+
+
+@pytest.mark.probe
+def test_a_wait_in_which_nothing_happens_ends_with_a_bound(tmp_path: Path) -> None:
+    with nameserver() as server:
+        folder, answer = experiment.diagnose(experiment.prepare(here(server), wait_s=12.0), tmp_path / "d")
+    assert (answer.status, [rung.rung for rung in answer.rungs]) == ("nothing found", ["wait"])
+    assert "fewer than 1 query in" in answer.lines[0]
+    assert "12 s of load" in answer.lines[0]
+    assert answer.waited
+    assert not answer.waited.fired
+    assert 12 <= answer.waited.n <= 20
+    assert not list(folder.glob("rungs/*"))
+    assert experiment.read(folder).lines == answer.lines
