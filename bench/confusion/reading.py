@@ -19,11 +19,11 @@ from pydantic import TypeAdapter
 from bench.confusion.record import FAILED, MACHINE
 from dnslab.analyse.arms import arm_frame
 from dnslab.analyse.dataset import Run, open_run
-from dnslab.experiment.diagnose import FILE
 from dnslab.explain.arms import read_arms
 from dnslab.explain.ladder import Answer, RungDone, conclude_ladder
 from dnslab.plan.arms import Places
 from dnslab.plan.ladder import LIBC, RUNGS, Seen, next_rung
+from dnslab.store.diagnosis import ANSWER
 
 #: words that name a cause
 NAMING = ("shown", "likely")
@@ -96,7 +96,7 @@ def said_of(path: Path) -> Said:
 
 def replayed(path: Path) -> tuple[Answer, Mapping[str, Run]]:
     """Climb the ladder over the recorded rungs: the answer, and the rungs' runs by name."""
-    document = _object(path / FILE)
+    document = _object(path / ANSWER)
     places = TypeAdapter(Places).validate_python(document["places"])
     rungs = {row["rung"]: RungDone(**row) for row in document["rungs"]}
     runs = {name: open_run(path / rung.path) for name, rung in rungs.items()}

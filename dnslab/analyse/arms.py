@@ -75,7 +75,7 @@ def arm_frame(run: Run) -> pd.DataFrame:
             Queries for which no socket or no room could be had; they count nowhere else.
     """
     plan = run.plan
-    rows = [row for row in run.once("arms", lambda lookups: _row(plan, lookups)) if row["arm"]]
+    rows = [dict(row) for row in run.once("arms", lambda lookups: _row(plan, lookups)) if row["arm"]]
     for _, together in groupby(rows, key=lambda row: (row["target"], row["round"])):
         _count_runs(list(together))
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -23,7 +23,7 @@ from dnslab.explain.ladder import Answer, conclude_ladder
 from dnslab.measure import backends, preflight, runner
 from dnslab.measure.protocol import Backend
 from dnslab.plan import ladder, sentinel
-from dnslab.plan.arms import Places
+from dnslab.plan.arms import Places, arm_load
 from dnslab.plan.ladder import BUDGET_S, Ladder
 from dnslab.plan.model import Load, Plan
 from dnslab.sentences import ladder as said
@@ -152,7 +152,9 @@ def resume(
 def _opened(asked: Ladder) -> Iterator[Backend]:
     """One backend for all rungs, made for all configurations, and for as long as all may take."""
     with_wait_s = min(_LONGEST_S, asked.budget_s + asked.wait_s)
-    plan = asked.base.model_copy(update={"loads": (Load(duration_s=with_wait_s),), "rounds": 1})
+    # One load lasts as long as all of them; the other says that sockets are kept.
+    loads = (Load(duration_s=with_wait_s), arm_load("standing", 1.0, 1.0))
+    plan = asked.base.model_copy(update={"loads": loads, "rounds": 1})
     with _interrupted_early(), runner.opened_backend(backends.completed(plan)) as backend:
         yield backend
 

@@ -126,7 +126,7 @@ SAYS = {
             "--replicas= NUMBER",
             "Or instead: use-vc for one workload",
             "is this run, and latest is the run after the change",
-            "The slowest 1 % of lookups become faster with all of them (p99). Queries to the DNS servers were not counted.",
+            "become faster with all of them (p99). Queries to the DNS servers were not counted.",
         ],
         ["Emulated", "replicas=4", "dnslab verify", "Recommended"],
     ),
