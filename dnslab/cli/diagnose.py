@@ -13,7 +13,7 @@ from dnslab.cli.run import given, name_cluster, of_cluster
 from dnslab.errors import RunInvalid, UsageError
 from dnslab.plan.backends import BACKEND_NAMES, IN_CLUSTER
 from dnslab.sentences import ladder as said, terminal
-from dnslab.text import echo, echo_json
+from dnslab.text import echo, echo_json, echo_text
 
 if TYPE_CHECKING:
     from dnslab.explain.ladder import Answer
@@ -99,6 +99,7 @@ def diagnose(
         ladder = experiment.prepare(_base(asked), _seconds("--budget", budget), most_per_s, wait_s)
     if ladder and dry_run:
         print_ladder(ladder)
+        _print_rights(ladder)
         return 0
     if ladder:
         name_cluster(ladder.base, err=as_json)
@@ -130,6 +131,18 @@ def _climbed(ladder: Ladder | None, resume: Path | None, out: Path | None) -> tu
         return experiment.resume(resume, on_rung=on_rung, on_wait=on_wait)
     assert ladder
     return experiment.diagnose(ladder, out, on_rung=on_rung, on_wait=on_wait)
+
+
+def _print_rights(ladder: Ladder) -> None:
+    """Print the Role that is missing to ask each server of a cluster by itself."""
+    if ladder.base.backend not in IN_CLUSTER or not ladder.places.missing:
+        return
+    from dnslab.measure.kubernetes import rights
+    from dnslab.measure.kubernetes.api.client import connect
+
+    cluster = ladder.base.cluster
+    if text := rights.missing_for(connect(cluster.context, cluster.namespace), rights.DIAGNOSE):
+        echo_text(f"{terminal.APPLY_FOR_DIAGNOSE}\n---\n{text}")
 
 
 def _write_page(folder: Path, err: bool) -> None:

@@ -72,13 +72,15 @@ def _doctor_of_cluster(context: str | None, namespace: str | None, as_json: bool
     found = checks.cluster_checks(plan, client, rights)
     missing = [finding for finding in rights if finding.rule.needed and not finding.ok]
     apply = access.missing_yaml(client, missing) if missing else None
+    lacking = [finding for finding in rights if finding.rule.feature == access.DIAGNOSE and not finding.ok]
+    for_diagnose = access.missing_yaml(client, lacking) if lacking else None
     if as_json:
-        ok = _print_json("kubernetes", found, cluster=str(client), apply=apply)
+        ok = _print_json("kubernetes", found, cluster=str(client), apply=apply, apply_for_diagnose=for_diagnose)
     else:
         ok = _print_checks(found)
-        if apply:
-            echo_text(f"{said.APPLY_MISSING}\n---")
-            echo_text(apply)
+        for sentence, text in ((said.APPLY_MISSING, apply), (said.APPLY_FOR_DIAGNOSE, for_diagnose)):
+            if text:
+                echo_text(f"{sentence}\n---\n{text}")
     if not ok:
         raise NotAble(said.MISSING_THERE(namespace=client.namespace))
 

@@ -121,8 +121,8 @@ def print_ladder(ladder: Ladder) -> None:
         echo(rung_line(number, rung, plan, ladder))
         echo("  " + said.DRY_RUNG(separates=str(rung.separates), queries=counted(round(n), "query", "queries")))
     endpoints = ladder.places.endpoints
-    where = listed(list(endpoints)) if endpoints else said.MISSING_PLACES(why=ladder.places.missing)
-    echo(said.DRY_PLACES(places=where))
+    places = said.DRY_PLACES(places=listed(list(endpoints))) if endpoints else said.DRY_NONE(why=ladder.places.missing)
+    echo(places)
     echo(said.DRY_TOTAL(queries=counted(round(total), "query", "queries"), budget=duration(ladder.budget_s)))
 
 

@@ -116,6 +116,7 @@ NO_PAGE = Sentence("There is no page: the ladder did not reach lookups of the C 
 WRITTEN = Sentence("diagnosis: {path}", path="results/20261124T101500Z-diagnose")
 DRY_RUNG = Sentence("tells {separates}; {queries}", separates="new flows from kept ones", queries="240 queries")
 DRY_PLACES = Sentence("servers asked by themselves: {places}", places="10.0.0.2 and 10.0.0.3")
+DRY_NONE = Sentence("no server is asked by itself: {why}", why="EndpointSlices may not be read")
 DRY_TOTAL = Sentence(
     "All rungs send {queries} from each target. A diagnosis stops earlier when one cause is shown, and after {budget}.",
     queries="1,234 queries",

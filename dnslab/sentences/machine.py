@@ -74,7 +74,9 @@ SERVER_NOT_READY = Sentence(
 NO_PROBE = Sentence("no probe for {libc} on {machine}: run {build}", libc="glibc", machine="x86_64", build="`make`")
 BUILD = Sentence("`python hatch_build.py`")
 NO_WAY_HERE = Sentence("servers behind a nameserver are known in the lab and in clusters only")
-NO_DNS_SERVICE = Sentence("the Service of the cluster's DNS was not found")
+NO_DNS_SERVICE = Sentence(
+    "the Service of the cluster's DNS is not known: {why}", why="cannot list Services in kube-system: forbidden"
+)
 BUILD_MUSL = Sentence("`apt-get install musl-tools`, then `python hatch_build.py`")
 
 # A probe's job

@@ -90,6 +90,9 @@ SAME_RUN = Sentence("{one} and {other} are the same run: name two runs to compar
 MISSING_HERE = Sentence("this machine cannot {what}: see what is missing above", what="run the lab")
 MISSING_THERE = Sentence("cannot measure in namespace {namespace}: see what is missing above", namespace="team-a")
 APPLY_MISSING = Sentence("# What is missing. Whoever has the right applies it with `kubectl apply -f`.")
+APPLY_FOR_DIAGNOSE = Sentence(
+    "# Optional, for `dnslab diagnose`: it then asks each DNS server by itself, and sees when one is replaced."
+)
 RIGHTS_NEEDED = Sentence("# Needed: all of it in namespace {namespace}.", namespace="default")
 RIGHTS_OPTIONAL = Sentence("# From here on optional: take the parts that you use, leave out the others.")
 LOOKED_AT = Sentence("== Looked at")

@@ -128,6 +128,12 @@ def find(client: Client, resolv_conf: str = "") -> FoundDns:
     )
 
 
+def find_service(client: Client) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    """The Service of the cluster's DNS by its name or label, and what could not be seen where there is none."""
+    look = _Look(client)
+    return _service("", look), tuple(look.not_seen)
+
+
 def cluster_ips(service: Mapping[str, Any] | None) -> tuple[str, ...]:
     """Addresses of a Service; none if it is headless or does not exist."""
     spec = service["spec"] if service else {}

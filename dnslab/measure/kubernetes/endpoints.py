@@ -11,7 +11,7 @@ from typing import Any
 from dnslab.errors import NotAble
 from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.api.objects import list_objects
-from dnslab.measure.kubernetes.cluster_dns import cluster_ips, find
+from dnslab.measure.kubernetes.cluster_dns import cluster_ips, find_service
 from dnslab.plan.arms import Places
 from dnslab.plan.model import Plan
 from dnslab.sentences import machine as sentences
@@ -29,9 +29,9 @@ def places(plan: Plan) -> Places:
         There is no way to the cluster.
     """
     client = connect(plan.cluster.context, plan.cluster.namespace)
-    service = find(client).service
+    service, not_seen = find_service(client)
     if service is None:
-        return Places(missing=str(sentences.NO_DNS_SERVICE))
+        return Places(missing=sentences.NO_DNS_SERVICE(why=not_seen[0]))
     try:
         label = f"{SERVICE_LABEL}={service['metadata']['name']}"
         slices = list_objects(client, "EndpointSlice", service["metadata"]["namespace"], label)

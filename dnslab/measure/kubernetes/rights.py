@@ -58,12 +58,15 @@ class Rule:
         return {"namespace": target, "kube-system": SYSTEM, "cluster": ""}[self.where]
 
 
+#: the optional part whose rights `dnslab doctor` and `dnslab diagnose --dry-run` print
+DIAGNOSE = "diagnose"
 #: parts that a default run can do without, and what each is good for
 FEATURES = {
     "doctor": "`dnslab doctor` says the namespace's pod security level and quotas",
     "nodes": "`--nodes` other than 1, zones and kernels of nodes",
     "surroundings": "facts of CoreDNS and kube-proxy, `dnslab node-cache status` and `render`",
     "metrics": "metrics of CoreDNS and of a node-local cache, through the API server",
+    DIAGNOSE: "`dnslab diagnose` asks each DNS server by itself, and says when one was replaced",
     "ephemeral": "`--ephemeral-container`: targets whose image has no shell",
     "node-cache": "`dnslab node-cache install` and `remove`, with nodes and surroundings. Whoever has these rights\n"
     "# can run privileged pods in kube-system: give them to people, for as long as it takes",
@@ -93,6 +96,9 @@ RULES = (
     Rule("find a node-local cache", "apps", "daemonsets", ("list",), "cluster", "surroundings"),
     Rule("find Cilium's", "cilium.io", "ciliumlocalredirectpolicies", ("list",), "cluster", "surroundings"),
     Rule("read metrics of DNS pods", "", "pods/proxy", ("get",), "kube-system", "metrics"),
+    Rule("find the cluster's DNS", "", "services", ("list",), "kube-system", DIAGNOSE),
+    Rule("know the addresses of its servers", "discovery.k8s.io", "endpointslices", ("list",), "kube-system", DIAGNOSE),
+    Rule("know which of its servers were replaced", "", "pods", ("list",), "kube-system", DIAGNOSE),
     Rule("add a container to a pod", "", "pods/ephemeralcontainers", ("patch",), "namespace", "ephemeral"),
     Rule("install and remove the cache's account", "", "serviceaccounts", APPLIED, "kube-system", "node-cache"),
     Rule("install and remove kube-dns-upstream", "", "services", APPLIED, "kube-system", "node-cache"),
@@ -123,8 +129,8 @@ class Finding:
         return f"{self.rule.resource} ({', '.join(self.rule.verbs)}) {where}, to {self.rule.purpose}{lacks}"
 
 
-def check(client: Client) -> list[Finding]:
-    """Ask the API server about each verb of all rules, in the order of RULES.
+def check(client: Client, rules: Sequence[Rule] = RULES) -> list[Finding]:
+    """Ask the API server about each verb of ``rules``, in their order.
 
     Raises
     ------
@@ -133,7 +139,7 @@ def check(client: Client) -> list[Finding]:
     """
     api = kubernetes.client.AuthorizationV1Api(client.api())
     findings = []
-    for rule in RULES:
+    for rule in rules:
         namespace = rule.namespace(client.namespace)
         missing = tuple(verb for verb in rule.verbs if not _may(api, rule, verb, namespace))
         findings.append(Finding(rule, namespace, missing))
@@ -228,6 +234,18 @@ def _user(client: Client) -> str:
     except NotAble:  # before 1.28
         return "NAME-OF-THE-USER"
     return str(review.status.user_info.username)
+
+
+def missing_for(client: Client, feature: str) -> str:
+    """Roles and bindings that the optional part ``feature`` lacks, as ``missing_yaml``; ``""`` if it lacks nothing.
+
+    Raises
+    ------
+    NotAble
+        The API server does not answer.
+    """
+    lacks = [one for one in check(client, [rule for rule in RULES if rule.feature == feature]) if not one.ok]
+    return missing_yaml(client, lacks) if lacks else ""
 
 
 def role_yaml(namespace: str) -> str:

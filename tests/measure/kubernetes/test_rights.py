@@ -27,7 +27,8 @@ pytest.importorskip("kubernetes")
 from dnslab.errors import UsageError
 from dnslab.measure.kubernetes.api.client import connect
 from dnslab.measure.kubernetes.node_cache.manifest import node_cache_manifest
-from dnslab.measure.kubernetes.rights import FEATURES, RULES, Rule, cluster_role_yaml, role_yaml
+from dnslab.measure.kubernetes.rights import DIAGNOSE, FEATURES, RULES, Rule, cluster_role_yaml, role_yaml
+from dnslab.sentences.terminal import APPLY_FOR_DIAGNOSE
 from tests.cli.test_cli import dnslab
 from tests.cluster.cluster import kubeconfig, kubectl
 from tests.pods import fresh_namespace
@@ -151,7 +152,11 @@ def test_the_printed_role_is_enough(account: Account) -> None:
     assert re.search(r"(?m)^ok +server: v1\.\d+", done.stdout)
     assert re.search(r"(?m)^no +namespace: not seen: .*forbidden", done.stdout)
     assert re.search(r"(?m)^ok +own pod: would be let in \(", done.stdout)
-    assert "kind:" not in done.stdout
+    needed, optional, text = done.stdout.partition(str(APPLY_FOR_DIAGNOSE))
+    assert optional
+    assert "kind:" not in needed
+    second = [rule for rule in RULES if rule.feature == DIAGNOSE]
+    assert [rule["resources"] for rule in granted(text)] == [[rule.resource] for rule in second]
 
     ran = account.dnslab(*RUN)
     assert ran.returncode == 0, ran
@@ -184,7 +189,7 @@ def test_doctor_names_the_rule_that_is_not_there(without: Rule, account: Account
         assert done.returncode == 3
         assert done.stderr.count("\n") == 1
         assert "own pod" not in done.stdout
-        mends = done.stdout.partition("\n---\n")[2]
+        mends = done.stdout.partition("\n---\n")[2].partition(str(APPLY_FOR_DIAGNOSE))[0]
         assert granted(mends) == [
             {"apiGroups": [without.group], "resources": [without.resource], "verbs": list(without.verbs)}
         ]
