@@ -20,6 +20,7 @@ from dnslab.analyse.dataset import Run
 from dnslab.analyse.lookups import FAILED, PARTIAL, SLOW_MS, Lookups
 from dnslab.analyse.summary import Row, Summary
 from dnslab.analyse.witnesses import full_names, witness_frame
+from dnslab.sentences import signs as sentences
 from dnslab.store import stream as records
 
 #: later than a healthy answer inside a cluster, and than the scheduler of a machine that is not busy
@@ -28,6 +29,8 @@ HELD_MS = 20.0
 LATE_MS = 150.0
 #: later than its time by this: the client was not run
 SENT_LATE_MS = 10.0
+#: numbers of the client's network namespace
+_SHARED = tuple(f"client.{name}" for name in ("Udp", "Tcp", "udp"))
 #: names that are kept one by one
 MOST_NAMES = 400
 
@@ -318,5 +321,12 @@ def _witnesses(run: Run) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
                 of_variant[key] = of_variant.get(key, 0.0) + change
         else:
             unread[key] = state
+    backend = run.environment.backend
+    if (backend.name == "local" or not backend.fresh_clients) and run.plan.order != "in-turn":
+        # Clients in one network namespace: what one of them does is counted for all.
+        for of_variant in rises.values():
+            for key in [key for key in of_variant if key.startswith(_SHARED)]:
+                del of_variant[key]
+                unread[key] = str(sentences.SHARED_NAMESPACE)
     counted = {key for of_variant in rises.values() for key in of_variant}
     return rises, {key: reason for key, reason in unread.items() if key not in counted}
