@@ -56,13 +56,15 @@ def describe(
     -------
     ClientStart
         ``names`` are as the variant asks for them, one for each of the plan's, and ``expected`` are their addresses
-        ``[n_a, n_aaaa]``. ``stall_ms`` is the service time from which a lookup is a stall; ``use-vc``, which has no
-        attempt timeout, takes baseline's.
+        ``[n_a, n_aaaa]``. Engine wire asks for the full name at once, as it walks no search list. ``stall_ms`` is the
+        service time from which a lookup is a stall; ``use-vc``, which has no attempt timeout, takes baseline's.
     """
     variant = plan.variant(trial.variant)
     libc = libc_of(facts.libc)
     options = _in_force(plan, trial, facts)
     asked = [variant.name_asked(name, options, expected[name].absolute) for name in plan.names]
+    if plan.loads[trial.load].engine == "wire":
+        asked = [expected[name].absolute for name in plan.names]
     n_candidates = max(len(names_tried(name, options, libc)) for name in asked)
     return ClientStart(
         trial=trial.number,
