@@ -6,6 +6,7 @@ An arm is a load of engine wire (``plan.arms``). Judges nothing, and opens no gr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -79,6 +80,33 @@ def arm_frame(run: Run) -> pd.DataFrame:
     for _, together in groupby(rows, key=lambda row: (row["target"], row["round"])):
         _count_runs(list(together))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@dataclass(frozen=True)
+class ArmTimes:
+    """When the queries of one arm in one trial were sent (Unix time, s), and which of them were lost."""
+
+    arm: str
+    sent_s: npt.NDArray[np.float64]
+    lost: npt.NDArray[np.bool_]
+
+
+def arm_times(run: Run) -> list[ArmTimes]:
+    """Times of all raw queries; none of trials that do not say when they began."""
+    found = run.once("arm times", lambda lookups: _times(run.plan, lookups))
+    return [times for times in found if times.arm and len(times.sent_s)]
+
+
+def _times(plan: Plan, lookups: Lookups) -> ArmTimes:
+    raw, code = lookups.raw, lookups.raw["outcome"]
+    end = lookups.client.end
+    if end is None or end.began_realtime_ns is None:
+        raw, code, began_s = raw[:0], code[:0], 0.0
+    else:
+        began_s = end.began_realtime_ns / 1e9
+    sent = (code != records.OUTCOME_NOT_STARTED) & (code != records.OUTCOME_SOCKET)
+    lost = (code < 0) | (lookups.service_ms[: len(raw)] >= LOST_MS)
+    return ArmTimes(arm_of(plan, lookups.client.start.load), began_s + raw["start_ns"][sent] / 1e9, lost[sent])
 
 
 def _row(plan: Plan, lookups: Lookups) -> dict[str, Any]:

@@ -12,16 +12,17 @@ import pandas as pd
 from dnslab.analyse.arms import arm_frame
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.errors import Interrupted, RunInvalid
-from dnslab.experiment.rungs import arms_of, libc_run, patched, rung_in, waited_in
+from dnslab.experiment.rungs import arms_of, around, libc_run, patched, rung_in, waited_in
 from dnslab.experiment.sentinel import Sentinel
 from dnslab.explain.arms import read_arms
 from dnslab.explain.ladder import Answer, RungDone, conclude_ladder
 from dnslab.explain.waited import Waited
-from dnslab.measure import runner
+from dnslab.measure import backends, runner
 from dnslab.measure.display import shown
 from dnslab.measure.progress import Until
 from dnslab.measure.protocol import Backend
 from dnslab.plan import ladder, sentinel
+from dnslab.plan.arms import Change, Places
 from dnslab.plan.ladder import Ladder, Rung, Seen
 from dnslab.plan.model import Plan
 from dnslab.plan.schedule import applicable_targets
@@ -39,11 +40,16 @@ OnWait = Callable[[Plan], object]
 
 @dataclass
 class Climb:
-    """A diagnosis in progress: what it has measured. ``earlier_s`` is how long it took before it was resumed."""
+    """A diagnosis in progress: what it has measured.
+
+    ``changes`` gives how the DNS servers have changed since this process began; ``asked.places`` holds the changes
+    before. ``earlier_s`` is how long the diagnosis took before it was resumed.
+    """
 
     asked: Ladder
     folder: DiagnosisFolder
     backend: Backend
+    changes: Callable[[], tuple[Change, ...]]
     earlier_s: float = 0.0
     began_s: float = field(default_factory=time.monotonic)
     done: list[RungDone] = field(default_factory=list)
@@ -53,6 +59,12 @@ class Climb:
     @property
     def passed_s(self) -> float:
         return self.earlier_s + time.monotonic() - self.began_s
+
+    @property
+    def places(self) -> Places:
+        """Where DNS can be asked, with all changes until now."""
+        places = self.asked.places
+        return replace(places, changes=(*places.changes, *self.changes()))
 
     @property
     def arms(self) -> pd.DataFrame:
@@ -74,13 +86,14 @@ class Climb:
             self.done,
             self.arms,
             libc_run(self.runs),
-            self.asked.places,
+            self.places,
             passed_s=self.passed_s,
             budget_s=self.asked.budget_s,
             stopped=stopped,
             following=following,
             patched=patched(self.runs, self.asked),
             waited=self.waited,
+            around=around(self.runs),
         )
 
 
@@ -127,7 +140,7 @@ def _wait(climb: Climb, on_wait: OnWait) -> Waited:
     waited = Waited.of(arm_frame(open_run(folder.wait)), wait_s, climb.began_s - began_s, why)
     if watch.fired:
         waited = replace(waited, **asdict(watch.fired))
-    folder.note(folder.wait, asdict(waited))
+    folder.note(folder.wait, {**asdict(waited), "places": asdict(climb.places)})
     return waited
 
 
@@ -144,9 +157,12 @@ def _climbed(climb: Climb, on_rung: OnRung) -> Answer:
     if climb.done and climb.done[-1].problem:
         return climb.answer(climb.done[-1].problem)
     seen = _seen(climb, climb.answer()) if climb.done else Seen()
-    while rung := ladder.next_rung([done.rung for done in climb.done], seen):
+    while rung := ladder.next_rung([done.rung for done in climb.done], seen, climb.asked.by_place):
         if len(climb.arms):
             climb.asked = replace(climb.asked, asked=str(climb.arms["place"].iloc[0]))
+        if climb.changes():  # servers that have gone are asked no more
+            now = replace(backends.places(climb.asked.base), changes=climb.asked.places.changes)
+            climb.asked = replace(climb.asked, places=now)
         plan = climb.asked.plan_of(rung)
         if climb.done and climb.needs_s(plan, seen.trouble) > climb.asked.budget_s - climb.passed_s:
             return climb.answer(following=rung)
@@ -177,12 +193,12 @@ def _measure(climb: Climb, rung: Rung, plan: Plan) -> str:
         path=str(path.relative_to(climb.folder.path)),
         seconds=time.monotonic() - began_s,
         load_s=plan.load_s,
-        per_server_per_s=ladder.per_server_per_s(plan, climb.asked.places),
+        per_server_per_s=climb.asked.per_server_per_s(plan),
         n_targets=len({client.target for client in run.clients()}),
         problem=why,
     )
     climb.done.append(done)
-    climb.folder.note(path, asdict(done))
+    climb.folder.note(path, {**asdict(done), "places": asdict(climb.places)})
     return why
 
 

@@ -8,7 +8,7 @@ diagnosis that was killed goes on where it stood.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,15 +17,16 @@ import pandas as pd
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.errors import DnslabError, Interrupted, RunInvalid, UsageError
 from dnslab.experiment.climb import Climb, OnRung, OnWait, ended
-from dnslab.experiment.rungs import arms_of, as_rung, done_at, libc_run, patched, places_of, rung_in, waited_in
+from dnslab.experiment.rungs import arms_of, around, as_rung, done_at, libc_run, patched, places_of, rung_in, waited_in
 from dnslab.explain.arms import read_arms
 from dnslab.explain.ladder import Answer, conclude_ladder
 from dnslab.measure import backends, preflight, runner
 from dnslab.measure.protocol import Backend
 from dnslab.plan import ladder, sentinel
-from dnslab.plan.arms import Places, arm_load
+from dnslab.plan.arms import Change, Places, arm_load
 from dnslab.plan.ladder import BUDGET_S, Ladder
 from dnslab.plan.model import Load, Plan
+from dnslab.plan.schedule import wanted
 from dnslab.sentences import ladder as said
 from dnslab.sentences.notebook import INTERRUPTED_EARLY
 from dnslab.store.bundle import open_any
@@ -51,7 +52,9 @@ def prepare(
     for rung in ladder.RUNGS:
         backends.check(ladder.plan_of(rung, base, Places()))
     asked = next(iter(backends.usual_options(base).nameservers), "")
-    return Ladder(base, backends.places(base), budget_s, most_per_s, asked, wait_s)
+    is_wanted = wanted(base)
+    n_targets = sum(is_wanted(target.name, "baseline") for target in backends.known_targets(base))
+    return Ladder(base, backends.places(base), budget_s, most_per_s, asked, wait_s, max(1, n_targets))
 
 
 def diagnose(
@@ -91,11 +94,11 @@ def diagnose(
     """
     path = Path(out) if out else new_run_path(Path(results or results_folder()), DIAGNOSE)
     preflight.check_new_folder(path)
-    with _opened(asked) as backend:
+    with _opened(asked) as (backend, changes):
         folder = DiagnosisFolder.create(path, asked)
         try:
             with folder.claimed():
-                return path, ended(Climb(asked, folder, backend), on_rung, on_wait)
+                return path, ended(Climb(asked, folder, backend, changes), on_rung, on_wait)
         except DnslabError as error:
             if not isinstance(error, Interrupted):
                 folder.discard_if_empty()
@@ -138,8 +141,9 @@ def resume(
     if asked is None:
         raise UsageError(said.NOT_ASKED(path=str(path)))
     preflight.check_writable(folder.path)
-    with folder.claimed(), _opened(asked) as backend:
-        climb = Climb(asked, folder, backend)
+    with folder.claimed(), _opened(asked) as (backend, changes):
+        places = replace(backends.places(asked.base), changes=places_of(folder).changes)
+        climb = Climb(replace(asked, places=places), folder, backend, changes)
         for rung in folder.rungs:
             if done := done_at(folder, rung):
                 climb.done.append(done)
@@ -149,14 +153,19 @@ def resume(
 
 
 @contextlib.contextmanager
-def _opened(asked: Ladder) -> Iterator[Backend]:
-    """One backend for all rungs, made for all configurations, and for as long as all may take."""
+def _opened(asked: Ladder) -> Iterator[tuple[Backend, Callable[[], tuple[Change, ...]]]]:
+    """One backend for all rungs, made for all configurations, and for as long as all may take, and what gives how the
+    DNS servers have changed since it is open."""
     with_wait_s = min(_LONGEST_S, asked.budget_s + asked.wait_s)
     # One load lasts as long as all of them; the other says that sockets are kept.
     loads = (Load(duration_s=with_wait_s), arm_load("standing", 1.0, 1.0))
     plan = asked.base.model_copy(update={"loads": loads, "rounds": 1})
-    with _interrupted_early(), runner.opened_backend(backends.completed(plan)) as backend:
-        yield backend
+    with (
+        _interrupted_early(),
+        runner.opened_backend(backends.completed(plan)) as backend,
+        backends.watched(plan) as changes,
+    ):
+        yield backend, changes
 
 
 @contextlib.contextmanager
@@ -194,10 +203,19 @@ def read(path: Path | str = "latest", results: Path | str | None = None) -> Answ
     waited = waited_in(folder) if folder else None
     mended = patched(runs, asked)
     answer = conclude_ladder(
-        done, arms, libc_run(runs), places, passed_s=0.0, stopped=stopped, patched=mended, waited=waited
+        done,
+        arms,
+        libc_run(runs),
+        places,
+        passed_s=0.0,
+        stopped=stopped,
+        patched=mended,
+        waited=waited,
+        around=around(runs),
     )
     seen = replace(read_arms(arms), settled=answer.settled)
-    following = ladder.next_rung([one.rung for one in done], replace(seen, trouble=seen.trouble or answer.trouble))
+    seen = replace(seen, trouble=seen.trouble or answer.trouble)
+    following = ladder.next_rung([one.rung for one in done], seen, bool(places.services or places.endpoints))
     if following is None or stopped or (waited and not waited.fired):
         return answer
     add = said.ADD(rung=following.name, separates=str(following.separates))

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from dnslab.analyse.arms import arm_frame
+from dnslab.analyse.arms import arm_frame, arm_times
 from dnslab.analyse.dataset import Run
 from dnslab.errors import RunInvalid
 from dnslab.experiment import verify
+from dnslab.explain.around import Around
 from dnslab.explain.ladder import RungDone
 from dnslab.explain.patched import NOT_NAMED, Patched
 from dnslab.explain.waited import Waited
@@ -62,21 +63,43 @@ def arms_of(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["arm", "place"])
 
 
+def around(runs: Sequence[Run]) -> Around:
+    """What ``runs`` tell beside their queries and lookups."""
+    libc, pair = libc_run(runs), arms_of(runs)
+    pair = pair[pair["arm"] == "pair-one-socket"]
+    starts = [client.start for client in libc.clients()] if libc else []
+    baselines = [start for start in starts if start.variant == "baseline" and start.engine == "libc"]
+    asked = [start.n_asked for start in baselines if start.n_asked]
+    return Around(
+        who=tuple(run.environment.backend.who_answers for run in runs if run.environment.backend.who_answers.lines),
+        times=tuple(times for run in runs for times in arm_times(run)),
+        name=baselines[0].names[0] if baselines else "",
+        n_asked=min(asked) if asked else None,
+        full_ms=float(pair["p50_ms"].median()) if len(pair) else None,
+    )
+
+
 def places_of(folder: DiagnosisFolder) -> Places:
-    """Where DNS could be asked when a diagnosis was made; nowhere if nobody noted it.
+    """Where DNS could be asked, as the answer of a diagnosis says, or else its last rung that has ended, or else what
+    was noted before the first; nowhere if nobody noted it.
 
     Raises
     ------
     RunInvalid
-        Its answer does not say where.
+        What should say where does not.
     """
-    if asked := folder.asked:
-        return asked.places
-    if not folder.has_ended:
-        return Places(missing=said.NOT_LOOKED_UP())
-    path = folder.path / ANSWER
+    if folder.has_ended:
+        return _places_in(folder.read(Path(ANSWER)), folder.path / ANSWER)
+    for run in reversed((folder.wait, *folder.rungs)):
+        if (noted := folder.noted(run)) and "places" in noted:
+            return _places_in(noted, run)
+    asked = folder.asked
+    return asked.places if asked else Places(missing=said.NOT_LOOKED_UP())
+
+
+def _places_in(content: Mapping[str, Any], path: Path) -> Places:
     try:
-        return _PLACES.validate_python(folder.read(Path(ANSWER)).get("places"))
+        return _PLACES.validate_python(content.get("places"))
     except ValidationError:
         raise RunInvalid(said.NO_PLACES(path=str(path))) from None
 
@@ -106,6 +129,6 @@ def as_rung(run: Run, places: Places) -> RungDone:
     names = {sentinel.NAME, *(rung.name for rung in ladder.RUNGS)}
     name = run.plan.name if run.plan.name in names else (ladder.FEW if has_arms else ladder.LIBC).name
     load_s = run.plan.load_s
-    per_s = ladder.per_server_per_s(run.plan, places)
     n_targets = len({client.target for client in run.clients()})
+    per_s = ladder.per_server_per_s(run.plan, places, n_targets)
     return RungDone(name, str(run.path), load_s, load_s, per_s, n_targets, "; ".join(run.problems[:1]))

@@ -111,6 +111,7 @@ def read_arms(arms: pd.DataFrame) -> Seen:
         dead=sum(seen.n for seen in at_all) >= MIN_QUERIES and all(seen.silent for seen in at_all),
         trouble=any(seen.words for seen in all_seen),
         everywhere=bool(here) and all(words for words in _singles(here)),
+        silent=any(seen.silent and seen.n >= MIN_QUERIES for seen in here),
     )
 
 

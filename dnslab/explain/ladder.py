@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import upper_bound_when_none
-from dnslab.analyse.observed import observe
+from dnslab.analyse.observed import Observed, observe
 from dnslab.explain.answers import leading_baseline
 from dnslab.explain.arms import ArmSeen, seen_by_arm, usual_way
+from dnslab.explain.around import NOTHING_ELSE, Around, causes as causes_around, who_answers
 from dnslab.explain.engine import Answer as Found, RankedCause, RankedMechanism, Ranking, Word, rank
 from dnslab.explain.evidence import could_be
 from dnslab.explain.mending import Mending, mending, mending_of_open
@@ -22,9 +23,10 @@ from dnslab.explain.sign import Sign
 from dnslab.explain.signs import read
 from dnslab.explain.soundness import examine
 from dnslab.explain.waited import Waited
+from dnslab.explain.where import hit_targets
 from dnslab.plan.arms import CONTROL, Places
 from dnslab.plan.ladder import Rung
-from dnslab.sentences import ladder as said
+from dnslab.sentences import around as beside_said, ladder as said
 from dnslab.text import counted, duration, fewer_than, listed, outwards, rounded
 
 if TYPE_CHECKING:
@@ -136,6 +138,7 @@ def conclude_ladder(
     following: Rung | None = None,
     patched: Patched = NOT_NAMED,
     waited: Waited | None = None,
+    around: Around = NOTHING_ELSE,
 ) -> Answer:
     """The answer from all rungs so far.
 
@@ -153,16 +156,23 @@ def conclude_ladder(
         The workload that remedies are for.
     waited
         What a sentinel saw before the ladder was climbed.
+    around
+        What was seen beside queries and lookups.
     """
     by_arm = seen_by_arm(arms)
-    ranking = _ranked(arms, libc, places)
-    causes = tuple(_named(ranking, patched))
-    trouble = ranking.answer is not Found.NOTHING or any(seen.words for seen in by_arm if seen.arm != CONTROL)
+    observed = _observed(libc)
+    ranking = _ranked(arms, observed, places, around)
+    beside = [one for one in causes_around(around, places, observed) if one.cause.name not in _names(ranking)]
+    causes = (*(_cause(one, mending(one.cause, patched)) for one in beside), *_named(ranking, patched))
+    sure = [one for one in beside if one.word.rank <= Word.LIKELY.rank]
+    trouble = (
+        bool(sure) or ranking.answer is not Found.NOTHING or any(seen.words for seen in by_arm if seen.arm != CONTROL)
+    )
     leading = ranking.leading
     status = _status(ranking, trouble, stopped, following)
     gone = status == "nothing found" and waited is not None and waited.fired
     answer = Answer(
-        status="insufficient data" if gone else status,
+        status="cause" if sure else "insufficient data" if gone else status,
         lines=(),
         causes=causes,
         rungs=tuple(done),
@@ -171,27 +181,39 @@ def conclude_ladder(
         seconds=passed_s,
         budget_s=budget_s,
         ruled_out=tuple(one.mechanism.name for one in ranking.mechanisms if one.word is Word.RULED_OUT),
-        not_tested=_not_tested(done, places),
+        not_tested=_not_tested(done, places, around),
         following=following.name if following else "",
         trouble=trouble,
-        settled=ranking.answer is Found.FOUND and leading is not None and leading.word is Word.SHOWN,
+        settled=any(one.word is Word.SHOWN for one in beside)
+        or (ranking.answer is Found.FOUND and leading is not None and leading.word is Word.SHOWN),
         waited=waited,
     )
-    return replace(answer, lines=tuple(_lines(answer, stopped, following)))
+    where = hit_targets(usual_way(arms), observed)
+    return replace(answer, lines=tuple(_lines(answer, stopped, following, where)))
 
 
-def _ranked(arms: pd.DataFrame, libc: Run | None, places: Places) -> Ranking:
+def _observed(libc: Run | None) -> Observed | None:
+    """The numbers of the C library's lookups, on the target where they are worst."""
+    if libc is None:
+        return None
+    summary = examine(libc).summary
+    baseline = leading_baseline(summary)
+    return observe(libc, summary, baseline) if baseline else None
+
+
+def _ranked(arms: pd.DataFrame, observed: Observed | None, places: Places, around: Around) -> Ranking:
     """What the engine makes of all numbers; nothing of an injected fault reaches it."""
-    observed = None
-    if libc is not None:
-        summary = examine(libc).summary
-        baseline = leading_baseline(summary)
-        observed = observe(libc, summary, baseline) if baseline else None
-    if not len(arms):
-        return rank(read(observed, None))
-    signs = read(observed, usual_way(arms))
-    servers = arms[arms["place"].isin(places.endpoints) & (arms["arm"] != CONTROL)]
-    return rank({**signs, ONE_PLACE: read(None, servers)[ONE_PLACE]} if len(servers) else signs)
+    signs = read(observed, usual_way(arms)) if len(arms) else read(observed, None)
+    servers = arms[arms["place"].isin(places.endpoints) & (arms["arm"] != CONTROL)] if len(arms) else arms
+    if len(servers):
+        signs[ONE_PLACE] = read(None, servers)[ONE_PLACE]
+    who = who_answers(around.who)
+    return rank(signs if who is None else {**signs, who.name: who})
+
+
+def _names(ranking: Ranking) -> set[str]:
+    """Causes that the engine names by itself."""
+    return {one.cause.name for one in ranking.causes if one.word.rank <= Word.LIKELY.rank}
 
 
 def _named(ranking: Ranking, patched: Patched) -> Iterator[Named]:
@@ -253,7 +275,7 @@ def _status(ranking: Ranking, trouble: bool, stopped: str, following: Rung | Non
     return "none fits" if trouble else "nothing found"
 
 
-def _lines(answer: Answer, stopped: str, following: Rung | None) -> list[str]:
+def _lines(answer: Answer, stopped: str, following: Rung | None, where: str) -> list[str]:
     lines = []
     fired = answer.waited is not None and answer.waited.fired
     if answer.waited and fired:
@@ -262,7 +284,8 @@ def _lines(answer: Answer, stopped: str, following: Rung | None) -> list[str]:
         lines.append(said.NOT_WHOLE(why=_short(answer.waited.problem)))
     if stopped:
         lines.append(said.STOPPED(why=_short(stopped)))
-    lines += _seen(answer.arms)
+    lines += _seen(answer.arms, answer.places)
+    lines += [where] if where else []
     if answer.status in ("cause", "two causes"):
         lines += _first(answer)
     elif answer.status == "none fits":
@@ -273,6 +296,8 @@ def _lines(answer: Answer, stopped: str, following: Rung | None) -> list[str]:
         lines.append(str(said.TOO_LITTLE))
     if not answer.trouble:
         lines += _nothing(answer)
+    elif answer.places.missing and any(seen.words for seen in answer.arms):
+        lines.append(beside_said.NOT_ASKED(why=answer.places.missing.rstrip(".")))
     if following:
         lines.append(said.NEXT(rung=following.name, separates=str(following.separates)))
     return lines
@@ -293,7 +318,7 @@ def _first(answer: Answer) -> Iterator[str]:
             yield cause.remedy.detail
 
 
-def _seen(arms: Sequence[ArmSeen]) -> Iterator[str]:
+def _seen(arms: Sequence[ArmSeen], places: Places) -> Iterator[str]:
     """What raw queries showed on the usual way, and at each server by itself where that differs."""
     asked = [seen for seen in arms if seen.arm != CONTROL]
     here = [seen for seen in asked if seen.place == asked[0].place]
@@ -306,8 +331,10 @@ def _seen(arms: Sequence[ArmSeen]) -> Iterator[str]:
     for seen in asked[len(here) :]:
         at_place.setdefault(seen.place, []).extend(seen.words)
     if at_place and any(seen.words for seen in asked):
-        places = (f"{place} {', '.join(dict.fromkeys(words)) or 'clean'}" for place, words in at_place.items())
-        yield said.SEEN_AT(places="; ".join(places))
+        seen_at = (
+            f"{places.titled(place)} {', '.join(dict.fromkeys(words)) or 'clean'}" for place, words in at_place.items()
+        )
+        yield said.SEEN_AT(places="; ".join(seen_at))
 
 
 def _nothing(answer: Answer) -> list[str]:
@@ -327,7 +354,7 @@ def _nothing(answer: Answer) -> list[str]:
     ]
 
 
-def _not_tested(done: Sequence[RungDone], places: Places) -> tuple[str, ...]:
+def _not_tested(done: Sequence[RungDone], places: Places, around: Around) -> tuple[str, ...]:
     names = {rung.rung for rung in done}
     rate = max((rung.per_server_per_s for rung in done), default=0.0)
     untested = [said.UNTESTED_RATE(rate=rounded(rate, 2)), str(said.UNTESTED_SIZE), str(said.UNTESTED_OUTSIDE)]
@@ -337,4 +364,6 @@ def _not_tested(done: Sequence[RungDone], places: Places) -> tuple[str, ...]:
         untested.append(str(said.UNTESTED_PLACES))
     elif places.missing:
         untested.append(said.MISSING_PLACES(why=places.missing.rstrip(".")))
+    if around.who and who_answers(around.who) is None:
+        untested.append(str(beside_said.UNTESTED_WHO))
     return (*untested, str(said.UNTESTED_TIMES))

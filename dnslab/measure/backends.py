@@ -7,6 +7,7 @@ adds an entry here and its name in ``plan.backends``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from dnslab.sentences import machine as sentences
 
 if TYPE_CHECKING:
     from dnslab.measure.protocol import Backend
-    from dnslab.plan.arms import Places
+    from dnslab.plan.arms import Change, Places
     from dnslab.plan.model import Plan
     from dnslab.plan.schedule import TargetInfo
 
@@ -33,6 +34,10 @@ class BackendKind:
     usual_options: Callable[[Plan], ResolverOptions]
     #: the addresses at which DNS can be asked on the way to its servers
     places: Callable[[Plan], Places]
+    #: what watches the servers at these addresses; where nothing moves them they stay
+    watched: Callable[[Plan], AbstractContextManager[Callable[[], tuple[Change, ...]]]] = lambda plan: nullcontext(
+        tuple
+    )
     #: raises UsageError for what the backend cannot do
     check: Callable[[Plan], None] | None = None
     #: puts into a plan what only its cluster knows
@@ -116,6 +121,17 @@ def places(plan: Plan) -> Places:
     return BACKENDS[plan.backend].places(plan)
 
 
+def watched(plan: Plan) -> AbstractContextManager[Callable[[], tuple[Change, ...]]]:
+    """What watches the servers behind the Services, and gives how they changed until now.
+
+    Raises
+    ------
+    NotAble
+        There is no way to the cluster.
+    """
+    return BACKENDS[plan.backend].watched(plan)
+
+
 def _open_lab(plan: Plan) -> Backend:
     from dnslab.measure.lab.backend import LabBackend
 
@@ -197,6 +213,12 @@ def _places_in_cluster(plan: Plan) -> Places:
     return endpoints.places(plan)
 
 
+def _watched_in_cluster(plan: Plan) -> AbstractContextManager[Callable[[], tuple[Change, ...]]]:
+    from dnslab.measure.kubernetes import endpoints
+
+    return endpoints.watched(plan)
+
+
 def _pod_options(plan: Plan) -> ResolverOptions:
     return usual_of_pod(plan.cluster.namespace or "default")
 
@@ -213,7 +235,7 @@ BACKENDS: Mapping[str, BackendKind] = {
         _lab_targets,
         _lab_options,
         _lab_places,
-        _check_lab,
+        check=_check_lab,
         min_open_files=2_048,  # what unbound asks for at least, for 2,000 connections
         installed_by={"musl": str(sentences.BUILD_MUSL)},
     ),
@@ -230,6 +252,7 @@ BACKENDS: Mapping[str, BackendKind] = {
         _kubernetes_targets,
         _pod_options,
         _places_in_cluster,
+        _watched_in_cluster,
         complete=_complete_in_cluster,
         why_no_fault=str(sentences.NO_FAULT_IN_CLUSTER),
         probes_are_children=False,

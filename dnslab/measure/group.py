@@ -67,6 +67,7 @@ class OpenClient:
     facts: TargetFacts
     progress: ClientProgress
     conversation: Conversation | None = None
+    instant_ns: int | None = None
     cohorts: health.Cohorts = field(default_factory=health.Cohorts)
 
     @property
@@ -266,7 +267,7 @@ class GroupRun:
             with self._run.clock_exchanges:
                 clock = conversation.measure_clock()
             client.conversation = conversation
-            instant_ns = self._start.wait(client.key)
+            instant_ns = client.instant_ns = self._start.wait(client.key)
             conversation.go(instant_ns + clock.offset_ns)
             late_s = (time.monotonic_ns() - instant_ns) / 1e9
             if late_s > LATE_START_S:
@@ -292,6 +293,7 @@ class GroupRun:
             missing=counters.missing,
             exposed_counted=counters.get("node.exposed"),
             heartbeat_lateness_ms_max=client.progress.lateness_ns / 1e6,
+            began_realtime_ns=_realtime_ns(client.instant_ns),
             finished_realtime_ns=time.time_ns(),
             finished_elapsed_ns=self._run.clock.elapsed_ns(),
         )
@@ -307,6 +309,11 @@ class GroupRun:
 def load_s(plan: Plan, group: Sequence[Trial]) -> float:
     """How long the longest load of a group takes, warm-up included."""
     return max(plan.loads[trial.load].total_s for trial in group)
+
+
+def _realtime_ns(monotonic_ns: int | None) -> int | None:
+    """An instant of the monotonic clock in Unix time."""
+    return None if monotonic_ns is None else time.time_ns() - time.monotonic_ns() + monotonic_ns
 
 
 def _key(trial: Trial, target: str) -> str:

@@ -6,7 +6,7 @@ Pure. An arm is a load of a plan; its name follows from what the load asks for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -31,15 +31,33 @@ STANDING_SOCKETS = 16
 
 
 @dataclass(frozen=True)
+class Change:
+    """A server that came behind a Service, or left it, and when that was seen (Unix time). ``pod`` is ``""`` where
+    nobody says which it is."""
+
+    seen_realtime_ns: int
+    address: str
+    came: bool
+    pod: str = ""
+
+
+@dataclass(frozen=True)
 class Places:
     """Addresses at which DNS can be asked: of ``services``, and of each server behind them (``endpoints``).
 
-    ``missing`` says why endpoints are not known; ``""`` where they are.
+    ``missing`` says why endpoints are not known; ``""`` where they are. ``pods`` are the pods of the endpoints, by
+    address, with their nodes. ``changes`` are of the endpoints, while they were asked.
     """
 
     services: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
     missing: str = ""
+    pods: Mapping[str, str] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
+
+    def titled(self, address: str) -> str:
+        """``"10.244.1.2 (coredns-5d78c9869d-x2x9k on node-1)"``, or the address alone."""
+        return f"{address} ({self.pods[address]})" if address in self.pods else address
 
 
 def arm_load(arm: Arm, rate_per_s: float, duration_s: float, server: str | None = None) -> Load:

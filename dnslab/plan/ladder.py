@@ -22,6 +22,8 @@ MOST_PER_S = 50.0
 START_PER_S, ARM_MOST_PER_S = 5.0, 25.0
 #: arrivals a second of the control, which watches over DNS beside the other arms
 CONTROL_PER_S = 2.0
+#: and at most this part of all queries that a server gets
+CONTROL_SHARE = 0.2
 #: for an answer to a query, s: a first packet over TCP is sent again after 1 s, and answered then
 DEADLINE_S = 2.5
 #: a cluster may have many servers: as many are asked one by one
@@ -67,25 +69,31 @@ class Seen:
     """What the rungs so far showed.
 
     ``dead``: no query was answered, by whatever arm. ``trouble``: something was lost, late or refused beyond chance;
-    ``everywhere``: single queries on new sockets and on kept ones alike. ``settled``: one cause is shown.
+    ``everywhere``: single queries on new sockets and on kept ones alike. ``silent``: some arm got no answer at all.
+    ``settled``: one cause is shown.
     """
 
     dead: bool = False
     trouble: bool = False
     everywhere: bool = False
+    silent: bool = False
     settled: bool = False
 
 
-def next_rung(done: Collection[str], seen: Seen) -> Rung | None:
-    """The rung that evidence asks for next; None when the ladder has ended."""
-    return next((rung for rung in _order(seen) if rung.name not in done), None)
+def next_rung(done: Collection[str], seen: Seen, by_place: bool = True) -> Rung | None:
+    """The rung that evidence asks for next; None when the ladder has ended.
+
+    ``by_place`` says whether DNS can be asked at other addresses than usual.
+    """
+    left_out = {*done} if by_place else {*done, PLACE.name}
+    return next((rung for rung in _order(seen) if rung.name not in left_out), None)
 
 
 def _order(seen: Seen) -> Sequence[Rung]:
     if seen.dead:  # more queries would get no answer either
         return (ALIVE, PLACE)
     if seen.settled:  # what applications feel, and a second cause, would hide otherwise
-        return (ALIVE, FEW, PLACE, LIBC) if seen.everywhere else (ALIVE, FEW, LIBC)
+        return (ALIVE, FEW, PLACE, LIBC) if seen.everywhere or seen.silent else (ALIVE, FEW, LIBC)
     if seen.everywhere:
         return (ALIVE, FEW, PLACE, MORE, LIBC)
     if seen.trouble:
@@ -93,7 +101,15 @@ def _order(seen: Seen) -> Sequence[Rung]:
     return (ALIVE, FEW, MORE, LIBC)
 
 
-def plan_of(rung: Rung, base: Plan, places: Places, most_per_s: float = MOST_PER_S, asked: str = "") -> Plan:
+def plan_of(
+    rung: Rung,
+    base: Plan,
+    places: Places,
+    most_per_s: float = MOST_PER_S,
+    asked: str = "",
+    *,
+    n_targets: int = 1,
+) -> Plan:
     """The plan of ``rung``.
 
     Parameters
@@ -106,7 +122,10 @@ def plan_of(rung: Rung, base: Plan, places: Places, most_per_s: float = MOST_PER
         Queries a second that each server may get.
     asked
         The address of the first nameserver of resolv.conf, where it is known, which is not asked twice.
+    n_targets
+        From how many targets the servers are asked at the same time.
     """
+    most_per_s /= n_targets
     variants = ("baseline",) if rung.arms else base.variants
     if rung.arms:
         loads = _arm_loads(rung, places, most_per_s, asked)
@@ -129,14 +148,14 @@ def _n_servers(places: Places) -> int:
 
 
 def _arm_loads(rung: Rung, places: Places, most_per_s: float, asked: str) -> tuple[Load, ...]:
-    control = arm_load("a", CONTROL_PER_S, rung.load_s)
+    control = arm_load("a", min(CONTROL_PER_S, CONTROL_SHARE * most_per_s), rung.load_s)
     others = (*places.services, *places.endpoints[:MOST_ENDPOINTS]) if rung.each_place else ()
     servers = (None, *(address for address in others if address != asked))
     once = sum(queries_per_s(arm_load(arm, 1.0, rung.load_s)) for arm in rung.arms)
     # Asked by itself, a server gets all queries of its arms, beside its part of those to the Service.
     n_shared = sum(server not in places.endpoints for server in servers)
     parts = n_shared / _n_servers(places) + (n_shared < len(servers))
-    rate_per_s = _rate((most_per_s - CONTROL_PER_S) / (once * parts), rung)
+    rate_per_s = _rate((most_per_s - queries_per_s(control)) / (once * parts), rung)
     return (control, *(arm_load(arm, rate_per_s, rung.load_s, server) for server in servers for arm in rung.arms))
 
 
@@ -146,8 +165,12 @@ def _rate(fits_per_s: float, rung: Rung) -> float:
     return float(math.floor(rate_per_s)) if rate_per_s >= 1 else rate_per_s
 
 
-def per_server_per_s(plan: Plan, places: Places) -> float:
+def per_server_per_s(plan: Plan, places: Places, n_targets: int = 1) -> float:
     """Queries a second that the busiest server gets from ``plan``, where its servers share what a Service gets."""
+    return n_targets * _from_one_target(plan, places)
+
+
+def _from_one_target(plan: Plan, places: Places) -> float:
     if any(load.engine == "libc" for load in plan.loads):
         return sum(map(queries_per_s, plan.loads)) * len(plan.variants) / _n_servers(places)
     by_itself, shared = dict.fromkeys(places.endpoints, 0.0), 0.0
@@ -163,7 +186,7 @@ def per_server_per_s(plan: Plan, places: Places) -> float:
 class Ladder:
     """What a diagnosis is asked to do: where and what (``base``), where DNS can be asked, for how long, and how many
     queries a second each server gets at most. ``asked`` is the first nameserver of resolv.conf, where it is known;
-    ``wait_s``, for how long a sentinel waits for trouble first."""
+    ``n_targets`` ask at the same time; ``wait_s``, for how long a sentinel waits for trouble first."""
 
     base: Plan
     places: Places
@@ -171,14 +194,20 @@ class Ladder:
     most_per_s: float = MOST_PER_S
     asked: str = ""
     wait_s: float = 0.0
+    n_targets: int = 1
+
+    @property
+    def by_place(self) -> bool:
+        """Whether there are other addresses to ask than the first nameserver's."""
+        return bool({*self.places.services, *self.places.endpoints} - {self.asked})
 
     def plan_of(self, rung: Rung) -> Plan:
         """The plan of ``rung``; see the function ``plan_of``."""
-        return plan_of(rung, self.base, self.places, self.most_per_s, self.asked)
+        return plan_of(rung, self.base, self.places, self.most_per_s, self.asked, n_targets=self.n_targets)
 
     def per_server_per_s(self, plan: Plan) -> float:
         """Queries a second that the busiest server gets from ``plan``."""
-        return per_server_per_s(plan, self.places)
+        return per_server_per_s(plan, self.places, self.n_targets)
 
     @property
     def command(self) -> str:

@@ -10,7 +10,7 @@ from dnslab.explain.ladder import Answer, Named
 from dnslab.explain.mending import Mending
 from dnslab.plan import sentinel
 from dnslab.plan.arms import queries_per_s
-from dnslab.plan.ladder import RUNGS, Ladder, Rung, per_server_per_s
+from dnslab.plan.ladder import RUNGS, Ladder, Rung
 from dnslab.plan.model import Plan
 from dnslab.sentences import ladder as said
 from dnslab.text import (
@@ -99,7 +99,7 @@ def rung_line(number: int, rung: Rung, plan: Plan, ladder: Ladder) -> str:
         name=rung.name,
         arms=counted(len(plan.loads) - 1, "arm") if rung.arms else counted(len(plan.variants), "configuration"),
         time=duration(plan.load_s),
-        rate=rounded(per_server_per_s(plan, ladder.places), 2),
+        rate=rounded(ladder.per_server_per_s(plan), 2),
     )
 
 

@@ -155,6 +155,8 @@ class ClientEnd(_Closed):
     counters: Annotated[Counters, OrNull] = {}
     missing: Annotated[Missing, OrNull] = {}
     exposed_counted: Count | None = None
+    #: the instant from which the times of its lookups count
+    began_realtime_ns: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     finished_realtime_ns: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     finished_elapsed_ns: Elapsed | None = None
 

@@ -68,7 +68,7 @@ _HOLDS: Mapping[str, str] = {
         "base.name", "base.backend", "causes.name", "mechanism", "word", "rungs.path", "file.rung",
         "file.path", "arms.arm", "arms.seen", "next_rung",
     ), "keep"),
-    "services": "strict", "endpoints": "strict", "asked": "strict", "place": "strict",
+    "services": "strict", "endpoints": "strict", "asked": "strict", "place": "strict", "changes.pod": "text",
 }  # fmt: skip
 
 _TOKEN = re.compile(r"[^\s\"'`,;()\[\]{}<>|=]+")

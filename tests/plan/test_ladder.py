@@ -12,6 +12,7 @@ from dnslab.plan.ladder import (
     ARM_MOST_PER_S,
     FEW,
     MOST_ENDPOINTS,
+    MOST_PER_S,
     NAME,
     PLACE,
     RUNGS,
@@ -81,6 +82,27 @@ def test_no_server_gets_more_than_the_most(places: Places, most_per_s: float) ->
                 shared += n
         worst = shared / max(1, len(places.endpoints)) + max(alone.values(), default=0.0)
         assert worst == pytest.approx(per_server_per_s(plan, places))
+
+
+@pytest.mark.parametrize("n_targets", [1, 3, 40])
+def test_many_targets_together_ask_no_more(n_targets: int) -> None:
+    for rung in RUNGS:
+        plan = plan_of(rung, BASE, TWO, n_targets=n_targets)
+        assert 0 < per_server_per_s(plan, TWO, n_targets) <= MOST_PER_S + 1e-9, rung.name
+        assert per_server_per_s(plan, TWO, n_targets) == pytest.approx(n_targets * per_server_per_s(plan, TWO))
+
+
+def test_without_other_addresses_no_place_is_asked() -> None:
+    trouble = Seen(trouble=True, everywhere=True)
+    assert next_rung(["alive", "arms"], trouble) is PLACE
+    assert next_rung(["alive", "arms"], trouble, by_place=False) is not PLACE
+    assert Ladder(BASE, TWO, asked="10.96.0.10").by_place
+    assert not Ladder(BASE, Places(("10.96.0.10",)), asked="10.96.0.10").by_place
+    assert not Ladder(BASE, Places()).by_place
+
+
+def test_an_arm_that_is_silent_is_asked_at_each_place() -> None:
+    assert climbed(Seen(), Seen(trouble=True, silent=True, settled=True)) == ["alive", "arms", "place", "libc"]
 
 
 def test_it_begins_with_five_a_second() -> None:
