@@ -34,6 +34,8 @@ NEARLY_ALL = 0.9
 #: what chance alone may give for a likely cause, and for a possible one
 LIKELY_ALPHA, POSSIBLE_ALPHA = 0.05, 0.25
 MOST_NAMED = 3
+#: names of one lookup from which on they are many: a Service of another namespace (``web.other``) takes two
+MANY_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def _by_arm(times: Sequence[ArmTimes]) -> Iterator[str]:
 def _search_list(around: Around, observed: Observed | None) -> RankedCause | None:
     """A lookup asks for several names, and takes as many times as long as one question."""
     n = around.n_asked or 1
-    if n < 2:
+    if n < MANY_NAMES:
         return None
     claims = [said.ASKS_NAMES(name=around.name, n=str(n))]
     baseline = observed.numbers.get("baseline") if observed else None

@@ -327,14 +327,19 @@ def _seen(arms: Sequence[ArmSeen], places: Places) -> Iterator[str]:
         for seen in here:
             arms_of.setdefault(seen.word, []).append(seen.arm)
         yield said.SEEN(arms="; ".join(f"{word}: {', '.join(names)}" for word, names in arms_of.items()))
-    at_place: dict[str, list[str]] = {}
+    at_place: dict[str, list[ArmSeen]] = {}
     for seen in asked[len(here) :]:
-        at_place.setdefault(seen.place, []).extend(seen.words)
+        at_place.setdefault(seen.place, []).append(seen)
     if at_place and any(seen.words for seen in asked):
-        seen_at = (
-            f"{places.titled(place)} {', '.join(dict.fromkeys(words)) or 'clean'}" for place, words in at_place.items()
-        )
-        yield said.SEEN_AT(places="; ".join(seen_at))
+        yield said.SEEN_AT(places="; ".join(f"{places.titled(at)} {_at(of)}" for at, of in at_place.items()))
+
+
+def _at(seen: Sequence[ArmSeen]) -> str:
+    """What a server showed: a word where all arms agree, else the arms that are not clean, with their words."""
+    words = {one.word for one in seen}
+    return (
+        words.pop() if len(words) == 1 else ", ".join(f"{one.arm} {one.word}" for one in seen if one.words) or "unclear"
+    )
 
 
 def _nothing(answer: Answer) -> list[str]:

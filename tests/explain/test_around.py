@@ -90,7 +90,8 @@ def test_other_losses_are_not(lost_at_s: list[float], ends_s: tuple[float, ...])
 
 
 @pytest.mark.parametrize(
-    ("n_asked", "walked_ms", "word"), [(1, 0.7, None), (4, 2.8, Word.SHOWN), (4, 1.0, Word.LIKELY), (None, 2.8, None)]
+    ("n_asked", "walked_ms", "word"),
+    [(1, 0.7, None), (2, 1.4, None), (4, 2.8, Word.SHOWN), (4, 1.0, Word.LIKELY), (None, 2.8, None)],
 )
 def test_a_search_list_that_is_walked(n_asked: int | None, walked_ms: float, word: Word | None) -> None:
     observed = Observed(numbers={"baseline": Numbers(variant="baseline", n=100, p50_ms=walked_ms)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import dns.message
 import pytest
 
 from dnslab.errors import UsageError
@@ -63,6 +64,16 @@ def test_names_are_asked_for_until_one_is_found(
 ) -> None:
     plan, trial = Plan(variants=(variant,)), Trial(1, 1, 1, variant, 0, ("a",))
     assert describe(plan, trial, "a", facts(**changes), {"kubernetes.default": found}).n_asked == n_asked
+
+
+def test_raw_queries_ask_for_the_full_name() -> None:
+    """They walk no search list, so the first name that it makes would often not exist."""
+    load = Load(engine="wire", rate_per_s=5, arrangement="pair-one-socket")
+    about, job = described("baseline", facts(), loads=(load,))
+    assert (about.names, about.n_asked, about.n_candidates) == (["kubernetes.default.svc.cluster.local."], 1, 1)
+    assert [dns.message.from_wire(query).question[0].to_text() for query in job.entries] == [
+        f"kubernetes.default.svc.cluster.local. IN {kind}" for kind in ("A", "AAAA")
+    ]
 
 
 def ports_of(variant: str = "use-vc", load: Mapping[str, Any] = {}, **keys: Any) -> tuple[str, int, int]:
