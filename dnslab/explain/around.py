@@ -32,10 +32,12 @@ BURST_S = 2.0
 #: at least this share of the losses lies near ends of servers, if these are their cause
 NEARLY_ALL = 0.9
 #: what chance alone may give for a likely cause, and for a possible one
-LIKELY_ALPHA, POSSIBLE_ALPHA = 0.05, 0.25
+LIKELY_ALPHA, POSSIBLE_ALPHA = 0.05, 0.3
 MOST_NAMED = 3
 #: names of one lookup from which on they are many: a Service of another namespace (``web.other``) takes two
 MANY_NAMES = 3
+#: of the time that the full name takes: names that do not exist may be answered faster, so it need not be a multiple
+CLEARLY_LONGER = 1.5
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _search_list(around: Around, observed: Observed | None) -> RankedCause | Non
     word = Word.LIKELY
     if baseline and baseline.p50_ms and around.full_ms and np.isfinite(around.full_ms):
         claims.append(said.WALKED(walked=time_ms(baseline.p50_ms), full=time_ms(around.full_ms)))
-        if baseline.p50_ms >= (1 + n) / 2 * around.full_ms:  # nearer to all of them than to one
+        if baseline.p50_ms >= CLEARLY_LONGER * around.full_ms:
             word = Word.SHOWN
     return _ranked(SEARCH, word, *claims)
 

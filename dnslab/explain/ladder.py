@@ -168,7 +168,6 @@ def conclude_ladder(
     trouble = (
         bool(sure) or ranking.answer is not Found.NOTHING or any(seen.words for seen in by_arm if seen.arm != CONTROL)
     )
-    leading = ranking.leading
     status = _status(ranking, trouble, stopped, following)
     gone = status == "nothing found" and waited is not None and waited.fired
     answer = Answer(
@@ -184,8 +183,7 @@ def conclude_ladder(
         not_tested=_not_tested(done, places, around),
         following=following.name if following else "",
         trouble=trouble,
-        settled=any(one.word is Word.SHOWN for one in beside)
-        or (ranking.answer is Found.FOUND and leading is not None and leading.word is Word.SHOWN),
+        settled=_settled(ranking, beside, places),
         waited=waited,
     )
     where = hit_targets(usual_way(arms), observed)
@@ -273,6 +271,14 @@ def _status(ranking: Ranking, trouble: bool, stopped: str, following: Rung | Non
     if following or ranking.found or ranking.answer is Found.INSUFFICIENT:
         return "insufficient data"
     return "none fits" if trouble else "nothing found"
+
+
+def _settled(ranking: Ranking, beside: Sequence[RankedCause], places: Places) -> bool:
+    """Whether one cause is shown. Where servers ended meanwhile, more queries tell whether it is that."""
+    if any(one.word is Word.SHOWN for one in beside):
+        return True
+    shown = ranking.answer is Found.FOUND and ranking.found[0].word is Word.SHOWN
+    return shown and all(change.came for change in places.changes)
 
 
 def _lines(answer: Answer, stopped: str, following: Rung | None, where: str) -> list[str]:
