@@ -76,6 +76,7 @@ def around(runs: Sequence[Run]) -> Around:
         name=baselines[0].names[0] if baselines else "",
         n_asked=min(asked) if asked else None,
         full_ms=float(pair["p50_ms"].median()) if len(pair) else None,
+        kernel=next((client.start.kernel for run in runs for client in run.clients() if client.start.kernel), ""),
     )
 
 

@@ -44,8 +44,8 @@ CLEARLY_LONGER = 1.5
 class Around:
     """What was seen beside queries: ``who`` answered when each run began, and ``times``, when queries were sent.
 
-    ``n_asked`` are the names that a lookup of ``name`` with baseline asks for, None where that is not known; ``walked``
-    is the median of such a lookup, and ``full`` that of a raw pair for the full name, both in ms.
+    ``n_asked`` are the names that a lookup of ``name`` with baseline asks for, and ``full_ms`` is the median of a raw
+    pair for the full name; None where that is not known. ``kernel`` is the client's.
     """
 
     who: tuple[WhoAnswers, ...] = ()
@@ -53,6 +53,7 @@ class Around:
     name: str = ""
     n_asked: int | None = None
     full_ms: float | None = None
+    kernel: str = ""
 
 
 NOTHING_ELSE = Around()

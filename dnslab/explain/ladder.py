@@ -160,7 +160,7 @@ def conclude_ladder(
         What was seen beside queries and lookups.
     """
     by_arm = seen_by_arm(arms)
-    observed = _observed(libc)
+    observed = _observed(libc) or Observed(kernel=around.kernel)
     ranking = _ranked(arms, observed, places, around)
     beside = [one for one in causes_around(around, places, observed) if one.cause.name not in _names(ranking)]
     causes = (*(_cause(one, mending(one.cause, patched)) for one in beside), *_named(ranking, patched))
