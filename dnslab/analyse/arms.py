@@ -87,6 +87,7 @@ class ArmTimes:
     """When the queries of one arm in one trial were sent (Unix time, s), and which of them were lost."""
 
     arm: str
+    place: str
     sent_s: npt.NDArray[np.float64]
     lost: npt.NDArray[np.bool_]
 
@@ -106,21 +107,28 @@ def _times(plan: Plan, lookups: Lookups) -> ArmTimes:
         began_s = end.began_realtime_ns / 1e9
     sent = (code != records.OUTCOME_NOT_STARTED) & (code != records.OUTCOME_SOCKET)
     lost = (code < 0) | (lookups.service_ms[: len(raw)] >= LOST_MS)
-    return ArmTimes(arm_of(plan, lookups.client.start.load), began_s + raw["start_ns"][sent] / 1e9, lost[sent])
+    where = arm_of(plan, lookups.client.start.load), _place(plan, lookups)
+    return ArmTimes(*where, began_s + raw["start_ns"][sent] / 1e9, lost[sent])
 
 
 def _row(plan: Plan, lookups: Lookups) -> dict[str, Any]:
     start = lookups.client.start
-    nameservers = parse(start.resolv_conf).nameservers
     where: dict[str, Any] = {
         "arm": arm_of(plan, start.load),
-        "place": plan.loads[start.load].server or (nameservers[0] if nameservers else ""),
+        "place": _place(plan, lookups),
         "target": start.target,
         "round": start.round,
         "load": start.load,
         "rate_per_s": plan.loads[start.load].rate_per_s or 0.0,
     }
     return where if not where["arm"] else {**where, **_counts(lookups, start.arrangement != "single")}
+
+
+def _place(plan: Plan, lookups: Lookups) -> str:
+    """The address asked."""
+    start = lookups.client.start
+    nameservers = parse(start.resolv_conf).nameservers
+    return plan.loads[start.load].server or (nameservers[0] if nameservers else "")
 
 
 def _counts(lookups: Lookups, pairs: bool) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def causes(around: Around, places: Places, observed: Observed | None) -> list[Ra
 def _servers_ended(times: Sequence[ArmTimes], places: Places) -> RankedCause | None:
     """Queries are lost when a server behind the Service ends, and hardly ever at other times."""
     left = [change for change in places.changes if not change.came]
+    times = [one for one in times if one.place == times[0].place]  # a server that ended answers nothing by itself
     if not left or not times:
         return None
     ends_s = np.array([change.seen_realtime_ns / 1e9 for change in left])

@@ -202,7 +202,7 @@ def _observed(libc: Run | None) -> Observed | None:
 def _ranked(arms: pd.DataFrame, observed: Observed | None, places: Places, around: Around) -> Ranking:
     """What the engine makes of all numbers; nothing of an injected fault reaches it."""
     signs = read(observed, usual_way(arms)) if len(arms) else read(observed, None)
-    servers = arms[arms["place"].isin(places.endpoints) & (arms["arm"] != CONTROL)] if len(arms) else arms
+    servers = arms[arms["place"].isin(places.stayed) & (arms["arm"] != CONTROL)] if len(arms) else arms
     if len(servers):
         signs[ONE_PLACE] = read(None, servers)[ONE_PLACE]
     who = who_answers(around.who)
@@ -334,7 +334,8 @@ def _seen(arms: Sequence[ArmSeen], places: Places) -> Iterator[str]:
             arms_of.setdefault(seen.word, []).append(seen.arm)
         yield said.SEEN(arms="; ".join(f"{word}: {', '.join(names)}" for word, names in arms_of.items()))
     at_place: dict[str, list[ArmSeen]] = {}
-    for seen in asked[len(here) :]:
+    gone = {*places.endpoints} - {*places.stayed}
+    for seen in (one for one in asked[len(here) :] if one.place not in gone):
         at_place.setdefault(seen.place, []).append(seen)
     if at_place and any(seen.words for seen in asked):
         yield said.SEEN_AT(places="; ".join(f"{places.titled(at)} {_at(of)}" for at, of in at_place.items()))

@@ -55,6 +55,12 @@ class Places:
     pods: Mapping[str, str] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
 
+    @property
+    def stayed(self) -> tuple[str, ...]:
+        """Endpoints that did not leave meanwhile."""
+        left = {change.address for change in self.changes if not change.came}
+        return tuple(address for address in self.endpoints if address not in left)
+
     def titled(self, address: str) -> str:
         """``"10.244.1.2 (coredns-5d78c9869d-x2x9k on node-1)"``, or the address alone."""
         return f"{address} ({self.pods[address]})" if address in self.pods else address

@@ -32,7 +32,9 @@ def test_who_answers(who: list[WhoAnswers], state: State | None) -> None:
 def times(lost_at_s: list[float], arm: str = "standing", length_s: float = 30.0) -> ArmTimes:
     """Ten queries a second from 1,000 s on; those sent right at these times are lost."""
     sent_s = 1_000.0 + np.arange(int(10 * length_s)) / 10
-    return ArmTimes(arm, sent_s, np.isin(np.rint(10 * sent_s), np.rint(10 * (1_000 + np.array(lost_at_s)))))
+    return ArmTimes(
+        arm, "10.96.0.10", sent_s, np.isin(np.rint(10 * sent_s), np.rint(10 * (1_000 + np.array(lost_at_s))))
+    )
 
 
 def places(*ends_s: float) -> Places:
@@ -55,10 +57,19 @@ def test_losses_at_the_end_of_servers_are_theirs() -> None:
     assert "On sockets that are kept, 4 of 300 queries were lost; on new ones, 0 of 300." in claims
 
 
+def test_queries_to_a_server_that_ended_are_no_losses_of_the_service() -> None:
+    dead = times([float(second) for second in range(30)])
+    by_itself = ArmTimes("a", "10.0.0.2", dead.sent_s, dead.lost)
+    usual = times([5.0, 5.1, 15.2, 24.9])
+    (found,) = causes(Around(times=(usual, by_itself)), places(5.5, 15.0, 25.0), None)
+    assert (found.cause.name, found.word) == ("dns-server-restart", Word.LIKELY)
+    assert Places(endpoints=("10.0.0.2", "10.0.0.3"), changes=places(5.0).changes).stayed == ("10.0.0.3",)
+
+
 def test_the_more_ends_the_surer() -> None:
     ends_s = (4.0, 20.0, 40.0, 60.0, 80.0)
     long = tuple(
-        ArmTimes(one.arm, one.sent_s, one.lost)
+        ArmTimes(one.arm, one.place, one.sent_s, one.lost)
         for one in (times([4.1, 20.1, 40.1, 60.1, 80.1], length_s=100.0), times([], "a", 100.0))
     )
     (found,) = causes(Around(times=long), places(*ends_s), None)
