@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         resume as resume,
         run as run,
     )
+    from dnslab.experiment.diagnosed import obtain_diagnosis as obtain_diagnosis
     from dnslab.experiment.verify import obtain_verification as obtain_verification, verify as verify
     from dnslab.explain.closeup import follow as follow
     from dnslab.explain.compare import compare as compare
@@ -31,12 +32,13 @@ if TYPE_CHECKING:
     from dnslab.notebook import (
         BeforeAfterParameters as BeforeAfterParameters,
         CompareParameters as CompareParameters,
+        DiagnoseParameters as DiagnoseParameters,
         ExploreParameters as ExploreParameters,
         MatrixParameters as MatrixParameters,
         VerifyParameters as VerifyParameters,
     )
     from dnslab.plan.model import Plan as Plan
-    from dnslab.present.page import page as page
+    from dnslab.present.page import diagnosis_page as diagnosis_page, page as page
     from dnslab.present.pictures.ecdf import ecdf as ecdf
     from dnslab.present.pictures.sweep import sweep as sweep
     from dnslab.present.pictures.times import stalls_over_time as stalls_over_time
@@ -48,18 +50,21 @@ _HOME = {
     "by_configuration": "explain.tables",
     "BeforeAfterParameters": "notebook",
     "CompareParameters": "notebook",
+    "DiagnoseParameters": "notebook",
     "ExploreParameters": "notebook",
     "MatrixParameters": "notebook",
     "Plan": "plan.model",
     "VerifyParameters": "notebook",
     "compare": "explain.compare",
     "costs": "analyse.costs",
+    "diagnosis_page": "present.page",
     "ecdf": "present.pictures.ecdf",
     "examine": "explain.soundness",
     "findings_of": "explain.findings",
     "follow": "explain.closeup",
     "headlines": "explain.overview",
     "measured_on": "present.report",
+    "obtain_diagnosis": "experiment.diagnosed",
     "obtain_run": "experiment.compare",
     "obtain_runs": "experiment.compare",
     "obtain_verification": "experiment.verify",

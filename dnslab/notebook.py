@@ -6,13 +6,14 @@ It measures nothing and opens no run: that is done by ``experiment``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dnslab.analyse.dataset import Run
 from dnslab.errors import InvalidPlan, Problem, UsageError
 from dnslab.experiment.compare import check_runs
+from dnslab.plan.ladder import BUDGET_S, base_plan
 from dnslab.plan.model import Plan
 from dnslab.plan.problems import problems_of
 
@@ -92,6 +93,47 @@ class VerifyParameters(_Parameters):
     run: str = "latest"
     like: str = ""
     existing: str = ""
+
+
+class DiagnoseParameters(_Parameters):
+    """Parameters of diagnose.ipynb, named as the options of ``dnslab diagnose``. ``run``: the folder of a diagnosis, a
+    finished run, ``"latest"`` or ``"new"``; all others are for ``"new"``."""
+
+    run: str = "new"
+    backend: str = "lab"
+    fault: str = "race"
+    budget: Annotated[float, Field(gt=0)] = BUDGET_S
+    name: str = ""
+    namespace: str = ""
+    like: str = ""
+    nodes: str = ""
+
+    @model_validator(mode="after")
+    def _holds(self) -> Self:
+        if self.run == "new":
+            self.base()
+        return self
+
+    @classmethod
+    def _parameter(cls, values: Mapping[str, object], problem: Problem) -> str:
+        """As the user set it: the plan has other names."""
+        keys = ["name" if key == "names" else key for key in problem.location if isinstance(key, str)]
+        return next((key for key in reversed(keys) if key in cls.model_fields), keys[0] if keys else "run")
+
+    def base(self) -> Plan:
+        """Where and what a new diagnosis asks.
+
+        Raises
+        ------
+        InvalidPlan
+            With all that is wrong.
+        """
+        return base_plan(
+            self.backend,
+            [name for name in self.name.split(",") if name],
+            fault=self.fault if self.backend == "lab" and self.fault else "none",
+            cluster={key: value for key in ("namespace", "like", "nodes") if (value := getattr(self, key))},
+        )
 
 
 class _MeasureParameters(_Parameters):

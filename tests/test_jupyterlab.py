@@ -15,6 +15,7 @@ import pytest
 
 from dnslab.analyse.dataset import open_run
 from dnslab.experiment.compare import SAMPLE
+from tests import diagnoses
 from tests.browser import Browser, free_port, process, screenshots
 from tests.explain.test_verification import measured as verifying_run
 from tests.hostile import HOSTILE, hostile_run, unseen
@@ -153,8 +154,9 @@ def other_run(path: Path) -> None:
         ("before_after", {}, 0),
         ("matrix", {"run": "latest"}, 1),
         ("verify", {}, 1),
+        ("diagnose", {"run": "latest"}, 0),
     ],
-    ids=["compare-saved", "compare-live", "explore", "before_after", "matrix", "verify"],
+    ids=["compare-saved", "compare-live", "explore", "before_after", "matrix", "verify", "diagnose"],
 )
 def test_run_all(
     browser: Browser, jupyterlab: tuple[Path, str], *, name: str, parameters: dict[str, Any], n_pictures: int
@@ -166,7 +168,9 @@ def test_run_all(
     n_saved = 0 if parameters.get("run") == "new" else 2
     for day in range(n_saved):
         path = results / f"2026010{day + 1}T000000Z-sample"
-        if name == "verify":
+        if name == "diagnose":
+            diagnoses.unpacked("shown", root / f"{kind}-{day}").rename(path)
+        elif name == "verify":
             verifying_run(path, [0, 0, 0], [40, 41, 39])
         elif name == "before_after" and day == 1:
             other_run(path)

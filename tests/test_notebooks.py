@@ -19,12 +19,15 @@ from dnslab import notebook
 from dnslab.analyse.dataset import open_run
 from dnslab.analyse.summary import summarise
 from dnslab.errors import Interrupted, UsageError
+from dnslab.experiment import diagnose as experiment
 from dnslab.experiment.compare import SAMPLE, obtain_run, obtain_runs, resume, run
+from dnslab.experiment.diagnosed import obtain_diagnosis
 from dnslab.explain import overview
 from dnslab.measure import runner
 from dnslab.plan.model import Load, Plan
-from dnslab.text import milliseconds, share_text
-from tests import PROJECT, notebooks
+from dnslab.present.page import diagnosis_page
+from dnslab.text import as_html, milliseconds, share_text
+from tests import PROJECT, diagnoses, notebooks
 from tests.explain.test_verification import measured as measured_verification
 from tests.present.test_report import Page
 from tests.runs import rows, write_run
@@ -36,6 +39,7 @@ MODELS: dict[str, type[notebook._Parameters]] = {
     "before_after": notebook.BeforeAfterParameters,
     "matrix": notebook.MatrixParameters,
     "verify": notebook.VerifyParameters,
+    "diagnose": notebook.DiagnoseParameters,
 }
 
 
@@ -98,6 +102,10 @@ def test_papermill_lists_every_parameter(name: str) -> None:
         ("matrix", {"sweep": "colour"}, "parameter sweep: expected rate, workers, duration or target, saw 'colour'"),
         ("matrix", {"values": "20,many"}, "parameter values: expected a number, saw 'many'"),
         ("matrix", {"values": ""}, "parameter values: expected 1 or more items"),
+        ("diagnose", {"budget": 0.0}, "parameter budget: expected more than 0, saw 0"),
+        ("diagnose", {"fault": "rase"}, "parameter fault: unknown fault 'rase': did you mean 'race'?"),
+        ("diagnose", {"name": "a..b"}, "parameter name: the name 'a..b' has an empty label"),
+        ("diagnose", {"backend": "lan"}, "parameter backend: expected lab, local or kubernetes, saw 'lan'"),
         ("before_after", {"runs": ["one"]}, "parameter runs: name two runs or more"),
         ("before_after", {"runs": [20250101, 20250102]}, "parameter runs: expected a text, saw 20,250,101"),
     ],
@@ -213,6 +221,41 @@ def test_a_stored_verification(tmp_path: Path) -> None:
     text, page = executed("verify", tmp_path, run=str(tmp_path / "verified"))
     assert "The stalls are gone: with the workload as it is now, none of 1,500 lookups stalled." in text
     assert len(alternatives(page)) == 1
+
+
+@pytest.mark.notebook
+def test_a_stored_diagnosis(tmp_path: Path) -> None:
+    """The answer, the arms in numbers, and the page that ``dnslab report`` writes."""
+    folder = diagnoses.unpacked("shown", tmp_path)
+    text, page = executed("diagnose", tmp_path, run=str(folder))
+    found = experiment.opened(folder)
+    assert all(as_html(line) in text for line in found.answer.lines)
+    (arm,) = [seen for seen in found.answer.arms if seen.arm == "tcp" and seen.silent]
+    row = f"<th scope='row'>tcp</th><td>{arm.place}</td><td>{arm.n}</td><td>{arm.n}</td><td>{arm.n}</td>"
+    assert row in text
+    assert diagnosis_page(found)._repr_html_() in text
+    assert len(page.all("h1")) >= 1
+
+
+@pytest.mark.notebook
+def test_a_diagnosis_where_no_lab_can_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lab's programs are not on the path: what the sample run bears is shown."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DNSLAB_RESULTS", str(tmp_path / "results"))
+    text, _ = executed("diagnose", tmp_path)
+    assert "What follows is the sample run that comes with dnslab, measured elsewhere." in text
+    assert "The rungs of the ladder" in text
+
+
+def test_the_newest_diagnosis_is_the_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DNSLAB_RESULTS", str(tmp_path))
+    for name, day in (("shown", 3), ("cluster", 2)):
+        diagnoses.unpacked(name, tmp_path).rename(tmp_path / f"2026010{day}T000000Z-diagnose")
+    found = obtain_diagnosis("latest")
+    assert (found.path.name, found.answer.status) == ("20260103T000000Z-diagnose", "cause")
+    assert obtain_diagnosis(found) is found
+    with pytest.raises(UsageError, match="saw 7"):
+        obtain_diagnosis(7)  # type: ignore[arg-type]
 
 
 @pytest.mark.notebook

@@ -56,7 +56,7 @@ _UNITS = {"s": 1, "": 1, "m": 60, "h": 3_600}
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to make (default results/<UTC time>-diagnose).")
 @click.option("--dry-run", is_flag=True, help="Print all rungs with their time and their queries. Ask nothing.")
-@click.option("--report", is_flag=True, help="Write report.html of the rung with the C library at the end.")
+@click.option("--report", is_flag=True, help="Write report.html at the end.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def diagnose(
     source: str | None,
@@ -146,14 +146,11 @@ def _print_rights(ladder: Ladder) -> None:
 
 
 def _write_page(folder: Path, err: bool) -> None:
-    """Write the page of the rung with the C library, whose causes know of all raw queries, and print where."""
-    from dnslab.experiment.diagnose import libc_and_arms
-    from dnslab.explain.arms import usual_way
+    """Write the page of the diagnosis, and print where."""
+    from dnslab.experiment.diagnose import opened
     from dnslab.present.report import render
 
-    libc, arms = libc_and_arms(folder)
-    page = render(libc, folder / "report.html", usual_way(arms)) if libc else None
-    echo(said.PAGE(path=str(page)) if page else said.NO_PAGE(), err=err)
+    echo(said.PAGE(path=str(render(opened(folder)))), err=err)
 
 
 def _said(answer: Answer, as_json: bool) -> int:
@@ -168,24 +165,20 @@ def _said(answer: Answer, as_json: bool) -> int:
 
 
 def _base(asked: dict[str, Any]) -> Plan:
-    """The plan that says where and what; each rung adds its loads."""
-    from dnslab.plan.ladder import NAME, VARIANTS
-    from dnslab.plan.model import Plan
+    """The plan that says where and what."""
+    from dnslab.plan.ladder import base_plan
 
-    if asked["allow_external"] and asked["backend"] not in IN_CLUSTER:
+    backend = asked["backend"]
+    if asked["allow_external"] and backend not in IN_CLUSTER:
         raise UsageError(terminal.FOR_CLUSTERS(option="--allow-external"))
-    targets = asked["targets"] or (("glibc",) if asked["backend"] == "lab" else ())
-    return Plan.of(
-        {
-            "backend": asked["backend"],
-            "nameserver": asked["nameserver"],
-            "names": asked["names"] or (NAME,),
-            "fault": list(asked["fault"]) or "none",
-            "targets": targets,
-            "variants": VARIANTS if asked["backend"] != "local" else VARIANTS[:-1],
-            "cluster": of_cluster(asked, asked["backend"]),
-            "limits": {"allow_external": asked["allow_external"]},
-        }
+    return base_plan(
+        backend,
+        asked["names"],
+        asked["targets"],
+        fault=list(asked["fault"]) or "none",
+        nameserver=asked["nameserver"],
+        cluster=of_cluster(asked, backend),
+        allow_external=asked["allow_external"],
     )
 
 

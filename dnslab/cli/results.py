@@ -224,21 +224,46 @@ def export(run_folder: str, form: Any, out: Path) -> None:
     "--redact", is_flag=True, help="Replace names, addresses, nodes and pods by stand-ins. Writes the page only."
 )
 def report_(run_folder: str, out: Path | None, redact: bool) -> None:
-    """Write a run as one HTML page.
+    """Write a run, or a whole diagnosis, as one HTML page.
 
     RUN is a path, a bundle, or `latest`, which is the default.
     """
     from dnslab.analyse.dataset import open_run
+    from dnslab.store.diagnosis import is_diagnosis
 
+    path = Path(run_folder)
+    if run_folder != "latest" and (path.is_file() or is_diagnosis(path)) and _write_diagnosis(path, out, redact):
+        return
     opened = open_run(run_folder)  # what a bundle is unpacked to lasts as long as this
     if redact:
         from dnslab.present import share
 
         echo(said.REPORT_REDACTED(path=str(share.page(opened.path, out))))
-    elif Path(run_folder).is_file():
+    elif path.is_file():
         write_report(opened.path, out or Path(f"{opened.path.name}.html"), parquet=False)
     else:
         write_report(opened.path, out)
+
+
+def _write_diagnosis(path: Path, out: Path | None, redact: bool) -> bool:
+    """Write the page of the diagnosis at ``path``, a folder or a bundle, and print where; False if it is a run."""
+    from dnslab.experiment.diagnose import opened
+    from dnslab.present import share
+    from dnslab.present.page import diagnosis_page
+    from dnslab.present.report import render
+    from dnslab.store.bundle import open_any
+    from dnslab.store.diagnosis import DiagnosisFolder
+
+    folder = open_any(path)  # what a bundle is unpacked to lasts as long as this
+    if not isinstance(folder, DiagnosisFolder):
+        return False
+    if redact:
+        made = share.page(folder.path, out, lambda copy: diagnosis_page(opened(copy)))
+        echo(said.REPORT_REDACTED(path=str(made)))
+    else:
+        usual = Path(f"{folder.path.name}.html") if path.is_file() else None
+        echo(said.REPORT(path=str(render(opened(folder.path), out or usual))))
+    return True
 
 
 @click.command()

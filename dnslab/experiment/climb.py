@@ -12,9 +12,10 @@ import pandas as pd
 from dnslab.analyse.arms import arm_frame
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.errors import Interrupted, RunInvalid
-from dnslab.experiment.rungs import arms_of, around, libc_run, patched, rung_in, waited_in
+from dnslab.experiment.rungs import around, patched, rung_in, waited_in
 from dnslab.experiment.sentinel import Sentinel
 from dnslab.explain.arms import read_arms
+from dnslab.explain.diagnosed import arms_of, libc_run
 from dnslab.explain.ladder import Answer, RungDone, conclude_ladder
 from dnslab.explain.waited import Waited
 from dnslab.measure import backends, runner

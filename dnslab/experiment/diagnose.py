@@ -12,13 +12,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from dnslab.analyse.dataset import Run, open_run
 from dnslab.errors import DnslabError, Interrupted, RunInvalid, UsageError
 from dnslab.experiment.climb import Climb, OnRung, OnWait, ended
-from dnslab.experiment.rungs import arms_of, around, as_rung, done_at, libc_run, patched, places_of, rung_in, waited_in
+from dnslab.experiment.rungs import (
+    Ended,
+    around,
+    as_rung,
+    done_at,
+    ended_in,
+    patched,
+    places_of,
+    rung_in,
+    waited_in,
+)
 from dnslab.explain.arms import read_arms
+from dnslab.explain.diagnosed import Diagnosed, arms_of, libc_run
 from dnslab.explain.ladder import Answer, conclude_ladder
 from dnslab.measure import backends, preflight, runner
 from dnslab.measure.protocol import Backend
@@ -192,40 +201,57 @@ def read(path: Path | str = "latest", results: Path | str | None = None) -> Answ
     RunNotFound, RunInvalid
         There is no run at ``path``, or it cannot be read.
     """
-    folder = _diagnosis(path)
-    runs = _runs(folder) if folder else [open_run(path, results)]
-    arms = arms_of(runs)
-    places = places_of(folder) if folder else Places(missing=said.NOT_LOOKED_UP())
-    asked = (folder.asked if folder else None) or Ladder(runs[0].plan, places)
-    done = [rung_in(folder, run, places) if folder else as_rung(run, places) for run in runs]
-    last = done_at(folder, runs[-1].path) if folder else None
-    stopped = last.problem if last else ""
-    waited = waited_in(folder) if folder else None
-    mended = patched(runs, asked)
-    answer = conclude_ladder(
-        done,
-        arms,
-        libc_run(runs),
-        places,
-        passed_s=0.0,
-        stopped=stopped,
-        patched=mended,
-        waited=waited,
-        around=around(runs),
-    )
-    seen = replace(read_arms(arms), settled=answer.settled)
+    found = opened(path, results)
+    answer, waited = found.answer, found.answer.waited
+    if answer.following or answer.stopped_by or (waited and not waited.fired):
+        return answer
+    seen = replace(read_arms(found.arms), settled=answer.settled)
     seen = replace(seen, trouble=seen.trouble or answer.trouble)
-    following = ladder.next_rung([one.rung for one in done], seen, bool(places.services or places.endpoints))
-    if following is None or stopped or (waited and not waited.fired):
+    places = answer.places
+    following = ladder.next_rung([rung.rung for rung in answer.rungs], seen, bool(places.services or places.endpoints))
+    if following is None:
         return answer
     add = said.ADD(rung=following.name, separates=str(following.separates))
     return replace(answer, following=following.name, lines=(*answer.lines, add))
 
 
-def libc_and_arms(folder: Path) -> tuple[Run | None, pd.DataFrame]:
-    """Of the diagnosis in ``folder``, the run that compared configurations of the C library, and all raw queries."""
-    runs = _runs(DiagnosisFolder(folder))
-    return libc_run(runs), arms_of(runs)
+def opened(path: Path | str = "latest", results: Path | str | None = None) -> Diagnosed:
+    """Open a diagnosis, or a finished run as one. Its answer is made anew from its runs.
+
+    Parameters
+    ----------
+    path
+        The folder or the bundle of a diagnosis, or a run as ``open_run`` takes it.
+    results
+        As for ``open_run``.
+
+    Raises
+    ------
+    RunNotFound, RunInvalid
+        There is no run at ``path``, or it cannot be read.
+    """
+    folder = _diagnosis(path)
+    runs = tuple(_runs(folder) if folder else [open_run(path, results)])
+    places = places_of(folder) if folder else Places(missing=said.NOT_LOOKED_UP())
+    asked = folder.asked if folder else None
+    ended = ended_in(folder) if folder else Ended()
+    done = [rung_in(folder, run, places) if folder else as_rung(run, places) for run in runs]
+    last = done_at(folder, runs[-1].path) if folder else None
+    asked_again = asked or Ladder(runs[0].plan, places)
+    answer = conclude_ladder(
+        done,
+        arms_of(runs),
+        libc_run(runs),
+        places,
+        passed_s=ended.seconds,
+        budget_s=asked.budget_s if asked else None,
+        stopped=last.problem if last else "",
+        following=next((rung for rung in ladder.RUNGS if rung.name == ended.next_rung), None),
+        patched=patched(runs, asked_again),
+        waited=waited_in(folder) if folder else None,
+        around=around(runs),
+    )
+    return Diagnosed(folder.path if folder else runs[0].path, answer, runs, asked_again)
 
 
 def _diagnosis(path: Path | str) -> DiagnosisFolder | None:

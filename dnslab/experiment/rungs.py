@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pandas as pd
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from dnslab.analyse.arms import arm_frame, arm_times
+from dnslab.analyse.arms import arm_times
 from dnslab.analyse.dataset import Run
 from dnslab.errors import RunInvalid
 from dnslab.experiment import verify
 from dnslab.explain.around import Around
+from dnslab.explain.diagnosed import arms_of, libc_run
 from dnslab.explain.ladder import RungDone
 from dnslab.explain.patched import NOT_NAMED, Patched
 from dnslab.explain.waited import Waited
@@ -22,6 +22,7 @@ from dnslab.plan import ladder, sentinel
 from dnslab.plan.arms import Places
 from dnslab.plan.ladder import Ladder
 from dnslab.sentences import ladder as said
+from dnslab.store.contents import Seconds
 from dnslab.store.diagnosis import ANSWER, DiagnosisFolder
 from dnslab.store.folder import SCRATCH_PREFIX
 
@@ -57,10 +58,27 @@ def patched(runs: Sequence[Run], asked: Ladder) -> Patched:
     return Patched.of(libc or runs[0], after=verifying or asked.command)
 
 
-def arms_of(runs: Sequence[Run]) -> pd.DataFrame:
-    """Raw queries of all ``runs``, as ``arm_frame`` gives them."""
-    frames = [frame for run in runs if len(frame := arm_frame(run))]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["arm", "place"])
+class Ended(BaseModel):
+    """What only the answer of a diagnosis knows: how long it took, and which rung would have been next."""
+
+    seconds: Seconds = 0.0
+    next_rung: str | None = None
+
+
+def ended_in(folder: DiagnosisFolder) -> Ended:
+    """What the answer of a diagnosis knows; nothing of it where it has not ended.
+
+    Raises
+    ------
+    RunInvalid
+        The answer does not hold what dnslab writes there.
+    """
+    if not folder.has_ended:
+        return Ended()
+    try:
+        return Ended.model_validate(folder.read(Path(ANSWER)))
+    except ValidationError:
+        raise RunInvalid(said.NOT_NOTED(path=str(folder.path / ANSWER))) from None
 
 
 def around(runs: Sequence[Run]) -> Around:
@@ -111,11 +129,6 @@ def _validated(of: TypeAdapter[T], content: Mapping[str, Any], run: Path) -> T:
         return of.validate_python(content)
     except ValidationError:
         raise RunInvalid(said.NOT_NOTED(path=f"{run}.json")) from None
-
-
-def libc_run(runs: Sequence[Run]) -> Run | None:
-    """The run that compared configurations of the C library."""
-    return next((run for run in runs if any(load.engine == "libc" for load in run.plan.loads)), None)
 
 
 def rung_in(folder: DiagnosisFolder, run: Run, places: Places) -> RungDone:

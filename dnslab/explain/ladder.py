@@ -107,6 +107,11 @@ class Answer:
         """How many of ``causes`` the answer names: those that were found."""
         return {"cause": 1, "two causes": 2}.get(self.status, 0)
 
+    @property
+    def stopped_by(self) -> str:
+        """Why a rung ended early, and with it the ladder; ``""`` if none did."""
+        return next((rung.problem for rung in self.rungs if rung.problem), "")
+
     def to_dict(self) -> dict[str, Any]:
         """The content of diagnosis.json, described in docs/diagnosis-format.md."""
         return {

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dnslab.plan.arms import ARMS, Arm, Places, arm_load, queries_per_s
 from dnslab.plan.model import Load, Plan
@@ -141,6 +142,37 @@ def plan_of(
         "deadline_s": DEADLINE_S if rung.arms else None,
     }
     return Plan.of({**base.model_dump(), **changes})
+
+
+def base_plan(
+    backend: str,
+    names: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    *,
+    fault: Sequence[str] | str = "none",
+    nameserver: str | None = None,
+    cluster: Mapping[str, Any] = {},
+    allow_external: bool = False,
+) -> Plan:
+    """The plan that says where and what a diagnosis asks; each rung adds its loads.
+
+    Raises
+    ------
+    InvalidPlan
+        With all that is wrong.
+    """
+    return Plan.of(
+        {
+            "backend": backend,
+            "nameserver": nameserver,
+            "names": names or (NAME,),
+            "fault": fault,
+            "targets": targets or (("glibc",) if backend == "lab" else ()),
+            "variants": VARIANTS if backend != "local" else VARIANTS[:-1],
+            "cluster": cluster,
+            "limits": {"allow_external": allow_external},
+        }
+    )
 
 
 def _n_servers(places: Places) -> int:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pandas as pd
-
 from dnslab.analyse.dataset import Run
 from dnslab.errors import NotAble, UsageError
+from dnslab.explain.diagnosed import Diagnosed
 from dnslab.files import whole
-from dnslab.present.page import page
+from dnslab.present.page import diagnosis_page, page
 from dnslab.present.page.trust import environment
 from dnslab.sentences import files as said
 from dnslab.store.folder import RunFolder
@@ -25,17 +24,15 @@ def measured_on(run: Run) -> str:
     return as_output(f"<table class='facts'><tbody>{rows}</tbody></table>")
 
 
-def render(run: Run | Path | str, out: Path | None = None, arms: pd.DataFrame | None = None) -> Path:
+def render(run: Run | Diagnosed | Path | str, out: Path | None = None) -> Path:
     """Write the report of ``run`` and give back its path.
 
     Parameters
     ----------
     run
-        A run that was opened, or its folder.
+        A run or a diagnosis that was opened, or the folder of a run.
     out
-        The HTML file; default ``report.html`` in the run folder. An earlier one is replaced.
-    arms
-        Raw queries that were sent beside the run (``analyse.arms.arm_frame``), of which its causes know, too.
+        The HTML file; default ``report.html`` in its folder. An earlier one is replaced.
 
     Raises
     ------
@@ -46,13 +43,13 @@ def render(run: Run | Path | str, out: Path | None = None, arms: pd.DataFrame | 
     RunInvalid
         The run's folder holds anything but regular files, or files that are damaged.
     """
-    opened = run if isinstance(run, Run) else Run(RunFolder(Path(run)))
+    opened = run if isinstance(run, Run | Diagnosed) else Run(RunFolder(Path(run)))
     target = (out or opened.path / "report.html").resolve()
     if target.is_dir():
         raise UsageError(said.OUT_IS_A_FOLDER(path=str(out)))
     if not os.access(target.parent, os.W_OK):
         raise NotAble(said.NOT_WRITABLE(path=str(out.parent if out else target.parent)))
-    text = page(opened, arms)
+    text = page(opened) if isinstance(opened, Run) else diagnosis_page(opened)
     with whole(target, replace=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return target

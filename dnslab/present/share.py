@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,10 @@ def redacted(run_folder: Path | str, to: Path | str) -> Path:
     return _redact(RunFolder(Path(run_folder)), Path(to))[0]
 
 
-def page(run_folder: Path | str, out: Path | None = None) -> Path:
+def page(run_folder: Path | str, out: Path | None = None, of: Callable[[Path], str] | None = None) -> Path:
     """Only the page of a redacted copy. ``out`` defaults to ``<copy's name>.html`` in the current folder.
+
+    ``of`` makes the page of the copy's folder; by default it is that of a run.
 
     Raises
     ------
@@ -79,9 +81,9 @@ def page(run_folder: Path | str, out: Path | None = None) -> Path:
     """
     with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as scratch:
         scratch_path = Path(scratch).resolve()
-        copy, stand_ins = _redact(RunFolder(Path(run_folder)), scratch_path)
+        copy, stand_ins = _redact(bundles.open_any(Path(run_folder)), scratch_path)
         target = out or Path(f"{copy.name}.html")
-        text = page_of(Run(RunFolder(copy))).replace(f"{scratch_path}/", "")
+        text = (of or _page_of_run)(copy).replace(f"{scratch_path}/", "")
         _sweep(stand_ins, target, html.unescape(text))
     try:
         with files.whole(target, replace=True) as temporary:
@@ -89,6 +91,10 @@ def page(run_folder: Path | str, out: Path | None = None) -> Path:
     except OSError as error:
         raise NotAble(f"{target} cannot be written ({error.strerror}): name another place with --out") from error
     return target
+
+
+def _page_of_run(copy: Path) -> str:
+    return page_of(Run(RunFolder(copy)))
 
 
 def bundle(run_folder: Path | str, out: Path | None = None, redact: bool = False) -> Path:

@@ -86,6 +86,9 @@ NO_PLACES = Sentence(
     "{path}: places: expected addresses as a diagnosis writes them", path="results/x-diagnose/diagnosis.json"
 )
 
+EXPECTED_DIAGNOSIS = Sentence("run: expected the folder of a diagnosis, 'latest' or 'new', saw {run}", run="7")
+NO_DIAGNOSIS = Sentence("there is no diagnosis in {folder}: `dnslab diagnose` makes one", folder="results")
+
 # What was not tested.
 UNTESTED_RATE = Sentence("more than {rate} queries/s at each server", rate="48")
 UNTESTED_SIZE = Sentence("large answers")
@@ -112,7 +115,6 @@ ALL_WAYS = Sentence("All ways to apply it, and how to undo it:")
 FOR_ALL = Sentence("For all pods, the change belongs here:")
 AFTERWARDS = Sentence("After the change, see whether the trouble is gone:")
 PAGE = Sentence("report: {path}", path="results/20261124T101500Z-diagnose/report.html")
-NO_PAGE = Sentence("There is no page: the ladder did not reach lookups of the C library.")
 WRITTEN = Sentence("diagnosis: {path}", path="results/20261124T101500Z-diagnose")
 DRY_RUNG = Sentence("tells {separates}; {queries}", separates="new flows from kept ones", queries="240 queries")
 DRY_PLACES = Sentence("servers asked by themselves: {places}", places="10.0.0.2 and 10.0.0.3")

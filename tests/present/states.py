@@ -1,4 +1,4 @@
-"""A run in each state that a page can be in, made up but for the kept ones."""
+"""A run in each state that a page can be in, made up but for the kept ones; and kept diagnoses, all measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from dnslab.imports.summary import summarise_imported
 from dnslab.plan.faultplan import FaultPlan
 from dnslab.plan.model import Load, Plan
 from dnslab.plan.schedule import TargetInfo
-from dnslab.present.page import compared_page, imported_page, page
+from dnslab.present.page import compared_page, diagnosis_page, imported_page, page
+from tests import diagnoses
 from tests.explain.test_verification import measured as measured_verification
 from tests.golden import RUNS
 from tests.runs import END_COUNTERS, GLIBC, MUSL, rows, write_run
@@ -176,4 +177,5 @@ def pages(folder: Path) -> Mapping[str, str]:
         "imported": imported_page(summarise_imported(lookups)),
         "compared": compared_page(compare(open_run(folder / "race"), open_run(folder / "none"))),
         "refused": compared_page(compare(open_run(folder / "race"), open_run(RUNS / "void"))),
+        **{f"diagnosis-{name}": diagnosis_page(diagnoses.kept(name, folder)) for name in diagnoses.NAMES},
     }

@@ -46,7 +46,18 @@ EXPECTED = {
     "imported": ("No lookups of 4.9 s or longer seen", "helps now trust details"),
     "compared": ("Better than before", "helps trust details"),
     "refused": ("Cannot compare these runs", "trust"),
+    "diagnosis-shown": ("Cause shown", "why arms now trust details"),
+    "diagnosis-likely": ("Likely cause found", "why arms now trust details"),
+    "diagnosis-open": ("Trouble found, cause open", "why arms now trust details"),
+    "diagnosis-two": ("Two causes found", "why arms now trust details"),
+    "diagnosis-cluster": ("Nothing found", "why arms helps now trust details"),
+    "diagnosis-none-fits": ("No known cause fits", "why arms now trust details"),
+    "diagnosis-budget": ("Too little to tell", "why arms now trust details"),
 }
+
+
+#: diagnoses in which no fault was injected
+NO_FAULT = {"diagnosis-cluster", "diagnosis-budget"}
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +112,8 @@ def test_marks_say_what_they_are_and_pictures_have_their_numbers(pages: Mapping[
 
 
 def test_the_badge_says_that_a_fault_is_emulated(pages: Mapping[str, str]) -> None:
-    assert {name for name, text in pages.items() if 'class="fault"' in text} == {"sample", "race"}
+    emulated = {name for name, text in pages.items() if 'class="fault"' in text}
+    assert emulated == {"sample", "race", *(name for name in EXPECTED if name.startswith("diagnosis-"))} - NO_FAULT
 
 
 #: what must stand in a page, and what must not
@@ -183,6 +195,85 @@ SAYS = {
             "An open dot: none was seen.",
         ],
         ["rows", "63.2", "not counted", "Can you trust", "the machine", "Rounds differ"],
+    ),
+    "diagnosis-shown": (
+        [
+            "One DNS server is dead but still in the Service.",
+            "Server 10.200.255.3: all 237 queries got no answer within 1 s. Server 10.200.255.2: none of 237.",
+            "How sure? Shown",
+            "One DNS server by itself: 10.200.255.3",
+            "No answer at all",
+            "place: 17 s, at most 46 queries/s for each server Tells the way to the servers from the servers",
+            "more: not climbed",
+            "The evidence did not ask for it.",
+            "First confirm it there.",
+            "If it finds the same there: delete its pod",
+            "Diagnose again after the change",
+        ],
+        ["Every kind of query is hit", "injected: ", "cause open"],
+    ),
+    "diagnosis-likely": (
+        [
+            "A and AAAA from one socket: 9 of 58 queries got no answer within 1 s, 16 % (95 % interval",
+            "A and AAAA from two sockets: none of 58.",
+            "How sure? Likely",
+            "The next experiment would tell rare loss from none",
+            "more: not climbed, the time was over",
+            "The ladder ended before it.",
+            "Lookups of the C library.",
+        ],
+        ["Lookups of the C library failed a check"],
+    ),
+    "diagnosis-open": (
+        [
+            "It could be “Conntrack race”.",
+            "Which of its causes makes it is still open.",
+            "This experiment tells the possible causes apart: shell",
+        ],
+        ["Cause shown"],
+    ),
+    "diagnosis-two": (
+        [
+            "TCP to DNS is blocked, and AAAA answers come late.",
+            "Over TCP: all 230 queries got no answer within 1 s. A alone: none of 230.",
+            "AAAA alone: all 149 queries were answered after 150 ms or more. A alone: none of 230.",
+            "Together they explain all that was seen. No single cause does.",
+            "Cause 1 TCP to DNS is blocked Likely",
+            "Cause 2 AAAA answers come late Likely",
+        ],
+        [],
+    ),
+    "diagnosis-cluster": (
+        [
+            "Cluster dnslab, 1 node",
+            "None of 1,231 queries was lost, late or wrong.",
+            "fewer than 1 query in 330",
+            "Not tested: more than 49 queries/s at each server",
+            "Error codes, cut-short answers and late answers: none of 1,231 queries.",
+            "--image dnslab.test/glibc:1 --nodes all \\ --report",
+            "--wait 21600s",
+            "What helps, and what it costs",
+        ],
+        ["Confirm on your cluster", "Cause 1"],
+    ),
+    "diagnosis-none-fits": (
+        [
+            "no cause that dnslab knows does what was seen",
+            "A and AAAA from two sockets: 4 of 298 queries got no answer within 1 s",
+            "That there is trouble is sure; why is open",
+            "Look at the DNS servers",
+        ],
+        ["Cause shown", "None seen."],
+    ),
+    "diagnosis-budget": (
+        [
+            "The limit of 40 s was too short to tell.",
+            "None of 751 queries was lost, late or wrong.",
+            "Servers were not asked one by one",
+            "dnslab diagnose --backend local --nameserver 127.0.0.1:35581 \\ --name",
+            "--budget 120s --report",
+        ],
+        ["glibc stall", "Cause"],
     ),
 }
 

@@ -10,16 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.facts import began
 from dnslab.explain.comparison import Comparison
+from dnslab.explain.diagnosed import Diagnosed
 from dnslab.explain.findings import findings_of
 from dnslab.explain.soundness import examine
 from dnslab.imports.summary import ImportedSummary
 from dnslab.present.page.compared import compared_view
 from dnslab.present.page.context import Context
+from dnslab.present.page.diagnosis import diagnosis_view
 from dnslab.present.page.helps import helps
 from dnslab.present.page.hero import glances, hero
 from dnslab.present.page.imported import imported_view
@@ -56,10 +56,10 @@ class Html(str):
         return f"<div class='mathjax_ignore'><style>{style}</style>{body}</div>"
 
 
-def page(run: Run, arms: pd.DataFrame | None = None) -> Html:
-    """The page of ``run``, whose causes know of the raw queries ``arms`` that were sent beside it."""
+def page(run: Run) -> Html:
+    """The page of ``run``."""
     examined = examine(run)
-    return written(view(Context(examined.run, examined.summary, findings_of(examined, arms))))
+    return written(view(Context(examined.run, examined.summary, findings_of(examined))))
 
 
 def imported_page(summary: ImportedSummary) -> Html:
@@ -70,6 +70,11 @@ def imported_page(summary: ImportedSummary) -> Html:
 def compared_page(comparison: Comparison) -> Html:
     """The page of what changed from one run to later ones."""
     return written(compared_view(comparison))
+
+
+def diagnosis_page(diagnosed: Diagnosed) -> Html:
+    """The page of a diagnosis."""
+    return written(diagnosis_view(diagnosed))
 
 
 def view(context: Context) -> Page:

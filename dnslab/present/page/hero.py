@@ -50,19 +50,15 @@ def hero(context: Context) -> Hero:
     """The top of the page."""
     verdict = context.findings.verdict
     before, strong, after = verdict.lead.partition(verdict.strong) if verdict.strong else (verdict.lead, "", "")
-    badge = None
-    if context.emulated:
-        name, what = fault_in_words(context)
-        badge = (said.INJECTED(fault=name), f"{what} {said.INJECTED_MORE}")
     return Hero(
-        place=_place(context),
+        place=place(context.run),
         tone=verdict.tone,
         icon=ICONS[verdict.tone],
         title=verdict.title,
         lead=(before, strong, after),
         more=" ".join(filter(None, [*verdict.more, left_out(context.findings.vetoes)])),
         way=Link("now", _way(context)),
-        badge=badge,
+        badge=badge(context.run),
         strip=_strip(context),
         facts=_facts(context),
     )
@@ -162,41 +158,52 @@ def _side_numbers(side: Side) -> tuple[float, float, float]:
     return 100 * interval.estimate, 100 * interval.low, 100 * interval.high
 
 
-def _place(context: Context) -> str:
+def badge(run: Run) -> tuple[str, str] | None:
+    """What fault the run injected, and what that shows; None if there was none."""
+    if not _emulated(run):
+        return None
+    name, what = fault_in_words(run)
+    return said.INJECTED(fault=name), f"{what} {said.INJECTED_MORE}"
+
+
+def _emulated(run: Run) -> bool:
+    return str(run.plan.fault) != "none"
+
+
+def place(run: Run) -> str:
     """Where the run was made, and outside a cluster that nothing was injected."""
-    place = where(context)
-    real = context.emulated or context.summary.backend in IN_CLUSTER
-    return place if real else said.PLACE_NO_FAULT(place=place)
+    real = _emulated(run) or run.plan.backend in IN_CLUSTER
+    return where(run) if real else said.PLACE_NO_FAULT(place=where(run))
 
 
-def where(context: Context) -> str:
+def where(run: Run) -> str:
     """Where the run was made, in a few words."""
-    environment, backend = context.run.environment, context.run.environment.backend
+    environment, backend = run.environment, run.environment.backend
     short = kernel_in_short(str(environment.kernel or ""))
     on = f", kernel {short}" if short else ""
-    if context.summary.backend == "lab":
+    if run.plan.backend == "lab":
         return said.PLACE_LAB(on=on)
-    if context.summary.backend == "local":
+    if run.plan.backend == "local":
         return said.PLACE_LOCAL(on=on)
-    nodes = {client.start.node for client in context.run.clients() if client.start.node}
+    nodes = {client.start.node for client in run.clients() if client.start.node}
     name = said.PLACE_CLUSTER(name=str(backend.context)) if backend.context else str(said.PLACE_A_CLUSTER)
     name = said.PLACE_NODES(cluster=name, nodes=counted(len(nodes), "node")) if nodes else name
-    kernels = sorted({kernel_in_short(client.start.kernel) for client in context.run.clients() if client.start.kernel})
+    kernels = sorted({kernel_in_short(client.start.kernel) for client in run.clients() if client.start.kernel})
     return f"{name}, kernel {first_of(kernels, 2)}" if kernels else name
 
 
-def fault_in_words(context: Context) -> tuple[str, str]:
+def fault_in_words(run: Run) -> tuple[str, str]:
     """What the injected faults are called, and what they do."""
-    found = [_one_in_words(one) for one in context.run.plan.fault.parts]
+    found = [_one_in_words(one) for one in run.plan.fault.parts]
     return listed([name for name, _ in found]), " ".join(dict.fromkeys(what for _, what in found))
 
 
-def _one_in_words(fault: OneFault) -> tuple[str, str]:
-    if fault.name not in FAULTS:
-        return fault.name.replace("-", " "), str(said.FAULT_OTHER_IS)
-    name, what = FAULTS[fault.name]
-    known = {key: one.default for key, one in PARAMETERS[fault.name].items() if key in IN_WORDS}
-    values = {key: fault.parameters.get(key, default) for key, default in known.items()}
+def _one_in_words(one: OneFault) -> tuple[str, str]:
+    if one.name not in FAULTS:
+        return one.name.replace("-", " "), str(said.FAULT_OTHER_IS)
+    name, what = FAULTS[one.name]
+    known = {key: one.default for key, one in PARAMETERS[one.name].items() if key in IN_WORDS}
+    values = {key: one.parameters.get(key, default) for key, default in known.items()}
     texts = {key: f"{100 * value:.3g} %" if key == "p" else f"{value:,.12g}" for key, value in values.items()}
     return str(name), what(**texts)
 
@@ -209,6 +216,13 @@ def took(run: Run) -> str:
     return span_of(round((max(ends) - min(starts)) / 1e9)) if starts and ends and max(ends) > min(starts) else ""
 
 
+def fault(run: Run) -> str:
+    """The fault that the run injected, for a list of facts."""
+    if not _emulated(run):
+        return "none injected"
+    return said.FAULT_NAME(name=fault_in_words(run)[0], fault=str(run.plan.fault))
+
+
 def _facts(context: Context) -> list[Fact]:
     summary, plan = context.summary, context.run.plan
     n = sum(row.n for row in summary.measured())
@@ -217,16 +231,13 @@ def _facts(context: Context) -> list[Fact]:
     each = f"{load.rate_per_s:g} lookups/s each" if load.loop != "closed" else load.label
     more = f" and {counted(len(plan.loads) - 1, 'other load')}" if len(plan.loads) > 1 else ""
     namespace = str(getattr(context.run.environment.backend, "namespace", None) or "")
-    fault = "none injected"
-    if context.emulated:
-        fault = said.FAULT_NAME(name=fault_in_words(context)[0], fault=summary.fault)
     span = said.TOOK(span=took(context.run)) if took(context.run) else ""
     facts = [
-        Fact("Where", where(context)),
+        Fact("Where", where(context.run)),
         Fact("When", ", ".join(filter(None, [began(context.run.environment), span])) or str(said.NOT_KNOWN)),
         Fact("Measured", f"{counted(n, 'lookup')} in {counted(summary.n_rounds, 'round')}"),
         Fact("Load", f"{each}{more}"),
-        Fact("Fault", fault),
+        Fact("Fault", fault(context.run)),
         Fact("Name" if len(plan.names) == 1 else "Names", first_of(plan.names, 2), code=True),
         Fact("C library", first_of(list(libcs), 3)),
         Fact("Namespace", namespace, code=True),

@@ -114,13 +114,13 @@ def _apply(context: Context, found: Remedy, form: Form) -> Step:
     if found.variant.node_local:
         blocks += [str(remedies.CACHE_FIRST), *_cache()]
     blocks += [str(remedies.APPLY_MORE), code("YAML, in the workload", form.text)]
-    blocks += [str(remedies.APPLY_NOW), _shell(*map(_folded, form.apply))]
+    blocks += [str(remedies.APPLY_NOW), _shell(*map(folded, form.apply))]
     fix = f"dnslab fix --variant {shlex.quote(found.variant.name)} \\\n  --workload {found.workload.reference}"
     blocks += [str(remedies.READ_FIRST), _shell(f"{fix} --namespace {found.workload.namespace}")]
     return Step(remedies.APPLY(name=found.variant.name), blocks)
 
 
-def _folded(command: str) -> str:
+def folded(command: str) -> str:
     """A long kubectl command on several lines."""
     return command.replace(" --type strategic -p ", " \\\n  --type strategic -p \\\n  ")
 
@@ -175,7 +175,7 @@ def measured_elsewhere() -> Now:
 
 
 def _undo(form: Form) -> Step:
-    return Step(str(remedies.UNDO), [str(remedies.UNDO_MORE), _shell(*map(_folded, form.undo))])
+    return Step(str(remedies.UNDO), [str(remedies.UNDO_MORE), _shell(*map(folded, form.undo))])
 
 
 def _why_this(context: Context, picked: Ranked) -> Iterator[str]:

@@ -121,7 +121,10 @@ class Item:
 
 @dataclass(frozen=True)
 class CauseCard:
-    """A cause: its place in the ranking, how sure it is, and the evidence. One without ``bars`` has an icon."""
+    """A cause: its place in the ranking, how sure it is, and the evidence. One without ``bars`` has an icon.
+
+    ``experiment`` is a command that tells it from causes that look alike, if there is one.
+    """
 
     rank: str
     name: str
@@ -134,6 +137,7 @@ class CauseCard:
     evidence_for: Sequence[Item]
     evidence_against: Sequence[Item]
     none_against: str
+    experiment: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,7 @@ class Why:
     intro: str
     causes: Sequence[CauseCard]
     cards: Sequence[ItemCard]
+    experiment_heading: str = ""
 
 
 @dataclass(frozen=True)
@@ -221,6 +226,46 @@ class Helps:
     cost_axis: Axis | None
     groups: Sequence[HelpsGroup]
     notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class ArmColumn:
+    """A column of shares of raw queries, on one axis."""
+
+    heading: str
+    more: str
+    axis: Axis
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """An arm at one address: a cell for each column, and what was seen in words."""
+
+    name: str
+    what: str
+    cells: Sequence[Cell]
+    chips: Sequence[Chip]
+
+
+@dataclass(frozen=True)
+class ArmGroup:
+    """The arms that asked at one address."""
+
+    title: str
+    rows: Sequence[ArmRow]
+
+
+@dataclass(frozen=True)
+class Arms:
+    """What each kind of raw query showed, and the rungs of the ladder. Without ``groups`` no raw query was sent."""
+
+    heading: str
+    intro: str
+    caption: str
+    columns: Sequence[ArmColumn]
+    groups: Sequence[ArmGroup]
+    notes: Sequence[str]
+    rungs: ItemCard
 
 
 @dataclass(frozen=True)
@@ -385,12 +430,13 @@ class Page:
     void: bool
     details: Sequence[Detail]
     footer: str
+    arms: Arms | None = None
 
     @property
     def contents(self) -> list[Link]:
         """The sections that are there by their headings, in order: of a void run first what went wrong."""
-        names = ("why", "helps", "now", "latency", "when", "trust")
-        there = (self.why, self.helps, self.now, self.tails, self.when, self.trust)
+        names = ("why", "arms", "helps", "now", "latency", "when", "trust")
+        there = (self.why, self.arms, self.helps, self.now, self.tails, self.when, self.trust)
         sections = [(to, section.heading) for to, section in zip(names, there, strict=True) if section]
         if self.void:
             sections.sort(key=lambda section: section[0] not in ("trust", "now"))
