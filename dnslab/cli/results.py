@@ -273,9 +273,9 @@ def _write_diagnosis(path: Path, out: Path | None, redact: bool) -> bool:
 )
 @click.option("--redact", is_flag=True, help="Replace names, addresses, nodes and pods by stand-ins.")
 def bundle(run_folder: str, out: Path | None, redact: bool) -> None:
-    """Write a run as one archive, which summary and report open; or a diagnosis, for `diagnose --from`.
+    """Write a run or a diagnosis as one archive.
 
-    RUN is a path, or `latest`, which is the default.
+    Summary and report open that of a run, and `diagnose --from` both. RUN is a path, or `latest`, which is the default.
     """
     from dnslab.analyse.dataset import open_run
     from dnslab.present import share
