@@ -189,7 +189,7 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("short")
 def test_a_wait_sees_a_fault_that_begins_later_and_climbs(tmp_path: Path) -> None:
     plan = base("loss:p=0.6,from=10s", ("baseline",))
-    folder, answer = experiment.diagnose(experiment.prepare(plan, 30.0, wait_s=120.0), tmp_path / "d")
+    folder, answer = experiment.diagnose(experiment.prepare(plan, 12.0, wait_s=120.0), tmp_path / "d")
     waited = answer.waited
     assert waited
     assert waited.fired
