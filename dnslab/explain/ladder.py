@@ -301,7 +301,7 @@ def _lines(answer: Answer, stopped: str, following: Rung | None, where: str) -> 
         lines += _first(answer)
     elif answer.status == "none fits":
         lines.append(str(said.NONE_FITS))
-    elif fired and not answer.trouble:
+    elif fired and not answer.trouble and not following:
         lines.append(str(said.GONE))
     elif answer.status == "insufficient data" and not following:
         lines.append(str(said.TOO_LITTLE))
