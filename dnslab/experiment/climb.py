@@ -43,19 +43,19 @@ OnWait = Callable[[Plan], object]
 class Climb:
     """A diagnosis in progress: what it has measured.
 
-    ``changes`` gives how the DNS servers have changed since this process began; ``asked.places`` holds the changes
-    before. ``earlier_s`` is how long the diagnosis took before it was resumed.
+    ``changes`` gives how the DNS servers have changed since this process began to climb; ``asked.places`` holds the
+    changes before. ``earlier_s`` is how long the diagnosis took before it was resumed.
     """
 
     asked: Ladder
     folder: DiagnosisFolder
     backend: Backend
-    changes: Callable[[], tuple[Change, ...]]
     earlier_s: float = 0.0
     began_s: float = field(default_factory=time.monotonic)
     done: list[RungDone] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     waited: Waited | None = None
+    changes: Callable[[], tuple[Change, ...]] = tuple
 
     @property
     def passed_s(self) -> float:
@@ -107,7 +107,10 @@ def ended(climb: Climb, on_rung: OnRung, on_wait: OnWait) -> Answer:
         On Ctrl-C; the message says how to resume.
     """
     try:
-        answer = _waited(climb, on_wait) or _climbed(climb, on_rung)
+        answer = _waited(climb, on_wait)
+        if answer is None:
+            with backends.watched(climb.asked.base) as climb.changes:
+                answer = _climbed(climb, on_rung)
     except (KeyboardInterrupt, Interrupted):
         command = resume_command(climb.folder.path, DIAGNOSE)
         raise Interrupted(said.INTERRUPTED(rungs=counted(len(climb.done), "rung"), command=command)) from None
@@ -161,7 +164,7 @@ def _climbed(climb: Climb, on_rung: OnRung) -> Answer:
     while rung := ladder.next_rung([done.rung for done in climb.done], seen, climb.asked.by_place):
         if len(climb.arms):
             climb.asked = replace(climb.asked, asked=str(climb.arms["place"].iloc[0]))
-        if climb.changes():  # servers that have gone are asked no more
+        if climb.changes() or (climb.waited and not climb.done):  # servers that have gone are asked no more
             now = replace(backends.places(climb.asked.base), changes=climb.asked.places.changes)
             climb.asked = replace(climb.asked, places=now)
         plan = climb.asked.plan_of(rung)

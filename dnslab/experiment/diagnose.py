@@ -8,7 +8,7 @@ diagnosis that was killed goes on where it stood.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from dnslab.explain.ladder import Answer, conclude_ladder
 from dnslab.measure import backends, preflight, runner
 from dnslab.measure.protocol import Backend
 from dnslab.plan import ladder, sentinel
-from dnslab.plan.arms import Change, Places, arm_load
+from dnslab.plan.arms import Places, arm_load
 from dnslab.plan.ladder import BUDGET_S, Ladder
 from dnslab.plan.model import Load, Plan
 from dnslab.plan.schedule import wanted
@@ -103,11 +103,11 @@ def diagnose(
     """
     path = Path(out) if out else new_run_path(Path(results or results_folder()), DIAGNOSE)
     preflight.check_new_folder(path)
-    with _opened(asked) as (backend, changes):
+    with _opened(asked) as backend:
         folder = DiagnosisFolder.create(path, asked)
         try:
             with folder.claimed():
-                return path, ended(Climb(asked, folder, backend, changes), on_rung, on_wait)
+                return path, ended(Climb(asked, folder, backend), on_rung, on_wait)
         except DnslabError as error:
             if not isinstance(error, Interrupted):
                 folder.discard_if_empty()
@@ -150,9 +150,9 @@ def resume(
     if asked is None:
         raise UsageError(said.NOT_ASKED(path=str(path)))
     preflight.check_writable(folder.path)
-    with folder.claimed(), _opened(asked) as (backend, changes):
+    with folder.claimed(), _opened(asked) as backend:
         places = replace(backends.places(asked.base), changes=places_of(folder).changes)
-        climb = Climb(replace(asked, places=places), folder, backend, changes)
+        climb = Climb(replace(asked, places=places), folder, backend)
         for rung in folder.rungs:
             if done := done_at(folder, rung):
                 climb.done.append(done)
@@ -162,19 +162,14 @@ def resume(
 
 
 @contextlib.contextmanager
-def _opened(asked: Ladder) -> Iterator[tuple[Backend, Callable[[], tuple[Change, ...]]]]:
-    """One backend for all rungs, made for all configurations, and for as long as all may take, and what gives how the
-    DNS servers have changed since it is open."""
+def _opened(asked: Ladder) -> Iterator[Backend]:
+    """One backend for all rungs, made for all configurations, and for as long as all may take."""
     with_wait_s = min(_LONGEST_S, asked.budget_s + asked.wait_s)
     # One load lasts as long as all of them; the other says that sockets are kept.
     loads = (Load(duration_s=with_wait_s), arm_load("standing", 1.0, 1.0))
     plan = asked.base.model_copy(update={"loads": loads, "rounds": 1})
-    with (
-        _interrupted_early(),
-        runner.opened_backend(backends.completed(plan)) as backend,
-        backends.watched(plan) as changes,
-    ):
-        yield backend, changes
+    with _interrupted_early(), runner.opened_backend(backends.completed(plan)) as backend:
+        yield backend
 
 
 @contextlib.contextmanager
@@ -234,7 +229,7 @@ def opened(path: Path | str = "latest", results: Path | str | None = None) -> Di
     runs = tuple(_runs(folder) if folder else [open_run(path, results)])
     places = places_of(folder) if folder else Places(missing=said.NOT_LOOKED_UP())
     asked = folder.asked if folder else None
-    ended = ended_in(folder) if folder else Ended()
+    noted = ended_in(folder) if folder else Ended()
     done = [rung_in(folder, run, places) if folder else as_rung(run, places) for run in runs]
     last = done_at(folder, runs[-1].path) if folder else None
     asked_again = asked or Ladder(runs[0].plan, places)
@@ -243,10 +238,10 @@ def opened(path: Path | str = "latest", results: Path | str | None = None) -> Di
         arms_of(runs),
         libc_run(runs),
         places,
-        passed_s=ended.seconds,
+        passed_s=noted.seconds,
         budget_s=asked.budget_s if asked else None,
         stopped=last.problem if last else "",
-        following=next((rung for rung in ladder.RUNGS if rung.name == ended.next_rung), None),
+        following=next((rung for rung in ladder.RUNGS if rung.name == noted.next_rung), None),
         patched=patched(runs, asked_again),
         waited=waited_in(folder) if folder else None,
         around=around(runs),

@@ -111,7 +111,7 @@ def places_of(folder: DiagnosisFolder) -> Places:
         return _places_in(folder.read(Path(ANSWER)), folder.path / ANSWER)
     for run in reversed((folder.wait, *folder.rungs)):
         if (noted := folder.noted(run)) and "places" in noted:
-            return _places_in(noted, run)
+            return _places_in(noted, run.with_name(f"{run.name}.json"))
     asked = folder.asked
     return asked.places if asked else Places(missing=said.NOT_LOOKED_UP())
 

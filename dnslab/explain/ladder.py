@@ -84,7 +84,7 @@ class Answer:
     """What a diagnosis found.
 
     ``lines`` are the answer in sentences, the first one first; ``following`` is the rung that would be next where the
-    budget ended.
+    budget ended. ``where`` is the line on the targets that are hit, where not all are.
     """
 
     status: Status
@@ -101,6 +101,7 @@ class Answer:
     trouble: bool = False
     settled: bool = False
     waited: Waited | None = None
+    where: str = ""
 
     @property
     def n_named(self) -> int:
@@ -173,10 +174,10 @@ def conclude_ladder(
     trouble = (
         bool(sure) or ranking.answer is not Found.NOTHING or any(seen.words for seen in by_arm if seen.arm != CONTROL)
     )
-    status = _status(ranking, trouble, stopped, following)
+    status = "cause" if sure else _status(ranking, trouble, stopped, following)
     gone = status == "nothing found" and waited is not None and waited.fired
     answer = Answer(
-        status="cause" if sure else "insufficient data" if gone else status,
+        status="insufficient data" if gone else status,
         lines=(),
         causes=causes,
         rungs=tuple(done),
@@ -192,7 +193,7 @@ def conclude_ladder(
         waited=waited,
     )
     where = hit_targets(usual_way(arms), observed)
-    return replace(answer, lines=tuple(_lines(answer, stopped, following, where)))
+    return replace(answer, where=where, lines=tuple(_lines(answer, stopped, following, where)))
 
 
 def _observed(libc: Run | None) -> Observed | None:

@@ -177,6 +177,8 @@ MORE_QUERIES_MORE = Sentence(
 )
 MORE_TIME = Sentence("Give it more time")
 MORE_TIME_MORE = Sentence("The same diagnosis, but with up to {time}:", time="10 min")
+ONCE_MORE = Sentence("Diagnose once more")
+ONCE_MORE_MORE = Sentence("DNS did not stop it. See under “Can you trust it?” what did; then ask again:")
 WHEN_BACK = Sentence("Diagnose again when DNS answers")
 WHEN_BACK_MORE = Sentence("This asks with the fewest queries:")
 

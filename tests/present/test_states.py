@@ -53,11 +53,12 @@ EXPECTED = {
     "diagnosis-cluster": ("Nothing found", "why arms helps now trust details"),
     "diagnosis-none-fits": ("No known cause fits", "why arms now trust details"),
     "diagnosis-budget": ("Too little to tell", "why arms now trust details"),
+    "diagnosis-stopped": ("Stopped early", "why arms now trust details"),
 }
 
 
 #: diagnoses in which no fault was injected
-NO_FAULT = {"diagnosis-cluster", "diagnosis-budget"}
+NO_FAULT = {"diagnosis-cluster", "diagnosis-budget", "diagnosis-stopped"}
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +275,19 @@ SAYS = {
             "--budget 120s --report",
         ],
         ["glibc stall", "Cause"],
+    ),
+    "diagnosis-stopped": (
+        [
+            "Incomplete trials: 1 of 7 (baseline, round 1: the probe ended without its trailer",
+            "Only what was seen until then",
+            "1 check failed",
+            "A rung ended early",
+            "None of 240 queries was lost, late or wrong.",
+            "DNS did not stop it.",
+            "more: not climbed",
+            "The ladder ended before it.",
+        ],
+        ["Nothing found", "Cause"],
     ),
 }
 

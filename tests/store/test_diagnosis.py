@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import zipfile
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from dnslab.errors import RunExists, RunInvalid, RunNotFound
 from dnslab.experiment import diagnose as experiment
 from dnslab.experiment.compare import SAMPLE
 from dnslab.explain.ladder import RungDone
-from dnslab.plan.arms import Places
+from dnslab.plan.arms import Change, Places
 from dnslab.plan.ladder import Ladder
 from dnslab.present import share
 from dnslab.store.bundle import open_any, open_bundle, pack
@@ -24,7 +25,13 @@ from dnslab.store.folder import RunFolder
 from dnslab.store.writing import as_json, write_once
 from tests.cli.test_cli import dnslab
 
-PLACES = Places(("10.96.7.10",), ("192.0.2.77", "192.0.2.78"))
+POD = "coredns-7acme on acme-node-3"
+PLACES = Places(
+    ("10.96.7.10",),
+    ("192.0.2.77", "192.0.2.78"),
+    pods={"192.0.2.77": POD},
+    changes=(Change(1_800_000_000_000_000_000, "192.0.2.78", came=False, pod=POD),),
+)
 
 
 @pytest.fixture
@@ -59,6 +66,19 @@ def test_no_diagnosis_and_no_run(made: DiagnosisFolder, tmp_path: Path) -> None:
     (made.path / "rungs/1-libc/plan.yaml").symlink_to(made.path / ASKED)
     with pytest.raises(RunInvalid, match="symbolic link"):
         DiagnosisFolder(made.path)
+
+
+def test_what_servers_did_is_kept_with_each_rung(made: DiagnosisFolder) -> None:
+    (made.path / ANSWER).unlink()
+    note = made.path / "rungs/1-libc.json"
+    later = replace(
+        PLACES, endpoints=PLACES.endpoints[:1], changes=(*PLACES.changes, Change(2, "192.0.2.9", came=True))
+    )
+    note.write_text(as_json({**json.loads(note.read_text()), "places": asdict(later)}))
+    assert experiment.read(made.path).places == later
+    note.write_text(as_json({**json.loads(note.read_text()), "places": {"services": 1}}))
+    with pytest.raises(RunInvalid, match=r"1-libc\.json: places: expected addresses"):
+        experiment.read(made.path)
 
 
 def test_one_that_climbs_keeps_others_out(made: DiagnosisFolder) -> None:

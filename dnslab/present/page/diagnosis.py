@@ -84,31 +84,38 @@ def diagnosis_view(diagnosed: Diagnosed) -> Page:
 def _hero(shown: _Shown) -> Hero:
     run, answer = shown.diagnosed.runs[0], shown.answer
     title, tone = _title(answer)
-    lead = _lead(answer)
-    more = [answer.waited.line] if answer.waited and answer.waited.fired else []
-    if answer.stopped_by and answer.status != "stopped":
-        more.append(ladder.STOPPED(why=first_sentence(answer.stopped_by)))
-    more += telling_sentences(answer)
-    if not more and answer.trouble and shown.context:
-        more = list(shown.context.findings.verdict.more[:1])
-    if answer.status == "nothing found" and answer.arms:
-        n = sum(seen.n for seen in answer.arms)
-        more.append(said.AT_MOST(fewer=fewer_than(upper_bound_when_none(n), "query").replace("querys", "queries")))
-    elif answer.following:
-        more += [] if answer.trouble or not answer.arms else ["".join(_nothing(answer))]
-        more.append(said.NEXT_WOULD(separates=_separates(answer.following)))
     return Hero(
         place=place(run),
         tone=tone,
         icon=ICONS[tone],
         title=str(title),
-        lead=lead,
-        more=" ".join(more),
+        lead=_lead(answer),
+        more=" ".join(_more(shown)),
         way=Link("now", str(said.STILL_HEADING if answer.status == "nothing found" else remedies.NOW_HEADING)),
         badge=badge(run),
         strip=strip(answer),
         facts=_facts(shown),
     )
+
+
+def _more(shown: _Shown) -> Iterator[str]:
+    """What follows the lead: the number that tells, and what limits the answer."""
+    answer = shown.answer
+    told = [*telling_sentences(answer), *([answer.where] if answer.where else [])]
+    if answer.waited and answer.waited.fired:
+        yield answer.waited.line
+    if answer.stopped_by and answer.status != "stopped":
+        yield ladder.STOPPED(why=first_sentence(answer.stopped_by))
+    yield from told
+    if not told and answer.trouble and shown.context:
+        yield from shown.context.findings.verdict.more[:1]
+    n, lost = sum(seen.n for seen in answer.arms), sum(seen.counts["lost"] for seen in answer.arms)
+    if answer.status == "nothing found" and n and not lost:
+        yield said.AT_MOST(fewer=fewer_than(upper_bound_when_none(n), "query"))
+    elif answer.status in ("stopped", "insufficient data") and n and not answer.trouble:
+        yield "".join(_nothing(answer))
+    if answer.following and answer.status != "nothing found":
+        yield said.NEXT_WOULD(separates=_separates(answer.following))
 
 
 def _title(answer: Answer) -> tuple[Sentence, str]:
@@ -140,7 +147,8 @@ def _lead(answer: Answer) -> tuple[str, str, str]:
         case "none fits":
             lead = str(said.LEAD_NONE_FITS)
         case "stopped":
-            lead = said.LEAD_STOPPED(why=first_sentence(answer.stopped_by))
+            why = first_sentence(answer.stopped_by)
+            lead = said.LEAD_STOPPED(why=f"{why[:1].upper()}{why[1:]}")
         case _:
             in_time = answer.following and answer.budget_s
             lead = said.LEAD_BUDGET(time=duration(answer.budget_s or 0)) if in_time else str(said.LEAD_INSUFFICIENT)

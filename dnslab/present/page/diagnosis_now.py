@@ -186,5 +186,8 @@ def _more_time(diagnosed: Diagnosed) -> Iterator[Step]:
 
 
 def _when_back(diagnosed: Diagnosed) -> Iterator[Step]:
+    if not diagnosed.answer.trouble:  # what stopped it was not DNS
+        yield Step(str(said.ONCE_MORE), [str(said.ONCE_MORE_MORE), _again(diagnosed)])
+        return
     yield from _servers()
     yield Step(str(said.WHEN_BACK), [str(said.WHEN_BACK_MORE), _again(diagnosed, most_per_s=START_PER_S)])
