@@ -308,7 +308,7 @@ def _lines(answer: Answer, stopped: str, following: Rung | None, where: str) -> 
         lines.append(str(said.TOO_LITTLE))
     if not answer.trouble:
         lines += _nothing(answer)
-    elif answer.places.missing and any(seen.words for seen in answer.arms):
+    elif answer.places.missing and any(seen.words for seen in answer.arms if not seen.arm.startswith("pair")):
         lines.append(beside_said.NOT_ASKED(why=answer.places.missing.rstrip(".")))
     if following:
         lines.append(said.NEXT(rung=following.name, separates=str(following.separates)))
