@@ -215,11 +215,11 @@ SAYS = {
     ),
     "diagnosis-likely": (
         [
-            "A and AAAA from one socket: 9 of 58 queries got no answer within 1 s, 16 % (95 % interval",
-            "A and AAAA from two sockets: none of 58.",
+            "Over TCP: all 15 queries got no answer within 1 s.",
+            "A alone: none of 15.",
             "How sure? Likely",
-            "The next experiment would tell rare loss from none",
-            "more: not climbed, the time was over",
+            "The next experiment would tell what applications feel",
+            "libc: not climbed, the time was over",
             "The ladder ended before it.",
             "Lookups of the C library.",
         ],
