@@ -181,7 +181,7 @@ def test_throttled_servers_are_named_under_a_load_that_others_make_and_not_witho
             answer = engineer.asks(LIBC, existing="pod/app")
         quiet = engineer.asks(LIBC, existing="pod/app")
     assert first(answer) == ("cause", "server-cpu-limit")
-    assert first(quiet) == ("nothing found", "")
+    assert quiet.status == "nothing found"
 
 
 def test_an_outside_name_that_walks_the_search_list_is_named(engineer: Engineer) -> None:
