@@ -128,6 +128,8 @@ def _too_little(ranking: Ranking) -> str:
     """Which causes fit, where what was measured does not tell them apart."""
     left = [one for one in ranking.mechanisms if one.word.rank <= Word.POSSIBLE.rank]
     titles = [f"“{one.mechanism.text.title}”" for one in left]
+    if len(left) == 1:
+        return why.TOO_LITTLE_ONE(cause=str(left[0].mechanism.text.title))
     return why.TOO_LITTLE(causes=first_of(titles, MOST_NAMED)) if len(titles) > 1 else str(why.TOO_LITTLE_SEEN)
 
 

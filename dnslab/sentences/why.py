@@ -13,6 +13,9 @@ TOO_LITTLE = Sentence(
     causes="“Conntrack race” and “Random packet loss”",
 )
 TOO_LITTLE_SEEN = Sentence("Too little was seen to tell the cause.")
+TOO_LITTLE_ONE = Sentence(
+    "It may be “{cause}”. This run did not measure enough to say so.", cause="Answers to AAAA queries are late"
+)
 WOULD_SEE = Sentence("With this cause you would see: {tells}", tells="A alone is fast, AAAA alone is slow.")
 FITS_TOO = Sentence("Other causes fit, too: {causes}.", causes="“A slow upstream” and “Too little CPU”")
 COULD_BE = Sentence("It could be {causes}.", causes="“Conntrack race” and “A packet limit that allows no burst”")
