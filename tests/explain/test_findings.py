@@ -189,7 +189,7 @@ def test_each_question_has_its_answer(tmp_path: Path) -> None:
         "emulated and cannot hit configurations that avoid parallel UDP queries. Confirm on your cluster.",
         "What does it cost?": "0.3 ms slower at the median. The median lookup takes 0.50 ms with baseline. "
         "single-request makes it 0.3 ms slower (0.3 to 0.3). single-request-reopen makes it 0.3 ms slower (0.3 to "
-        "0.3). The slowest 1 % of lookups become faster with all of them (p99).",
+        "0.3). The slowest 1 % become faster with all of them (p99).",
     }
 
 
@@ -229,8 +229,7 @@ def test_what_helps_goes_by_the_verdicts(tmp_path: Path) -> None:
         "shown with no-aaaa. Worse than baseline: single-request."
     )
     assert answers["What does it cost?"].endswith(
-        "The slowest 1 % of lookups become faster with use-vc (p99). For the median, no change of 5 % or more shown: "
-        "use-vc."
+        "The slowest 1 % become faster with use-vc (p99). For the median, no change of 5 % or more shown: use-vc."
     )
 
 
