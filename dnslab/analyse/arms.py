@@ -54,7 +54,7 @@ def arm_frame(run: Run) -> pd.DataFrame:
         ``n``
             Queries, without those that could not be sent. A pair is two.
         ``lost``
-            No answer within 1 s. Over TCP that includes connections whose first packet was sent again.
+            No answer within 1 s, or refused. Over TCP that includes connections whose first packet was sent again.
         ``unanswered``
             No answer at all before the deadline; part of ``lost``.
         ``lost_second``
@@ -133,7 +133,9 @@ def _place(plan: Plan, lookups: Lookups) -> str:
 
 def _counts(lookups: Lookups, pairs: bool) -> dict[str, Any]:
     code = lookups.raw["outcome"]
-    unsent = (code == records.OUTCOME_NOT_STARTED) | (code == records.OUTCOME_SOCKET)
+    # A query that was refused on its way has an end after its start; one without a socket has none.
+    no_socket = (code == records.OUTCOME_SOCKET) & (lookups.raw["end_ns"] == lookups.raw["start_ns"])
+    unsent = (code == records.OUTCOME_NOT_STARTED) | no_socket
     raw, ms, code = lookups.raw[~unsent], lookups.service_ms[~unsent], code[~unsent]
     answered = code >= 0
     lost = ~answered | (ms >= LOST_MS)

@@ -116,7 +116,7 @@ class Told:
 def could_be(one: RankedMechanism) -> str:
     """What a mechanism does, and which of its causes are possible."""
     titles = [f"“{cause.text.title}”" for cause in one.possible]
-    causes = why.COULD_BE(causes=listed(titles)) if titles else ""
+    causes = why.COULD_BE(causes=listed(titles, "or")) if titles else ""
     return " ".join(filter(None, [str(one.mechanism.text.summary), causes]))
 
 

@@ -18,7 +18,7 @@ TOO_LITTLE_ONE = Sentence(
 )
 WOULD_SEE = Sentence("With this cause you would see: {tells}", tells="A alone is fast, AAAA alone is slow.")
 FITS_TOO = Sentence("Other causes fit, too: {causes}.", causes="“A slow upstream” and “Too little CPU”")
-COULD_BE = Sentence("It could be {causes}.", causes="“Conntrack race” and “A packet limit that allows no burst”")
+COULD_BE = Sentence("It could be {causes}.", causes="“Conntrack race” or “A packet limit that allows no burst”")
 WAITS = Sentence("{libc} waits {waited}, then asks again.", libc="glibc", waited="5 s")
 
 ALL_HALF_LOST = Sentence(
