@@ -114,6 +114,8 @@ def test_the_figures_of_made_up_runs() -> None:
         "a wrong cause is called likely": (2, 12),
         "known faults: the true one comes first": (4, 6),
         "known faults: the right kind comes first": (4, 6),
+        "... recorded after the rules: the true one comes first": (4, 6),
+        "... recorded after the rules: the right kind comes first": (4, 6),
         "outside the catalogue: none fits, or the right kind": (1, 2),
         "pairs whose halves are told alone: both are named": (1, 2),
         "one fault: two causes are named": (1, 6),

@@ -8,6 +8,7 @@ import subprocess
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -20,6 +21,13 @@ from bench.confusion.record import Task
 from bench.confusion.score import Figure, Scored, bounds, by_fault, figures, runs_needed, told_alone, usual_s
 from dnslab.explain.predictions import MECHANISMS
 
+ROOT = Path(__file__).parents[2]
+#: files that decide what is said
+RULES = (
+    *(f"dnslab/explain/{name}.py" for name in ("engine", "predictions", "catalogue", "sign", "signs", "arms")),
+    *(f"dnslab/explain/{name}_signs.py" for name in ("arm", "counter", "delay", "loss")),
+    *(f"dnslab/analyse/{name}.py" for name in ("arms", "observed")),
+)
 #: answers that name nothing
 OPEN = ("nothing found", "none fits", "insufficient data", "stopped", "failed")
 
@@ -28,7 +36,11 @@ def lines(tasks: Sequence[Task], n_wanted: int, seed: int | None) -> Iterator[st
     """The page, line by line."""
     with ProcessPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         all_said = list(pool.map(said_of, [task.path for task in tasks], chunksize=4))
-    scored = [Scored(task.case, task.repetition, said) for task, said in zip(tasks, all_said, strict=True)]
+    rules = _changed(RULES)
+    scored = [
+        Scored(task.case, task.repetition, said, since=datetime.fromisoformat(said.began) > rules)
+        for task, said in zip(tasks, all_said, strict=True)
+    ]
     yield from _how(scored, n_wanted, seed)
     yield from _figures(scored)
     yield from _matrix([one for one in scored if one.case.kind != "pair"])
@@ -69,7 +81,8 @@ def _how(scored: Sequence[Scored], n_wanted: int, seed: int | None) -> Iterator[
         ended=began[-1][:16].replace("T", " ") if began else "-",
         kernel=kernels,
         cpus=os.cpu_count(),
-        version=_version(),
+        version=_git("%h of %ci", *RULES)[:27] or "unknown",
+        n_since=sum(one.since for one in scored),
         load=f"{median(loads):.1f}" if loads else "-",
         most_load=f"{max(loads, default=0.0):.1f}",
         healthy=f"{healthy_s:.0f} s (longest {longest_healthy_s:.0f} s)",
@@ -84,11 +97,17 @@ def _wrapped(line: str) -> str:
     return textwrap.fill(line, 120, subsequent_indent="  " * line.startswith("- "), break_on_hyphens=False)
 
 
-def _version() -> str:
-    """The commit of the rules that judged."""
-    argv = ["git", "-C", str(Path(__file__).parent), "log", "-1", "--format=%h of %cs"]
+def _git(form: str, *paths: str) -> str:
+    """The last commit that changed ``paths``, or anything, in this form."""
+    argv = ["git", "-C", str(ROOT), "log", "-1", f"--format={form}", "--", *paths]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    return done.stdout.strip()
+
+
+def _changed(paths: Sequence[str]) -> datetime:
+    """When ``paths`` were last changed; long ago where that is not known."""
+    text = _git("%cI", *paths)
+    return datetime.fromisoformat(text) if text else datetime.fromtimestamp(0, UTC)
 
 
 def _figures(scored: Sequence[Scored]) -> Iterator[str]:

@@ -25,11 +25,15 @@ WRONG_SHOWN, WRONG_LIKELY, LEARNT, HELD_OUT, BOTH, TWO_OF_ONE, NOTHING = 0.01, 0
 
 @dataclass(frozen=True)
 class Scored:
-    """A case that was diagnosed."""
+    """A case that was diagnosed.
+
+    ``since``: it was recorded after the rules were last changed, so that they cannot have been fitted to it.
+    """
 
     case: Case
     repetition: int
     said: Said
+    since: bool = True
 
     def wrong(self, word: str) -> list[Named]:
         """What is named with this word and is not true."""
@@ -135,12 +139,15 @@ class Figure:
 def figures(scored: Sequence[Scored]) -> list[Figure]:
     """All figures for which there are runs."""
     of = partial(_of, scored)
+    fresh = [one for one in of("learnt") if one.since]
     single = of("learnt", "second injector")
     found = [
         _share("a wrong cause is called shown", scored, _wrong_shown, WRONG_SHOWN, at_least=False, bounded=True),
         _share("a wrong cause is called likely", scored, _wrong_likely, WRONG_LIKELY, at_least=False),
         _share("known faults: the true one comes first", of("learnt"), _first, LEARNT),
         _share("known faults: the right kind comes first", of("learnt"), _class, LEARNT),
+        _share("... recorded after the rules: the true one comes first", fresh, _first, LEARNT),
+        _share("... recorded after the rules: the right kind comes first", fresh, _class, LEARNT),
         _share("second injectors: the true one comes first", of("second injector"), _first, HELD_OUT),
         _share("second injectors: the right kind comes first", of("second injector"), _class, HELD_OUT),
         _share("outside the catalogue: none fits, or the right kind", of("outside"), _acceptable, 1.0),
