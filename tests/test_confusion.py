@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
@@ -53,6 +54,23 @@ def test_every_case_can_be_injected_and_has_a_truth(seed: int | None) -> None:
             assert truth.causes <= set(CAUSES)
             assert truth.mechanisms
     assert sum(case.kind == "pair" for case in chosen) >= 15
+
+
+def test_held_out_faults_have_a_truth() -> None:
+    held_out = importlib.import_module("bench.held_out")
+    held_out.register()
+    try:
+        chosen = list(cases.held_out())
+        for case in chosen:
+            assert find(cases.parsed(case.fault)).names == [case.truths[0].fault]
+    finally:
+        held_out.unregister()
+    assert sum(case.kind == "second injector" for case in chosen) >= 8
+    assert sum(case.kind == "outside" for case in chosen) >= 6
+    for case in chosen:
+        assert case.truths[0].mechanisms <= set(MECHANISMS)
+        assert case.truths[0].outside == (case.kind == "outside")
+    assert not {case.fault for case in chosen} & set(FAULTS)
 
 
 @pytest.mark.parametrize("seed", [None, 5])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import random
 import sys
 import time
@@ -33,7 +32,7 @@ def main() -> None:
     """Record and print, as the command line says."""
     given = _parsed()
     chosen = cases.listed() if given.seed is None else cases.drawn(given.seed)
-    if set(given.only) & set(HELD_OUT) and importlib.util.find_spec("bench.held_out"):
+    if set(given.only) & set(HELD_OUT):
         chosen += cases.held_out()
     wanted = list(tasks(chosen, given.only, given.repetitions))
     began_s = time.monotonic()
