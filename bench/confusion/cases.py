@@ -43,8 +43,8 @@ LISTED: Mapping[str, Sequence[str]] = {
     "policy-late": ("for=1", "for=2", "for=4"),
     "pps-cap": ("rate=5", "rate=8", "rate=12"),
     "burst-cap": ("p=0.05", "p=0.15", "p=0.5"),
-    "snat-clash": ("ports=1", "ports=2", "ports=4"),
-    "table-full": ("flows=3", "flows=5", "flows=8"),
+    "snat-clash": ("ports=10", "ports=13", "ports=16"),
+    "table-full": ("flows=20", "flows=24", "flows=28"),
     "stuck-port": ("p=0.04", "p=0.1", "p=0.3"),
     # a flow of the ladder is asked every 1.3 s, and this fault forgets one that is idle for as long as its age
     "standing-flow": ("age=1.5", "age=2", "age=4"),
@@ -75,8 +75,8 @@ DRAWN: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "policy-late": {"for": (0.5, 4.0)},
     "pps-cap": {"rate": (4, 13)},
     "burst-cap": {"p": (0.02, 0.6)},
-    "snat-clash": {"ports": (1, 5)},
-    "table-full": {"flows": (3, 8)},
+    "snat-clash": {"ports": (10, 16)},
+    "table-full": {"flows": (18, 29)},
     "stuck-port": {"p": (0.02, 0.3)},
     "standing-flow": {"age": (1.5, 6.0)},
     "checksum": {"p": (0.01, 0.4)},
@@ -115,7 +115,7 @@ PAIRS: Sequence[str] = (
     "truncation:p=1+tcp-blocked",
     "checksum:p=0.3+slow-answer:ms=250",
     "server-throttle:cpu=0.1+tcp-blocked",
-    "snat-clash:ports=2+aaaa-rcode:code=4",
+    "snat-clash:ports=10+aaaa-rcode:code=4",
 )
 N_DRAWN, N_PAIRS = 2, 15
 
