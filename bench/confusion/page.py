@@ -44,7 +44,7 @@ def lines(tasks: Sequence[Task], n_wanted: int, seed: int | None) -> Iterator[st
     yield from _how(scored, n_wanted, seed)
     yield from _figures(scored)
     yield from _matrix([one for one in scored if one.case.kind != "pair"])
-    yield from _pairs([one for one in scored if one.case.kind == "pair"])
+    yield from _pairs(scored)
     yield from _values(scored)
     yield from _wrong(scored)
     yield from _cases([one for one in scored if one.case.kind != "none"])
@@ -171,19 +171,20 @@ def _matrix(scored: Sequence[Scored]) -> Iterator[str]:
 
 
 def _pairs(scored: Sequence[Scored]) -> Iterator[str]:
-    if not scored:
+    pairs = [one for one in scored if one.case.kind == "pair"]
+    if not pairs:
         return
     yield text.PAIRS
-    alone = {one.case.fault for one in told_alone(list(scored))}
+    alone = {one.case.fault for one in told_alone(scored)}
     yield _row("pair", "runs", "both named", "one named", "wrong", "said")
     yield _rule(6)
-    for fault, grouped in by_fault(scored):
+    for fault, grouped in by_fault(pairs):
         runs = list(grouped)
         both = sum(one.both for one in runs)
         some = sum(not one.both and one.right_first for one in runs)
         wrong = sum(bool(one.wrong("shown") or one.wrong("likely")) for one in runs)
         yield _row(f"`{fault}`", len(runs), both, some, wrong, _said(runs))
-    yield "\n" + text.ALONE.format(n=len(alone))
+    yield "\n" + text.ALONE.format(n=len(alone), has="has" if len(alone) == 1 else "have")
 
 
 def _said(runs: Iterable[Scored]) -> str:
