@@ -48,7 +48,7 @@ BURST = PACED.model_copy(
         "limits": Limits(abort_margin=1),
     }
 )
-RACES = ("race:p=0", "race:p=0.02", "race:p=0.05")
+RACES = ("race:p=0", "race:p=0.05")
 #: the longest first
 PLANS = {
     ("loss:p=0.02", 0): PACED,
