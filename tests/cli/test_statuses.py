@@ -190,7 +190,7 @@ def test_the_limits_are_those_of_the_documentation() -> None:
         f"trials, counted on each target | {plan.MAX_CLIENTS:,} |",
         f"`environment.json` | {files.ENVIRONMENT_BYTES >> 20} MiB |",
         f"`start.json` | {files.START_BYTES >> 20} MiB |",
-        f"`ground-truth.json` | {files.END_BYTES >> 20} MiB |",
+        f"`ground-truth.json`, and the JSON files of a diagnosis | {files.END_BYTES >> 20} MiB |",
         f"lists and objects among them | {files.JSON_VALUES:,}; {files.JSON_CONTAINERS:,}, nested 200 deep |",
         f"times in it are at most {lookups.LONGEST_S:,.0f} s |",
         f"unpacked | {bundles.MAX_BYTES >> 30} GiB, {bundles.MAX_FILES:,} files; "
