@@ -196,7 +196,7 @@ def test_a_wait_sees_a_fault_that_begins_later_and_climbs(tmp_path: Path) -> Non
     assert waited.fired
     assert (waited.target, waited.kind) == ("glibc", "failed")
     assert 10.0 < waited.seconds < 60.0
-    assert waited.n_bad >= 4
+    assert waited.n_bad >= min(alarm.least for alarm in sentinel.alarms(120.0, 1))
     assert answer.lines[0].startswith("After ")
     assert "so the ladder was climbed" in answer.lines[0]
     # Its clients are new, so that the fault begins 10 s after their first query, too: by then each rung has ended.
