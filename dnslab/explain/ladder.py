@@ -185,7 +185,7 @@ def conclude_ladder(
         places=places,
         seconds=passed_s,
         budget_s=budget_s,
-        ruled_out=tuple(one.mechanism.name for one in ranking.mechanisms if one.word is Word.RULED_OUT),
+        ruled_out=tuple(_ruled_out(ranking)),
         not_tested=_not_tested(done, places, around),
         following=following.name if following else "",
         trouble=trouble,
@@ -261,6 +261,14 @@ def _mechanism(ranked: RankedMechanism, remedy: Mending | None) -> Named:
         experiment=ranked.possible[0].command if ranked.possible else "",
         remedy=remedy,
     )
+
+
+def _ruled_out(ranking: Ranking) -> Iterator[str]:
+    """Mechanisms that are ruled out. Of two causes, each is so by itself, but not beside the other."""
+    found = {one.mechanism.name for one in ranking.found}
+    for one in ranking.mechanisms:
+        if one.word is Word.RULED_OUT and one.mechanism.name not in found:
+            yield one.mechanism.name
 
 
 def _claims(signs: Iterable[Sign]) -> tuple[str, ...]:
