@@ -221,7 +221,9 @@ def _names(ranking: Ranking) -> set[str]:
 
 
 def _named(ranking: Ranking, patched: Patched) -> Iterator[Named]:
-    """What was found, the surest first, then what is possible besides."""
+    """What was found, the surest first, then what is possible besides; nothing where no trouble was seen."""
+    if ranking.answer is Found.NOTHING:
+        return
     found = {one.mechanism.name for one in ranking.found}
     others = [one for one in ranking.mechanisms if one.mechanism.name not in found]
     for one in (*ranking.found, *others):

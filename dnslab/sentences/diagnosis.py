@@ -30,9 +30,7 @@ AT_MOST = Sentence(
     "If queries are lost here at all, it is {fewer} (95 % sure, for losses that come evenly over time).",
     fewer="fewer than 1 query in 330",
 )
-NEXT_WOULD = Sentence(
-    "The next experiment would tell {separates}.", separates="the way to the servers from the servers"
-)
+NEXT_WOULD = Sentence("The next experiment would tell {separates}.", separates="whether one server alone loses queries")
 
 # The number: one kind of query beside another one.
 NUMBER = Sentence(
@@ -45,7 +43,10 @@ NUMBER = Sentence(
     bounds="12 to 20 %",
 )
 NUMBER_ALL = Sentence("{arm}: all {n} {what}.", arm="Over TCP", n="112 queries", what="got no answer within 1 s")
-BESIDE = Sentence("{arm}: {bad} of {n}.", arm="A and AAAA together from two sockets", bad="none", n="298")
+BESIDE = Sentence(
+    "{arm}: this happened to {bad} of {n}.", arm="A and AAAA together from two sockets", bad="none", n="298"
+)
+NOT_SO = Sentence("Not so: {what}", what="TCP gets no answer.")
 MEDIAN = Sentence("The median answer took {median}.", median="201 ms")
 STRIP = Sentence("{what}: share of queries, with 95 % interval", what="No answer in time")
 EVERY_KIND = Sentence("Every kind of query is hit.")
@@ -145,7 +146,7 @@ RUNGS_HEADING = Sentence("The rungs of the ladder")
 RUNGS_HEAD = Sentence("dnslab climbed these in turn, and went on where the evidence pointed.")
 RUNG_TITLE = Sentence("{name}: {time}, at most {rate} queries/s for each server", name="arms", time="11 s", rate="21")
 RUNG_TITLE_READ = Sentence("{name}: at most {rate} queries/s for each server", name="arms", rate="21")
-RUNG_TELLS = Sentence("Tells {separates}.", separates="new flows from kept ones")
+RUNG_TELLS = Sentence("This tells {separates}.", separates="whether TCP is blocked")
 RUNG_STOPPED = Sentence("It ended early: {why}.", why="DNS got worse")
 RUNG_NEXT = Sentence("{name}: not climbed, the time was over", name="place")
 RUNG_NOT = Sentence("{name}: not climbed", name="place")

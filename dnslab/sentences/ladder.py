@@ -5,11 +5,11 @@ from __future__ import annotations
 from dnslab.sentences import Sentence
 
 # What each rung tells apart.
-SEPARATES_ALIVE = Sentence("a server that is dead, and TCP that is blocked, from all else")
-SEPARATES_ARMS = Sentence("what hits A, AAAA, pairs, new flows, kept flows or TCP alone, from what hits all of them")
-SEPARATES_MORE = Sentence("rare loss from none, with more queries at a higher rate")
+SEPARATES_ALIVE = Sentence("whether a server is dead, and whether TCP is blocked")
+SEPARATES_ARMS = Sentence("which queries are hit: A, AAAA, pairs, new flows, kept flows or TCP")
+SEPARATES_MORE = Sentence("whether queries are lost rarely, with more of them at a higher rate")
 SEPARATES_LIBC = Sentence("what applications feel, and which configuration of the resolver is spared")
-SEPARATES_PLACE = Sentence("the way to the servers from the servers, and one bad server from the others")
+SEPARATES_PLACE = Sentence("whether the servers lose queries or the way to them, and whether one server alone does")
 
 # While it climbs.
 RUNG = Sentence(
@@ -62,7 +62,7 @@ NONE_FITS = Sentence("None of the known causes fits.")
 NEXT = Sentence(
     "Insufficient data: the budget ends here. The next rung would be {rung}, which tells {separates}.",
     rung="place",
-    separates="the way to the servers from the servers",
+    separates="whether one server alone loses queries",
 )
 NOTHING = Sentence(
     "Nothing found: of {queries}, {share} were lost. That is {time} of load at up to {rate} queries/s for each server, "
@@ -78,7 +78,7 @@ NOT_TESTED = Sentence("Not tested: {what}.", what="higher rates and other times"
 ADD = Sentence(
     "To know more, run `dnslab diagnose`: the rung {rung} would tell {separates}.",
     rung="arms",
-    separates="new flows from kept ones",
+    separates="whether TCP is blocked",
 )
 NOT_LOOKED_UP = Sentence("a finished run does not say where servers are")
 
@@ -116,7 +116,7 @@ FOR_ALL = Sentence("For all pods, the change belongs here:")
 AFTERWARDS = Sentence("After the change, see whether the trouble is gone:")
 PAGE = Sentence("report: {path}", path="results/20261124T101500Z-diagnose/report.html")
 WRITTEN = Sentence("diagnosis: {path}", path="results/20261124T101500Z-diagnose")
-DRY_RUNG = Sentence("tells {separates}; {queries}", separates="new flows from kept ones", queries="240 queries")
+DRY_RUNG = Sentence("tells {separates}; {queries}", separates="whether TCP is blocked", queries="240 queries")
 DRY_PLACES = Sentence("servers asked by themselves: {places}", places="10.0.0.2 and 10.0.0.3")
 DRY_NONE = Sentence("no server is asked by itself: {why}", why="EndpointSlices may not be read")
 DRY_TOTAL = Sentence(

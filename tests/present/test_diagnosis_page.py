@@ -62,7 +62,7 @@ def test_a_finished_run_has_the_page_of_what_it_bears() -> None:
     said = words(diagnosis_page(opened(SAMPLE)))
     assert "Trouble found, cause open" in said
     assert "6.7 % of 356 lookups stalled" in said
-    assert "queries/s for each server Tells what applications feel" in said
+    assert "queries/s for each server This tells what applications feel" in said
     assert "alive: not climbed" in said
     assert "Each kind of query" not in said
 
@@ -100,14 +100,14 @@ def test_what_is_told_is_hit_most_beside_what_is_spared(folder: Path) -> None:
     usual = [arm("a", service, 1), arm("aaaa", service, 0), arm("tcp", service, 30, 100, "lost")]
     assert telling_sentences(with_arms(found, *usual)) == [
         "Over TCP: 30 of 100 queries got no answer within 1 s, 30\xa0% (95 % interval 22 to 40\xa0%).",
-        "A alone: 1 of 100.",
+        "A alone: this happened to 1 of 100.",
     ]
     places = replace(found.answer.places, endpoints=(server, other))
     by_itself = [arm("a", server, 0, 50), arm("tcp", server, 0, 50), arm("a", other, 50, 50, "silent")]
     answer = replace(with_arms(found, *usual, *by_itself), places=places)
     assert telling_sentences(answer) == [
         f"Server {other}: all 50 queries got no answer within 1 s.",
-        f"Server {server}: none of 100.",
+        f"Server {server}: this happened to none of 100.",
     ]
     all_hit = [arm(name, service, 20, 100, "lost") for name in ("a", "aaaa", "tcp")]
     assert telling_sentences(with_arms(found, *all_hit))[1:] == ["Every kind of query is hit."]

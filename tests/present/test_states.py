@@ -200,11 +200,12 @@ SAYS = {
     "diagnosis-shown": (
         [
             "One DNS server is dead but still in the Service.",
-            "Server 10.200.255.3: all 237 queries got no answer within 1 s. Server 10.200.255.2: none of 237.",
+            "Server 10.200.255.3: all 237 queries got no answer within 1 s.",
+            "Server 10.200.255.2: this happened to none of 237.",
             "How sure? Shown",
             "One DNS server by itself: 10.200.255.3",
             "No answer at all",
-            "place: 17 s, at most 46 queries/s for each server Tells the way to the servers from the servers",
+            "place: 17 s, at most 46 queries/s for each server This tells whether the servers lose queries or the way to them",
             "more: not climbed",
             "The evidence did not ask for it.",
             "First confirm it there.",
@@ -216,7 +217,7 @@ SAYS = {
     "diagnosis-likely": (
         [
             "Over TCP: all 15 queries got no answer within 1 s.",
-            "A alone: none of 15.",
+            "A alone: this happened to none of 15.",
             "How sure? Likely",
             "The next experiment would tell what applications feel",
             "libc: not climbed, the time was over",
@@ -236,8 +237,8 @@ SAYS = {
     "diagnosis-two": (
         [
             "TCP to DNS is blocked, and AAAA answers come late.",
-            "Over TCP: all 230 queries got no answer within 1 s. A alone: none of 230.",
-            "AAAA alone: all 149 queries were answered after 150 ms or more. A alone: none of 230.",
+            "Over TCP: all 230 queries got no answer within 1 s. A alone: this happened to none of 230.",
+            "AAAA alone: all 149 queries were answered after 150 ms or more. A alone: this happened to none of 230.",
             "Together they explain all that was seen. No single cause does.",
             "Cause 1 TCP to DNS is blocked Likely",
             "Cause 2 AAAA answers come late Likely",

@@ -36,7 +36,7 @@ def diagnosis_why(answer: Answer, backend: str) -> Why:
     beside = [
         ItemCard(str(said.ALSO_POSSIBLE), list(_first([cause.title for cause in others], "q"))),
         ItemCard(str(said.NOT_TESTED), [Item("q", "soft", "", _sentence(text)) for text in answer.not_tested]),
-        ItemCard(str(said.RULED_OUT), list(_first(ruled_out(answer), "ban"))),
+        ItemCard(str(said.RULED_OUT), list(_first([said.NOT_SO(what=title) for title in ruled_out(answer)], "ban"))),
     ]
     shown = [card for card in beside if card.items]
     return Why(heading, intro, cards, shown, str(said.SEPARATE))

@@ -273,6 +273,8 @@ def _beginning(context: Context) -> Iterator[str]:
     """What to do first."""
     if context.in_lab and (context.emulated or context.findings.verdict.state != "none"):
         yield str(remedies.START_IN_CLUSTER)
+        if context.hides_errors:
+            yield str(remedies.START_WITH_SERVERS)
     elif context.picked:
         yield remedies.START_WITH(name=context.picked.row.variant)
         if context.hides_errors:
