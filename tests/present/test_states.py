@@ -205,7 +205,7 @@ SAYS = {
             "How sure? Shown",
             "One DNS server by itself: 10.200.255.3",
             "No answer at all",
-            "place: 17 s, at most 46 queries/s for each server This tells whether the servers lose queries or the way to them",
+            "place: 17 s, at most 46 queries/s for each server This tells whether the servers lose",
             "more: not climbed",
             "The evidence did not ask for it.",
             "First confirm it there.",
