@@ -92,11 +92,12 @@ def what_helps(summary: Summary, baseline: Row, others: Sequence[Row]) -> Answer
         needed = counted(MIN_ROUNDS, "round")
         return Answer(str(remedies.COMPARED_ROUNDS), remedies.COMPARED_ROUNDS_MORE(n=needed))
     clearing, helping = ([one for one in rows if one.word is word] for word in (Word.CLEARS, Word.HELPS))
-    detail = [_cleared(clearing)] if clearing else []
+    detail, rest = [_cleared(clearing)] if clearing else [], list[str]()
     for word in (Word.HELPS, Word.TRADE_OFF, Word.NO_DIFFERENCE, Word.WORSE, Word.TOO_FEW_ROUNDS):
-        if clearing or word is not Word.HELPS:
+        if word is Word.NO_DIFFERENCE and clearing:
+            rest += _group(rows, word)  # of less weight than what helps
+        elif clearing or word is not Word.HELPS:
             detail += _group(rows, word)
-    rest = []
     if clearing and len(clearing) == len(rows) > 1:
         rest.append(remedies.CLEAR_NAMES(names=listed([one.row.variant for one in clearing])))
     if clearing and "race" in fault_names(summary.fault):

@@ -119,7 +119,7 @@ IMPORTED_DOT = Sentence("The dot is what was measured. The bar is its 95 % inter
 IMPORTED_DOT_FEW = Sentence(
     "With fewer than 3 rounds, the bar is an interval that takes all {what} as independent.", what="requests"
 )
-IMPORTED_MEDIAN = Sentence("{change} than {base}", change="0.6 ms slower", base="baseline")
+IMPORTED_MEDIAN = Sentence("{change} than {base}, no interval", change="0.6 ms slower", base="baseline")
 NOT_A_RESULT = Sentence("not a result: the run is void")
 IMPORTED_FOOTER = Sentence(
     "Made by dnslab from another tool's data. This page is one file: it runs no script and loads nothing."

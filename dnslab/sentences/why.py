@@ -52,7 +52,9 @@ EXPOSED = Sentence(
 EXPOSED_MORE = Sentence("The kernel counted these pairs. Here the warm-up is part of both numbers.")
 EXPOSED_MODEL_MORE = Sentence("The number of pairs comes from a model of port reuse.")
 SERVERS_DROPPED = Sentence("The DNS servers dropped {queries} for want of room.", queries="1,920 queries")
-SERVERS_DROPPED_MORE = Sentence("Their kernels counted it as RcvbufErrors in the same trials, warm-up included.")
+SERVERS_DROPPED_MORE = Sentence(
+    "Their kernels counted it as RcvbufErrors while baseline was measured here, warm-up included."
+)
 INSERT_FAILED = Sentence("The kernel of the client's node counted {n} in the same trials.", n="612 failed inserts")
 INSERT_FAILED_MORE = Sentence(
     "It rises when conntrack drops the second of two packets. The warm-up and other pods of the node count, too."

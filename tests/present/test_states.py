@@ -132,7 +132,7 @@ SAYS = {
             "None of 1,500 lookups with use-vc took that long",
             "no lookup took between 1 s and 4.5 s",
             "Does a server reach its CPU limit?",
-            "Start with more DNS replicas",
+            "But first add DNS replicas",
             "More DNS replicas",
             "First step",
             "get deploy coredns",

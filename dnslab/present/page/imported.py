@@ -49,6 +49,8 @@ _WORDS = {
     "no difference shown": (str(remedies.NO_DIFFERENCE), "mute", "same"),
     "too few rounds": (str(remedies.TOO_FEW_ROUNDS), "mute", "q"),
 }
+#: of fewer, a quantile of 99 % is no more than the slowest
+ENOUGH_FOR_P99 = 100
 
 
 def imported_view(summary: ImportedSummary) -> Page:
@@ -269,4 +271,5 @@ def _median(summary: ImportedSummary, row: ImportedRow) -> Cell:
         sentence = remedies.SLOWER if more > 0 else remedies.FASTER
         change = sentence(ms=time_ms(abs(more)))
         note = pictures.IMPORTED_MEDIAN(change=change, base=base.variant)
-    return Cell(None, time_ms(row.p50_ms), f"p99 {time_ms(row.p99_ms)}", note)
+    p99 = f"p99 {time_ms(row.p99_ms)}" if row.n >= ENOUGH_FOR_P99 else ""
+    return Cell(None, time_ms(row.p50_ms), p99, note)
