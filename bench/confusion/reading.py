@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from pydantic import TypeAdapter
 
 from bench.confusion.record import FAILED, MACHINE
-from dnslab.analyse.arms import arm_frame
 from dnslab.analyse.dataset import Run, open_run
-from dnslab.explain.arms import read_arms
+from dnslab.explain.diagnosed import arms_of, libc_run, seen_so_far
 from dnslab.explain.ladder import Answer, RungDone, conclude_ladder
 from dnslab.plan.arms import Places
-from dnslab.plan.ladder import LIBC, RUNGS, Seen, next_rung
+from dnslab.plan.ladder import LIBC, Seen, next_rung
 from dnslab.store.diagnosis import ANSWER
 
 #: words that name a cause
@@ -100,29 +98,23 @@ def replayed(path: Path) -> tuple[Answer, Mapping[str, Run]]:
     places = TypeAdapter(Places).validate_python(document["places"])
     rungs = {row["rung"]: RungDone(**row) for row in document["rungs"]}
     runs = {name: open_run(path / rung.path) for name, rung in rungs.items()}
-    frames = {name: arm_frame(run) for name, run in runs.items()}
     done: list[RungDone] = []
     seen = Seen()
     while rung := next_rung([one.rung for one in done], seen):
         there = rungs.get(rung.name)
         if there:
             done.append(there)
-        arms = _together([frames[one.rung] for one in done])
-        libc = runs[LIBC.name] if LIBC.name in {one.rung for one in done} else None
+        climbed = [runs[one.rung] for one in done]
+        arms = arms_of(climbed)
         passed_s = sum(one.seconds for one in done)
         stopped = there.problem if there else ""
         following = None if there else rung
+        libc = libc_run(climbed)
         answer = conclude_ladder(done, arms, libc, places, passed_s=passed_s, stopped=stopped, following=following)
         if stopped or following:
             return answer, runs
-        seen = replace(read_arms(arms), settled=answer.settled)
-        seen = replace(seen, trouble=seen.trouble or answer.trouble)
+        seen = seen_so_far(arms, answer)
     return answer, runs
-
-
-def _together(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=["arm", "place"])
 
 
 def _felt(libc: Run | None) -> tuple[float, float]:
@@ -138,7 +130,3 @@ def _felt(libc: Run | None) -> tuple[float, float]:
 def _object(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
-
-
-#: every rung that may be recorded
-RUNG_NAMES = tuple(rung.name for rung in RUNGS)

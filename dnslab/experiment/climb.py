@@ -14,8 +14,7 @@ from dnslab.analyse.dataset import Run, open_run
 from dnslab.errors import Interrupted, RunInvalid
 from dnslab.experiment.rungs import around, patched, rung_in, waited_in
 from dnslab.experiment.sentinel import Sentinel
-from dnslab.explain.arms import read_arms
-from dnslab.explain.diagnosed import arms_of, libc_run
+from dnslab.explain.diagnosed import arms_of, libc_run, seen_so_far
 from dnslab.explain.ladder import Answer, RungDone, conclude_ladder
 from dnslab.explain.waited import Waited
 from dnslab.measure import backends, runner
@@ -160,7 +159,7 @@ def _watched_s(wait: Path) -> float:
 def _climbed(climb: Climb, on_rung: OnRung) -> Answer:
     if climb.done and climb.done[-1].problem:
         return climb.answer(climb.done[-1].problem)
-    seen = _seen(climb, climb.answer()) if climb.done else Seen()
+    seen = seen_so_far(climb.arms, climb.answer()) if climb.done else Seen()
     while rung := ladder.next_rung([done.rung for done in climb.done], seen, climb.asked.by_place):
         if len(climb.arms):
             climb.asked = replace(climb.asked, asked=str(climb.arms["place"].iloc[0]))
@@ -173,14 +172,8 @@ def _climbed(climb: Climb, on_rung: OnRung) -> Answer:
         on_rung(rung, plan)
         if stopped := _measure(climb, rung, plan):
             return climb.answer(stopped)
-        seen = _seen(climb, climb.answer())
+        seen = seen_so_far(climb.arms, climb.answer())
     return climb.answer()
-
-
-def _seen(climb: Climb, answer: Answer) -> Seen:
-    """What the rungs so far show of where the ladder goes on."""
-    seen = replace(read_arms(climb.arms), settled=answer.settled)
-    return replace(seen, trouble=seen.trouble or answer.trouble)
 
 
 def _measure(climb: Climb, rung: Rung, plan: Plan) -> str:

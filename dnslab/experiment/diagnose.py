@@ -26,8 +26,7 @@ from dnslab.experiment.rungs import (
     rung_in,
     waited_in,
 )
-from dnslab.explain.arms import read_arms
-from dnslab.explain.diagnosed import Diagnosed, arms_of, libc_run
+from dnslab.explain.diagnosed import Diagnosed, arms_of, libc_run, seen_so_far
 from dnslab.explain.ladder import Answer, conclude_ladder
 from dnslab.measure import backends, preflight, runner
 from dnslab.measure.protocol import Backend
@@ -200,8 +199,7 @@ def read(path: Path | str = "latest", results: Path | str | None = None) -> Answ
     answer, waited = found.answer, found.answer.waited
     if answer.following or answer.stopped_by or (waited and not waited.fired):
         return answer
-    seen = replace(read_arms(found.arms), settled=answer.settled)
-    seen = replace(seen, trouble=seen.trouble or answer.trouble)
+    seen = seen_so_far(found.arms, answer)
     places = answer.places
     following = ladder.next_rung([rung.rung for rung in answer.rungs], seen, bool(places.services or places.endpoints))
     if following is None:

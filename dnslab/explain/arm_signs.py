@@ -10,7 +10,10 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dnslab.explain.sign import Sign, State, hit_too, most, some
+from dnslab.analyse.observed import HELD_MS
+from dnslab.explain.delay_signs import FLOW_MS, LONGER, MANY, SHORT_MS
+from dnslab.explain.loss_signs import NEARLY_ALL
+from dnslab.explain.sign import BUSY, Sign, State, hit_too, most, some
 from dnslab.sentences import Sentence, signs as said
 from dnslab.text import time_ms
 
@@ -29,30 +32,22 @@ ARMS: dict[str, tuple[str, Sentence]] = {
 }
 #: what happened to a query, by the column that counts it; and how often it happens on a busy machine
 _HAPPENED = {
-    "lost": ("lost", said.LOST, 1e-3),
-    "late": ("late", said.LATE, 0.01),
-    "errors": ("errors", said.ERRORS, 1e-3),
-    "truncated": ("truncated", said.TRUNCATED, 1e-3),
+    "lost": ("lost", said.LOST, BUSY["lost"]),
+    "late": ("late", said.LATE, BUSY["late"]),
+    "errors": ("errors", said.ERRORS, BUSY["errors"]),
+    "truncated": ("truncated", said.TRUNCATED, BUSY["truncated"]),
     "sent-late": ("late_sent", said.SENT, 0.05),
 }
 _COLUMNS = ("arm", "n", *(column for column, _, _ in _HAPPENED.values()))
 #: a share of errors at a low rate that is at most this part of the one at a high rate
 _NOT_GROWN = 0.75
-#: nearly all queries
-_ALWAYS = 0.95
-#: a median, and a quantile of 99 %, from which on answers are late beyond what a client's own machine adds, ms
-_LATE_P50_MS, _HELD_P99_MS = 20.0, 20.0
 #: a share of lost queries over which a median is theirs
 _FEW_LOST = 0.2
 #: queries of an arm from which on its quantile of 99 % says something
 _ENOUGH = 100
-#: late queries from which on it can be told whether they come together, and the share of those that follow each other
-_MANY, _TOGETHER = 10, 0.7
-#: what a CPU limit makes late is not later, ms: its period is 100 ms
-SHORT_MS = 250.0
+#: the share of late queries that follow each other where they come together
+_TOGETHER = 0.7
 _UDP = ("a", "aaaa", "pair-one-socket", "pair-two-sockets", "standing")
-#: what a query on a new flow takes longer than on a kept one: the factor, and ms, from which on it is clearly slow
-_LONGER, _LONGER_MS = 1.4, 0.4
 NAMES = (
     *(f"raw-{arm}-{what}" for arm in ARMS for what in _HAPPENED),
     *("raw-one-place", "raw-a-always", "raw-errors-grow", "raw-flows-slow", "raw-held-up", "raw-short"),
@@ -62,10 +57,10 @@ NAMES = (
 
 def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
     """The signs of ``arms``, by name: ``raw-pair-lost`` and so on."""
-    if arms is None or not len(arms):
-        return {name: Sign(name, State.NOT_MEASURED, str(said.NO_ARMS)) for name in NAMES}
-    found = {sign.name: sign for sign in _of_arms(arms)}
     missing = {name: Sign(name, State.NOT_MEASURED, str(said.NO_ARMS)) for name in NAMES}
+    if arms is None or not len(arms):
+        return missing
+    found = {sign.name: sign for sign in _of_arms(arms)}
     others = (
         *(_one_place(arms), _always(arms), _errors_grow(arms), _flows_slow(arms)),
         *(_held_up(arms), _short(arms), _late_together(arms), _tcp_resent(arms)),
@@ -89,7 +84,7 @@ def _of_arms(arms: pd.DataFrame) -> Iterator[Sign]:
                 claim = said.ARM(arm=str(title), seen=f"{k:,}", n=f"{n:,}", how=str(happened))
                 state = some(k, n, noise)
                 answered = counts.get("lost", 0) < _FEW_LOST * n
-                if what == "late" and answered and _LATE_P50_MS <= medians.get(arm, 0.0) < math.inf:
+                if what == "late" and answered and HELD_MS <= medians.get(arm, 0.0) < math.inf:
                     state, claim = State.YES, said.ARM_MEDIAN(arm=str(title), median=time_ms(medians[arm]))
                 yield Sign(f"raw-{name}-{what}", state, claim)
 
@@ -126,7 +121,7 @@ def _always(arms: pd.DataFrame) -> Sign:
     rows = rows[rows["arm"] == "a"]
     k, n = int(rows["lost"].sum()), int(rows["n"].sum())
     claim = said.ARM(arm=str(said.ARM_A), seen=f"{k:,}", n=f"{n:,}", how=str(said.LOST))
-    return Sign(name, most(k, n, _ALWAYS), claim)
+    return Sign(name, most(k, n, NEARLY_ALL), claim)
 
 
 def _errors_grow(arms: pd.DataFrame) -> Sign:
@@ -157,7 +152,7 @@ def _flows_slow(arms: pd.DataFrame) -> Sign:
     new_ms, kept_ms = float(best["a"]), float(best["standing"])
     if not (math.isfinite(new_ms) and math.isfinite(kept_ms)):
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    slow = new_ms > _LONGER * kept_ms and new_ms - kept_ms > _LONGER_MS
+    slow = new_ms > LONGER * kept_ms and new_ms - kept_ms > FLOW_MS
     return Sign(name, State.YES if slow else State.NO, said.ARM_FLOWS(new=time_ms(new_ms), kept=time_ms(kept_ms)))
 
 
@@ -170,7 +165,7 @@ def _held_up(arms: pd.DataFrame) -> Sign:
     if slowest_ms is None:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     claim = said.ARM_HELD(p99=time_ms(slowest_ms))
-    return Sign(name, State.YES if slowest_ms >= _HELD_P99_MS else State.NO, claim)
+    return Sign(name, State.YES if slowest_ms >= HELD_MS else State.NO, claim)
 
 
 def _slowest_ms(arms: pd.DataFrame) -> float | None:
@@ -183,7 +178,7 @@ def _short(arms: pd.DataFrame) -> Sign:
     """What is late is late by less than a CPU limit's period or two."""
     name = "raw-short"
     slowest_ms = _slowest_ms(arms) if "p99_ms" in arms else None
-    if slowest_ms is None or slowest_ms < _HELD_P99_MS:
+    if slowest_ms is None or slowest_ms < HELD_MS:
         return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
     return Sign(name, State.YES if slowest_ms < SHORT_MS else State.NO, said.ARM_HELD(p99=time_ms(slowest_ms)))
 
@@ -194,7 +189,7 @@ def _late_together(arms: pd.DataFrame) -> Sign:
     if "after_late" not in arms:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     n, k = int(arms["after_late"].sum()), int(arms["late_after_late"].sum())
-    if n < _MANY or n > 0.4 * arms["n"].sum():  # where many are late, they follow each other by chance
+    if n < MANY or n > 0.4 * arms["n"].sum():  # where many are late, they follow each other by chance
         return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
     return Sign(name, most(k, n, _TOGETHER), said.ARM_TOGETHER(share=f"{100 * k / n:.0f} %"))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dnslab.explain.sign import State, some
+from dnslab.explain.sign import BUSY, State, some
 from dnslab.plan.arms import CONTROL
 from dnslab.plan.ladder import Seen
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 MIN_QUERIES = 10
 #: by column of the frame, the word for it, and which share a busy machine gives by itself
 _WORDS = {
-    "lost": ("lost", 1e-3),
-    "errors": ("errors", 1e-3),
-    "truncated": ("truncated", 1e-3),
-    "late": ("late", 0.01),
+    "lost": ("lost", BUSY["lost"]),
+    "errors": ("errors", BUSY["errors"]),
+    "truncated": ("truncated", BUSY["truncated"]),
+    "late": ("late", BUSY["late"]),
     "late_sent": ("sent late", 0.15),
 }
 #: a median from which on all answers are slow; inside a cluster an answer takes a few ms

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from dnslab.analyse.observed import HELD_MS, SENT_LATE_MS, Numbers, Observed, Spans
-from dnslab.explain.arm_signs import SHORT_MS
 from dnslab.explain.loss_signs import NEARLY_ALL, UNKNOWN, Read, Reader, lookups_of, missing, pick
 from dnslab.explain.sign import State, hit_too, most, some
 from dnslab.sentences import Sentence, signs as said
@@ -15,6 +14,8 @@ from dnslab.text import counted, first_of, span_of, time_ms
 HELD_NOISE = 0.01
 #: of lookups: single errors of a healthy server
 ERROR_NOISE = 1e-3
+#: a delay that a CPU limit makes is not longer: its period is 100 ms
+SHORT_MS = 250.0
 #: one median over another from which on it is clearly longer, and twice as long
 LONGER, TWICE = 1.4, 1.7
 #: delays of which 8 of 10 lie within this factor have one length

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ import pandas as pd
 
 from dnslab.analyse.arms import arm_frame
 from dnslab.analyse.dataset import Run
-from dnslab.explain.arms import ArmSeen
+from dnslab.explain.arms import ArmSeen, read_arms
 from dnslab.explain.ladder import Answer
-from dnslab.plan.ladder import Ladder
+from dnslab.plan.ladder import Ladder, Seen
 from dnslab.sentences import diagnosis as said
 from dnslab.text import Facts, Table, as_html, as_output, counted, duration, listed, milliseconds
 
@@ -87,6 +87,12 @@ def arms_of(runs: Sequence[Run]) -> pd.DataFrame:
 def libc_run(runs: Sequence[Run]) -> Run | None:
     """The run that compared configurations of the C library."""
     return next((run for run in runs if any(load.engine == "libc" for load in run.plan.loads)), None)
+
+
+def seen_so_far(arms: pd.DataFrame, answer: Answer) -> Seen:
+    """What the rungs so far show of where the ladder goes on: raw queries, and what was concluded of them."""
+    seen = read_arms(arms)
+    return replace(seen, settled=answer.settled, trouble=seen.trouble or answer.trouble)
 
 
 def arm_table(arms: Sequence[ArmSeen]) -> Table:

@@ -5,6 +5,7 @@ Counts are compared by tests against rates, never with exactly zero: a healthy n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,6 +15,8 @@ from dnslab.analyse.intervals import ratio_bounds
 ALPHA = 0.001
 #: the share of lookups that a healthy network may lose: fewer are no trouble
 NOISE = 1e-4
+#: by what happens to raw queries, the share to which a busy machine does so by itself
+BUSY: Mapping[str, float] = {"lost": 1e-3, "errors": 1e-3, "truncated": 1e-3, "late": 0.01}
 #: events from which on there may be trouble
 MIN_EVENTS = 3
 #: a rate that is at most this part of another is spared what hits the other; it is hit, too, where it is surely more

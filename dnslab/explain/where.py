@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dnslab.analyse.observed import Observed
-from dnslab.explain.sign import State, hit_too, some
+from dnslab.explain.sign import BUSY, State, hit_too, some
 from dnslab.sentences import Sentence, around as said
 from dnslab.text import first_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: what happens to queries by a fault: the column that counts it, and how often it happens on a busy machine
-_NOISE = {"lost": 1e-3, "errors": 1e-3, "truncated": 1e-3, "late": 0.01}
 MOST_NAMED = 3
 
 
@@ -28,10 +26,10 @@ def hit_targets(arms: pd.DataFrame, observed: Observed | None) -> str:
     observed
         Of the C library's lookups.
     """
-    for column, noise in _NOISE.items():
+    for column, noise in BUSY.items():
         if len(arms) and (line := _line(_of_hit_arms(arms, column, noise), noise, said.QUERIES)):
             return line
-    return _line(observed.targets, _NOISE["lost"], said.LOOKUPS) if observed else ""
+    return _line(observed.targets, BUSY["lost"], said.LOOKUPS) if observed else ""
 
 
 def _of_hit_arms(arms: pd.DataFrame, column: str, noise: float) -> dict[str, tuple[int, int]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dnslab.analyse.intervals import MIN_ROUNDS
+from dnslab.explain.mending import LOGS, SERVERS
 from dnslab.explain.patched import dns_of, workload_of
 from dnslab.explain.ranking import KNOWN_BUG, WORTH_A_WORD, Ranked, Word, recommended
 from dnslab.explain.validity import voids
@@ -24,7 +25,6 @@ from dnslab.text import counted, listed, lowered, time_ms
 PLACEHOLDER = re.compile(r"\b(NAMESPACE|NAME|CONTAINER|CLUSTER-DNS-IP|CLUSTER-ZONE|RUN|NUMBER)\b")
 _USUAL = "baseline,single-request,single-request-reopen,use-vc,node-local"
 _KUBECTL = "kubectl -n kube-system"
-_LOGS = f"{_KUBECTL} logs -l k8s-app=kube-dns --tail 50"
 #: by the verdict's state; stalls in all others
 _TROUBLES: Mapping[str, Sentence] = {
     "failing": remedies.TROUBLE_FAILED,
@@ -87,7 +87,7 @@ def _remedied(context: Context, picked: Ranked) -> Now:
     steps = [*_confirm(context), _apply(context, found, form), _verify(context, workload)]
     if context.hides_errors:
         forward = _shell(f"{_KUBECTL} get configmap coredns -o yaml")
-        logs: list[str | Code] = [str(remedies.SERVERS_TOO_MORE), _shell(_LOGS)]
+        logs: list[str | Code] = [str(remedies.SERVERS_TOO_MORE), _shell(LOGS)]
         steps.append(Step(str(remedies.SERVERS_TOO), [*logs, str(remedies.SERVERS_UPSTREAM), forward]))
     steps.append(_undo(form))
     cards = [Card(str(remedies.WHY_THIS), list(_why_this(context, picked)))]
@@ -247,8 +247,7 @@ def _look(context: Context) -> Iterator[Step]:
         yield from _where_it_is_slow(context)
         return
     if state in ("failing", "partial"):
-        pods = f"{_KUBECTL} get pods -l k8s-app=kube-dns -o wide"
-        yield Step(str(remedies.LOOK_AT_SERVERS), [str(remedies.LOOK_AT_SERVERS_MORE), _shell(pods, _LOGS)])
+        yield Step(str(remedies.LOOK_AT_SERVERS), [str(remedies.LOOK_AT_SERVERS_MORE), _shell(SERVERS, LOGS)])
     if state == "failing":
         name = shlex.quote(context.run.plan.names[0])
         check = _shell(f"kubectl -n NAMESPACE exec deploy/NAME -- getent ahosts {name}")
@@ -269,7 +268,7 @@ def _where_it_is_slow(context: Context) -> Iterator[Step]:
     names = _shell(f"{run} --report \\\n  --name kubernetes.default \\\n  --name example.org --allow-external")
     yield Step(str(remedies.SLOW_NAMES), [str(remedies.SLOW_NAMES_MORE), names])
     usage = f"{_KUBECTL} top pods -l k8s-app=kube-dns"
-    yield Step(str(remedies.LOOK_AT_SERVERS), [str(remedies.SLOW_SERVERS_MORE), _shell(usage, _LOGS)])
+    yield Step(str(remedies.LOOK_AT_SERVERS), [str(remedies.SLOW_SERVERS_MORE), _shell(usage, LOGS)])
     yield _measure_again(context)
 
 
