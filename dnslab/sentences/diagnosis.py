@@ -22,7 +22,7 @@ LEAD_NOTHING = Sentence("None of {queries} was lost, late or wrong.", queries="1
 LEAD_NOTHING_BUT = Sentence(
     "Of {queries}, {bad}. That is no more than chance gives.", queries="1,231 queries", bad="2 got no answer in time"
 )
-LEAD_NONE_FITS = Sentence("DNS is in trouble, but no cause that dnslab knows does what was seen.")
+LEAD_NONE_FITS = Sentence("DNS is in trouble, but no cause that dnslab knows explains what was seen.")
 LEAD_INSUFFICIENT = Sentence("Something was seen, but too little of it to name a cause.")
 LEAD_BUDGET = Sentence("The limit of {time} was too short to tell.", time="30 s")
 LEAD_STOPPED = Sentence("{why}.", why="DNS got worse")
@@ -92,8 +92,8 @@ SEPARATE = Sentence("What would tell more")
 ARMS_TABLE = Sentence("raw queries by arm and address")
 ARMS_HEADING = Sentence("Each kind of query")
 ARMS_HEAD = Sentence(
-    "Each row is one arm: raw queries that differ from the other arms in one point. All arms ran in the same seconds. "
-    "The dot is what was measured, and the bar its 95 % interval."
+    "Each row is one arm: raw queries that differ from the other arms in one point. All arms of a rung ran in the same "
+    "seconds. The dot is what was measured, and the bar its 95 % interval."
 )
 ARMS_CAPTION = Sentence("Queries without an answer, late ones and errors, by arm and address")
 ARM_OPEN_DOT = Sentence(
@@ -225,10 +225,12 @@ METHOD_LOST = Sentence(
     "A query without an answer within 1 s is lost. A resolver waits longer, but no healthy server is so slow."
 )
 METHOD_INTERVALS = Sentence(
-    "Intervals of raw queries are Wilson's, and take all queries of an arm as independent. Losses that come in bursts "
-    "are surer than they look there."
+    "Intervals of raw queries are Wilson's, and take all queries of an arm as independent. Where losses come in "
+    "bursts, the true share can lie outside."
 )
-METHOD_CHANCE = Sentence("A word such as “loses queries” stands where chance gives it less than 1 time in 1,000.")
+METHOD_CHANCE = Sentence(
+    "A word such as “loses queries” is used where chance alone would show as much in fewer than 1 of 1,000 cases."
+)
 METHOD_BLIND = Sentence(
     "Which fault a lab injected is asked nowhere. The answer comes from the measured numbers alone."
 )

@@ -79,7 +79,7 @@ WINDOW = Sentence(
     n="81",
 )
 SPREAD = Sentence(
-    "Good and bad lookups are mixed: from the first bad one to the last, {inside} of {n} were bad.",
+    "Bad lookups do not come together: between the first and the last of them, {inside} of {n} were bad.",
     inside="29",
     n="541",
 )

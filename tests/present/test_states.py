@@ -260,7 +260,7 @@ SAYS = {
     ),
     "diagnosis-none-fits": (
         [
-            "no cause that dnslab knows does what was seen",
+            "no cause that dnslab knows explains what was seen",
             "A and AAAA from two sockets: 4 of 298 queries got no answer within 1 s",
             "That there is trouble is sure; why is open",
             "Look at the DNS servers",
