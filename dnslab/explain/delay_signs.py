@@ -12,6 +12,8 @@ from dnslab.text import counted, first_of, span_of, time_ms
 
 #: of lookups: a busy machine delays as many by itself
 HELD_NOISE = 0.01
+#: the same over TCP, where each lookup needs more of its CPU time
+TCP_HELD_NOISE = 0.03
 #: of lookups: single errors of a healthy server
 ERROR_NOISE = 1e-3
 #: a delay that a CPU limit makes is not longer: its period is 100 ms
@@ -145,7 +147,7 @@ def delay_of_tcp(observed: Observed, baseline: Numbers) -> Read:
         least=time_ms(HELD_MS),
         udp=f"{baseline.held:,} of {baseline.n:,}",
     )
-    beyond = some(one.held, one.n, HELD_NOISE)
+    beyond = some(one.held, one.n, TCP_HELD_NOISE)
     if beyond is not State.YES or (one.sent_late or 0) > one.held / 2:
         return State.NO if beyond is State.NO else State.UNCLEAR, claim
     return hit_too(one.held, one.n, max(1, baseline.held), baseline.n, 2.0), claim
