@@ -50,6 +50,23 @@ def test_what_became_of_queries(tmp_path: Path) -> None:
     assert (row.p50_ms, row.p99_ms) == (2.0, math.inf)
 
 
+def test_a_query_that_is_refused_on_its_way_is_lost(tmp_path: Path) -> None:
+    """It has an end after its start; one for which there was no socket has none."""
+    made = rows([1.0, 0.01, 0.0], outcome=[0, records.OUTCOME_SOCKET, records.OUTCOME_SOCKET])
+    row = frame(tmp_path / "run", {A: made}).iloc[0]
+    assert (row.n, row.lost, row.unanswered, row.unsent) == (2, 1, 1, 1)
+
+
+def test_late_queries_in_a_row_count_over_all_arms_that_ran_together(tmp_path: Path) -> None:
+    ms = [1.0, 200.0, 200.0, 1.0, 200.0, 1.0]
+    even, odd = rows(ms[::2]), rows(ms[1::2])
+    for made, first in ((even, 0), (odd, 1)):
+        made["intended_ns"] = np.arange(first, 6, 2) * 100_000_000
+    found = frame(tmp_path / "run", {A: even, 2: odd})
+    assert found[["after_late", "late_after_late"]].to_numpy().tolist() == [[3, 1], [0, 0]]
+    assert found["rate_per_s"].tolist() == [5.0, 5.0]
+
+
 def test_of_a_pair_the_second_query_alone_may_be_lost(tmp_path: Path) -> None:
     made = rows([1.0] * 8, name=[0, 1] * 4)
     made["intended_ns"] = made["start_ns"] = np.repeat(np.arange(4) * 200_000_000, 2)
