@@ -324,7 +324,7 @@ def test_a_matrix_made_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     few, many = summary.row("baseline", load=0), summary.row("baseline", load=1)
     assert few
     assert many
-    assert 2 < many.n / few.n < 4
+    assert 1.5 < many.n / few.n < 6  # arrivals of chance: some 90 lookups and 270
     (alt,) = alternatives(page)
     assert f"baseline: 0 at 30, p99 {milliseconds(few.p99_ms)} ms, 0 at 90" in alt
     assert f"<td>90/s (poisson)</td><td>{many.n:,}</td><td>0</td>" in text

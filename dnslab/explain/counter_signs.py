@@ -48,16 +48,23 @@ def _unread(observed: Observed, name: str, places: tuple[str, ...], what: str) -
     return UNKNOWN
 
 
+def _enough(n: float, numbers: Numbers) -> State:
+    """Whether ``n`` explain half of the stalls; of few stalls, whether they are more than stray datagrams. A share of
+    the lookups alone does not tell: in a million, a hundred stalls and a hundred drops are both few."""
+    if numbers.stalls >= FEW and n >= numbers.stalls / 2:
+        return State.YES
+    return some(min(n, numbers.n), numbers.n, STRAY)
+
+
 def _rose(name: str, places: tuple[str, ...], what: Sentence) -> Reader:
-    """More datagrams than stray ones."""
+    """More datagrams than stray ones, or half as many as stalls."""
 
     def reader(observed: Observed, baseline: Numbers) -> Read:
         found = _rises(baseline, name, places)
         if not found:
             return _unread(observed, name, places, str(what))
         n = sum(found)
-        state = some(min(n, baseline.n), baseline.n, STRAY)
-        return state, said.RISE(what=str(what), n=f"{n:,.0f}") if n else said.NO_RISE(what=str(what))
+        return _enough(n, baseline), said.RISE(what=str(what), n=f"{n:,.0f}") if n else said.NO_RISE(what=str(what))
 
     return reader
 
@@ -76,7 +83,7 @@ def _explains(names: tuple[str, ...], places: tuple[str, ...], what: Sentence) -
         if lost >= FEW and n < lost / 2:
             stalls = counted(lost, "stall")
             return State.UNCLEAR, said.SMALL_RISE(what=str(what), n=f"{n:,.0f}", stalls=stalls)
-        return some(min(n, baseline.n), baseline.n, STRAY), said.RISE(what=str(what), n=f"{n:,.0f}")
+        return _enough(n, baseline), said.RISE(what=str(what), n=f"{n:,.0f}")
 
     return reader
 
@@ -95,7 +102,7 @@ def cache_buffer(observed: Observed, baseline: Numbers) -> Read:
     if not found:
         return _unread(observed, "udp.53.drops", ("node",), str(said.CACHE_BUFFER))
     n = max(found)
-    return some(min(n, one.n), one.n, STRAY), said.RISE(what=str(said.CACHE_BUFFER), n=f"{n:,.0f}")
+    return _enough(n, one), said.RISE(what=str(said.CACHE_BUFFER), n=f"{n:,.0f}")
 
 
 def table_full(observed: Observed, baseline: Numbers) -> Read:
@@ -107,7 +114,7 @@ def table_full(observed: Observed, baseline: Numbers) -> Read:
     n = sum(early)
     full = bool(share) and max(share) >= NEAR_FULL
     claim = said.RISE(what=str(said.TABLE_FULL), n=f"{n:,.0f}") if n else said.NO_RISE(what=str(said.TABLE_FULL))
-    return State.YES if full else some(min(n, baseline.n), baseline.n, STRAY), claim
+    return State.YES if full else _enough(n, baseline), claim
 
 
 def throttled(observed: Observed, baseline: Numbers) -> Read:

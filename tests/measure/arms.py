@@ -96,7 +96,7 @@ def holds(outcome: str, seen: Seen, delay_ms: float) -> bool:
         "silent": lost.all,
         "slow": lambda: plain and (ms >= delay_ms).all(),
         "some slow": lambda: plain and (ms >= delay_ms / 2).sum() >= 3 and (ms < delay_ms / 2).any(),
-        "late": lambda: lost.mean() < 0.05 and (ms >= 150).sum() >= 3,
+        "late": lambda: lost.mean() < 0.12 and (ms >= 150).sum() >= 3,
         "held up": lambda: plain and (ms >= 20).sum() >= 3,
         "sent late": lambda: plain and (seen.late_ms >= 20).sum() >= 3,
         "errors": lambda: all_came and (seen.outcome > 0).sum() >= 3,
