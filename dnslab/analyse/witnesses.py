@@ -85,6 +85,16 @@ def full_names(frame: pd.DataFrame) -> pd.Series[str]:
     return frame["place"] + "." + frame["witness"] + sockets
 
 
+def rises_of(client: ClientRecord) -> dict[str, float]:
+    """How far each witness rose in one trial, by ``PLACE.WITNESS`` with ``@ADDRESS`` for a socket; of a share of a
+    maximum, its last value. Those that were not counted are left out."""
+    rises = {}
+    for *_, place, name, socket, unit, _, after, change, state, _ in _of_client(client):
+        if state == "counted":
+            rises[f"{place}.{name}" + (f"@{socket}" if socket else "")] = after if unit == "share of max" else change
+    return rises
+
+
 def _of_client(client: ClientRecord) -> Iterator[tuple[Any, ...]]:
     start = client.start
     who = (client.number, start.round, start.load, start.variant, client.target)

@@ -7,13 +7,13 @@ without an arm, its signs are "not measured".
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from dnslab.analyse.observed import HELD_MS
-from dnslab.explain.delay_signs import FLOW_MS, LONGER, MANY, SHORT_MS
+from dnslab.analyse.observed import HELD_MS, Numbers
+from dnslab.explain.delay_signs import CONSTANT, FLOW_MS, LONGER, MANY, SHORT_MS
 from dnslab.explain.loss_signs import NEARLY_ALL
-from dnslab.explain.sign import BUSY, Sign, State, hit_too, most, some
+from dnslab.explain.sign import ALPHA, BUSY, MIN_EVENTS, Sign, State, hit_too, most, some
 from dnslab.sentences import Sentence, signs as said
 from dnslab.text import time_ms
 
@@ -50,8 +50,18 @@ _TOGETHER = 0.7
 _UDP = ("a", "aaaa", "pair-one-socket", "pair-two-sockets", "standing")
 NAMES = (
     *(f"raw-{arm}-{what}" for arm in ARMS for what in _HAPPENED),
-    *("raw-one-place", "raw-a-always", "raw-errors-grow", "raw-flows-slow", "raw-held-up", "raw-short"),
-    *("raw-late-together", "raw-tcp-resent"),
+    *(
+        "raw-one-place",
+        "raw-a-always",
+        "raw-tcp-always",
+        "raw-all-late",
+        "raw-errors-grow",
+        "raw-flows-slow",
+        "raw-held-up",
+        "raw-short",
+    ),
+    *("raw-late-together", "raw-late-constant", "raw-tcp-resent", "raw-kept-spared", "raw-kept-same"),
+    *("raw-lost-grows", "raw-pair-more", "raw-refused-quick"),
 )
 
 
@@ -62,8 +72,22 @@ def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
         return missing
     found = {sign.name: sign for sign in _of_arms(arms)}
     others = (
-        *(_one_place(arms), _always(arms), _errors_grow(arms), _flows_slow(arms)),
-        *(_held_up(arms), _short(arms), _late_together(arms), _tcp_resent(arms)),
+        *(
+            _one_place(arms),
+            _always(arms, "a", said.ARM_A),
+            _always(arms, "tcp", said.ARM_TCP),
+            _errors_grow(arms),
+            _flows_slow(arms),
+        ),
+        *(_held_up(arms), _short(arms), _late_together(arms), _late_constant(arms), _tcp_resent(arms)),
+        *(
+            _all_late(arms),
+            _kept_spared(arms),
+            _kept_same(arms),
+            _lost_grows(arms),
+            _pair_more(arms),
+            _refused_quick(arms),
+        ),
     )
     return {**missing, **found, **{sign.name: sign for sign in others}}
 
@@ -114,14 +138,11 @@ def _one_place(arms: pd.DataFrame) -> Sign:
     return Sign(name, hit_too(rest_k, rest_n, k, n).opposite, claim)
 
 
-def _always(arms: pd.DataFrame) -> Sign:
-    """Nearly all single queries are lost."""
-    name = "raw-a-always"
-    rows = _unanswered(arms)
-    rows = rows[rows["arm"] == "a"]
-    k, n = int(rows["lost"].sum()), int(rows["n"].sum())
-    claim = said.ARM(arm=str(said.ARM_A), seen=f"{k:,}", n=f"{n:,}", how=str(said.LOST))
-    return Sign(name, most(k, n, NEARLY_ALL), claim)
+def _always(arms: pd.DataFrame, arm: str, title: Sentence) -> Sign:
+    """Nearly all queries of an arm are lost."""
+    k, n = _lost(arms, arm)
+    claim = said.ARM(arm=str(title), seen=f"{k:,}", n=f"{n:,}", how=str(said.LOST))
+    return Sign(f"raw-{arm}-always", most(k, n, NEARLY_ALL), claim)
 
 
 def _errors_grow(arms: pd.DataFrame) -> Sign:
@@ -194,12 +215,128 @@ def _late_together(arms: pd.DataFrame) -> Sign:
     return Sign(name, most(k, n, _TOGETHER), said.ARM_TOGETHER(share=f"{100 * k / n:.0f} %"))
 
 
-def _tcp_resent(arms: pd.DataFrame) -> Sign:
-    """Over TCP, answers come after 1 s: the first packet of the connection was lost and sent again."""
-    name, rows = "raw-tcp-resent", arms[arms["arm"] == "tcp"]
-    if "unanswered" not in arms or rows.empty:
+def _all_late(arms: pd.DataFrame) -> Sign:
+    """Nearly all single queries are late, by less than is called so of some: 20 ms."""
+    name = "raw-all-late"
+    if "held" not in arms:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    k, n = int((rows["lost"] - rows["unanswered"]).sum()), int(rows["n"].sum())
-    return Sign(
-        name, some(k, n, 1e-3), said.ARM(arm=str(said.ARM_TCP), seen=f"{k:,}", n=f"{n:,}", how=str(said.LATE_1S))
+    k, n = _sums(arms, ("a",), "held")
+    claim = said.ARM_ALL_LATE(seen=f"{k:,}", n=f"{n:,}", least=time_ms(HELD_MS))
+    return Sign(name, most(k, n, NEARLY_ALL), claim)
+
+
+def _late_constant(arms: pd.DataFrame) -> Sign:
+    """All late answers over UDP took as long, as those that wait for a timeout do."""
+    name = "raw-late-constant"
+    if "late_p90_ms" not in arms:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    rows = arms[arms["arm"].isin(_UDP) & (arms["late"] >= MIN_EVENTS)]
+    if rows["late"].sum() < MANY:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
+    low_ms, high_ms = float(rows["late_p10_ms"].min()), float(rows["late_p90_ms"].max())
+    values = {"low": time_ms(low_ms), "high": time_ms(high_ms)}
+    alike = high_ms < CONSTANT * low_ms
+    return Sign(name, State.YES if alike else State.NO, (said.DELAY_CONSTANT if alike else said.DELAY_VARIES)(**values))
+
+
+def _tcp_resent(arms: pd.DataFrame) -> Sign:
+    """Over TCP alone, answers come after 1 s: the first packet of the connection was lost and sent again."""
+    name = "raw-tcp-resent"
+    if "unanswered" not in arms or "tcp" not in set(arms["arm"]):
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    after_1s = arms.assign(k=arms["lost"] - arms["unanswered"])
+    k, n = _sums(after_1s, ("tcp",), "k")
+    claim = said.ARM(arm=str(said.ARM_TCP), seen=f"{k:,}", n=f"{n:,}", how=str(said.LATE_1S))
+    state = some(k, n, 1e-3)
+    as_udp = state is State.YES and hit_too(*_sums(after_1s, _UDP, "k"), k, n) is State.YES
+    return Sign(name, State.NO if as_udp else state, claim)
+
+
+def _kept_spared(arms: pd.DataFrame) -> Sign:
+    """Queries on kept sockets are spared what queries on new ones suffer at the same time."""
+    name, (k, n), (kept_k, kept_n) = "raw-kept-spared", _lost(arms, "a", "aaaa"), _lost(arms, "standing")
+    claim = said.ARM_KEPT(lost=f"{k:,}", n=f"{n:,}", kept_lost=f"{kept_k:,}", kept=f"{kept_n:,}")
+    if not kept_n or some(k, n, BUSY["lost"]) is not State.YES:
+        return Sign(name, State.NOT_MEASURED, claim)
+    return Sign(name, hit_too(kept_k, kept_n, k, n).opposite, claim)
+
+
+def _kept_same(arms: pd.DataFrame) -> Sign:
+    """A kept socket that lost a query loses the next one, too: it is always the same sockets."""
+    name, rows = "raw-kept-same", arms[arms["arm"] == "standing"]
+    if "after_lost" not in arms or not rows["after_lost"].sum():
+        return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
+    k, n = int(rows["lost_after_lost"].sum()), int(rows["after_lost"].sum())
+    return Sign(name, most(k, n, NEARLY_ALL), said.ARM_SAME(seen=f"{k:,}", n=f"{n:,}"))
+
+
+def _lost_grows(arms: pd.DataFrame) -> Sign:
+    """Of more pairs a second, a larger share of queries is lost. Single queries are not compared with pairs: these are
+    bursts, too."""
+    name = "raw-lost-grows"
+    rows = _unanswered(arms[arms["arm"].isin((ARMS["pair"][0], ARMS["two-sockets"][0]))])
+    if "rate_per_s" not in rows or rows["rate_per_s"].nunique() < 2:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    least, most_ = 2 * rows["rate_per_s"].min(), 2 * rows["rate_per_s"].max()
+    high = rows["rate_per_s"] > most_ / 4
+    (k, n), (low_k, low_n) = ((int(some_["lost"].sum()), int(some_["n"].sum())) for some_ in (rows[high], rows[~high]))
+    claim = said.ARM_LOST_GROWS(
+        low=f"{100 * low_k / max(1, low_n):.0f} %",
+        low_rate=f"{least:g}",
+        high=f"{100 * k / max(1, n):.0f} %",
+        high_rate=f"{most_:g}",
     )
+    if k * low_n <= low_k * n and low_k >= MIN_EVENTS:
+        return Sign(name, State.NO, claim)
+    if some(k, n, BUSY["lost"]) is not State.YES:
+        return Sign(name, State.NOT_MEASURED, claim)
+    return Sign(name, hit_too(low_k, low_n, k, n, _NOT_GROWN).opposite, claim)
+
+
+def _pair_more(arms: pd.DataFrame) -> Sign:
+    """Of pairs, those from one socket are lost more often than those from two (exact conditional test of two rates)."""
+    from scipy.special import bdtrc
+
+    name, (k, n), (two_k, two_n) = "raw-pair-more", _lost(arms, ARMS["pair"][0]), _lost(arms, ARMS["two-sockets"][0])
+    claim = said.ARM_PAIR_MORE(lost=f"{k:,}", n=f"{n:,}", two_lost=f"{two_k:,}", two=f"{two_n:,}")
+    if not two_n or some(k, n, BUSY["lost"]) is not State.YES:
+        return Sign(name, State.NOT_MEASURED, claim)
+    more = float(bdtrc(k - 1, k + two_k, n / (n + two_n))) < ALPHA
+    return Sign(name, State.YES if more else State.UNCLEAR, claim)
+
+
+def _refused_quick(arms: pd.DataFrame) -> Sign:
+    """Queries are refused at once, and answered late: the server has no room for more at a time."""
+    name = "raw-refused-quick"
+    if "error_p50_ms" not in arms:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    rows = arms[arms["arm"].isin(_UDP) & (arms["errors"] >= MIN_EVENTS) & (arms["good_p50_ms"] > 0)]
+    if rows["errors"].sum() < MANY:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
+    error_ms, good_ms = float(rows["error_p50_ms"].median()), float(rows["good_p50_ms"].median())
+    n_refused = sum(rcodes.get("REFUSED", 0) for rcodes in rows["rcodes"])
+    claim = said.ARM_REFUSED(refused=time_ms(error_ms), good=time_ms(good_ms))
+    quick = good_ms >= HELD_MS and error_ms < good_ms / 2 and n_refused > rows["errors"].sum() / 2
+    return Sign(name, State.YES if quick else State.NO, claim)
+
+
+def _lost(arms: pd.DataFrame, *names: str) -> tuple[int, int]:
+    """Queries of these arms that were not answered at all, and all of them."""
+    return _sums(_unanswered(arms), names, "lost")
+
+
+def _sums(arms: pd.DataFrame, names: Sequence[str], column: str) -> tuple[int, int]:
+    rows = arms[arms["arm"].isin(names)]
+    return int(rows[column].sum()), int(rows["n"].sum())
+
+
+def counted_beside(arms: pd.DataFrame | None) -> Numbers | None:
+    """What kernels counted while raw queries were sent, with how many were sent, and lost; None where nothing was."""
+    if arms is None or "rises" not in arms or not len(arms):
+        return None
+    rises: dict[str, float] = {}
+    for row in arms["rises"]:
+        for name, rise in row.items():
+            rises[name] = rises.get(name, 0.0) + rise
+    lost, n = _sums(_unanswered(arms), tuple(set(arms["arm"])), "lost")
+    return Numbers(variant="baseline", n=n, stalls=lost, rises=rises) if rises and n else None

@@ -81,7 +81,7 @@ def _new_flows() -> Iterator[Cause]:
     )  # fmt: skip
     yield Cause(
         "burst-policer", "pair-second-lost", "network", lost.BURST_POLICER, ARMS, ("docs/faults.md",),
-        Predictions(must=("raw-two-sockets-lost",), never=("insert-failed",)), faults=("burst-cap",),
+        Predictions(must=("raw-two-sockets-lost",), never=("insert-failed", "raw-lost-grows")), faults=("burst-cap",),
     )  # fmt: skip
     yield Cause(
         "snat-port-clash", "new-flows-lost", "node", lost.SNAT_CLASH, COUNTERS, ("awslabs/amazon-eks-ami#505",),

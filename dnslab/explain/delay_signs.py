@@ -205,7 +205,9 @@ def one_name(observed: Observed, baseline: Numbers) -> Read:
     """Some names are nearly always bad, all others hardly ever."""
     names = baseline.names
     if len(names) < 2:
-        return State.NOT_MEASURED, str(said.ONE_NAME_ONLY)
+        # Of one name alone all may be bad for any reason; what is answered now and then is not what this is about.
+        often_good = any(most(n_bad, n, NEARLY_ALL) is State.NO for n, n_bad in names.values())
+        return State.NO if often_good else State.NOT_MEASURED, str(said.ONE_NAME_ONLY)
     bad = [name for name, (n, n_bad) in names.items() if n_bad >= 0.8 * n and n_bad >= 3]
     all_bad = sum(n_bad for _, n_bad in names.values())
     if all_bad < 5:

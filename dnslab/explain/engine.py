@@ -7,7 +7,7 @@ How sure a mechanism is, by these rules:
 - *not tested*: none of the signs that it needs was seen, and none was looked for in vain;
 - *possible*: some of these signs were seen, others are open;
 - *likely*: all signs that it needs were seen that the C library's lookups can show, or all that raw queries can show,
-  and what it excludes was not seen there;
+  and what it excludes was not seen there; where one sign alone tells it from others, that one was seen;
 - *shown*: as likely, no other mechanism is left that is likely or possible, and it is one that lookups show directly
   (``Mechanism.direct``), or a kernel's counter shows it, or raw queries do and nothing that it needs is open.
 
@@ -27,7 +27,7 @@ from enum import Enum
 from itertools import combinations
 
 from dnslab.explain.catalogue import CAUSES, Cause
-from dnslab.explain.predictions import MECHANISMS, Mechanism, Predictions
+from dnslab.explain.predictions import HIDDEN, MECHANISMS, TOGETHER, Mechanism, Predictions
 from dnslab.explain.sign import Sign, State
 from dnslab.explain.signs import troubles
 
@@ -184,13 +184,17 @@ def _shown(one: RankedMechanism) -> RankedMechanism:
 
 
 def _mechanism(
-    mechanism: Mechanism, signs: Mapping[str, Sign], seen: Sequence[Sign], excused: Iterable[str] = ()
+    mechanism: Mechanism,
+    signs: Mapping[str, Sign],
+    seen: Sequence[Sign],
+    excused: Iterable[str] = (),
+    hidden: Iterable[str] = (),
 ) -> RankedMechanism:
-    """A mechanism with its causes; ``excused`` are signs of trouble that something else makes."""
-    excused = frozenset(excused)
+    """A mechanism with its causes; something else makes the signs of trouble that are ``excused``, and hides others."""
+    excused, hidden = frozenset(excused), frozenset(hidden)
     own = [cause for cause in CAUSES.values() if cause.mechanism == mechanism.name]
-    supports = [(cause, _support(cause.predicts, signs, seen, excused)) for cause in own]
-    support = _support(mechanism.predicts, signs, seen, excused)
+    supports = [(cause, _support(cause.predicts.without(hidden), signs, seen, excused)) for cause in own]
+    support = _support(mechanism.predicts.without(hidden), signs, seen, excused)
     best = min((one for _, one in supports), key=lambda one: one.order, default=support)
     if not mechanism.predicts.must or best.word.rank > Word.POSSIBLE.rank >= support.word.rank:
         support = best  # what a mechanism does shows in its causes alone, or none of them is left
@@ -237,18 +241,18 @@ def _support(
     predicts: Predictions, signs: Mapping[str, Sign], seen: Sequence[Sign], excused: frozenset[str]
 ) -> Support:
     """What ``signs`` say of these predictions."""
-    broken = [name for name in predicts.must if _broken(name, signs, excused)]
+    broken = [name for name in (*predicts.must, *predicts.only_by) if _broken(name, signs, excused)]
     never = [signs[name] for name in predicts.never if name not in excused]
     known = {name.removeprefix("!") for name in (*predicts.must, *predicts.may, *predicts.never, *excused)}
     strange = [sign for sign in seen if sign.name not in known]
-    met = [_sign(name, signs) for name in predicts.must if _holds(name, signs)]
+    met = [_sign(name, signs) for name in (*predicts.must, *predicts.only_by) if _holds(name, signs)]
     against = [*(_sign(name, signs) for name in broken), *(sign for sign in never if sign.yes), *strange]
     doubts = [_sign(name, signs) for name in predicts.unlikely if _holds(name, signs)]
     n_seen = sum(_holds(name, signs) for name in predicts.must if not name.startswith("!"))
     spared = [sign for sign in never if sign.no and met]
     left = [_sign(name, signs) for name in predicts.must if name not in broken and not _holds(name, signs)]
     word = Word.RULED_OUT if against else _word(predicts.must, signs, excused)
-    if doubts and word is Word.LIKELY:
+    if word is Word.LIKELY and (doubts or not all(_holds(name, signs) for name in predicts.only_by)):
         word = Word.POSSIBLE
     return Support((*met, *spared), (*against, *doubts), tuple(left), word, n_seen, len(met))
 
@@ -276,6 +280,7 @@ def _pair(signs: Mapping[str, Sign], seen: Sequence[Sign]) -> tuple[RankedMechan
     """The two mechanisms that together explain all that was seen, each with a sign that only it makes; or none."""
     best: tuple[tuple[int, int], tuple[RankedMechanism, ...]] | None = None
     for one, other in combinations(MECHANISMS.values(), 2):
+        both = TOGETHER.get(frozenset({one.name, other.name}), ())
         made = [frozenset((*each.predicts.must, *each.predicts.may)) for each in (one, other)]
         needed = [
             {name for name in each.predicts.must if not name.startswith("!") and signs[name].yes} - others
@@ -283,7 +288,10 @@ def _pair(signs: Mapping[str, Sign], seen: Sequence[Sign]) -> tuple[RankedMechan
         ]
         if not all(needed):
             continue
-        pair = _mechanism(one, signs, seen, made[1]), _mechanism(other, signs, seen, made[0])
+        pair = tuple(
+            _mechanism(each, signs, seen, (*of_other, *both), HIDDEN.get(hiding.name, ()))
+            for each, hiding, of_other in ((one, other, made[1]), (other, one, made[0]))
+        )
         if any(each.word.rank > Word.LIKELY.rank for each in pair):
             continue
         size = (-sum(map(len, needed)), -sum(len(each.support.speaking_for) for each in pair))

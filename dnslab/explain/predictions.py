@@ -6,8 +6,8 @@ sign of trouble that a mechanism names neither as ``must`` nor as ``may`` speaks
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from dnslab.explain.arm_signs import ARMS
 from dnslab.sentences import mechanisms as said
@@ -21,13 +21,15 @@ class Predictions:
     A ``must`` with ``!`` before it is a sign that has to be looked for and not seen; one of ``never`` need not be
     looked for.
 
-    A sign of ``unlikely`` speaks against, but does not rule out.
+    A sign of ``unlikely`` speaks against, but does not rule out. Without those of ``only_by``, all else makes it
+    possible at most, and where one was looked for and not seen, it is ruled out.
     """
 
     must: tuple[str, ...] = ()
     may: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     unlikely: tuple[str, ...] = ()
+    only_by: tuple[str, ...] = ()
 
     def __add__(self, other: Predictions) -> Predictions:
         """Both; what one of them excludes is not excused by the other."""
@@ -37,7 +39,12 @@ class Predictions:
             tuple(name for name in dict.fromkeys((*self.may, *other.may)) if name not in never),
             tuple(dict.fromkeys(never)),
             (*self.unlikely, *other.unlikely),
+            (*self.only_by, *other.only_by),
         )
+
+    def without(self, hidden: Collection[str]) -> Predictions:
+        """The same, but that signs that are ``hidden`` need not be seen."""
+        return replace(self, must=tuple(name for name in self.must if name not in hidden)) if hidden else self
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ _LOSSES = (
         said.PAIR,
         Predictions(
             must=("!sequential-stalls", "stalls", "half-lost", "raw-pair-lost"),
-            may=("cache-stalls", "insert-failed", "raw-two-sockets-lost"),
+            may=("cache-stalls", "insert-failed", "raw-two-sockets-lost", "raw-pair-more"),
             never=("sequential-stalls", "no-aaaa-stalls", "tcp-stalls", "raw-a-lost", "raw-aaaa-lost"),
         ),
     ),
@@ -108,17 +115,16 @@ _LOSSES = (
         said.OVER_RATE,
         Predictions(
             must=(
-                "!no-aaaa-stalls",
-                "!tcp-stalls",
-                "stalls",
-                "sequential-stalls",
-                *_raw("lost", "a", "aaaa", "standing"),
+                *("!tcp-stalls", "!tcp-sent-again", "stalls", "sequential-stalls"),
+                *_raw("lost", "pair", "two-sockets"),
             ),
-            may=("cache-stalls", "errors", *_raw("lost", "pair", "two-sockets", "a-second")),
-            never=(
-                *("no-aaaa-stalls", "tcp-stalls", "tcp-sent-again", "sequential-half-lost", "one-name", "always"),
-                "raw-tcp-resent",
+            may=(
+                *("no-aaaa-stalls", "cache-stalls", "errors", "stalls-again"),
+                *_raw("lost", "a", "aaaa", "standing", "a-second"),
             ),
+            never=("tcp-stalls", "tcp-sent-again", "one-name", "always", "raw-tcp-resent", "raw-kept-spared"),
+            # Lookups suffer from it as from any loss that spares TCP: it takes two rates to tell.
+            only_by=("raw-lost-grows",),
         ),
         direct=False,
     ),
@@ -126,15 +132,13 @@ _LOSSES = (
         "new-flows-lost",
         said.NEW_FLOWS,
         Predictions(
-            must=("!tcp-sent-again", "!raw-standing-lost", *_UDP_STALLS, *_raw("lost", "a", "aaaa")),
+            must=("!cache-stalls", "raw-kept-spared", *_UDP_STALLS, *_raw("lost", "a", "aaaa")),
             may=(
-                "tcp-stalls",
-                "errors",
-                "insert-failed",
-                "table-full",
+                *("tcp-stalls", "tcp-sent-again", "delay-of-tcp", "errors", "insert-failed", "table-full"),
                 *_raw("lost", "pair", "two-sockets", "a-second", "tcp"),
+                "raw-tcp-late",
             ),
-            never=("raw-standing-lost", "tcp-sent-again", "cache-stalls", "one-name", "window"),
+            never=("raw-standing-lost", "cache-stalls", "one-name", "window"),
             unlikely=("stalls-again",),
         ),
         direct=False,
@@ -148,12 +152,16 @@ _LOSSES = (
                 "!raw-tcp-lost",
                 "!raw-tcp-late",
                 "raw-standing-lost",
+                "raw-kept-same",
                 *_UDP_STALLS,
                 "stalls-again",
                 *_raw("lost", "a", "aaaa"),
             ),
             may=("errors", *_raw("lost", *_UDP)),
-            never=("tcp-stalls", "tcp-sent-again", "tcp-hangs", "cache-stalls", "one-name", "always", "window"),
+            never=(
+                *("tcp-stalls", "tcp-sent-again", "tcp-hangs", "cache-stalls", "one-name", "always", "window"),
+                *("raw-lost-grows", "wrong-address"),
+            ),
         ),
         direct=False,
     ),
@@ -217,7 +225,15 @@ _ANSWERS = (
         said.OTHER_ADDRESS,
         Predictions(
             must=("!sequential-stalls", "stalls", "half-lost", "wrong-address", "raw-pair-lost"),
-            may=("delay-all", "delay-some", "errors", "cache-stalls", *_raw("late"), "raw-standing-lost"),
+            may=(
+                "delay-all",
+                "delay-some",
+                "errors",
+                "cache-stalls",
+                *_raw("late"),
+                "raw-standing-lost",
+                "raw-pair-more",
+            ),
             never=("sequential-stalls", "no-aaaa-stalls", "tcp-after-udp", "raw-two-sockets-lost"),
         ),
         direct=False,
@@ -232,11 +248,12 @@ _ANSWERS = (
                 "cache-stalls",
                 "cache-fails",
                 "errors",
-                "delay-some",
+                *_LATE,
                 "cache-buffer",
                 "server-buffer",
                 "client-buffer",
                 "stalls",
+                "raw-pair-more",
                 *_raw("lost", *_UDP),
             ),
             never=("tcp-stalls", "tcp-sent-again", "one-name", "window"),
@@ -266,7 +283,7 @@ _ANSWERS = (
         "tcp-silent",
         said.TCP_SILENT,
         Predictions(
-            ("!stalls", "!raw-a-lost", "tcp-stalls", "tcp-hangs", "raw-tcp-lost"),
+            ("!stalls", "!raw-a-lost", "tcp-stalls", "tcp-hangs", "raw-tcp-lost", "raw-tcp-always"),
             ("cache-fails",),
             ("stalls", "delay-all", "raw-a-lost"),
         ),
@@ -284,7 +301,7 @@ _ANSWERS = (
             ("!stalls", "errors", "raw-a-errors"),
             ("cache-fails", *_raw("errors")),
             ("stalls", "always-only-a", "delay-all", "delay-some"),
-            ("raw-errors-grow",),
+            ("raw-errors-grow", "raw-refused-quick"),
         ),
     ),
     Mechanism(
@@ -300,7 +317,7 @@ _ANSWERS = (
         "errors-when-busy",
         said.BUSY_ERRORS,
         Predictions(
-            ("errors", "delay-constant", "raw-a-errors", "raw-errors-grow"),
+            ("errors", "delay-constant", "raw-a-errors", "raw-refused-quick"),
             ("cache-fails", "cache-stalls", "delay-all", *_LATE, *_raw("errors")),
             ("stalls", "delay-of-aaaa"),
         ),
@@ -319,8 +336,8 @@ _DELAYS = (
         "all-late",
         said.ALL_LATE,
         Predictions(
-            ("delay-all", "delay-twice", *_raw("late", "a", "aaaa", "tcp")),
-            (*_LATE, "tcp-sent-again", "cache-fails"),
+            ("delay-all", "raw-all-late", *_raw("late", "a", "aaaa", "tcp")),
+            (*_LATE, "delay-twice", "tcp-sent-again", "cache-fails"),
             ("delay-of-aaaa", "errors", "stalls"),
         ),
     ),
@@ -395,3 +412,12 @@ _DELAYS = (
 
 
 MECHANISMS: Mapping[str, Mechanism] = {one.name: one for one in (*_LOSSES, *_ANSWERS, *_DELAYS)}
+
+#: what two mechanisms make together, and neither makes by itself
+TOGETHER: Mapping[frozenset[str], tuple[str, ...]] = {
+    frozenset({"truncated", "tcp-silent"}): (*_ALL_STALL, "stalls", "stalls-again"),
+}
+#: what cannot be seen of any other mechanism where this one is, too
+HIDDEN: Mapping[str, tuple[str, ...]] = {
+    "tcp-silent": ("tcp-sent-again", "raw-tcp-late"),
+}

@@ -22,6 +22,15 @@ READERS: Mapping[str, Reader] = {**loss_signs.READERS, **delay_signs.READERS, **
 NAMES: tuple[str, ...] = (*READERS, *arm_signs.NAMES)
 #: signs that need no lookup through the C library
 WITHOUT_LOOKUPS = frozenset({"kernel-resolves"})
+#: what kernels count beside raw queries as beside lookups
+BESIDE_ARMS = ("bad-checksums", "client-buffer", "server-buffer", "insert-failed", "table-full", "throttled")
+#: signs of delays, by what shows the same of raw queries
+_BETTER = {
+    "delay-short": "raw-short",
+    "delays-together": "raw-late-together",
+    "delay-constant": "raw-late-constant",
+}
+_OVER_UDP = ("a", "aaaa", "pair", "two-sockets", "standing")
 #: signs that describe a trouble more closely, or what it happens on: by themselves they are none
 DESCRIBING = frozenset(
     {
@@ -40,12 +49,19 @@ DESCRIBING = frozenset(
         *("delay-twice", "kernel-resolves", "sent-late", "wrong-address"),
         *(
             "raw-a-always",
+            "raw-tcp-always",
             "raw-errors-grow",
             "raw-flows-slow",
             "raw-held-up",
             "raw-short",
             "raw-late-together",
+            "raw-late-constant",
             "raw-tcp-resent",
+            "raw-all-late",
+            "raw-kept-same",
+            "raw-kept-spared",
+            "raw-lost-grows",
+            "raw-refused-quick",
         ),
     }
 )
@@ -72,18 +88,32 @@ def read(observed: Observed | None, arms: pd.DataFrame | None = None) -> dict[st
         else:
             state, claim = reader(observed, baseline)
         found[name] = Sign(name, state, claim)
+    found.update(_counted(found, arm_signs.counted_beside(arms)))
     raw = arm_signs.read(arms)
     return {**found, **raw, **_seen_better(found, raw)}
 
 
+def _counted(found: Mapping[str, Sign], numbers: Numbers | None) -> dict[str, Sign]:
+    """What kernels counted beside raw queries, where lookups of the C library do not show it."""
+    if numbers is None:
+        return {}
+    beside = {name: Sign(name, *READERS[name](Observed(), numbers)) for name in BESIDE_ARMS if not found[name].yes}
+    return {name: sign for name, sign in beside.items() if sign.yes or found[name].state is State.NOT_MEASURED}
+
+
 def _seen_better(found: Mapping[str, Sign], raw: Mapping[str, Sign]) -> dict[str, Sign]:
-    """Signs of delays that raw queries show better: a busy client delays them less than processes of its C library."""
+    """Signs that raw queries show better: of delays, as a busy client delays them less than processes of its C library;
+    and of a time in which all was lost, as only kept sockets tell whether new ones alone were."""
     better = {}
     if raw["raw-held-up"].no and found["delay-some"].yes:
         better["delay-some"] = replace(found["delay-some"], state=State.UNCLEAR)
-    for name, by in (("delay-short", "raw-short"), ("delays-together", "raw-late-together")):
+    if found["delay-some"].state is State.UNCLEAR and any(raw[f"raw-{arm}-late"].yes for arm in _OVER_UDP):
+        better["delay-some"] = replace(found["delay-some"], state=State.YES)
+    for name, by in _BETTER.items():
         if raw[by].yes or raw[by].no:
             better[name] = replace(raw[by], name=name)
+    if raw["raw-kept-spared"].yes and found["window"].state is not State.NOT_MEASURED:
+        better["window"] = replace(raw["raw-kept-spared"], name="window", state=State.NO)
     return better
 
 

@@ -62,7 +62,8 @@ FEW = Rung("arms", said.SEPARATES_ARMS, 6.0, arms=tuple(ARMS))
 MORE = Rung("more", said.SEPARATES_MORE, 10.0, arms=tuple(ARMS), per_s=ARM_MOST_PER_S)
 LIBC = Rung("libc", said.SEPARATES_LIBC, 5.0, rounds=3, per_s=ARM_MOST_PER_S)
 PLACE = Rung("place", said.SEPARATES_PLACE, 8.0, arms=("a", "tcp", "standing"), per_s=ARM_MOST_PER_S, each_place=True)
-RUNGS = (ALIVE, FEW, MORE, LIBC, PLACE)
+LONG = Rung("long", said.SEPARATES_LONG, 40.0, arms=tuple(ARMS), per_s=6.0)
+RUNGS = (ALIVE, FEW, MORE, LIBC, PLACE, LONG)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Seen:
 
     ``dead``: no query was answered, by whatever arm. ``trouble``: something was lost, late or refused beyond chance;
     ``everywhere``: single queries on new sockets and on kept ones alike. ``silent``: some arm got no answer at all.
-    ``settled``: one cause is shown.
+    ``settled``: one cause is shown. ``too_little``: lookups or queries were bad, and too few to tell why.
     """
 
     dead: bool = False
@@ -79,6 +80,7 @@ class Seen:
     everywhere: bool = False
     silent: bool = False
     settled: bool = False
+    too_little: bool = False
 
 
 def next_rung(done: Collection[str], seen: Seen, by_place: bool = True) -> Rung | None:
@@ -95,11 +97,12 @@ def _order(seen: Seen) -> Sequence[Rung]:
         return (ALIVE, PLACE)
     if seen.settled:  # what applications feel, and a second cause, would hide otherwise
         return (ALIVE, FEW, PLACE, LIBC) if seen.everywhere or seen.silent else (ALIVE, FEW, LIBC)
+    at_last = (LONG,) if seen.too_little else ()
     if seen.everywhere:
-        return (ALIVE, FEW, PLACE, MORE, LIBC)
+        return (ALIVE, FEW, PLACE, MORE, LIBC, *at_last)
     if seen.trouble:
-        return (ALIVE, FEW, MORE, LIBC, PLACE)
-    return (ALIVE, FEW, MORE, LIBC)
+        return (ALIVE, FEW, MORE, LIBC, PLACE, *at_last)
+    return (ALIVE, FEW, MORE, LIBC, *at_last)
 
 
 def plan_of(

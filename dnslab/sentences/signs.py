@@ -117,6 +117,34 @@ ARM_GROWS = Sentence(
     high="40 %",
     high_rate="25",
 )
+ARM_KEPT = Sentence(
+    "Of raw queries on new sockets, {lost} of {n} were lost; on kept sockets, {kept_lost} of {kept}.",
+    lost="60",
+    n="240",
+    kept_lost="0",
+    kept="120",
+)
+ARM_SAME = Sentence(
+    "Of raw queries on a kept socket that had just lost one, {seen} of {n} were lost, too.", seen="40", n="41"
+)
+ARM_ALL_LATE = Sentence("Of raw A queries, {seen} of {n} took {least} or longer.", seen="118", n="120", least="20 ms")
+ARM_LOST_GROWS = Sentence(
+    "Of raw queries in pairs, {low} were lost at {low_rate}/s, and {high} at {high_rate}/s.",
+    low="0 %",
+    low_rate="10",
+    high="49 %",
+    high_rate="24",
+)
+ARM_PAIR_MORE = Sentence(
+    "Of pairs of raw queries from one socket, {lost} of {n} queries were lost; from two sockets, {two_lost} of {two}.",
+    lost="44",
+    n="240",
+    two_lost="16",
+    two="240",
+)
+ARM_REFUSED = Sentence(
+    "Raw queries were refused after {refused}, and answered after {good} (medians).", refused="1.3 ms", good="101 ms"
+)
 ARM_MEDIAN = Sentence("{arm}: the median answer takes {median}.", arm="Raw A queries", median="61 ms")
 ARM_HELD = Sentence("Of raw queries over UDP, 99 of 100 were answered within {p99}.", p99="3.1 ms")
 ARM_TOGETHER = Sentence("Of raw queries sent next after a late one, {share} were late, too.", share="82 %")

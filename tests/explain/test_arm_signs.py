@@ -23,6 +23,7 @@ def row(arm: str, **changes: Any) -> dict[str, Any]:
         "p50_ms": 0.2,
         "p99_ms": 2.0,
         "rcodes": {},
+        "rises": {},
     }
     return {**counts, **usual, **changes}
 
@@ -35,6 +36,16 @@ def errors_at(*shares: float) -> list[dict[str, Any]]:
     """The arm ``a`` at 5 queries a second, then at 25."""
     rates = zip((5.0, 25.0), shares, strict=True)
     return [row("a", rate_per_s=rate, errors=round(200 * share)) for rate, share in rates]
+
+
+def lossy(arm: str, lost: int, **changes: Any) -> dict[str, Any]:
+    return row(arm, lost=lost, unanswered=lost, **changes)
+
+
+def pairs_at(*shares: float) -> list[dict[str, Any]]:
+    """Pairs from one socket at 5 a second, then at 25."""
+    rates = zip((5.0, 25.0), shares, strict=True)
+    return [lossy("pair-one-socket", round(200 * share), rate_per_s=rate) for rate, share in rates]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +62,30 @@ def errors_at(*shares: float) -> list[dict[str, Any]]:
             [row("a", after_late=40, late_after_late=3)],
         ),
         ("raw-tcp-resent", [row("tcp", lost=12, unanswered=0)], [row("tcp", lost=12, unanswered=12)]),
+        ("raw-tcp-resent", [row("tcp", lost=12)], [row("tcp", lost=12), row("a", lost=11)]),
+        ("raw-tcp-always", [row("tcp", lost=200, unanswered=200)], [row("tcp", lost=9, unanswered=9)]),
+        ("raw-all-late", [row("a", held=199)], [row("a", held=40)]),
+        (
+            "raw-late-constant",
+            [row("a", late=12, late_p10_ms=2_001.0, late_p90_ms=2_030.0)],
+            [row("a", late=12, late_p10_ms=151.0, late_p90_ms=900.0)],
+        ),
+        (
+            "raw-kept-spared",
+            [lossy("a", 60), lossy("aaaa", 55), lossy("standing", 0)],
+            [lossy("a", 60), lossy("aaaa", 55), lossy("standing", 58)],
+        ),
+        (
+            "raw-kept-same",
+            [row("standing", after_lost=12, lost_after_lost=12)],
+            [row("standing", after_lost=30, lost_after_lost=3)],
+        ),
+        ("raw-lost-grows", pairs_at(0.0, 0.5), pairs_at(0.3, 0.3)),
+        (
+            "raw-refused-quick",
+            [row("a", errors=50, rcodes={"REFUSED": 50}, error_p50_ms=1.2, good_p50_ms=101.0)],
+            [row("a", errors=50, rcodes={"SERVFAIL": 50}, error_p50_ms=1.2, good_p50_ms=101.0)],
+        ),
         ("raw-a-late", [row("a", p50_ms=61.0)], [row("a", p50_ms=61.0, lost=100, unanswered=100)]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -69,13 +104,42 @@ def test_too_few_or_too_many_late_queries_do_not_tell_whether_they_come_together
         assert state("raw-late-together", row("a", after_late=n, late_after_late=n)) is State.NOT_MEASURED
 
 
+def test_pairs_from_one_socket_lose_more_only_where_chance_hardly_gives_it() -> None:
+    name, two = "raw-pair-more", lossy("pair-two-sockets", 16, n=240)
+    assert state(name, lossy("pair-one-socket", 54, n=240), two) is State.YES
+    assert state(name, lossy("pair-one-socket", 10, n=298), lossy("pair-two-sockets", 1, n=298)) is State.UNCLEAR
+
+
+def read(*rows: dict[str, Any]) -> dict[str, Sign]:
+    return signs.read(None, pd.DataFrame(list(rows), columns=list(COLUMNS)))
+
+
+def test_what_kernels_count_beside_raw_queries_counts() -> None:
+    drops = {"server-a.Udp.RcvbufErrors": 40.0, "server-b.Udp.RcvbufErrors": 55.0}
+    assert read(lossy("a", 80, rises=drops))["server-buffer"].yes
+    assert read(lossy("a", 80, rises=dict.fromkeys(drops, 0.0)))["server-buffer"].no
+    assert read(lossy("a", 80))["server-buffer"].state is State.NOT_MEASURED
+    held = {"client.cpu.periods": 119.0, "client.cpu.throttled_periods": 116.0}
+    assert read(row("a", rises=held))["throttled"].yes
+
+
+def test_a_time_in_which_new_flows_alone_are_lost_is_no_outage() -> None:
+    outage = {name: Sign(name, State.YES) for name in ("delay-some", "window")}
+    for kept, window in ((0, State.NO), (58, State.YES)):
+        raw = arm_signs.read(pd.DataFrame([lossy("a", 110), lossy("standing", kept)], columns=list(COLUMNS)))
+        assert {**outage, **signs._seen_better(outage, raw)}["window"].state is window
+
+
 def test_raw_queries_show_delays_better_than_lookups() -> None:
     found = {name: Sign(name, State.YES) for name in ("delay-some", "delay-short", "delays-together")}
-    quick = {name: Sign(name, State.NOT_MEASURED) for name in ("raw-short", "raw-late-together")}
-    better = signs._seen_better(found, {**quick, "raw-held-up": Sign("raw-held-up", State.NO)})
+    nothing = {name: Sign(name, State.NOT_MEASURED) for name in arm_signs.NAMES}
+    better = signs._seen_better(found, {**nothing, "raw-held-up": Sign("raw-held-up", State.NO)})
     assert {name: sign.state for name, sign in better.items()} == {"delay-some": State.UNCLEAR}
-    known = {name: Sign(name, State.NO) for name in quick}
-    better = signs._seen_better(found, {**known, "raw-held-up": Sign("raw-held-up", State.YES)})
+    late = {name: Sign(name, State.YES) for name in ("raw-held-up", "raw-a-late")}
+    few = {**found, "delay-some": Sign("delay-some", State.UNCLEAR)}
+    assert signs._seen_better(few, {**nothing, **late})["delay-some"].yes
+    known = {name: Sign(name, State.NO) for name in ("raw-short", "raw-late-together")}
+    better = signs._seen_better(found, {**nothing, **known, "raw-held-up": Sign("raw-held-up", State.YES)})
     assert {sign.name: sign.state for sign in better.values()} == {
         "delay-short": State.NO,
         "delays-together": State.NO,

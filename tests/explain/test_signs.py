@@ -191,7 +191,7 @@ def test_what_is_not_there_is_not_measured_with_its_reason() -> None:
 
 def test_the_kernel_is_known_without_lookups_of_baseline() -> None:
     found = signs.read(Observed(kernel="Linux 6.18.4"), arms(pair_one_socket=20))
-    assert {name for name, sign in found.items() if sign.yes} == {"raw-pair-lost", "kernel-resolves"}
+    assert {name for name, sign in found.items() if sign.yes} == {"raw-pair-lost", "raw-pair-more", "kernel-resolves"}
 
 
 def arms(**lost: int) -> pd.DataFrame:
@@ -205,7 +205,7 @@ def arms(**lost: int) -> pd.DataFrame:
 
 def test_raw_queries() -> None:
     found = signs.read(None, arms(pair_one_socket=20, a=1))
-    assert {name for name, sign in found.items() if sign.yes} == {"raw-pair-lost"}
+    assert {name for name, sign in found.items() if sign.yes} == {"raw-pair-lost", "raw-pair-more"}
     assert found["raw-a-lost"].state is State.UNCLEAR
     assert found["raw-two-sockets-lost"].state is State.NO
     assert found["raw-a-second-lost"].state is State.NOT_MEASURED

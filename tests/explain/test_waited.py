@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -19,8 +20,9 @@ FIRED = replace(QUIET, seconds=725.0, target="node-1", kind="failed", n_bad=5, w
 
 def arms(n: int) -> pd.DataFrame:
     """Clean queries of one arm."""
-    zero = dict.fromkeys(COLUMNS, 0)
-    row = {**zero, "arm": "a", "place": "10.96.0.10", "target": "t", "n": n, "rcodes": {}, "p50_ms": 1.0, "p99_ms": 2.0}
+    zero: dict[str, Any] = dict.fromkeys(COLUMNS, 0)
+    zero |= {"rcodes": {}, "rises": {}}
+    row = {**zero, "arm": "a", "place": "10.96.0.10", "target": "t", "n": n, "p50_ms": 1.0, "p99_ms": 2.0}
     return pd.DataFrame([{**row, "arm": "control", "n": 5}, row])
 
 

@@ -56,6 +56,13 @@ def test_what_hits_all_is_looked_for_at_each_server_first() -> None:
     assert climbed(Seen(), Seen(), shown) == ["alive", "arms", "place", "more", "libc"]
 
 
+def test_where_too_little_was_seen_the_arms_run_once_more_for_longer() -> None:
+    little = Seen(trouble=True, too_little=True)
+    assert climbed(Seen(), little) == ["alive", "arms", "more", "libc", "place", "long"]
+    assert climbed(Seen(), Seen(too_little=True)) == ["alive", "arms", "more", "libc", "long"]
+    assert climbed(Seen(), little, little, Seen(trouble=True)) == ["alive", "arms", "more", "libc", "place"]
+
+
 def test_a_dead_server_is_asked_no_more() -> None:
     assert climbed(Seen(), Seen(dead=True, trouble=True)) == ["alive", "place"]
 
