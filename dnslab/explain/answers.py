@@ -18,6 +18,8 @@ from dnslab.text import all_of, counted, estimate_with_bounds, listed, time_ms
 
 #: the name of a veto: flows were used again, on which nothing can race
 EXPOSURE_LOST = "exposure lost"
+#: configurations that a sentence names one by one
+MOST_LISTED = 3
 
 
 #: what is said of all configurations with one word
@@ -205,7 +207,8 @@ def _of_the_slowest(rows: Sequence[Row]) -> list[str]:
     for measure, word, sentence in changes:
         names = [row.variant for row in rows if measure in row.verdicts and row.verdicts[measure].word == word]
         if names:
-            said.append(sentence(names="all of them" if len(names) == len(rows) > 1 else listed(names)))
+            many = len(names) == len(rows) > MOST_LISTED
+            said.append(sentence(names=remedies.ALL_THAT_HELP(n=str(len(names))) if many else listed(names)))
     return said
 
 

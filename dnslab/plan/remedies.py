@@ -203,7 +203,8 @@ def _dns_config(variant: Variant, workload: Workload, dns: ClusterDns) -> Form:
     if workload.reference == Workload.reference:
         caveats.append(str(sentences.LISTS_REPLACED))
     if "dnsPolicy" in patched:
-        caveats.append(sentences.POLICY_NONE(zone=dns.zone))
+        known = dns.zone != ClusterDns.zone
+        caveats.append((sentences.POLICY_NONE if known else sentences.POLICY_NONE_UNKNOWN)(zone=dns.zone))
     elif workload.dns_policy == "Default":
         caveats.append(str(sentences.POLICY_DEFAULT))
     return Form(

@@ -124,7 +124,7 @@ AAAA_ERRORS = text_of(
 MAX_CONCURRENT = text_of(
     "Too many queries wait for the upstream",
     "CoreDNS refuses queries while more than max_concurrent of them wait for a slow upstream.",
-    "Answers are late as well, and errors grow with the rate.",
+    "Queries are refused at once, while those that are answered are late. Both grow with the rate.",
     "Raise max_concurrent to rate times delay, or make the upstream faster.",
     "Corefile (forward)",
     "About 2 KB of memory for each waiting query.",

@@ -8,7 +8,7 @@ RACE = text_of(
     "Conntrack race",
     "glibc sends the A and the AAAA query at the same moment from one socket. On kernels before 5.6, connection "
     "tracking (conntrack) can drop the second packet.",
-    "A pair from two sockets is spared, and insert_failed and drop rise with each loss.",
+    "Pairs sent from two sockets are spared, and insert_failed and drop rise with each loss.",
     "Set single-request-reopen, or use a node-local cache, or a kernel from 5.6 on.",
     "dnsConfig of the pods; the nodes' kernel",
     "One more round trip for each lookup.",
@@ -17,7 +17,7 @@ RACE = text_of(
 BURST_POLICER = text_of(
     "A packet limit that allows no burst",
     "Something on the path drops a packet that follows another one too closely, from whatever socket.",
-    "The limit also hits two packets from two sockets. The conntrack race does not.",
+    "Pairs sent from two sockets are lost as well. The conntrack race spares these.",
     "Let the limit pass short bursts, or set single-request-reopen.",
     "Traffic shaping of the network plugin, the node or the cloud",
     "One more round trip for each lookup, if the limit has to stay.",

@@ -6,7 +6,7 @@ from dnslab.sentences import Sentence
 
 VOID = Sentence("Cannot tell: this run is void.")
 REASON = Sentence("{name}: {seen}", name="Generator too slow", seen="1.2 % of use-vc lookups started too late.")
-MORE_PLACES = Sentence("{seen} The same was seen {times}.", seen="The CPU was busy.", times="2 more times")
+MORE_PLACES = Sentence("{seen} That happened {times}.", seen="The CPU was busy.", times="2 more times")
 
 LEFT_OUT = Sentence("Left out: {parts}.", parts="node-3 (CPU saturated in 9 of its 15 trials)")
 LEFT_OUT_PART = Sentence(

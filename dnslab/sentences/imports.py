@@ -26,7 +26,7 @@ UNPAIRED = Sentence(
     "difference, too."
 )
 ROUNDS_ALONE = Sentence(
-    "Faults come and go. A fault that is there {bound} of the time can be absent from {rounds} by chance. "
+    "Faults come and go. Even one that is there {bound} of the time may miss {rounds} by chance. "
     "Measure more rounds, also at other hours of the day.",
     rounds="3 rounds",
     bound="63 %",

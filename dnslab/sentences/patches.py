@@ -24,12 +24,18 @@ ROLLOUT = Sentence(
     "This replaces the pods (a rollout). Make the same change in the chart or manifest, or the next deploy undoes it."
 )
 LISTS_REPLACED = Sentence(
-    "If the workload already has dnsConfig, this patch replaces its lists. Use --workload to keep them."
+    "If the workload already has dnsConfig, this patch replaces its lists. `dnslab fix --workload` keeps them."
 )
 POLICY_NONE = Sentence(
-    "dnsPolicy None takes nothing from the cluster or the node. Search domains of the node are gone, and the patch "
-    "assumes that the cluster's zone is {zone}.",
+    "dnsPolicy None takes nothing from the cluster or the node: search domains of the node are gone, and the patch "
+    "names the cluster's zone, {zone}.",
     zone="cluster.local",
+)
+POLICY_NONE_UNKNOWN = Sentence(
+    "dnsPolicy None takes nothing from the cluster or the node: search domains of the node are gone. Replace {zone} "
+    "with your cluster's zone. It is cluster.local unless somebody changed it; a pod's /etc/resolv.conf names it in "
+    "the line `search`.",
+    zone="CLUSTER-ZONE",
 )
 POLICY_DEFAULT = Sentence(
     "The workload has dnsPolicy Default: it asks the nameservers of its node, not the cluster's DNS."

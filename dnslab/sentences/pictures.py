@@ -9,7 +9,7 @@ FAILED_CAPTION = Sentence("Share of lookups that failed, with 95 % interval")
 SLOW_CAPTION = Sentence("Share of lookups of 1 s or longer, with 95 % interval")
 PARTIAL_CAPTION = Sentence("Share of lookups that got only one kind of address, with 95 % interval")
 NONE_CAPTION = Sentence("No stall seen. The bar shows how many there may still be (95 % sure)")
-IMPORTED_CAPTION = Sentence("Share over {limit}, with 95 % interval", limit="4.9 s")
+IMPORTED_CAPTION = Sentence("Share of {limit} or longer, with 95 % interval", limit="4.9 s")
 TWO_INTERVALS = Sentence("Filled dot: share, with its interval over rounds. Open dot: none seen, with an upper bound.")
 LOG_AXIS = Sentence("The scale is logarithmic; 0 stands apart, left of the break.")
 
@@ -32,7 +32,7 @@ OPEN_DOT = Sentence(
 )
 HELPS_NO_LOAD = Sentence("Queries to the DNS servers were not counted.")
 HELPS_WORST = Sentence(
-    "This table shows {target}, the worst of {n}. See When and where for the others.",
+    "This table is about {target}, the worst of {n}. See When and where for the others.",
     target="glibc@node-1",
     n="4 targets",
 )
@@ -44,14 +44,14 @@ TAILS_HEADING = Sentence("How long lookups take")
 WHEN_HEADING = Sentence("When and where")
 DETAILS_HEADING = Sentence("Details")
 TAILS_HEAD = Sentence(
-    "Read a point as: this share of lookups took longer than this. A flat shelf is lookups that all waited equally "
-    "long; its height is how many."
+    "Read a point as: this share of lookups took longer than this. Where a curve runs flat, lookups waited: the flat "
+    "part ends at how long, and its height says how many."
 )
 TAILS_TIMEOUT = Sentence(
     "A shelf that ends at the dotted line is lookups that waited until the resolver asked again: stalls."
 )
 TAILS_SCALES = Sentence("Both scales are logarithmic: each step is ten times the one before.")
-TAILS_ENDS = Sentence("With {n} of each the curves end at {end}.", n="8,893 lookups", end="1 in 8,893")
+TAILS_ENDS = Sentence("Each curve stands for {n}, so a single one is at {end}.", n="8,893 lookups", end="1 in 8,893")
 ASKS_AGAIN = Sentence("{libc} asks again after {step}", libc="glibc", step="5 s")
 WAIT_AT = Sentence("{share} took {length} or longer", share="6.8 %", length="4.5 s")
 ALL_WITHIN = Sentence("all within {slowest}", slowest="31 ms")
@@ -119,7 +119,7 @@ IMPORTED_DOT = Sentence("The dot is what was measured. The bar is its 95 % inter
 IMPORTED_DOT_FEW = Sentence(
     "With fewer than 3 rounds, the bar is an interval that takes all {what} as independent.", what="requests"
 )
-IMPORTED_MEDIAN = Sentence("{change} than {base}, no interval", change="0.6 ms slower", base="baseline")
+IMPORTED_MEDIAN = Sentence("{change} than {base}; may be chance", change="0.6 ms slower", base="baseline")
 NOT_A_RESULT = Sentence("not a result: the run is void")
 IMPORTED_FOOTER = Sentence(
     "Made by dnslab from another tool's data. This page is one file: it runs no script and loads nothing."

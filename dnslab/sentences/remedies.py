@@ -58,6 +58,7 @@ NONE_IN_TIME = Sentence("No tested configuration helps: with each of them, looku
 SOME_IN_TIME = Sentence("With {names}, lookups were not late.", names="no-aaaa")
 ONLY_BASELINE = Sentence("Only baseline was measured")
 ONLY_BASELINE_MORE = Sentence("On {target} there is nothing to compare it with.", target="musl")
+ALL_THAT_HELP = Sentence("all {n} that help", n="5")
 ALL_CLEAR = Sentence("{all} clear it on {libc}", all="All 5 alternatives", libc="glibc")
 SOME_CLEAR = Sentence("{names} clears it on {libc}", names="node-local", libc="glibc")
 SOME_CLEAR_PLURAL = Sentence("{names} clear it on {libc}", names="node-local and use-vc", libc="glibc")
@@ -68,14 +69,17 @@ COMPARED_ROUNDS = Sentence("Not compared: too few rounds")
 COMPARED_ROUNDS_MORE = Sentence("A comparison takes {n} of both.", n="3 rounds")
 COMPARED_CLOSED = Sentence("Not compared: closed loop")
 COMPARED_CLOSED_MORE = Sentence("A worker that waits sends nothing. Measure with --rate to compare.")
-CLEAR_MORE = Sentence("With each, none of {n} lookups or more stalled or failed.", n="8,880")
+CLEAR_MORE = Sentence("With each of them, none of at least {n} lookups stalled or failed.", n="8,880")
 CLEAR_MORE_ONE = Sentence("With {name}, none of {n} stalled or failed.", name="use-vc", n="8,880 lookups")
 START_WITH = Sentence("Start with {name}.", name="use-vc")
+START_SERVERS_THERE = Sentence("If lookups fail there, too, fix the servers: a cache only hides their errors.")
+START_MEANWHILE = Sentence("Until then, {name} keeps applications from seeing them.", name="node-local")
 ON_MUSL = Sentence("On musl: {names}. musl ignores the others.", names="node-local")
 START_IN_CLUSTER = Sentence("This was a lab. Before you change anything, measure your cluster.")
-START_WITH_SERVERS = Sentence("Fix the servers, too: a cache only hides their errors.")
+START_WITH_SERVERS = Sentence("Fix the servers first: a cache only hides their errors.")
 START_WITH_ROOM = Sentence(
-    "But first add DNS replicas: that helps all pods, and needs no other change. It was not measured here."
+    "Add DNS replicas first: that helps all pods and changes none of them, but it was not measured here. Use these if "
+    "that is not possible."
 )
 ON_MUSL_NOTHING = Sentence("On musl nothing tested clears it.")
 ON_MUSL_UNTESTED = Sentence("musl stalls, too. No other configuration was tested with it.")
@@ -94,7 +98,7 @@ COST_NOT_SLOWER = Sentence("No slower at the median")
 COST_RANGE = Sentence("At the median, {least} to {most}", least="0.11 ms faster", most="0.43 ms slower")
 COST_SLOWER = Sentence("{least} to {most} slower at the median", least="0.04", most="0.29 ms")
 COST_ONE = Sentence("{change} at the median", change="0.11 ms faster")
-COST_NONE = Sentence("No clear change of the median")
+COST_NONE = Sentence("The median hardly changes")
 COST_P99_RISES = Sentence("The slowest 1 % become slower with {names} (p99).", names="use-vc")
 COST_P99_FALLS = Sentence("The slowest 1 % become faster with {names} (p99).", names="use-vc")
 COST_MORE_SLOW = Sentence("With {names}, more lookups take 1 s or longer.", names="use-vc")
@@ -163,6 +167,7 @@ WHY_CHEAPEST_HARDLY = Sentence(
     ms="0.01 ms",
 )
 WHY_ONE_WORKLOAD = Sentence("It changes one workload. There is nothing to install, and it is easy to undo.")
+WHY_HIDES = Sentence("It hides the errors from applications. The DNS servers still make them.")
 WHY_CACHE = Sentence("Only the cache on each node clears it here. It has to be installed for the whole cluster.")
 WHY_BUG = Sentence(
     "{name} has a known bug: glibc before 2.41 can wait 5 s for a query it never sent.", name="single-request"
@@ -175,7 +180,7 @@ MUSL = Sentence("Alpine and other musl images")
 MUSL_MORE = Sentence(
     "musl ignores this option: the patch changes nothing there. Use the node-local cache, or an image with glibc."
 )
-READ_FIRST = Sentence("Or let dnslab read the workload and write the patch. It changes nothing:")
+READ_FIRST = Sentence("Or let dnslab read the workload and write the patch. This command changes nothing:")
 MORE_ROUNDS = Sentence("Measure longer")
 MORE_ROUNDS_MORE = Sentence("More rounds, or longer ones, show smaller differences.")
 TRY_OTHERS = Sentence("Compare the usual remedies")
@@ -185,8 +190,9 @@ SERVERS_ROOM_MORE = Sentence(
     "Each replica has its own receive buffer, so more replicas are the quickest relief. First see how many there are:"
 )
 SERVERS_ROOM_SCALE = Sentence("Then set NUMBER to one more than that:")
-SERVERS_TOO = Sentence("Fix the DNS servers, too")
-SERVERS_TOO_MORE = Sentence("A cache only hides their errors. What do their logs say?")
+FIX_SERVERS = Sentence("Fix the DNS servers")
+FIX_SERVERS_MORE = Sentence("The errors are theirs, and a cache only hides them. What do their logs say?")
+UNTIL_THEN = Sentence("Until then: apply {name}, which hides the errors", name="node-local")
 SERVERS_UPSTREAM = Sentence("Which upstream servers do they ask? See the lines with `forward`:")
 FEWER_QUERIES = Sentence("Or instead: send them fewer queries")
 INSTEAD_ONE = Sentence("Or instead: {name} for one workload", name="use-vc")

@@ -148,8 +148,8 @@ IMPORTED_FOUND = Sentence(
 )
 IMPORTED_NONE_TITLE = Sentence("No {what} of {limit} or longer seen", what="requests", limit="4.9 s")
 IMPORTED_NONE = Sentence(
-    "None of {count} took {limit} or longer. If it happens at all, it hits {fewer}. That bound is 95 % sure if such "
-    "{what} come evenly over time, and too low if they come in bursts.",
+    "None of {count} took {limit} or longer. If it happens at all, it hits {fewer} (95 % sure). That holds if such "
+    "{what} come evenly over time. If they come in bursts, it can be more.",
     what="requests",
     count="18,212 requests",
     limit="4.9 s",

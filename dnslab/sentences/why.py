@@ -51,7 +51,7 @@ EXPOSED = Sentence(
 )
 EXPOSED_MORE = Sentence("The kernel counted these pairs. Here the warm-up is part of both numbers.")
 EXPOSED_MODEL_MORE = Sentence("The number of pairs comes from a model of port reuse.")
-SERVERS_DROPPED = Sentence("The DNS servers dropped {queries} for want of room.", queries="1,920 queries")
+SERVERS_DROPPED = Sentence("The DNS servers dropped {queries}, as their buffers were full.", queries="1,920 queries")
 SERVERS_DROPPED_MORE = Sentence(
     "Their kernels counted it as RcvbufErrors while baseline was measured here, warm-up included."
 )
@@ -121,7 +121,7 @@ NOT_RACE_BY_FLAGS = Sentence(
     stalls="70 stalls",
 )
 NOT_SEEN_RACE = Sentence(
-    "It hits at most {share} of the {pairs} that could meet it.", share="0.02 %", pairs="17,900 pairs"
+    "If it is there, it hits at most {share} of the {pairs} that could meet it.", share="0.02 %", pairs="17,900 pairs"
 )
 RACE_UNCLEAR = Sentence(
     "Neither shown nor ruled out: {flagged} of {stalls} lost exactly one of the two answers.",
@@ -165,7 +165,7 @@ MISSED_NODES = Sentence("Stalls on another node")
 MISSED_NODES_MORE = Sentence("{measured} of {n} nodes were measured.", measured="2", n="9")
 MISSED_NODES_TELL = Sentence("dnslab run --backend kubernetes --nodes all")
 MISSED_RARE = Sentence("Rarer stalls")
-MISSED_RARE_MORE = Sentence("This run can have missed them: {fewer}.", fewer="fewer than 1 lookup in 5,000")
+MISSED_RARE_MORE = Sentence("This run would have missed stalls that hit {fewer}.", fewer="fewer than 1 lookup in 5,000")
 MISSED_RARE_TELL = Sentence("dnslab plan --detect {share}", share="0.005%")
 MISSED_IMAGE = Sentence("Another image or resolver")
 MISSED_IMAGE_MORE = Sentence("Only {libcs} measured. Go programs may use a resolver of their own.", libcs="glibc was")

@@ -184,12 +184,12 @@ def test_each_question_has_its_answer(tmp_path: Path) -> None:
         "How sure?": "On glibc, 5.0 % of 300 lookups stalled (95 % interval 3.1 to 8.1 %).",
         "Why?": "Conntrack race. Emulated. 15 of 15 stalls lost exactly one of the two answers. 15 of 15 stalls "
         "ended at 5 s, give or take 0.25 s.",
-        "What helps?": "Both alternatives clear it on glibc in this emulation. With each, none of 300 lookups or "
-        "more stalled or failed. They are single-request and single-request-reopen. The fault is "
+        "What helps?": "Both alternatives clear it on glibc in this emulation. With each of them, none of at least "
+        "300 lookups stalled or failed. They are single-request and single-request-reopen. The fault is "
         "emulated and cannot hit configurations that avoid parallel UDP queries. Confirm on your cluster.",
         "What does it cost?": "0.3 ms slower at the median. The median lookup takes 0.50 ms with baseline. "
         "single-request makes it 0.3 ms slower (0.3 to 0.3). single-request-reopen makes it 0.3 ms slower (0.3 to "
-        "0.3). The slowest 1 % become faster with all of them (p99).",
+        "0.3). The slowest 1 % become faster with single-request and single-request-reopen (p99).",
     }
 
 
@@ -334,7 +334,7 @@ def test_the_race_is_ruled_out_not_seen_or_not_told(tmp_path: Path) -> None:
     failing, late = rows([0.5] * 100, outcome=[-3] * 5 + [0] * 95), rows([0.5] * 95 + [1200.0] * 5)
     for name, made in (("failing", failing), ("slow", late), ("none", rows([0.5] * 100))):
         race = [one.detail for one in said(name, made, exposed=100).not_seen if one.claim == "Conntrack race"]
-        assert race == ["It hits at most 1 % of the 300 pairs that could meet it."], name
+        assert race == ["If it is there, it hits at most 1 % of the 300 pairs that could meet it."], name
         assert "Conntrack race" not in [one.claim for one in said(f"{name} 2", made, exposed=100).ruled_out]
     some = rows([0.5] * 90 + [5004.0] * 10, flags=[0] * 94 + [1] * 6)
     for name, target, made, why in (
@@ -436,7 +436,7 @@ def test_one_trouble_in_many_rows_is_one_veto(tmp_path: Path) -> None:
     lookups = {("baseline", "glibc", n): late for n in (1, 2, 3)} | {("use-vc", "glibc", n): later for n in (1, 2, 3)}
     run = open_run(write_run(tmp_path / "run", plan, lookups))
     (veto,) = (one for one in find_vetoes(run, summarise(run)) if one.name == "generator too slow")
-    assert veto.seen == ("50 % of use-vc lookups on glibc started more than 10 ms late. The same was seen 1 more time.")
+    assert veto.seen == ("50 % of use-vc lookups on glibc started more than 10 ms late. That happened 1 more time.")
     assert found(run).headline.count("Generator too slow") == 1
 
 

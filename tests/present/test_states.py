@@ -132,14 +132,14 @@ SAYS = {
             "None of 1,500 lookups with use-vc took that long",
             "no lookup took between 1 s and 4.5 s",
             "Does a server reach its CPU limit?",
-            "But first add DNS replicas",
+            "Add DNS replicas first",
             "More DNS replicas",
             "First step",
             "get deploy coredns",
             "--replicas= NUMBER",
             "Or instead: use-vc for one workload",
             "is this run, and latest is the run after the change",
-            "become faster with all of them (p99). Queries to the DNS servers were not counted.",
+            "become faster with node-local and use-vc (p99). Queries to the DNS servers were not counted.",
         ],
         ["Emulated", "replicas=4", "dnslab verify", "Recommended"],
     ),
@@ -149,9 +149,9 @@ SAYS = {
             "can have lost a UDP packet",
             "all servers said that they cannot",
             "Before you change anything, measure your cluster.",
-            "If lookups fail there, too: apply node-local",
+            "If lookups fail there, too: fix the DNS servers",
             "No failure in 1,500 lookups.",
-            "Fix the DNS servers, too",
+            "Until then: apply node-local, which hides the errors",
             "get configmap coredns",
         ],
         [
@@ -171,7 +171,7 @@ SAYS = {
         ["not lost packets", "open dot", "compare slow", "ends at the dotted line", "4.5 s of a stall"],
     ),
     "none": (
-        ["If lookups of your pods still stall", "can have missed them"],
+        ["If lookups of your pods still stall", "would have missed stalls"],
         ["What does it cost?", "ms faster", "Faster median", "Filled dot: share", "asks again after 5 s"],
     ),
     "void": (
@@ -191,7 +191,7 @@ SAYS = {
             "dnslab run --backend kubernetes",
             "Measure more rounds, also at other hours",
             "Counted as slow: lookups of 4.9 s or longer.",
-            "That bound is 95 % sure if such lookups come evenly over time, and too low if they come in bursts.",
+            "That holds if such lookups come evenly over time. If they come in bursts, it can be more.",
             "With musl (Alpine images) a stall lasts only 2.5 s. A limit of 4.9 s does not count such stalls.",
             "An open dot: none was seen.",
         ],
@@ -305,9 +305,15 @@ def test_in_a_cluster_the_card_begins_as_the_steps_do(tmp_path: Path) -> None:
     """``dnslab verify`` takes a run with stalls only, so failures are compared from run to run."""
     run = states.in_cluster(states.run_of(tmp_path / "run", states.failing, states.CLUSTER, backend="kubernetes"))
     said = words(page(run))
-    assert "Start with node-local. Fix the servers, too: a cache only hides their errors." in said
+    first = "Fix the servers first: a cache only hides their errors."
+    assert f"{first} Until then, node-local keeps applications from seeing them." in said
     steps = said[said.index("What to do now Replace") :]
-    order = ["Apply node-local", "Measure again after each change", "dnslab compare run latest", "Fix the DNS servers"]
+    order = [
+        "Fix the DNS servers",
+        "Until then: apply node-local",
+        "Measure again after each change",
+        "compare run latest",
+    ]
     places = [steps.index(step) for step in order]
     assert places == sorted(places)
     assert "dnslab verify" not in steps

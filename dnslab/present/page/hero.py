@@ -274,11 +274,12 @@ def _beginning(context: Context) -> Iterator[str]:
     if context.in_lab and (context.emulated or context.findings.verdict.state != "none"):
         yield str(remedies.START_IN_CLUSTER)
         if context.hides_errors:
-            yield str(remedies.START_WITH_SERVERS)
+            yield str(remedies.START_SERVERS_THERE)
     elif context.picked:
-        yield remedies.START_WITH(name=context.picked.row.variant)
         if context.hides_errors:
             yield str(remedies.START_WITH_SERVERS)
+        start = remedies.START_MEANWHILE if context.hides_errors else remedies.START_WITH
+        yield start(name=context.picked.row.variant)
     elif context.lacks_room:
         yield str(remedies.START_WITH_ROOM)
 

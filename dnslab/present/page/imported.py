@@ -248,12 +248,13 @@ def _helps(summary: ImportedSummary) -> Helps:
         rows.append(HelpsRow(row.variant, failed, [], chips, _cell(row, scale), _median(summary, row), None))
     return Helps(
         heading=str(pictures.HELPS_HEADING),
+        row_heading="and what failed",
         intro=" ".join(_how_to_read(summary)),
         share_heading=f"{summary.imported.what.capitalize()} of {_limit(summary)} or longer",
         share_axis=scale.axis(f"{NBSP}%"),
         load_heading="",
         cost_title=f"Median {_singular(summary.imported.what)}",
-        cost_heading="and p99: 1 in 100 is slower",
+        cost_heading="and p99: 1 in 100 is slower" if any(row.n >= ENOUGH_FOR_P99 for row in summary.rows) else "",
         cost_axis=None,
         groups=[HelpsGroup("As the files name them", rows)],
         notes=[],

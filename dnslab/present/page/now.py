@@ -84,12 +84,8 @@ def _remedied(context: Context, picked: Ranked) -> Now:
     workload = workload_of(context.run)
     found = remedy(variant, workload, dns_of(context.run), "glibc" if picked.row.libc == "glibc" else "musl")
     form = found.forms[0]
-    steps = [*_confirm(context), _apply(context, found, form), _verify(context, workload)]
-    if context.hides_errors:
-        forward = _shell(f"{_KUBECTL} get configmap coredns -o yaml")
-        logs: list[str | Code] = [str(remedies.SERVERS_TOO_MORE), _shell(LOGS)]
-        steps.append(Step(str(remedies.SERVERS_TOO), [*logs, str(remedies.SERVERS_UPSTREAM), forward]))
-    steps.append(_undo(form))
+    apply = _apply(context, found, form)
+    steps = [*_confirm(context), *_fix_servers(context), apply, _verify(context, workload), _undo(form)]
     cards = [Card(str(remedies.WHY_THIS), list(_why_this(context, picked)))]
     if variant.options and picked.row.libc == "glibc":
         fix = f"dnslab fix --variant node-local \\\n  --workload {workload.reference} \\\n"
@@ -109,6 +105,14 @@ def _confirm(context: Context) -> Iterator[Step]:
     yield Step(str(remedies.CONFIRM), [str(remedies.CONFIRM_MORE), command])
 
 
+def _fix_servers(context: Context) -> Iterator[Step]:
+    """Where what helps only hides what the servers do wrong."""
+    if context.hides_errors:
+        forward = _shell(f"{_KUBECTL} get configmap coredns -o yaml")
+        logs: list[str | Code] = [str(remedies.FIX_SERVERS_MORE), _shell(LOGS)]
+        yield Step(str(remedies.FIX_SERVERS), [*logs, str(remedies.SERVERS_UPSTREAM), forward])
+
+
 def _apply(context: Context, found: Remedy, form: Form) -> Step:
     blocks: list[str | Code] = []
     if found.variant.node_local:
@@ -117,7 +121,8 @@ def _apply(context: Context, found: Remedy, form: Form) -> Step:
     blocks += [str(remedies.APPLY_NOW), _shell(*map(folded, form.apply))]
     fix = f"dnslab fix --variant {shlex.quote(found.variant.name)} \\\n  --workload {found.workload.reference}"
     blocks += [str(remedies.READ_FIRST), _shell(f"{fix} --namespace {found.workload.namespace}")]
-    return Step(remedies.APPLY(name=found.variant.name), blocks)
+    title = remedies.UNTIL_THEN if context.hides_errors else remedies.APPLY
+    return Step(title(name=found.variant.name), blocks)
 
 
 def folded(command: str) -> str:
@@ -181,6 +186,8 @@ def _undo(form: Form) -> Step:
 def _why_this(context: Context, picked: Ranked) -> Iterator[str]:
     variant = context.variants[picked.row.variant]
     yield _NONE_SEEN[context.count](n=counted(picked.row.n, "lookup"))
+    if context.hides_errors:
+        yield str(remedies.WHY_HIDES)
     yield str(remedies.WHY_CACHE if variant.node_local else remedies.WHY_ONE_WORKLOAD)
     yield from _next_best(context, picked)
     cost = picked.row.effects.get("p50_ms")

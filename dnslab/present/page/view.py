@@ -226,6 +226,7 @@ class Helps:
     cost_axis: Axis | None
     groups: Sequence[HelpsGroup]
     notes: Sequence[str]
+    row_heading: str = "and what it changes"
 
 
 @dataclass(frozen=True)
