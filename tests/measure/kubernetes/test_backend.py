@@ -46,7 +46,7 @@ def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path)
     where = {"namespace": namespace, "images": (GLIBC, MUSL), "nodes": "2"}
     variants = ("baseline", "single-request", "single-request-reopen")
     # Eight pods at once: faster ones are late on two cores that are nodes, DNS servers and API server, too.
-    load = Load(rate_per_s=50, duration_s=19)
+    load = Load(rate_per_s=50, duration_s=9)
     with nodes.race("dlc-n1", per_mille=50):
         run = measured(tmp_path, where, variants=variants, rounds=3, loads=(load,))
         dropped = nodes.dropped("dlc-n1")
