@@ -16,7 +16,7 @@ from bench.confusion.cases import NOTHING, Case
 from bench.confusion.page import _cases, _figures, _matrix, _pairs, _values, _wrong
 from bench.confusion.priors import PRIORS, value
 from bench.confusion.reading import Named, Said
-from bench.confusion.score import Scored, bounds, figures, is_exact, is_true, runs_needed, told_alone
+from bench.confusion.score import Scored, bounds, figures, is_exact, is_true, runs_needed, told_alone, upper_bound
 from dnslab.explain.catalogue import CAUSES
 from dnslab.explain.predictions import MECHANISMS
 from dnslab.measure.lab.faults import FAULTS, find
@@ -159,7 +159,8 @@ def test_bounds_are_those_of_tables(k: int, n: int, low: float, high: float) -> 
 def test_how_many_runs_a_bound_takes() -> None:
     for wrong in (0, 1, 3):
         n = runs_needed(wrong, 0.01)
-        assert bounds(wrong, n)[1] <= 0.01 < bounds(wrong, n - 1)[1]
+        assert upper_bound(wrong, n) <= 0.01 < upper_bound(wrong, n - 1)
+    assert upper_bound(0, 300) == pytest.approx(1 - 0.05 ** (1 / 300))  # none of n: the rule of three, exactly
 
 
 def test_predictive_values_weigh_what_is_out_there() -> None:

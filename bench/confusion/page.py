@@ -18,7 +18,17 @@ from bench.confusion.cases import NOT_FELT
 from bench.confusion.priors import PRIORS, value
 from bench.confusion.reading import said_of
 from bench.confusion.record import Task
-from bench.confusion.score import Figure, Scored, bounds, by_fault, figures, runs_needed, told_alone, usual_s
+from bench.confusion.score import (
+    Figure,
+    Scored,
+    bounds,
+    by_fault,
+    figures,
+    runs_needed,
+    told_alone,
+    upper_bound,
+    usual_s,
+)
 from dnslab.explain.predictions import MECHANISMS
 
 ROOT = Path(__file__).parents[2]
@@ -131,9 +141,8 @@ def _figures(scored: Sequence[Scored]) -> Iterator[str]:
 
 def _needed(figure: Figure) -> Iterator[str]:
     """What a bound would take."""
-    wrong = figure.n - figure.k if figure.at_least else figure.k
-    goal = 1 - figure.goal if figure.at_least else figure.goal
-    reached = bounds(wrong, figure.n)[1]
+    wrong, goal = figure.n_wrong, figure.most_wrong
+    reached = upper_bound(wrong, figure.n)
     more = runs_needed(wrong, goal) - figure.n
     if more > 0:
         words = {"reached": _percent(reached), "goal": _percent(goal), "more": f"{more:,}", "wrong": str(wrong)}

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from bench.confusion.record import FAILED, MACHINE
 from dnslab.analyse.dataset import Run, open_run
+from dnslab.experiment.rungs import around
 from dnslab.explain.diagnosed import arms_of, libc_run, seen_so_far
 from dnslab.explain.ladder import Answer, RungDone, conclude_ladder
 from dnslab.plan.arms import Places
@@ -110,7 +111,10 @@ def replayed(path: Path) -> tuple[Answer, Mapping[str, Run]]:
         stopped = there.problem if there else ""
         following = None if there else rung
         libc = libc_run(climbed)
-        answer = conclude_ladder(done, arms, libc, places, passed_s=passed_s, stopped=stopped, following=following)
+        beside = around(climbed)
+        answer = conclude_ladder(
+            done, arms, libc, places, passed_s=passed_s, stopped=stopped, following=following, around=beside
+        )
         if stopped or following:
             return answer, runs
         seen = seen_so_far(arms, answer)

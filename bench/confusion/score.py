@@ -95,16 +95,25 @@ def bounds(k: int, n: int) -> tuple[float, float]:
     return low, high
 
 
+def upper_bound(k: int, n: int) -> float:
+    """One-sided 95 % bound of a share, by the same method: it is at most this.
+
+    >>> round(upper_bound(0, 100), 4)
+    0.0295
+    """
+    return float(beta.ppf(CONFIDENCE, k + 1, n - k)) if k < n else 1.0
+
+
 def runs_needed(k: int, goal: float) -> int:
-    """Runs in all, of which ``k`` are wrong, until the upper bound is ``goal`` or less.
+    """Runs in all, of which ``k`` are wrong, until the one-sided bound is ``goal`` or less.
 
     >>> runs_needed(0, 0.01)
-    368
+    299
     """
     low, high = k + 1, 1 << 24
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if bounds(k, middle)[1] <= goal else (middle + 1, high)
+        low, high = (low, middle) if upper_bound(k, middle) <= goal else (middle + 1, high)
     return low
 
 
@@ -112,7 +121,7 @@ def runs_needed(k: int, goal: float) -> int:
 class Figure:
     """How many of ``n`` runs did something, what was to hold (``goal``, at least or at most), and whose figure it is.
 
-    ``bounded``: the bound has to hold, not the share alone.
+    ``bounded``: the one-sided bound has to hold, not the share alone.
     """
 
     name: str
@@ -125,10 +134,19 @@ class Figure:
     @property
     def holds(self) -> bool:
         """Whether the goal is met."""
-        value = self.share
-        if self.bounded:
-            value = bounds(self.k, self.n)[0 if self.at_least else 1]
-        return value >= self.goal if self.at_least else value <= self.goal
+        if not self.bounded:
+            return self.share >= self.goal if self.at_least else self.share <= self.goal
+        return upper_bound(self.n_wrong, self.n) <= self.most_wrong
+
+    @property
+    def n_wrong(self) -> int:
+        """Runs in which it went as it should not."""
+        return self.n - self.k if self.at_least else self.k
+
+    @property
+    def most_wrong(self) -> float:
+        """The share of them that is allowed."""
+        return round(1 - self.goal, 9) if self.at_least else self.goal
 
     @property
     def share(self) -> float:

@@ -34,7 +34,7 @@ it does not have. Both were written by somebody who did not read the rules, and 
 Every figure is of real runs; none is resampled.
 
 Bounds are exact and two-sided (Clopper and Pearson). They take runs as independent; runs of one case are alike, so the
-bounds for other cases are somewhat wider. "(bound)": the bound has to hold, not the share alone.
+bounds for other cases are somewhat wider. "(bound)": the one-sided 95 % bound has to hold, not the share alone.
 """
 NEEDED = """\
 - {figure}: {wrong} runs are wrong, and the bound that is reached is {reached}. To get it to {goal}, {more} more runs \
