@@ -26,6 +26,9 @@ LEAD_NONE_FITS = Sentence("DNS is in trouble, but no cause that dnslab knows exp
 LEAD_INSUFFICIENT = Sentence("Something was seen, but too little of it to name a cause.")
 LEAD_BUDGET = Sentence("The limit of {time} was too short to tell.", time="30 s")
 LEAD_STOPPED = Sentence("{why}.", why="DNS got worse")
+FELT = Sentence(
+    "Applications feel it: {lead}", lead="About 1 lookup in 12 waited 5 s for an answer that normally takes 0.4 ms."
+)
 AT_MOST = Sentence(
     "If queries are lost here at all, it is {fewer} (95 % sure, for losses that come evenly over time).",
     fewer="fewer than 1 query in 330",

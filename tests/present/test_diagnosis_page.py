@@ -21,6 +21,7 @@ from dnslab.present.page import diagnosis_page
 from dnslab.present.page.diagnosis_arms import COUNTS, asked, share_of
 from dnslab.present.page.diagnosis_telling import telling_sentences
 from tests import diagnoses
+from tests.present import states
 from tests.present.test_states import words
 
 
@@ -123,3 +124,13 @@ def test_a_share_of_queries_is_wilsons(folder: Path) -> None:
     assert [seen.arm for seen in asked(opened(folder).answer)] == [
         *("a", "aaaa", "pair-one-socket", "pair-two-sockets", "tcp", "standing")
     ]
+
+
+def test_what_applications_feel_stands_on_the_first_screen(tmp_path: Path) -> None:
+    """The kept diagnoses compared configurations on a busy machine, so a made-up run stands in for that rung."""
+    shown = diagnoses.kept("shown", tmp_path)
+    lookups = states.run_of(tmp_path / "lookups", states.failing)
+    page = words(diagnosis_page(replace(shown, runs=(*shown.runs[:2], lookups))))
+    first = page[: page.index("What to do now No answer")]
+    assert "this happened to none of 237. Applications feel it: About 1 lookup in 15 failed" in first
+    assert "Applications feel it" not in words(diagnosis_page(shown)), "what is void is not said"

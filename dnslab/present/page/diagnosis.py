@@ -107,8 +107,12 @@ def _more(shown: _Shown) -> Iterator[str]:
     if answer.stopped_by and answer.status != "stopped":
         yield ladder.STOPPED(why=first_sentence(answer.stopped_by))
     yield from told
-    if not told and answer.trouble and shown.context:
-        yield from shown.context.findings.verdict.more[:1]
+    if answer.trouble and shown.context:
+        verdict = shown.context.findings.verdict
+        if verdict.tone == "bad":
+            yield said.FELT(lead=verdict.lead)
+        if not told:
+            yield from verdict.more[:1]
     n, lost = sum(seen.n for seen in answer.arms), sum(seen.counts["lost"] for seen in answer.arms)
     if answer.status == "nothing found" and n and not lost:
         yield said.AT_MOST(fewer=fewer_than(upper_bound_when_none(n), "query"))
