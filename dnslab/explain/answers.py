@@ -123,7 +123,9 @@ def _short(where: str, rows: Sequence[Ranked], clearing: Sequence[Ranked], helpi
 def _cleared(clearing: Sequence[Ranked]) -> str:
     fewest = min(one.row.n for one in clearing)
     if len(clearing) > 1:
-        return remedies.CLEAR_MORE(n=f"{fewest:,}")
+        n = counted(fewest, "lookup")
+        alike = all(one.row.n == fewest for one in clearing)
+        return remedies.CLEAR_MORE(n=n if alike else remedies.AT_LEAST(n=n))
     return remedies.CLEAR_MORE_ONE(name=clearing[0].row.variant, n=counted(fewest, "lookup"))
 
 
@@ -179,6 +181,8 @@ def what_it_costs(summary: Summary, baseline: Row, others: Sequence[Row]) -> Ans
     cache = bool(helping) and all(row.variant.startswith("node-local") for row in helping)
     if cache:
         parts.insert(0, str(remedies.COST_CACHE_MORE))
+    elif helping and any(row.variant.startswith("node-local") for row in helping):
+        parts.append(str(remedies.COST_CACHE_TOO))
     rest = remedies.SAME_COST(names=listed(same)) if same else ""
     words = list(dict.fromkeys(change_in_words(effect) for effect, _ in ends))
     if baseline.is_clean and not baseline.slow:

@@ -26,7 +26,7 @@ UNPAIRED = Sentence(
     "difference, too."
 )
 ROUNDS_ALONE = Sentence(
-    "Faults come and go. Even one that is there {bound} of the time may miss {rounds} by chance. "
+    "Faults come and go. Even one that is there {bound} of the time can stay away in {rounds} by chance. "
     "Measure more rounds, also at other hours of the day.",
     rounds="3 rounds",
     bound="63 %",

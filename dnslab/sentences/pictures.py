@@ -9,7 +9,7 @@ FAILED_CAPTION = Sentence("Share of lookups that failed, with 95 % interval")
 SLOW_CAPTION = Sentence("Share of lookups of 1 s or longer, with 95 % interval")
 PARTIAL_CAPTION = Sentence("Share of lookups that got only one kind of address, with 95 % interval")
 NONE_CAPTION = Sentence("No stall seen. The bar shows how many there may still be (95 % sure)")
-IMPORTED_CAPTION = Sentence("Share of {limit} or longer, with 95 % interval", limit="4.9 s")
+IMPORTED_CAPTION = Sentence("Share of {what} of {limit} or longer, with 95 % interval", what="requests", limit="4.9 s")
 TWO_INTERVALS = Sentence("Filled dot: share, with its interval over rounds. Open dot: none seen, with an upper bound.")
 LOG_AXIS = Sentence("The scale is logarithmic; 0 stands apart, left of the break.")
 
@@ -32,9 +32,7 @@ OPEN_DOT = Sentence(
 )
 HELPS_NO_LOAD = Sentence("Queries to the DNS servers were not counted.")
 HELPS_WORST = Sentence(
-    "This table is about {target}, the worst of {n}. See When and where for the others.",
-    target="glibc@node-1",
-    n="4 targets",
+    "Of the targets with {libc}, this table shows the worst, {target}.", libc="glibc", target="glibc@node-1"
 )
 HELPS_OTHER_LOADS = Sentence(
     "This table shows the first load, {load}. See Details for the others.", load="200/s (poisson)"
@@ -44,14 +42,13 @@ TAILS_HEADING = Sentence("How long lookups take")
 WHEN_HEADING = Sentence("When and where")
 DETAILS_HEADING = Sentence("Details")
 TAILS_HEAD = Sentence(
-    "Read a point as: this share of lookups took longer than this. Where a curve runs flat, lookups waited: the flat "
-    "part ends at how long, and its height says how many."
+    "Read a point as: this share of lookups took longer than this. Where a curve runs flat, no lookup ended."
 )
 TAILS_TIMEOUT = Sentence(
-    "A shelf that ends at the dotted line is lookups that waited until the resolver asked again: stalls."
+    "A flat part that ends at the dotted line is of stalls: these lookups waited until the resolver asked again."
 )
 TAILS_SCALES = Sentence("Both scales are logarithmic: each step is ten times the one before.")
-TAILS_ENDS = Sentence("Each curve stands for {n}, so a single one is at {end}.", n="8,893 lookups", end="1 in 8,893")
+TAILS_ENDS = Sentence("Each curve is of {n}, so its last step is at {end}.", n="8,893 lookups", end="1 in 8,893")
 ASKS_AGAIN = Sentence("{libc} asks again after {step}", libc="glibc", step="5 s")
 WAIT_AT = Sentence("{share} took {length} or longer", share="6.8 %", length="4.5 s")
 ALL_WITHIN = Sentence("all within {slowest}", slowest="31 ms")

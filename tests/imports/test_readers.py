@@ -100,7 +100,7 @@ def test_what_a_published_table_does_not_show_is_said(published: ImportedSummary
     assert "take all requests as independent" in text
     assert "no quantiles" in text
     assert "not paired" in text
-    assert "there 63 % of the time may miss 3 rounds by chance. Measure more rounds" in text
+    assert "there 63 % of the time can stay away in 3 rounds by chance. Measure more rounds" in text
     assert "p99" not in published.table.to_text()
 
 

@@ -94,8 +94,7 @@ def _notes(context: Context, scale: Scale, loads: bool) -> Iterator[str]:
     for libc in context.libcs:
         targets = {row.target for row in context.summary.measured(load=0) if row.libc == libc and row.n}
         if len(targets) > 1:
-            n = counted(len(targets), "target")
-            yield pictures.HELPS_WORST(target=context.leading_target(libc), n=n)
+            yield pictures.HELPS_WORST(target=context.leading_target(libc), libc=libc)
     if len(context.summary.loads) > 1:
         yield pictures.HELPS_OTHER_LOADS(load=context.summary.load_labels[0])
     if "race" in fault_names(context.summary.fault):
@@ -178,6 +177,12 @@ def _tags(context: Context, variant: str) -> Iterator[str]:
 
 def _chips(context: Context, one: Ranked) -> Iterator[Chip]:
     text = str(remedies.CLEARS_EMULATED if one.word is Word.CLEARS and context.emulated else one.word)
+    hides = context.hides_errors and one.word is Word.CLEARS and context.variants[one.row.variant].node_local
+    if hides:
+        yield Chip(str(remedies.HIDES_ERRORS), "warn", "minus")
+        if one == context.picked:
+            yield Chip(str(remedies.UNTIL_FIXED), "mute", "star")
+        return
     if one.word is Word.NO_DIFFERENCE:
         shorter = context.count == "stalls" and waits_less(one)
         if shorter:

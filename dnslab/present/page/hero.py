@@ -251,7 +251,7 @@ def glances(context: Context, n_failed: int, n_noted: int, n_passed: int) -> lis
     places = {"Why?": "why", "What helps?": "helps", "What does it cost?": "helps"}
     places |= {"Did the patch help?": "helps", "Before": "helps"}
     found = [
-        Glance(places[question], question, answer.short, _with_advice(context, question, answer.detail))
+        Glance(places[question], question, *_with_advice(context, question, answer.short, answer.detail))
         for question, answer in context.findings.answers.items()
         if question in places and answer.short and answer.short not in NO_COST
     ]
@@ -280,16 +280,21 @@ def _beginning(context: Context) -> Iterator[str]:
             yield str(remedies.START_WITH_SERVERS)
         start = remedies.START_MEANWHILE if context.hides_errors else remedies.START_WITH
         yield start(name=context.picked.row.variant)
-    elif context.lacks_room:
-        yield str(remedies.START_WITH_ROOM)
 
 
-def _with_advice(context: Context, question: str, detail: str) -> str:
-    """With what to begin with, and what helps on musl, if this is what was asked."""
-    if question == "What does it cost?" and not loads_of(context):
-        return f"{detail} {pictures.HELPS_NO_LOAD}"
+def _with_advice(context: Context, question: str, short: str, detail: str) -> tuple[str, str]:
+    """The answer with what to begin with, and what helps on musl, if this is what was asked."""
+    first_room = context.lacks_room and not context.in_lab
+    if question == "What does it cost?":
+        more = [remedies.COST_REPLICAS] if first_room else []
+        more += [] if loads_of(context) else [pictures.HELPS_NO_LOAD]
+        return short, " ".join([detail, *map(str, more)])
     if question != "What helps?":
-        return detail
+        return short, detail
+    if first_room:
+        short, detail = str(remedies.MORE_ROOM), f"{remedies.MORE_ROOM_MORE} {short}. {detail}"
+    elif context.hides_errors and context.picked:
+        short = remedies.HIDES(names=context.picked.row.variant)
     # Where nothing should be changed yet, that comes before all that could be.
     first = context.in_lab and context.baseline is not None
     parts = [*_beginning(context), detail] if first else [detail, *_beginning(context)]
@@ -299,4 +304,4 @@ def _with_advice(context: Context, question: str, detail: str) -> str:
         others = len(context.rows("musl")) > 1
         nothing = remedies.ON_MUSL_NOTHING if others else remedies.ON_MUSL_UNTESTED
         parts.append(remedies.ON_MUSL(names=listed(names)) if names else str(nothing))
-    return " ".join(filter(None, parts))
+    return short, " ".join(filter(None, parts))

@@ -216,7 +216,7 @@ def _strip(summary: ImportedSummary) -> Strip | None:
         cell = _cell(row, scale)
         bounds = (cell.note if cell.value == "none" else cell.rest).strip("()")
         lines.append(StripRow(row.variant, counted(row.rounds, "round"), cell.mark, cell.value, bounds, cell.tone))
-    caption = pictures.IMPORTED_CAPTION(limit=_limit(summary))
+    caption = pictures.IMPORTED_CAPTION(what=summary.imported.what, limit=_limit(summary))
     return Strip(caption, scale.axis(f"{NBSP}%"), lines, intervals_note(lines))
 
 

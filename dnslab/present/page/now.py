@@ -23,6 +23,8 @@ from dnslab.text import counted, listed, lowered, time_ms
 
 #: names to fill in
 PLACEHOLDER = re.compile(r"\b(NAMESPACE|NAME|CONTAINER|CLUSTER-DNS-IP|CLUSTER-ZONE|RUN|NUMBER)\b")
+#: letters of a line of commands that fit on a phone
+MOST_WIDE = 40
 _USUAL = "baseline,single-request,single-request-reopen,use-vc,node-local"
 _KUBECTL = "kubectl -n kube-system"
 #: by the verdict's state; stalls in all others
@@ -74,8 +76,23 @@ def code(kind: str, text: str) -> Code:
     return Code(kind, text.strip("\n"))
 
 
-def _shell(*lines: str) -> Code:
-    return code("shell", "\n".join(lines))
+def _shell(*commands: str) -> Code:
+    return code("shell", "\n".join(narrow(line) for command in commands for line in command.splitlines()))
+
+
+def narrow(line: str) -> str:
+    """A line of a command, continued before each option that would make it too wide for a phone. Left as it is where it
+    has quotes, in which nothing may be broken."""
+    if "'" in line or '"' in line:
+        return line
+    first, *options = re.split(r" (?=--)", line)
+    lines = [first]
+    for option in options:
+        if len(lines[-1]) + 1 + len(option) <= MOST_WIDE:
+            lines[-1] += f" {option}"
+        else:
+            lines.append(f"  {option}")
+    return " \\\n".join(lines)
 
 
 def _remedied(context: Context, picked: Ranked) -> Now:
