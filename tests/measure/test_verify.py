@@ -103,7 +103,9 @@ def test_without_a_fault_nothing_stalls(tmp_path: Path) -> None:
 def test_a_full_receive_buffer_is_not_called_a_race(tmp_path: Path) -> None:
     names = ("baseline", "node-local", "single-request", "single-request-reopen")
     load = Load(loop="closed", workers=200, duration_s=12)
-    fault = FaultPlan(name="receive-buffer")
+    fault = FaultPlan.parse(
+        "receive-buffer:bytes=4096"
+    )  # larger ones overflow at the first instant alone, now and then
     run = measured(tmp_path, rounds=2, loads=(load,), targets=BOTH[:1], variants=names, fault=fault)
     summary = summarise(run)
     for row in summary.measured():
