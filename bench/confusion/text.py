@@ -13,8 +13,8 @@ apart: neither the ladder nor the engine sees it.
 - Recorded from {began} to {ended} (UTC) on Linux {kernel} with {cpus} CPUs, some labs side by side. The load average \
 was {load} in the median, and at most {most_load}. Above 2 the labs had to wait for CPU time now and then.
 - Judged by the rules of commit {version}. The recorded rungs are read again each time, so that other rules can be \
-judged by the same recordings. Earlier recordings of the known faults served to correct the rules; {n_since} runs were \
-recorded afterwards. Held-out faults were first run after that.
+judged by the same recordings. Earlier recordings of all faults served to correct the rules; {n_since} runs were \
+recorded afterwards.
 - A diagnosis took {healthy} where nothing was injected and {faulty} elsewhere (medians).
 - Faults are injected at strengths that users feel: 1 % of lookups or more are touched, or p99 doubles. Not measured: \
 {unfelt}.
@@ -31,7 +31,9 @@ FIGURES = """
 
 *Second injectors* cause by other means what a cause of the catalogue describes. *Outside the catalogue* are faults that
 it does not have. Both were written by somebody who did not read the rules, and `python -m bench.held_out` lists them.
-Every figure is of real runs; none is resampled.
+When they were first run, by the rules of a2c29a5, 15 of 21 second injectors and 7 of 11 faults outside the catalogue
+were told rightly. The rules were corrected by those runs, too: only these first figures are of faults that nobody had
+seen. Every figure is of real runs; none is resampled.
 
 Bounds are exact and two-sided (Clopper and Pearson). They take runs as independent; runs of one case are alike, so the
 bounds for other cases are somewhat wider. "(bound)": the one-sided 95 % bound has to hold, not the share alone.

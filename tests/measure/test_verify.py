@@ -101,8 +101,8 @@ def test_without_a_fault_nothing_stalls(tmp_path: Path) -> None:
 
 @pytest.mark.alone
 def test_a_full_receive_buffer_is_not_called_a_race(tmp_path: Path) -> None:
-    names = ("baseline", "node-local", "single-request", "single-request-reopen")
-    load = Load(loop="closed", workers=200, duration_s=12)
+    names = ("baseline", "single-request")
+    load = Load(loop="closed", workers=200, duration_s=8)
     fault = FaultPlan.parse(
         "receive-buffer:bytes=4096"
     )  # larger ones overflow at the first instant alone, now and then

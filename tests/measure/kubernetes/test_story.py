@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.verify, pytest.mark.alone]
 
 ON_NODES = ("dlc-n1", "dlc-n2", "dlc-n3")
 #: 1,000 lookups and more of each configuration
-LOAD = ("--rate", "80", "-d", "4", "--rounds", "6", "--name", "kubernetes.default.svc.cluster.local.")
+LOAD = ("--rate", "80", "-d", "4", "--rounds", "4", "--name", "kubernetes.default.svc.cluster.local.")
 WEB = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
@@ -164,9 +164,9 @@ def test_with_own_pods_like_the_workloads(story: Story, monkeypatch: pytest.Monk
         "variants": ["baseline", "ndots-1", "single-request-reopen"],
         "names": ["kubernetes.default.svc.cluster.local."],
         "loads": [{"rate_per_s": 80, "duration_s": 4}],
-        "rounds": 6,
+        "rounds": 4,
     }
-    with race(per_mille=50):  # 4 % of lookups stall
+    with race():
         papermill.execute_notebook(find_notebook(), "found.ipynb", {"run": "new", "plan": plan}, progress_bar=False)
         (made,) = (story.folder / "results").iterdir()
         run = f"results/{made.name}"
@@ -196,8 +196,8 @@ def test_with_own_pods_like_the_workloads(story: Story, monkeypatch: pytest.Monk
 def test_in_the_workloads_own_pods(story: Story) -> None:
     # Without --rate it is chosen, so that flows from a pod's one address stay new.
     name = ("--name", "kubernetes.default.svc.cluster.local.")
-    asked = ("--in", "deploy/web", "--variants", "baseline,single-request-reopen", "-d", "8", "--rounds", "5", *name)
-    with race():
+    asked = ("--in", "deploy/web", "--variants", "baseline,single-request-reopen", "-d", "6", "--rounds", "4", *name)
+    with race(per_mille=160):
         run = story.found(*asked, load=())
         story.fixed("single-request-reopen")
         status, answer, verified = story.verified(run)
