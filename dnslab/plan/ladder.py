@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dnslab.plan.arms import ARMS, Arm, Places, arm_load, queries_per_s
@@ -33,6 +33,8 @@ MOST_ENDPOINTS = 6
 NAME = "kubernetes.default.svc.cluster.local."
 #: a lookup that lost a packet takes longer: so much is reckoned with for each round
 STALL_S = 10.0
+#: lookups that may be in flight: enough while half of them stall
+LEAST_WORKERS, MOST_WORKERS = 100, 1_000
 #: configurations of the C library, by what each leaves out
 VARIANTS = ("baseline", "use-vc", "single-request", "single-request-reopen", "no-aaaa", "node-local")
 
@@ -123,19 +125,23 @@ def plan_of(
     places
         Where DNS can be asked. Unknown servers count as one.
     most_per_s
-        Queries a second that each server may get.
+        Queries a second that each server may get. Where more than usual may be asked, rungs at a high rate ask more in
+        proportion: what shows at a rate alone, such as a full buffer, is met in no other way.
     asked
         The address of the first nameserver of resolv.conf, where it is known, which is not asked twice.
     n_targets
         From how many targets the servers are asked at the same time.
     """
+    if rung.per_s == ARM_MOST_PER_S:
+        rung = replace(rung, per_s=rung.per_s * max(1.0, most_per_s / MOST_PER_S))
     most_per_s /= n_targets
     variants = ("baseline",) if rung.arms else base.variants
     if rung.arms:
         loads = _arm_loads(rung, places, most_per_s, asked)
     else:
         rate_per_s = _rate(most_per_s * _n_servers(places) / (2 * len(variants)), rung)
-        loads = (Load(rate_per_s=rate_per_s, duration_s=rung.load_s, warmup_s=0.0, workers=100),)
+        workers = min(MOST_WORKERS, max(LEAST_WORKERS, math.ceil(rate_per_s * STALL_S / 2)))
+        loads = (Load(rate_per_s=rate_per_s, duration_s=rung.load_s, warmup_s=0.0, workers=workers),)
     changes = {
         "name": rung.name,
         "loads": [load.model_dump(exclude_unset=True) for load in loads],
