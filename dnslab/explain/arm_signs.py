@@ -7,11 +7,11 @@ without an arm, its signs are "not measured".
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dnslab.analyse.observed import HELD_MS, Numbers
-from dnslab.explain.delay_signs import CONSTANT, FLOW_MS, LONGER, MANY, SHORT_MS
+from dnslab.explain.delay_signs import CONSTANT, FLOW_MS, LONGER, MANY, SHORT_MS, TCP_HELD_NOISE
 from dnslab.explain.loss_signs import NEARLY_ALL
 from dnslab.explain.sign import ALPHA, BUSY, MIN_EVENTS, Sign, State, hit_too, most, some
 from dnslab.sentences import Sentence, signs as said
@@ -94,7 +94,7 @@ def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
 
 def _of_arms(arms: pd.DataFrame) -> Iterator[Sign]:
     arms = _unanswered(arms)
-    known = [column for column in _COLUMNS[1:] if column in arms]
+    known = [column for column in (*_COLUMNS[1:], "held") if column in arms]
     sums = arms.groupby("arm", observed=True)[known].sum().to_dict("index")
     medians = arms.groupby("arm", observed=True)["p50_ms"].min().to_dict() if "p50_ms" in arms else {}
     for name, (arm, title) in ARMS.items():
@@ -110,7 +110,22 @@ def _of_arms(arms: pd.DataFrame) -> Iterator[Sign]:
                 answered = counts.get("lost", 0) < _FEW_LOST * n
                 if what == "late" and answered and HELD_MS <= medians.get(arm, 0.0) < math.inf:
                     state, claim = State.YES, said.ARM_MEDIAN(arm=str(title), median=time_ms(medians[arm]))
+                if (
+                    name == "tcp"
+                    and what == "late"
+                    and state is not State.YES
+                    and _later_than_udp(counts, sums.get("a"))
+                ):
+                    state = State.YES
+                    claim = said.ARM_TCP_HELD(seen=f"{int(counts['held']):,}", n=f"{n:,}", least=time_ms(HELD_MS))
                 yield Sign(f"raw-{name}-{what}", state, claim)
+
+
+def _later_than_udp(tcp: Mapping[Any, Any], udp: Mapping[Any, Any] | None) -> bool:
+    """Whether answers over TCP are held up by far more often than over UDP, though by less than is called late."""
+    if not udp or "held" not in tcp or some(tcp["held"], tcp["n"], TCP_HELD_NOISE) is not State.YES:
+        return False
+    return hit_too(tcp["held"], tcp["n"], max(1, udp["held"]), udp["n"], 2.0) is State.YES
 
 
 def _unanswered(arms: pd.DataFrame) -> pd.DataFrame:
@@ -196,12 +211,15 @@ def _slowest_ms(arms: pd.DataFrame) -> float | None:
 
 
 def _short(arms: pd.DataFrame) -> Sign:
-    """What is late is late by less than a CPU limit's period or two."""
+    """What is late is late by less than a CPU limit's period or two; or hardly any of it is later, as where a server
+    has next to no CPU time."""
     name = "raw-short"
     slowest_ms = _slowest_ms(arms) if "p99_ms" in arms else None
     if slowest_ms is None or slowest_ms < HELD_MS:
         return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
-    return Sign(name, State.YES if slowest_ms < SHORT_MS else State.NO, said.ARM_HELD(p99=time_ms(slowest_ms)))
+    held, late = (_sums(arms, _UDP, column)[0] if column in arms else 0 for column in ("held", "late"))
+    short = slowest_ms < SHORT_MS or (slowest_ms < 2 * SHORT_MS and late < held / 10)
+    return Sign(name, State.YES if short else State.NO, said.ARM_HELD(p99=time_ms(slowest_ms)))
 
 
 def _late_together(arms: pd.DataFrame) -> Sign:

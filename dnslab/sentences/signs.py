@@ -128,6 +128,12 @@ ARM_SAME = Sentence(
     "Of raw queries on a kept socket that had just lost one, {seen} of {n} were lost, too.", seen="40", n="41"
 )
 ARM_ALL_LATE = Sentence("Of raw A queries, {seen} of {n} took {least} or longer.", seen="118", n="120", least="20 ms")
+ARM_TCP_HELD = Sentence(
+    "Of raw queries over TCP, {seen} of {n} took {least} or longer; over UDP, few did.",
+    seen="45",
+    n="470",
+    least="20 ms",
+)
 ARM_LOST_GROWS = Sentence(
     "Of raw queries in pairs, {low} were lost at {low_rate}/s, and {high} at {high_rate}/s.",
     low="0 %",

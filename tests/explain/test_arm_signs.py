@@ -56,6 +56,8 @@ def pairs_at(*shares: float) -> list[dict[str, Any]]:
         ("raw-flows-slow", [row("a", p50_ms=1.0), row("standing")], [row("a", p50_ms=0.3), row("standing")]),
         ("raw-held-up", [row("aaaa", p99_ms=80.0)], [row("aaaa", p99_ms=12.0), row("a", p99_ms=math.inf)]),
         ("raw-short", [row("a", p99_ms=95.0)], [row("a", p99_ms=700.0)]),
+        ("raw-short", [row("a", p99_ms=280.0, held=90, late=6)], [row("a", p99_ms=280.0, held=20, late=15)]),
+        ("raw-tcp-late", [row("tcp", held=40), row("a", held=1)], [row("tcp", held=40), row("a", held=35)]),
         (
             "raw-late-together",
             [row("a", after_late=40, late_after_late=38)],
