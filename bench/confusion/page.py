@@ -51,7 +51,9 @@ def lines(tasks: Sequence[Task], n_wanted: int, seed: int | None) -> Iterator[st
         Scored(task.case, task.repetition, said, since=datetime.fromisoformat(said.began) > rules)
         for task, said in zip(tasks, all_said, strict=True)
     ]
-    yield from _how(scored, n_wanted, seed)
+    n_other_way = sum(one.said.other_way for one in scored)
+    scored = [one for one in scored if not one.said.other_way]
+    yield from _how(scored, n_wanted, seed, n_other_way)
     yield from _figures(scored)
     yield from _matrix([one for one in scored if one.case.kind != "pair"])
     yield from _pairs(scored)
@@ -73,7 +75,7 @@ def _percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
-def _how(scored: Sequence[Scored], n_wanted: int, seed: int | None) -> Iterator[str]:
+def _how(scored: Sequence[Scored], n_wanted: int, seed: int | None, n_other_way: int) -> Iterator[str]:
     began = sorted(one.said.began for one in scored if one.said.began)
     kernels = ", ".join(sorted({one.said.kernel for one in scored if one.said.kernel}))
     counts: dict[str, int] = {}
@@ -93,6 +95,7 @@ def _how(scored: Sequence[Scored], n_wanted: int, seed: int | None) -> Iterator[
         cpus=os.cpu_count(),
         version=_git("%h of %ci", *RULES)[:27] or "unknown",
         n_since=sum(one.since for one in scored),
+        n_other_way=n_other_way,
         load=f"{median(loads):.1f}" if loads else "-",
         most_load=f"{max(loads, default=0.0):.1f}",
         healthy=f"{healthy_s:.0f} s (longest {longest_healthy_s:.0f} s)",

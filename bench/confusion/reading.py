@@ -45,7 +45,8 @@ class Said:
 
     ``touched`` is the share of baseline's lookups in the rung ``libc`` that failed, got one family alone or took 50 ms
     or more, ``p99_ms`` their quantile; NaN where the ladder ended before. ``load`` is the machine's load average before
-    and after.
+    and after. ``other_way``: by today's rules the ladder goes on with a rung that was not recorded, though the recorded
+    one had come to its end; so it says nothing of today's.
     """
 
     status: str
@@ -59,6 +60,7 @@ class Said:
     kernel: str = ""
     began: str = ""
     why: str = ""
+    other_way: bool = False
 
     @property
     def first(self) -> Named | None:
@@ -90,6 +92,7 @@ def said_of(path: Path) -> Said:
         touched=touched,
         p99_ms=p99_ms,
         why="; ".join(rung.problem for rung in answer.rungs if rung.problem),
+        other_way=bool(answer.following) and not _object(path / ANSWER)["next_rung"],
     )
 
 

@@ -14,7 +14,8 @@ apart: neither the ladder nor the engine sees it.
 was {load} in the median, and at most {most_load}. Above 2 the labs had to wait for CPU time now and then.
 - Judged by the rules of commit {version}. The recorded rungs are read again each time, so that other rules can be \
 judged by the same recordings. Earlier recordings of all faults served to correct the rules; {n_since} runs were \
-recorded afterwards.
+recorded afterwards. Left out are {n_other_way} recordings: today's ladder would have gone on with a rung that they \
+lack.
 - A diagnosis took {healthy} where nothing was injected and {faulty} elsewhere (medians).
 - Faults are injected at strengths that users feel: 1 % of lookups or more are touched, or p99 doubles. Not measured: \
 {unfelt}.

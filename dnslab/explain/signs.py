@@ -103,12 +103,15 @@ def _counted(found: Mapping[str, Sign], numbers: Numbers | None) -> dict[str, Si
 
 def _seen_better(found: Mapping[str, Sign], raw: Mapping[str, Sign]) -> dict[str, Sign]:
     """Signs that raw queries show better: of delays, as a busy client delays them less than processes of its C library;
-    and of a time in which all was lost, as only kept sockets tell whether new ones alone were."""
+    of a time in which all was lost, as only kept sockets tell whether new ones alone were; and of stalls, where no
+    lookups were made."""
     better = {}
     if raw["raw-held-up"].no and found["delay-some"].yes:
         better["delay-some"] = replace(found["delay-some"], state=State.UNCLEAR)
     if found["delay-some"].state is State.UNCLEAR and any(raw[f"raw-{arm}-late"].yes for arm in _OVER_UDP):
         better["delay-some"] = replace(found["delay-some"], state=State.YES)
+    if found["stalls"].state is State.NOT_MEASURED and raw["raw-a-lost"].yes:  # lookups that lose queries do stall
+        better["stalls"] = replace(raw["raw-a-lost"], name="stalls")
     for name, by in _BETTER.items():
         if raw[by].yes or raw[by].no:
             better[name] = replace(raw[by], name=name)
