@@ -125,15 +125,20 @@ def test_what_kernels_count_beside_raw_queries_counts() -> None:
     assert read(row("a", rises=held))["throttled"].yes
 
 
+def test_lookups_stall_where_raw_queries_are_lost_and_no_lookups_were_made() -> None:
+    assert read(lossy("a", 60))["stalls"].yes
+    assert read(row("a"))["stalls"].state is State.NOT_MEASURED
+
+
 def test_a_time_in_which_new_flows_alone_are_lost_is_no_outage() -> None:
-    outage = {name: Sign(name, State.YES) for name in ("delay-some", "window")}
+    outage = {name: Sign(name, State.YES) for name in ("delay-some", "window", "stalls")}
     for kept, window in ((0, State.NO), (58, State.YES)):
         raw = arm_signs.read(pd.DataFrame([lossy("a", 110), lossy("standing", kept)], columns=list(COLUMNS)))
         assert {**outage, **signs._seen_better(outage, raw)}["window"].state is window
 
 
 def test_raw_queries_show_delays_better_than_lookups() -> None:
-    found = {name: Sign(name, State.YES) for name in ("delay-some", "delay-short", "delays-together")}
+    found = {name: Sign(name, State.YES) for name in ("delay-some", "delay-short", "delays-together", "stalls")}
     nothing = {name: Sign(name, State.NOT_MEASURED) for name in arm_signs.NAMES}
     better = signs._seen_better(found, {**nothing, "raw-held-up": Sign("raw-held-up", State.NO)})
     assert {name: sign.state for name, sign in better.items()} == {"delay-some": State.UNCLEAR}
