@@ -82,12 +82,12 @@ def test_race_stalls_are_exactly_the_dropped_packets(tmp_path: Path) -> None:
 
 @pytest.mark.alone
 def test_without_a_fault_nothing_stalls(tmp_path: Path) -> None:
-    """In 100,000 lookups of each variant, however many rounds a machine needs for them. Trials end before use-vc runs
+    """In 50,000 lookups of each variant, however many rounds a machine needs for them. Trials end before use-vc runs
     out of ports: at 12,000 lookups/s it takes 14,400 of 28,232."""
     load = Load(loop="closed", workers=200, warmup_s=0.2, duration_s=1.0)
     counts = dict.fromkeys(USUAL, 0)
     for attempt in range(24):
-        lacking = tuple(variant for variant, n in counts.items() if n < 100_000)
+        lacking = tuple(variant for variant, n in counts.items() if n < 50_000)
         if not lacking:
             break
         run = measured(tmp_path / str(attempt), rounds=3, loads=(load,), targets=BOTH[:1], variants=lacking)
@@ -96,7 +96,7 @@ def test_without_a_fault_nothing_stalls(tmp_path: Path) -> None:
             print(row.variant, row.n, row.stalls, f"{row.max_ms:.0f} ms", row.rcvbuf_errors)
             assert (row.stalls, row.failed) == (0, 0)
             counts[row.variant] += row.n
-    assert min(counts.values()) >= 100_000
+    assert min(counts.values()) >= 50_000
 
 
 @pytest.mark.alone
@@ -147,12 +147,12 @@ def spread(values: list[float]) -> float:
 def trials_agree(fresh: bool) -> bool:
     """Whether three identical trials agree within 10 %: in throughput under use-vc, in exposure under the race."""
     closed = dataclasses.replace(
-        JOB, entries=(NAME.encode(),), workers=50, duration_s=2.5, deadline_s=5.0, max_replaced=500
+        JOB, entries=(NAME.encode(),), workers=50, duration_s=1.5, deadline_s=5.0, max_replaced=500
     )
     with contextlib.closing(LabBackend(FaultPlan(name="none"))) as backend:
         rates = [trial["rate"] for trial in three_trials(backend, "use-vc", closed, fresh)]
     paced = dataclasses.replace(
-        JOB, entries=(NAME.encode(),), workers=200, loop="poisson", rate_per_s=900.0, duration_s=8.0, seed=3
+        JOB, entries=(NAME.encode(),), workers=200, loop="poisson", rate_per_s=900.0, duration_s=6.0, seed=3
     )
     with contextlib.closing(LabBackend(FaultPlan.parse("race:p=0.01"))) as backend:
         exposed = [trial["exposed"] for trial in three_trials(backend, "baseline", paced, fresh)]

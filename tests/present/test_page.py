@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib.resources
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ WIDTHS = (380, 600, 800, 1100, 1400, 1600)
 #: states whose pages have no part that no other page has; tests/present/test_states.py reads all of them
 ALIKE = {"found", "slow", "partial", *(f"diagnosis-{name}" for name in ("likely", "open", "budget", "none-fits"))}
 LOOKED_AT = [name for name in EXPECTED if name not in ALIKE]
-#: at any width, the rest is looked at beside this file, in tests/present/test_page_widths.py
+#: at any width; the rest is looked at beside this file, in tests/present/test_page_widths.py
 HERE = ("race", "buffer", "failing", "none", "void", "imported", "delayed", "refused")
 #: a phone
 PHONE = (380, 800)
@@ -97,8 +97,8 @@ def axe(browser: Browser) -> list[str]:
     return [f"axe: {one['id']}: {node['html'][:120]}" for one in found for node in one["nodes"]]
 
 
-def look_at_any_width(browser: Browser, page: Path, pictures: Path) -> None:
-    for width in WIDTHS:
+def look_at(browser: Browser, page: Path, pictures: Path, widths: Sequence[int] = WIDTHS) -> None:
+    for width in widths:
         assert look(browser, page, width, 900, False) == [], width
         if width in (380, 800, 1400):
             browser.picture(pictures / f"{page.stem}-{width}.png")
@@ -108,7 +108,7 @@ def look_at_any_width(browser: Browser, page: Path, pictures: Path) -> None:
 
 @pytest.mark.parametrize("name", HERE)
 def test_nothing_is_wrong_at_any_width(browser: Browser, pages: Mapping[str, Path], tmp_path: Path, name: str) -> None:
-    look_at_any_width(browser, pages[name], screenshots(tmp_path))
+    look_at(browser, pages[name], screenshots(tmp_path))
 
 
 def test_a_page_full_of_hostile_text_is_silent(browser: Browser, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -223,16 +222,12 @@ def test_with_a_node_local_cache(story: Story) -> None:
 def test_the_default_run_needs_nothing_more(has_cache: bool, story: Story) -> None:
     where = ("--backend", "kubernetes", "--namespace", story.namespace, "--like", "deploy/web", "--report")
     with node_cache(story.folder) if has_cache else contextlib.nullcontext():
-        began_s = time.monotonic()
-        # What is left out without a cache shows in three rounds.
-        done = story.dnslab("run", *where, *(() if has_cache else ("--rounds", "3")))
-        took_s = time.monotonic() - began_s
+        done = story.dnslab("run", *where, "--rounds", "3")
     assert done.returncode == 0, done
     run = open_run(story.folder / run_folder(done))
     sound = examine(run)
     summary = sound.summary
-    print(f"{took_s:.0f} s; left out: {[(row.variant, row.reason) for row in summary.not_applicable]}")
-    assert took_s < 240
+    print(f"left out: {[(row.variant, row.reason) for row in summary.not_applicable]}")
     assert not run.problems
     assert not any(row.failed for row in summary.measured())
     node_local = {"node-local", "node-local+single-request-reopen"}
