@@ -132,7 +132,7 @@ SAYS = {
             "None of 1,500 lookups with use-vc took that long",
             "no lookup took between 1 s and 4.5 s",
             "Does a server reach its CPU limit?",
-            "More DNS replicas They help all pods and change none",
+            "More DNS replicas They help all pods, but were not measured here",
             "More DNS replicas",
             "First step",
             "get deploy coredns",
