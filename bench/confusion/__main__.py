@@ -45,7 +45,7 @@ def main() -> None:
     if given.page:
         from bench.confusion.page import lines
 
-        for line in lines([task for task in wanted if task.path.exists()], len(wanted), given.seed):
+        for line in lines([task for task in wanted if task.path.exists()], given.seed):
             print(line)
 
 

@@ -42,7 +42,7 @@ RULES = (
 OPEN = ("nothing found", "none fits", "insufficient data", "stopped", "failed")
 
 
-def lines(tasks: Sequence[Task], n_wanted: int, seed: int | None) -> Iterator[str]:
+def lines(tasks: Sequence[Task], seed: int | None) -> Iterator[str]:
     """The page, line by line."""
     with ProcessPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         all_said = list(pool.map(said_of, [task.path for task in tasks], chunksize=4))
@@ -53,7 +53,7 @@ def lines(tasks: Sequence[Task], n_wanted: int, seed: int | None) -> Iterator[st
     ]
     n_other_way = sum(one.said.other_way for one in scored)
     scored = [one for one in scored if not one.said.other_way]
-    yield from _how(scored, n_wanted, seed, n_other_way)
+    yield from _how(scored, seed, n_other_way)
     yield from _figures(scored)
     yield from _matrix([one for one in scored if one.case.kind != "pair"])
     yield from _pairs(scored)
@@ -75,7 +75,7 @@ def _percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
-def _how(scored: Sequence[Scored], n_wanted: int, seed: int | None, n_other_way: int) -> Iterator[str]:
+def _how(scored: Sequence[Scored], seed: int | None, n_other_way: int) -> Iterator[str]:
     began = sorted(one.said.began for one in scored if one.said.began)
     kernels = ", ".join(sorted({one.said.kernel for one in scored if one.said.kernel}))
     counts: dict[str, int] = {}
@@ -87,7 +87,6 @@ def _how(scored: Sequence[Scored], n_wanted: int, seed: int | None, n_other_way:
     head = text.HEAD.format(
         command="python -m bench.confusion" + (f" --seed {seed}" if seed is not None else ""),
         n=len(scored),
-        wanted=n_wanted,
         kinds=", ".join(f"{kind} {n}" for kind, n in counts.items()),
         began=began[0][:16].replace("T", " ") if began else "-",
         ended=began[-1][:16].replace("T", " ") if began else "-",

@@ -9,7 +9,7 @@ HEAD = """\
 the answer with the truth. Each run is a whole diagnosis in a lab of its own, with new clients. The truth is kept \
 apart: neither the ladder nor the engine sees it.
 
-- {n} runs of {wanted} that are wanted: {kinds}.
+- {n} runs: {kinds}.
 - Recorded from {began} to {ended} (UTC) on Linux {kernel} with {cpus} CPUs, some labs side by side. The load average \
 was {load} in the median, and at most {most_load}. Above 2 the labs had to wait for CPU time now and then.
 - Judged by the rules of commit {version}. The recorded rungs are read again each time, so that other rules can be \
