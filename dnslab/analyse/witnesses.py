@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -93,6 +93,17 @@ def rises_of(client: ClientRecord) -> dict[str, float]:
         if state == "counted":
             rises[f"{place}.{name}" + (f"@{socket}" if socket else "")] = after if unit == "share of max" else change
     return rises
+
+
+def joined(all_rises: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """How far witnesses rose in several trials (``rises_of``) together: the sum; of a share, the largest."""
+    found: dict[str, float] = {}
+    for rises in all_rises:
+        for name, rise in rises.items():
+            place, _, witness = name.partition("@")[0].partition(".")
+            share = witnesses.at(place)[witness].share_of
+            found[name] = max(found.get(name, 0.0), rise) if share else found.get(name, 0.0) + rise
+    return found
 
 
 def _of_client(client: ClientRecord) -> Iterator[tuple[Any, ...]]:

@@ -38,7 +38,7 @@ _UNITS = {"s": 1, "": 1, "m": 60, "h": 3_600}
     default=50.0,
     show_default=True,
     metavar="N",
-    help="Most queries a second for each DNS server. Over 50, later rungs ask as much more.",
+    help="Most queries a second for each DNS server. More than 50 raises the rates of later rungs.",
 )
 @click.option("--context", metavar="NAME", help="Context of the kubeconfig (default the current one).")
 @click.option("--namespace", metavar="NAME", help="Namespace of the pods (default that of the context).")

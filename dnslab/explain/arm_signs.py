@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dnslab.analyse.observed import HELD_MS, Numbers
+from dnslab.analyse.witnesses import joined
 from dnslab.explain.delay_signs import CONSTANT, FLOW_MS, LONGER, MANY, SHORT_MS, TCP_HELD_NOISE
 from dnslab.explain.loss_signs import NEARLY_ALL
 from dnslab.explain.sign import ALPHA, BUSY, MIN_EVENTS, Sign, State, hit_too, most, some
@@ -166,8 +167,7 @@ def _errors_grow(arms: pd.DataFrame) -> Sign:
     if "rate_per_s" not in arms or arms["rate_per_s"].nunique() < 2:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     arms = arms[arms["arm"].isin(("a", "tcp", "standing"))]  # all ask for A: what AAAA gets is no matter of the rate
-    high = arms["rate_per_s"] > arms["rate_per_s"].max() / 2
-    (k, n), (low_k, low_n) = ((int(rows["errors"].sum()), int(rows["n"].sum())) for rows in (arms[high], arms[~high]))
+    (k, n), (low_k, low_n) = _by_rate(arms, "errors")
     claim = said.ARM_GROWS(
         low=f"{100 * low_k / max(1, low_n):.0f} %",
         low_rate=f"{arms['rate_per_s'].min():g}",
@@ -295,14 +295,12 @@ def _lost_grows(arms: pd.DataFrame) -> Sign:
     rows = _unanswered(arms[arms["arm"].isin((ARMS["pair"][0], ARMS["two-sockets"][0]))])
     if "rate_per_s" not in rows or rows["rate_per_s"].nunique() < 2:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    least, most_ = 2 * rows["rate_per_s"].min(), 2 * rows["rate_per_s"].max()
-    high = rows["rate_per_s"] > most_ / 4
-    (k, n), (low_k, low_n) = ((int(some_["lost"].sum()), int(some_["n"].sum())) for some_ in (rows[high], rows[~high]))
+    (k, n), (low_k, low_n) = _by_rate(rows, "lost")
     claim = said.ARM_LOST_GROWS(
         low=f"{100 * low_k / max(1, low_n):.0f} %",
-        low_rate=f"{least:g}",
+        low_rate=f"{2 * rows['rate_per_s'].min():g}",
         high=f"{100 * k / max(1, n):.0f} %",
-        high_rate=f"{most_:g}",
+        high_rate=f"{2 * rows['rate_per_s'].max():g}",
     )
     if k * low_n <= low_k * n and low_k >= MIN_EVENTS:
         return Sign(name, State.NO, claim)
@@ -343,6 +341,12 @@ def _lost(arms: pd.DataFrame, *names: str) -> tuple[int, int]:
     return _sums(_unanswered(arms), names, "lost")
 
 
+def _by_rate(arms: pd.DataFrame, column: str) -> Iterator[tuple[int, int]]:
+    """What ``column`` counts, and all queries: at more than half of the highest rate, then at lower ones."""
+    high = arms["rate_per_s"] > arms["rate_per_s"].max() / 2
+    return ((int(rows[column].sum()), int(rows["n"].sum())) for rows in (arms[high], arms[~high]))
+
+
 def _sums(arms: pd.DataFrame, names: Sequence[str], column: str) -> tuple[int, int]:
     rows = arms[arms["arm"].isin(names)]
     return int(rows[column].sum()), int(rows["n"].sum())
@@ -352,9 +356,6 @@ def counted_beside(arms: pd.DataFrame | None) -> Numbers | None:
     """What kernels counted while raw queries were sent, with how many were sent, and lost; None where nothing was."""
     if arms is None or "rises" not in arms or not len(arms):
         return None
-    rises: dict[str, float] = {}
-    for row in arms["rises"]:
-        for name, rise in row.items():
-            rises[name] = rises.get(name, 0.0) + rise
+    rises = joined(arms["rises"])
     lost, n = _sums(_unanswered(arms), tuple(set(arms["arm"])), "lost")
     return Numbers(variant="baseline", n=n, stalls=lost, rises=rises) if rises and n else None

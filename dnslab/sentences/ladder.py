@@ -8,7 +8,7 @@ from dnslab.sentences import Sentence
 SEPARATES_ALIVE = Sentence("whether a server is dead, and whether TCP is blocked")
 SEPARATES_ARMS = Sentence("which queries are hit: A, AAAA, pairs, new flows, kept flows or TCP")
 SEPARATES_MORE = Sentence("whether queries are lost rarely, with more of them at a higher rate")
-SEPARATES_LONG = Sentence("what hits so few queries that the rungs before met too few of them")
+SEPARATES_LONG = Sentence("why few queries are hit, with more of them for longer")
 SEPARATES_LIBC = Sentence("what applications feel, and which configuration of the resolver is spared")
 SEPARATES_PLACE = Sentence("whether the servers lose queries or the way to them, and whether one server alone does")
 

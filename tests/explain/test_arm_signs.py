@@ -125,6 +125,13 @@ def test_what_kernels_count_beside_raw_queries_counts() -> None:
     assert read(row("a", rises=held))["throttled"].yes
 
 
+def test_how_full_a_table_is_does_not_add_up_over_rungs() -> None:
+    """Four rungs beside a table that is a third full."""
+    third = [row("a", rises={"node.conntrack.count": 0.3, "node.conntrack.early_drop": 0.0}) for _ in range(4)]
+    assert read(*third)["table-full"].no
+    assert read(*third, row("a", rises={"node.conntrack.count": 0.97}))["table-full"].yes
+
+
 def test_lookups_stall_where_raw_queries_are_lost_and_no_lookups_were_made() -> None:
     assert read(lossy("a", 60))["stalls"].yes
     assert read(row("a"))["stalls"].state is State.NOT_MEASURED
