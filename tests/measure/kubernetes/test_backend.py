@@ -78,7 +78,7 @@ def test_a_race_on_one_node_is_found_there_alone(namespace: str, tmp_path: Path)
     summary = summarise(run)
     for variant in variants[1:]:
         rows = [row for row in summary.measured() if row.variant == variant]
-        assert sum(row.n for row in rows) >= 5000
+        assert sum(row.n for row in rows) >= 2500
         assert all(row.target.startswith("glibc") for row in rows)
         assert not any(row.failed for row in rows)
         assert sum("musl ignores" in row.reason for row in summary.not_applicable) == 4
