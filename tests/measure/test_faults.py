@@ -116,10 +116,6 @@ def holds(outcome: str, lookups: Lookups, delay_ms: float) -> bool:
     return bool(outcomes[outcome])
 
 
-def failed(lookups: Lookups) -> list[int]:
-    return [int(code) for code in lookups.raw["outcome"][lookups.outcome == 3]]
-
-
 def dropped_at_receive_buffers(lookups: Lookups) -> int:
     before, after = lookups.client.start.counters, lookups.client.counters_after
     return sum(after[name] - before[name] for name in before if "RcvbufErrors" in name and "client" not in name)
@@ -175,7 +171,11 @@ def unexpected(name: str, of_variants: Mapping[str, Lookups]) -> dict[str, Any]:
     assert of_variants.keys() == fault.expected.keys() == set(VARIANTS)
     delay_ms = fault.values(plan).get("ms", 0.0)
     wrong: dict[str, Any] = {
-        variant: (outcome, np.round(np.sort(of_variants[variant].service_ms)[-5:], 1).tolist(), failed(of_variants[variant]))
+        variant: (
+            outcome,
+            np.round(np.sort(of_variants[variant].service_ms)[-5:], 1).tolist(),
+            of_variants[variant].codes,
+        )
         for variant, outcome in fault.expected.items()
         if not holds(outcome, of_variants[variant], delay_ms)
     }
