@@ -442,6 +442,15 @@ def nearest(name: str, known: Iterable[str], or_all: bool = True) -> str:
     return said.KNOWN_ARE(known=", ".join(names)) if or_all and names else ""
 
 
+def capitalised(text: str) -> str:
+    """A sentence with a capital letter at its beginning.
+
+    >>> capitalised("none of 8 lookups stalled."), capitalised("4 % stalled.")
+    ('None of 8 lookups stalled.', '4 % stalled.')
+    """
+    return text[:1].upper() + text[1:]
+
+
 def lowered(text: str) -> str:
     """A title in the middle of a sentence: with a small first letter, unless it begins with capitals.
 

@@ -90,7 +90,7 @@ FIELDS = {
 #: one line of free text: control and bidirectional characters are refused, the rest is only ever shown or quoted
 LINES = {
     "custom_variants.summary": {"custom_variants": {"x": {"summary": "VALUE"}}},
-    "verifies.run": {"verifies": {"run": "VALUE", "stalls": 1, "n": 2}},
+    "verifies.run": {"verifies": {"run": "VALUE", "trouble": "stalls", "count": 1, "n": 2}},
     "cluster.context": {"cluster": {"context": "VALUE"}},
     "cluster.existing": {"cluster": {"existing": "VALUE"}},
 }

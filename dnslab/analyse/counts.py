@@ -107,6 +107,7 @@ class RoundCounts:
     slow: int
     failed: int
     partial: int
+    over_limit: int
     lookups_per_s: float
     exposed: float | None
     exposed_stalls: int
@@ -200,6 +201,7 @@ class Cell:
                 slow=counts.slow,
                 failed=counts.failed,
                 partial=counts.partial,
+                over_limit=counts.over_limit,
                 lookups_per_s=counts.lookups_per_s,
                 exposed=exposed,
                 exposed_stalls=counts.stalls + counts.warmup_stalls,

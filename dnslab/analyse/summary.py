@@ -69,6 +69,7 @@ class Row:
     slow_share: float
     failed_share: float
     partial_share: float
+    over_limit_share: float
     min_ms: float
     avg_ms: float
     max_ms: float
@@ -327,6 +328,7 @@ def _row(run: Run, key: Key, cells: Mapping[Key, Cell], effects: Mapping[str, In
         slow_share=totals.slow / n if n else math.nan,
         failed_share=totals.failed / n if n else math.nan,
         partial_share=totals.partial / n if n else math.nan,
+        over_limit_share=totals.over_limit / n if n else math.nan,
         min_ms=cell.min_ms if n else math.nan,
         avg_ms=cell.sum_ms / n if n else math.nan,
         max_ms=cell.max_ms if n else math.nan,
@@ -348,7 +350,7 @@ def _row(run: Run, key: Key, cells: Mapping[Key, Cell], effects: Mapping[str, In
         intervals={
             **{
                 f"{name}_share": intervals.share(column(rounds, name), column(rounds, "n"))
-                for name in (*SHARES, "partial")
+                for name in (*SHARES, "partial", "over_limit")
             },
             "exposed_share": exposed_share,
             "lookups_per_s": intervals.mean(column(rounds, "lookups_per_s"), floor=0.0),

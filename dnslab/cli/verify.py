@@ -31,9 +31,10 @@ def verify_(
 ) -> int:
     """Say whether a patch helped.
 
-    RUN is the run that found the stalls: a path, a bundle, or `latest`, which is the default. dnslab measures the
-    workload as it is now and its old configuration in the same minutes, because a quiet hour looks like a cure. The
-    exit status is 0 if the stalls are gone, 1 if they are not, and 4 if this run cannot tell.
+    RUN is the run that found the trouble: a path, a bundle, or `latest`, which is the default. The trouble may be
+    stalls, failures, slow or late lookups, or missing addresses. dnslab measures the workload as it is now and its old
+    configuration in the same minutes, because a quiet hour looks like a cure. The exit status is 0 if the trouble is
+    gone, 1 if it is not, and 4 if this run cannot tell.
     """
     from dnslab.experiment.verify import verify
     from dnslab.explain.findings import findings_of

@@ -55,7 +55,7 @@ def patched(runs: Sequence[Run], asked: Ladder) -> Patched:
     verifying = (
         verify.command(libc) if libc and not any(part.startswith(SCRATCH_PREFIX) for part in libc.path.parts) else ""
     )
-    return Patched.of(libc or runs[0], after=verifying or asked.command)
+    return Patched.of(libc or runs[0], again=asked.command, verify=verifying)
 
 
 class Ended(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,30 @@ from dnslab.analyse.dataset import Run, open_run
 from dnslab.analyse.summary import Row
 from dnslab.errors import RunInvalid, UsageError
 from dnslab.experiment.compare import run as measure
-from dnslab.explain.soundness import examine
+from dnslab.explain.findings import findings_of
+from dnslab.explain.ranking import late_from_ms
+from dnslab.explain.soundness import Examined, examine
 from dnslab.explain.validity import voids
+from dnslab.explain.verification import Suffered
 from dnslab.measure import runner
-from dnslab.plan.model import CustomVariant, Earlier, Plan
+from dnslab.plan.model import CustomVariant, Earlier, Plan, Trouble
 from dnslab.plan.remedies import Workload
 from dnslab.plan.resolvconf import parse, render
 from dnslab.plan.variants import BEFORE
 from dnslab.store.folder import results_folder, resume_call
 
-#: stalls of the old configuration to be expected. Of 30 that come one by one, none of as many lookups is under a tenth
-#: (``intervals.ratio_bounds``); with 100, six rounds that differ by chance end at "gone" 99 times of 100, in simulation
-ENOUGH_STALLS = 100
+#: what the verdict on a run calls what is verified after it
+_TROUBLES: Mapping[str, Trouble] = {
+    "stalls": "stalls",
+    "failing": "failed",
+    "slow": "slow",
+    "partial": "partial",
+    "delayed": "over_limit",
+}
+#: how many lookups with the trouble are to be expected of the old configuration. Of 30 that come one by one, none of as
+#: many lookups is below a tenth (``intervals.ratio_bounds``). With 100, six rounds that differ by chance end at "gone"
+#: 99 times of 100, in simulation.
+ENOUGH = 100
 #: by run and workload, the verifying runs that this process made
 _made: dict[tuple[str, str, str], Path] = {}
 #: fewer rounds than this would hardly ever end at "gone"
@@ -47,8 +59,7 @@ def plan_of(before: Run, workload: Mapping[str, str] | None = None) -> Plan:
     Raises
     ------
     UsageError
-        ``before`` measured no workload, or closed loops, or its baseline did not stall, or had more than one
-        configuration.
+        ``before`` measured no workload, or closed loops, or its baseline was fine, or had more than one configuration.
     RunInvalid
         Nothing can be concluded from ``before``.
     """
@@ -69,12 +80,12 @@ def plan_of(before: Run, workload: Mapping[str, str] | None = None) -> Plan:
     load = plan.loads[0]
     if load.loop == "closed":
         raise UsageError(f"{before.path.name} is of a closed loop, which cannot be compared: measure with --rate first")
-    rows, old = _baseline(before)
-    stalls, n = sum(row.stalls for row in rows), sum(row.n for row in rows)
-    if not stalls:
-        raise UsageError(f"baseline did not stall in {before.path.name}: there is nothing to verify")
+    sound = examine(before)
+    rows, old = _baseline(sound)
+    suffered = suffered_in(sound, rows)
+    earlier = suffered.earlier
     rounds = max(plan.rounds, LEAST_ROUNDS)
-    wanted_s = ENOUGH_STALLS * n / stalls / ((load.rate_per_s or 1.0) * rounds * len(rows))
+    wanted_s = ENOUGH * earlier.n / earlier.count / ((load.rate_per_s or 1.0) * rounds * len(rows))
     longer_s = min(LONGEST_TRIAL_S, float(math.ceil(wanted_s)))
     data: dict[str, Any] = plan.model_dump()
     data |= {
@@ -85,7 +96,8 @@ def plan_of(before: Run, workload: Mapping[str, str] | None = None) -> Plan:
         "variants": ("baseline", BEFORE),
         "custom_variants": {BEFORE: CustomVariant(resolv_conf=old, summary=f"as in {before.path.name}").model_dump()},
         "loads": (load.model_copy(update={"duration_s": max(load.duration_s, longer_s)}).model_dump(),),
-        "verifies": Earlier(run=before.path.name, stalls=stalls, n=n).model_dump(),
+        "limit_ms": suffered.limit_ms,
+        "verifies": earlier.model_dump(),
     }
     return Plan.of(data)
 
@@ -102,9 +114,33 @@ def command(before: Run) -> str:
     return words if named else f"{words} --like {Workload.reference}"
 
 
-def _baseline(before: Run) -> tuple[list[Row], str]:
+def suffered_in(sound: Examined, rows: Sequence[Row]) -> Suffered:
+    """What lookups suffered by the verdict on a run, and how many did of those that ``rows`` are of: baseline's.
+
+    Raises
+    ------
+    UsageError
+        The verdict is that nothing was wrong.
+    """
+    name, limit_ms = sound.run.path.name, sound.run.plan.limit_ms
+    trouble = _TROUBLES.get(findings_of(sound).verdict.state)
+    if trouble is None:
+        raise UsageError(f"nothing was wrong with baseline in {name}: there is nothing to verify")
+    if trouble == "over_limit":
+        limit_ms = late_from_ms(max(rows, key=lambda row: row.p50_ms))
+        count = sum(
+            int((lookups.service_ms >= limit_ms).sum())
+            for lookups in sound.run.decoded()
+            if (lookups.client.start.variant, lookups.client.start.load) == ("baseline", 0)
+        )
+    else:
+        count = sum(int(getattr(row, trouble)) for row in rows)
+    return Suffered(Earlier(run=name, trouble=trouble, count=count, n=sum(row.n for row in rows)), limit_ms)
+
+
+def _baseline(sound: Examined) -> tuple[list[Row], str]:
     """Baseline's rows, and the text of the resolv.conf that all of them had."""
-    sound = examine(before)
+    before = sound.run
     for void in voids(sound.vetoes):
         raise RunInvalid(f"{before.path.name} is void, so there is nothing to verify against. {void.reason}")
     rows = [row for row in sound.summary.measured(load=0) if row.variant == "baseline" and row.n]
@@ -133,7 +169,7 @@ def verify(
     Parameters
     ----------
     run
-        The run that found the stalls: a folder, a bundle, or ``"latest"``.
+        The run that found the trouble: a folder, a bundle, or ``"latest"``.
     like, existing
         The patched workload, where ``run`` does not name it.
     out, results, how_to_resume
@@ -144,7 +180,7 @@ def verify(
     Returns
     -------
     Run
-        The new run, whose page says whether the stalls are gone (``explain.verification``).
+        The new run, whose page says whether the trouble is gone (``explain.verification``).
 
     Raises
     ------

@@ -211,7 +211,13 @@ def _sequential(of: Told) -> Iterator[Evidence]:
 def _server_buffer(of: Told) -> Iterator[Evidence]:
     if of.baseline.rcvbuf_errors:
         dropped = counted(of.baseline.rcvbuf_errors, "query", "queries")
-        yield Evidence(why.SERVERS_DROPPED(queries=dropped), str(why.SERVERS_DROPPED_MORE))
+        rate = of.summary.loads[0].rate_per_s
+        claim = (
+            why.SERVERS_DROPPED_AT(queries=dropped, rate=f"{rate:g} lookups/s")
+            if rate
+            else why.SERVERS_DROPPED(queries=dropped)
+        )
+        yield Evidence(claim, str(why.SERVERS_DROPPED_MORE))
 
 
 def _insert_failed(of: Told) -> Iterator[Evidence]:

@@ -165,9 +165,8 @@ def conclude(summary: Summary, vetoes: Sequence[Veto], seen: Circumstances = NOT
 
 def _answers(summary: Summary, vetoes: Sequence[Veto], judged: Verdict, diagnosis: Diagnosis) -> dict[str, Answer]:
     if summary.verifies and (verified := verify(summary)):
-        return {
-            question: Answer("", text) for question, text in verification.answers(verified, summary.verifies).items()
-        }
+        suffered = verification.Suffered(summary.verifies, summary.limit_ms)
+        return {question: Answer("", text) for question, text in verification.answers(verified, suffered).items()}
     baseline, others = leading_baseline(summary), leading_others(summary)
     happening = {"Is it happening?": Answer(judged.title, judged.lead)}
     if baseline is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 
 from dnslab.explain.catalogue import Cause
@@ -116,7 +116,7 @@ class Mending(Remedy):
 def mending(cause: Cause, patched: Patched) -> Mending:
     """What mends ``cause`` for the workload ``patched``."""
     text, mend = cause.text, MENDS[cause.name]
-    words = Remedy(str(text.change), str(text.where), str(text.cost), str(text.watch), patched.after)
+    words = Remedy(str(text.change), str(text.where), str(text.cost), str(text.watch), patched.again)
     return _with_commands(words, mend, patched)
 
 
@@ -136,7 +136,7 @@ def mending_of_open(one: RankedMechanism, patched: Patched) -> Mending | None:
     change, where = said.WHICHEVER(variant=common[0]), str(said.IN_DNS_CONFIG)
     cost = " ".join(dict.fromkeys(str(cause.text.cost) for cause in left))
     watch = "; ".join(dict.fromkeys(str(cause.text.watch) for cause in left))
-    return _with_commands(Remedy(change, where, cost, watch, patched.after), Mend(tuple(common)), patched)
+    return _with_commands(Remedy(change, where, cost, watch, patched.again), Mend(tuple(common)), patched)
 
 
 def _with_commands(words: Remedy, mend: Mend, patched: Patched) -> Mending:
@@ -147,8 +147,9 @@ def _with_commands(words: Remedy, mend: Mend, patched: Patched) -> Mending:
     found = remedy(variant, workload, patched.dns, patched.libc, patched.version)
     form = found.forms[0]
     unread = str(patches.LISTS_REPLACED)  # nobody has read the workload
+    verified = replace(words, command=patched.verify or patched.again)
     return Mending(
-        **asdict(words),
+        **asdict(verified),
         variant=variant.name,
         fix=_fix(variant.name, workload),
         patch=form.text,

@@ -15,22 +15,24 @@ from dnslab.plan.variants import Variant, not_applicable
 class Patched:
     """What a remedy is applied to. ``libcs`` are the C libraries that were measured, each with its version.
 
-    ``first`` is a command to run before anything is changed, where there is one; ``after`` one that measures again.
+    Commands, ``""`` where there is none: ``first`` is to be run before anything is changed, ``again`` measures again
+    after any change, and ``verify`` measures a patched workload beside its old configuration.
     """
 
     workload: Workload = field(default_factory=Workload)
     dns: ClusterDns = field(default_factory=ClusterDns)
     libcs: tuple[tuple[Libc, str], ...] = ()
     first: str = ""
-    after: str = ""
+    again: str = ""
+    verify: str = ""
 
     @classmethod
-    def of(cls, run: Run, first: str = "", after: str = "") -> Patched:
+    def of(cls, run: Run, first: str = "", again: str = "", verify: str = "") -> Patched:
         """The workload of ``run``."""
         measured = {client.target for client in run.clients()}
         libcs = dict.fromkeys((one.libc, one.libc_version) for one in run.targets if one.name in measured)
         workload = replace(workload_of(run), context=run.plan.cluster.context)
-        return cls(workload, dns_of(run), tuple(libcs), first, after)
+        return cls(workload, dns_of(run), tuple(libcs), first, again, verify)
 
     @property
     def libc(self) -> Libc | None:

@@ -125,6 +125,11 @@ def is_late(row: Row) -> bool:
     return row.p50_ms >= LATE_P50_MS or row.p99_ms >= LATE_P99_MS
 
 
+def late_from_ms(row: Row) -> float:
+    """The time from which on lookups of a late row are late."""
+    return LATE_P50_MS if row.p50_ms >= LATE_P50_MS else LATE_P99_MS
+
+
 def ranked(summary: Summary, rows: Iterable[Row]) -> list[Ranked]:
     """Each row with its word."""
     return [Ranked(row, how_it_did(summary, row, summary.row("baseline", row.target, row.load))) for row in rows]

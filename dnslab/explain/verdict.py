@@ -20,20 +20,31 @@ from dnslab.explain.validity import voids
 from dnslab.explain.veto import Veto
 from dnslab.explain.waiting import waited
 from dnslab.sentences import Sentence, verdict as said
-from dnslab.text import all_of, counted, estimate_with_bounds, fewer_than, listed, one_in, share_text, span_of, time_ms
+from dnslab.text import (
+    all_of,
+    capitalised,
+    counted,
+    estimate_with_bounds,
+    fewer_than,
+    listed,
+    one_in,
+    share_text,
+    span_of,
+    time_ms,
+)
 
 State = Literal["stalls", "slow", "failing", "partial", "delayed", "none", "void", "unknown", "verified"]
 Tone = Literal["bad", "good", "warn"]
 #: configurations named one by one
 MOST_NAMED = 3
 
-_PATCHED: dict[verification.Word, tuple[str, Tone]] = {
-    "gone": (str(said.PATCH_GONE), "good"),
-    "better but not gone": (str(said.PATCH_BETTER), "warn"),
-    "stays": (str(said.PATCH_STAYS), "bad"),
-    "worse": (str(said.PATCH_WORSE), "bad"),
-    "not enough data": (str(said.PATCH_UNSURE), "warn"),
-    "not here today": (str(said.PATCH_NOT_HERE), "warn"),
+_PATCHED: dict[verification.Word, tuple[Sentence, Tone]] = {
+    "gone": (said.PATCH_GONE, "good"),
+    "better but not gone": (said.PATCH_BETTER, "warn"),
+    "stays": (said.PATCH_STAYS, "bad"),
+    "worse": (said.PATCH_WORSE, "bad"),
+    "not enough data": (said.PATCH_UNSURE, "warn"),
+    "not here today": (said.PATCH_NOT_HERE, "warn"),
 }
 
 
@@ -59,8 +70,8 @@ def judge(summary: Summary, vetoes: Sequence[Veto], diagnosis: Diagnosis = NO_DI
         reason = void[0].seen.removesuffix(".")
         return Verdict("void", "warn", str(said.VOID_TITLE), said.VOID(reason=reason), "", (str(said.VOID_FIGURES),))
     verified = verification.verify(summary)
-    if verified:
-        return _verified(summary, verified)
+    if verified and summary.verifies:
+        return _verified(verified, verification.Suffered(summary.verifies, summary.limit_ms))
     baseline = leading_baseline(summary)
     if baseline is None:
         names = list(dict.fromkeys(row.variant for row in leading_others(summary)))
@@ -76,15 +87,11 @@ def judge(summary: Summary, vetoes: Sequence[Veto], diagnosis: Diagnosis = NO_DI
     return replace(found, more=tuple(dict.fromkeys((*found.more, *closed))))
 
 
-def _verified(summary: Summary, verified: Sequence[verification.Verification]) -> Verdict:
+def _verified(verified: Sequence[verification.Verification], suffered: verification.Suffered) -> Verdict:
     title, tone = _PATCHED[verified[0].word]
     several = len(verified) > 1
     lead, *more = [f"{one.libc}: {one.sentence}" if several else one.sentence for one in verified]
-    if summary.verifies:
-        earlier = summary.verifies
-        share = f"{100 * earlier.stalls / earlier.n:.2g} %"
-        more.append(said.PATCH_BEFORE(run=earlier.run, share=share, lookups=counted(earlier.n, "lookup")))
-    return Verdict("verified", tone, title, lead, "", tuple(more))
+    return Verdict("verified", tone, suffered.named(title), lead, "", (*more, suffered.then))
 
 
 def _of_baseline(summary: Summary, baseline: Row, diagnosis: Diagnosis) -> Verdict:
@@ -124,7 +131,7 @@ def _how_often(k: int, n: int, some: Sentence, every: Sentence) -> tuple[str, st
     often = one_in(k / n)
     if k < n:
         return often, some(often=often)
-    often = often[0].upper() + often[1:]
+    often = capitalised(often)
     return often, every(often=often)
 
 

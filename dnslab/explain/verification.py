@@ -14,11 +14,11 @@ from dnslab.analyse.intervals import Interval, difference, ratio_bounds, share, 
 from dnslab.analyse.power import spread_shown
 from dnslab.analyse.summary import Row, Summary
 from dnslab.errors import RunInvalid
-from dnslab.plan.model import Earlier
+from dnslab.plan.model import Earlier, Trouble
 from dnslab.plan.variants import BEFORE
 from dnslab.sentences import Sentence, verification as sentences
 from dnslab.sentences.notebook import VERIFICATION
-from dnslab.text import Facts, counted, estimate_with_bounds, listed, percent, rounded, share_text
+from dnslab.text import Facts, capitalised, counted, estimate_with_bounds, listed, percent, rounded, share_text, time_ms
 
 Word = Literal["worse", "stays", "better but not gone", "not enough data", "not here today", "gone"]
 #: the worst first
@@ -31,36 +31,83 @@ _SAID: Mapping[str, Sentence] = {
     "not enough data": sentences.NOT_ENOUGH,
     "gone": sentences.GONE,
 }
-#: under this part of the old configuration's share, stalls are gone
+#: under this part of the old configuration's share, the trouble is gone
 GONE = 0.1
+#: what else makes a patch a bad one, by the trouble that it should mend, and what lookups then do
+_WORSE: Mapping[Trouble, tuple[tuple[Literal["stalls", "failed"], ...], Sentence]] = {
+    "stalls": (("failed",), sentences.FAIL),
+    "failed": (("stalls",), sentences.STALL),
+    "slow": (("failed", "stalls"), sentences.FAIL_OR_STALL),
+    "partial": (("failed", "stalls"), sentences.FAIL_OR_STALL),
+    "over_limit": (("failed", "stalls"), sentences.FAIL_OR_STALL),
+}
+_NAMES: Mapping[Trouble, Sentence] = {
+    "stalls": sentences.STALLS,
+    "failed": sentences.FAILURES,
+    "slow": sentences.SLOW,
+    "partial": sentences.INCOMPLETE,
+    "over_limit": sentences.LATE,
+}
+_DID: Mapping[Trouble, Sentence] = {
+    "stalls": sentences.STALLED,
+    "failed": sentences.FAILED,
+    "slow": sentences.WERE_SLOW,
+    "partial": sentences.LACKED,
+}
 #: how much more data is ever advised, as a factor
 MOST_MORE = 1_000
 
 
 @dataclass(frozen=True)
-class Side:
-    """Stalls among lookups of one configuration: all targets with one C library together, a number for each round."""
+class Suffered:
+    """What an earlier run found, in words; lookups of ``limit_ms`` or more are over the limit."""
 
-    stalls: tuple[float, ...]
-    failed: tuple[float, ...]
+    earlier: Earlier
+    limit_ms: float
+
+    @property
+    def did(self) -> str:
+        """What lookups did: ``"stalled"``."""
+        found = _DID.get(self.earlier.trouble)
+        return str(found) if found else sentences.WERE_LATE(limit=time_ms(self.limit_ms))
+
+    @property
+    def then(self) -> str:
+        """How it was in the earlier run."""
+        share, lookups = percent(self.earlier.count / self.earlier.n), counted(self.earlier.n, "lookup")
+        return sentences.THEN(run=self.earlier.run, share=share, lookups=lookups, did=self.did)
+
+    def named(self, sentence: Sentence) -> str:
+        """``sentence`` with the trouble's name, where it has a gap for one."""
+        return sentence(trouble=str(_NAMES[self.earlier.trouble])) if "{" in sentence.template else str(sentence)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One configuration: all targets with one C library together, a number for each round. ``count`` are lookups with
+    the trouble, ``worse`` those with another one (``_WORSE``), ``n`` all lookups."""
+
+    count: tuple[float, ...]
+    worse: tuple[float, ...]
     n: tuple[float, ...]
 
     @classmethod
-    def of(cls, rows: Sequence[Row]) -> Side:
+    def of(cls, rows: Sequence[Row], trouble: Trouble = "stalls") -> Side:
         """Of the rows of one variant."""
         numbers = sorted({part.round for row in rows for part in row.by_round})
         sums = {number: [0.0, 0.0, 0.0] for number in numbers}
         for row in rows:
             for part in row.by_round:
-                for i, value in enumerate((part.stalls, part.failed, part.n)):
+                worse = sum(getattr(part, name) for name in _WORSE[trouble][0])
+                for i, value in enumerate((getattr(part, trouble), worse, part.n)):
                     sums[part.round][i] += value
         columns = zip(*sums.values(), strict=True) if sums else ((), (), ())
         return cls(*(tuple(column) for column in columns))
 
     @property
     def k(self) -> float:
-        """All stalls."""
-        return sum(self.stalls)
+        """All lookups with the trouble."""
+        return sum(self.count)
 
     @property
     def total(self) -> float:
@@ -73,7 +120,7 @@ class Side:
         lookups = counted(round(self.total), "lookup")
         if not self.k:
             return sentences.NONE_OF(lookups=lookups)
-        interval = share(self.stalls, self.n)
+        interval = share(self.count, self.n)
         bounds = estimate_with_bounds(interval, 100)[1]
         if not bounds:
             return sentences.SHARE_OF(share=share_text(interval), lookups=lookups)
@@ -93,7 +140,7 @@ class Verification:
 
     @property
     def facts(self) -> Facts:
-        """The answer, and the stalls of both configurations."""
+        """The answer, and how often both configurations had the trouble."""
         return Facts(
             VERIFICATION(word=self.word, libc=self.libc),
             {
@@ -118,8 +165,10 @@ def verify(summary: Summary) -> list[Verification]:
     answers = []
     for libc in dict.fromkeys(row.libc for row in summary.measured(load=0)):
         rows = [row for row in summary.measured(load=0) if row.libc == libc]
-        now, before = (Side.of([row for row in rows if row.variant == name]) for name in ("baseline", BEFORE))
-        word, sentence = compared(now, before, earlier)
+        now, before = (
+            Side.of([row for row in rows if row.variant == name], earlier.trouble) for name in ("baseline", BEFORE)
+        )
+        word, sentence = compared(now, before, Suffered(earlier, summary.limit_ms))
         left_out = [row.reason for row in summary.not_applicable if (row.variant, row.libc) == (BEFORE, libc)]
         if left_out and not before.total:
             sentence += f" {sentences.LIKE(reason=left_out[0])}"
@@ -137,48 +186,52 @@ def status(summary: Summary, void: bool) -> int:
     return 0 if verified[0].word == "gone" else 1
 
 
-def answers(verified: Sequence[Verification], earlier: Earlier) -> dict[str, str]:
+def answers(verified: Sequence[Verification], suffered: Suffered) -> dict[str, str]:
     """An answer to each question that a reader of the page has."""
     several = len({answer.libc for answer in verified}) > 1
 
     def lines(what: Mapping[str, str]) -> str:
         return " ".join(f"{libc}: {text}" if several else text for libc, text in what.items())
 
+    def did(side: Side) -> str:
+        return capitalised(sentences.DID(share=side.words, did=suffered.did))
+
     return {
         str(sentences.HELPED): lines({answer.libc: answer.sentence for answer in verified}),
-        str(sentences.BEFORE): sentences.THEN(
-            run=earlier.run, share=percent(earlier.stalls / earlier.n), lookups=counted(earlier.n, "lookup")
-        ),
-        str(sentences.NOW_OLD): lines(
-            {answer.libc: sentences.STALLED(share=answer.before.words) for answer in verified}
-        ),
-        str(sentences.NOW): lines({answer.libc: sentences.STALLED(share=answer.now.words) for answer in verified}),
+        str(sentences.BEFORE): suffered.then,
+        str(sentences.NOW_OLD): lines({answer.libc: did(answer.before) for answer in verified}),
+        str(sentences.NOW): lines({answer.libc: did(answer.now) for answer in verified}),
     }
 
 
-def compared(now: Side, before: Side, earlier: Earlier) -> tuple[Word, str]:
+def compared(now: Side, before: Side, suffered: Suffered) -> tuple[Word, str]:
     """The answer for one C library, and the sentence that says why."""
     if not now.total or not before.total:
         missing = listed([name for name, side in _named(now, before) if not side.total])
         return "not enough data", sentences.NOT_MEASURED(missing=missing)
-    spread = spread_shown(before.stalls, before.n)
-    then = Side((earlier.stalls,), (0,), (earlier.n,))
+    spread = spread_shown(before.count, before.n)
+    then = Side((suffered.earlier.count,), (0,), (suffered.earlier.n,))
     # None of few lookups must not pass for a fault that has gone: at the earlier share some would have been seen.
     not_here = all(_ratio(side, then, spread).high < (GONE if side.k else 1.0) for side in (now, before))
-    failed, moved = (
+    worse, moved = (
         verdicts([difference(ours, now.n, theirs, before.n)])[0].word
-        for ours, theirs in ((now.failed, before.failed), (now.stalls, before.stalls))
+        for ours, theirs in ((now.worse, before.worse), (now.count, before.count))
     )
-    if failed == "higher":
-        shares = [percent(sum(side.failed) / side.total) for side in (now, before)]
-        return "worse", sentences.MORE_FAIL(now=shares[0], before=shares[1])
+    if worse == "higher":
+        shares = [percent(sum(side.worse) / side.total) if any(side.worse) else "none" for side in (now, before)]
+        did = str(_WORSE[suffered.earlier.trouble][1])
+        return "worse", sentences.MORE_FAIL(now=shares[0], before=shares[1], did=did)
     if not_here and moved != "higher":
-        return "not here today", _not_here(before, earlier)
-    return _by_stalls(now, before, spread, moved)
+        return "not here today", _not_here(before, suffered)
+    word, more = _by_count(now, before, spread, moved)
+    name, did = suffered.named(_SAID[word]), suffered.did
+    both = sentences.COMPARED(word=name, now=now.words, before=before.words, did=did)
+    return word, f"{both} {more}".rstrip()
 
 
-def _by_stalls(now: Side, before: Side, spread: float, moved: str) -> tuple[Word, str]:
-    """The answer where stalls are there to be compared; ``moved`` is the verdict on their difference."""
+def _by_count(now: Side, before: Side, spread: float, moved: str) -> tuple[Word, str]:
+    """The answer where the trouble is there to be compared, and what to add; ``moved`` is the verdict on the
+    difference."""
     ratio = _ratio(now, before, spread)
     word: Word = "not enough data"
     if moved == "higher":
@@ -189,8 +242,7 @@ def _by_stalls(now: Side, before: Side, spread: float, moved: str) -> tuple[Word
         word, more = ("better but not gone", "") if moved == "lower" else ("stays", str(sentences.NO_DIFFERENCE))
     else:
         more = _more(now, before, spread)
-    both = sentences.COMPARED(word=str(_SAID[word]), now=now.words, before=before.words)
-    return word, f"{both} {more}".rstrip()
+    return word, more
 
 
 def _named(now: Side, before: Side) -> list[tuple[str, Side]]:
@@ -198,14 +250,15 @@ def _named(now: Side, before: Side) -> list[tuple[str, Side]]:
 
 
 def _ratio(side: Side, base: Side, spread: float) -> Interval:
-    """Of shares of stalls, ``side`` over ``base``; stalls that come ``spread`` at a time count as one."""
+    """Of shares, ``side`` over ``base``; lookups that have the trouble ``spread`` at a time count as one."""
     return ratio_bounds(side.k / spread, side.total, base.k / spread, base.total)
 
 
-def _not_here(before: Side, earlier: Earlier) -> str:
-    expected = rounded(before.total * earlier.stalls / earlier.n, 2)
-    stalls = f"{expected} stall{'' if expected == '1' else 's'}"
-    return sentences.NOT_HERE(before=before.words, run=earlier.run, expected=stalls)
+def _not_here(before: Side, suffered: Suffered) -> str:
+    earlier = suffered.earlier
+    expected = rounded(before.total * earlier.count / earlier.n, 2)
+    lookups = f"{expected} lookup{'' if expected == '1' else 's'}"
+    return sentences.NOT_HERE(before=before.words, did=suffered.did, run=earlier.run, expected=lookups)
 
 
 def _more(now: Side, before: Side, spread: float) -> str:

@@ -183,11 +183,17 @@ class Limits(Model):
     abort_margin: Annotated[float, Field(gt=0, le=1)] = 0.2
 
 
+#: what a lookup may suffer, as the counts of a summary are named; over the limit are those of ``Plan.limit_ms`` or more
+Trouble = Literal["stalls", "failed", "slow", "partial", "over_limit"]
+
+
 class Earlier(Model):
-    """What an earlier run found, that this one verifies: its name, and baseline's stalls among its lookups."""
+    """What an earlier run found, that this one verifies: its name, the trouble, and how many of baseline's lookups had
+    it."""
 
     run: Line
-    stalls: Annotated[int, Field(ge=1)]
+    trouble: Trouble
+    count: Annotated[int, Field(ge=1)]
     n: Annotated[int, Field(ge=1)]
 
 

@@ -73,7 +73,7 @@ def verification(summary: Summary, findings: Findings, status: int, path: str) -
 
 
 def _side(side: Side) -> dict[str, Any]:
-    return {"n": sum(side.n), "stalls": sum(side.stalls), "failed": sum(side.failed)}
+    return {"n": side.total, "count": side.k, "worse": sum(side.worse)}
 
 
 def variants(libc: Libc | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ SHARE_CAPTION = Sentence("Share of lookups that stalled (had to ask again), with
 FAILED_CAPTION = Sentence("Share of lookups that failed, with 95 % interval")
 SLOW_CAPTION = Sentence("Share of lookups of 1 s or longer, with 95 % interval")
 PARTIAL_CAPTION = Sentence("Share of lookups that got only one kind of address, with 95 % interval")
+LATE_CAPTION = Sentence("Share of lookups of {limit} or longer, with 95 % interval", limit="20 ms")
 NONE_CAPTION = Sentence("No stall seen. The bar shows how many there may still be (95 % sure)")
 IMPORTED_CAPTION = Sentence("Share of {what} of {limit} or longer, with 95 % interval", what="requests", limit="4.9 s")
 TWO_INTERVALS = Sentence("Filled dot: share, with its interval over rounds. Open dot: none seen, with an upper bound.")

@@ -64,7 +64,7 @@ ALL_THAT_HELP = Sentence("all {n} that help", n="5")
 ALL_CLEAR = Sentence("{all} clear it on {libc}", all="All 5 alternatives", libc="glibc")
 HIDES = Sentence("{names} only hides it", names="node-local")
 MORE_ROOM = Sentence("More DNS replicas")
-MORE_ROOM_MORE = Sentence("They help all pods, but were not measured here. Without them:")
+MORE_ROOM_MORE = Sentence("They help all pods, but this run did not try them. What it tried:")
 SOME_CLEAR = Sentence("{names} clears it on {libc}", names="node-local", libc="glibc")
 SOME_CLEAR_PLURAL = Sentence("{names} clear it on {libc}", names="node-local and use-vc", libc="glibc")
 IN_EMULATION = Sentence("{libc} in this emulation", libc="glibc")
@@ -74,7 +74,7 @@ COMPARED_ROUNDS = Sentence("Not compared: too few rounds")
 COMPARED_ROUNDS_MORE = Sentence("A comparison takes {n} of both.", n="3 rounds")
 COMPARED_CLOSED = Sentence("Not compared: closed loop")
 COMPARED_CLOSED_MORE = Sentence("A worker that waits sends nothing. Measure with --rate to compare.")
-CLEAR_MORE = Sentence("With each of them, none of {n} stalled or failed.", n="at least 8,880 lookups")
+CLEAR_MORE = Sentence("With each, none of {n} stalled or failed.", n="at least 8,880 lookups")
 AT_LEAST = Sentence("at least {n}", n="8,880 lookups")
 CLEAR_MORE_ONE = Sentence("With {name}, none of {n} stalled or failed.", name="use-vc", n="8,880 lookups")
 START_WITH = Sentence("Start with {name}.", name="use-vc")
@@ -126,10 +126,8 @@ MEASURE_WITH_DNSLAB_MORE = Sentence(
     "It records which of the two answers was lost, and what the DNS servers dropped. So it can name a cause, and it "
     "compares the usual remedies. --dry-run prints what it would create."
 )
-SEE_FIRST = Sentence("Or try it without a cluster")
-SEE_FIRST_MORE = Sentence(
-    "This emulates the conntrack race in a lab on your own machine, and shows what its stalls look like:"
-)
+SEE_FIRST = Sentence("To see what a conntrack race looks like")
+SEE_FIRST_MORE = Sentence("This emulates one in a lab on your own machine. It says nothing about your data:")
 CONFIRM = Sentence("Confirm on your cluster")
 CONFIRM_MORE = Sentence(
     "This run was not made there. Run the same comparison in pods like your workload's. --dry-run prints what it would "
@@ -148,7 +146,7 @@ CACHE_IF_MISSING = Sentence("Install it only if it is not there:")
 VERIFY = Sentence("Verify")
 VERIFY_MORE = Sentence(
     "This measures the patched workload beside its old configuration, in the same minutes. It exits with 0 if the "
-    "stalls are gone."
+    "trouble is gone."
 )
 UNDO = Sentence("Undo")
 UNDO_MORE = Sentence("This is for a workload that had no dnsConfig before. Otherwise use what dnslab fix prints.")
@@ -189,6 +187,12 @@ MORE_ROUNDS = Sentence("Measure longer")
 MORE_ROUNDS_MORE = Sentence("More rounds, or longer ones, show smaller differences.")
 TRY_OTHERS = Sentence("Compare the usual remedies")
 TRY_OTHERS_MORE = Sentence("This shows which configuration avoids the stalls, and what it costs.")
+OWN_LOAD = Sentence("See whether a smaller load does it, too")
+OWN_LOAD_MORE = Sentence(
+    "dnslab sent {rate} for each configuration. If your pods send less, measure at a quarter of it. If nothing stalls "
+    "then, it was this test that filled the buffers:",
+    rate="200 lookups/s",
+)
 SERVERS_ROOM = Sentence("Add DNS replicas")
 SERVERS_ROOM_MORE = Sentence(
     "Each replica has its own receive buffer, so more replicas are the quickest relief. First see how many there are:"
@@ -242,7 +246,7 @@ KEEP_IT = Sentence("Keep the patch")
 KEEP_IT_MORE = Sentence("Make sure that chart or manifest say the same, or the next deploy undoes it.")
 NEXT_REMEDY = Sentence("Try another remedy")
 NEXT_REMEDY_MORE = Sentence("The page of the earlier run lists what else helped. This measures it anew:")
-LATER = Sentence("Verify again when lookups stall")
-LATER_MORE = Sentence("Run the same command at an hour when the stalls are there.")
+LATER = Sentence("Verify again when the trouble is back")
+LATER_MORE = Sentence("Run the same command at an hour when lookups suffer again.")
 STILL_WAITING = Sentence("If lookups of your pods still stall")
 STILL_WAITING_MORE = Sentence("Where else to look, the likeliest first:")

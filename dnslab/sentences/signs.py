@@ -12,7 +12,7 @@ FEW_HALF_LOST = Sentence(
     "Only {flagged} of {stalls} lost exactly one of the two answers.", flagged="2", stalls="70 stalls"
 )
 SPARED = Sentence(
-    "{variant}: {seen} of {lookups} stalled or hung. Baseline's share is {share}.",
+    "{variant}: {seen} of {lookups} stalled or never ended. Baseline's share is {share}.",
     variant="use-vc",
     seen="0",
     lookups="773 lookups",

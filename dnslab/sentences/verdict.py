@@ -130,15 +130,12 @@ PLACE_RUNS = Sentence("{runs} compared", runs="2 runs")
 TOOK = Sentence("took {span}", span="11 s")
 NOT_KNOWN = Sentence("not known")
 
-PATCH_GONE = Sentence("The stalls are gone")
+PATCH_GONE = Sentence("The {trouble} are gone", trouble="stalls")
 PATCH_BETTER = Sentence("Better, but not gone")
-PATCH_STAYS = Sentence("The stalls stay")
+PATCH_STAYS = Sentence("The {trouble} are still there", trouble="stalls")
 PATCH_WORSE = Sentence("Worse than before")
 PATCH_UNSURE = Sentence("Cannot tell yet: too little data")
 PATCH_NOT_HERE = Sentence("Cannot tell: the fault is not here today")
-PATCH_BEFORE = Sentence(
-    "In {run}, {share} of {lookups} stalled.", run="20261128T1010Z-web", share="6.8 %", lookups="8,893 lookups"
-)
 
 IMPORTED_TITLE = Sentence("Slow {what} found", what="requests")
 IMPORTED_FAILING_TITLE = Sentence("{what} fail", what="Requests")

@@ -237,7 +237,7 @@ def test_a_verification_as_json(tmp_path: Path) -> None:
     summary = measured(tmp_path / "run", [0] * 3, [20, 21, 19])
     data = documents.verification(summary, conclude(summary, ()), 0, "run")
     (answer,) = json.loads(json.dumps(data, allow_nan=False))["answers"]
-    assert (answer["word"], answer["now"]["stalls"], answer["before"]["stalls"]) == ("gone", 0, 60)
+    assert (answer["word"], answer["now"]["count"], answer["before"]["count"]) == ("gone", 0, 60)
 
 
 def test_each_key_is_documented() -> None:
@@ -355,6 +355,6 @@ def test_verify_names_the_cluster_before_the_load(tmp_path: Path, monkeypatch: p
         if form == "json":
             data = json.loads(done.stdout)
             assert (data["status"], data["answers"][0]["word"]) == (0, "gone")
-            assert data["verifies"] == {"run": "the-first", "stalls": 40, "n": 1000}
+            assert data["verifies"] == {"run": "the-first", "trouble": "stalls", "count": 40, "n": 1000}
         else:
             assert done.stdout.rstrip().splitlines()[-1].strip()

@@ -28,7 +28,12 @@ from dnslab.plan.remedies import Workload
 from dnslab.plan.variants import BUILT_IN
 from tests.runs import GLIBC, rows, write_run
 
-WEB = Patched(Workload("deploy/web", "shop", "blue"), libcs=(("glibc", "2.36"),), after="again")
+WEB = Patched(
+    Workload("deploy/web", "shop", "blue"),
+    libcs=(("glibc", "2.36"),),
+    again="dnslab diagnose",
+    verify="dnslab verify RUN",
+)
 #: what mends them is in the application, or in a network that no command reaches
 BY_HAND = {"kept-flow-forgotten", "client-buffer-full"}
 
@@ -44,7 +49,7 @@ def test_each_cause_has_an_entry() -> None:
 def test_what_is_said_is_whole(name: str) -> None:
     found = mending(CAUSES[name], WEB)
     assert all((found.change, found.where, found.cost, found.watch))
-    assert found.command == "again"
+    assert found.command == ("dnslab verify RUN" if found.variant else "dnslab diagnose")
     assert bool(found.variant) == bool(found.apply) == bool(found.undo) == bool(found.fix) == bool(found.patch)
     assert bool(found.variant or found.commands) == (name not in BY_HAND)
     for command in (*found.apply, *found.undo, *found.commands):
@@ -64,6 +69,14 @@ def test_the_patch_is_what_fix_prints() -> None:
     caveats = [caveat for caveat in found.caveats if "already has dnsConfig" not in caveat]
     assert all(f"- {caveat}" in printed for caveat in caveats)
     assert "--workload deploy/web --context blue --namespace shop" in mending(CAUSES["conntrack-race"], WEB).fix
+
+
+def test_what_the_servers_need_is_seen_by_the_same_diagnosis() -> None:
+    """The old configuration of a workload gets better with the servers, too, so that nothing is left to compare."""
+    assert mending(CAUSES["conntrack-race"], WEB).command == "dnslab verify RUN"
+    assert mending(CAUSES["server-buffer-full"], WEB).command == "dnslab diagnose"
+    unverified = Patched(again="dnslab diagnose")
+    assert mending(CAUSES["conntrack-race"], unverified).command == "dnslab diagnose"
 
 
 def test_a_library_that_ignores_an_option_gets_another() -> None:
@@ -102,7 +115,7 @@ def libc_rung(path: Path, like: str | None, stalled: bool) -> Path:
 @pytest.mark.parametrize("like", ["deploy/web", None])
 def test_what_is_printed_to_verify_is_what_verify_takes(tmp_path: Path, like: str | None) -> None:
     run = open_run(libc_rung(tmp_path, like, stalled=True))
-    words = shlex.split(patched([run], Ladder(run.plan, Places())).after)
+    words = shlex.split(patched([run], Ladder(run.plan, Places())).verify)
     assert words[:3] == ["dnslab", "verify", str(tmp_path / "rungs" / "3-libc")]
     named = {"like": words[4].lower()} if len(words) > 3 else None
     assert (words[3:4] == ["--like"]) == (like is None)
@@ -116,11 +129,11 @@ def test_what_is_printed_to_verify_is_what_verify_takes(tmp_path: Path, like: st
 def test_where_nothing_stalled_the_diagnosis_is_made_again(tmp_path: Path) -> None:
     run = open_run(libc_rung(tmp_path, "deploy/web", stalled=False))
     asked = Ladder(run.plan.model_copy(update={"variants": VARIANTS}), Places())
-    after = patched([run], asked).after
-    assert after == "dnslab diagnose --backend kubernetes --like deploy/web"
+    found = patched([run], asked)
+    assert (found.verify, found.again) == ("", "dnslab diagnose --backend kubernetes --like deploy/web")
     lab = open_run(SAMPLE)
     in_lab = patched([lab], Ladder(lab.plan, Places()))
-    assert (in_lab.first, in_lab.after) == (ladder.IN_CLUSTER, "")
+    assert (in_lab.first, in_lab.again, in_lab.verify) == (ladder.IN_CLUSTER, "", "")
 
 
 ASKED = [

@@ -18,8 +18,9 @@ from dnslab.text import Table, milliseconds, percent, plain
 ROW = Row(
     variant="baseline", target="glibc", load=0, libc="glibc", rounds=9, n=8893, failed=0, partial=2, stalls=587,
     flagged_stalls=587, slow=587, over_limit=587, exhausted=0, late=0, rcvbuf_errors=0, stalls_share=0.066,
-    slow_share=0.066, failed_share=0.0, partial_share=0.0, min_ms=0.179, avg_ms=331.4, max_ms=5008.0, p50_ms=0.416,
-    p99_ms=5005.2, p999_ms=math.inf, stall_step_s=5.0, stalls_at={"5": 580, "10": 5}, stalls_elsewhere=2,
+    slow_share=0.066, failed_share=0.0, partial_share=0.0, over_limit_share=0.066, min_ms=0.179, avg_ms=331.4,
+    max_ms=5008.0, p50_ms=0.416, p99_ms=5005.2, p999_ms=math.inf, stall_step_s=5.0,
+    stalls_at={"5": 580, "10": 5}, stalls_elsewhere=2,
     stall_ms=4500.0, deadline_ms=16_000.0, exposed_counted=13007, exposed_modelled=None, exposed_share=None,
     flagged_share=1.0, stalls_upper=None, stalls_upper_rounds=None, spread=1.0, lookups_per_s=198.4,
     intervals={

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import ratio_bounds
 from dnslab.analyse.summary import Summary, summarise
 from dnslab.explain.findings import conclude
-from dnslab.explain.verification import Side, Verification, compared, status, verify
-from dnslab.plan.model import CustomVariant, Earlier, Plan
+from dnslab.explain.verification import Side, Suffered, Verification, compared, status, verify
+from dnslab.plan.model import CustomVariant, Earlier, Plan, Trouble
 from dnslab.present import share
 from dnslab.store.folder import RunFolder
 from tests.runs import GLIBC, MUSL, rows, write_run
@@ -23,12 +24,17 @@ NEW = f"{OLD.strip()} single-request-reopen\n"
 N = 500
 
 
-def plan_of(rounds: int, earlier: tuple[int, int] = (40, 1000)) -> Plan:
+#: 20 ms is late
+LIMIT_MS = 20.0
+
+
+def plan_of(rounds: int, earlier: tuple[int, int] = (40, 1000), trouble: Trouble = "stalls") -> Plan:
     return Plan(
         rounds=rounds,
         variants=("baseline", "before"),
         custom_variants={"before": CustomVariant(resolv_conf=OLD)},
-        verifies=Earlier(run="the-first", stalls=earlier[0], n=earlier[1]),
+        limit_ms=LIMIT_MS,
+        verifies=Earlier(run="the-first", trouble=trouble, count=earlier[0], n=earlier[1]),
     )
 
 
@@ -66,6 +72,56 @@ def test_the_answer_follows_from_both_configurations(
     assert conclude(summary, []).answers["Did the patch help?"] == answer.sentence
 
 
+#: a lookup with each trouble (latency in ms, outcome, answers), and what it is said to do
+TROUBLED: dict[Trouble, tuple[tuple[float, int, int], str]] = {
+    "stalls": ((5_001.0, 0, 0x10001), "stalled"),
+    "failed": ((0.3, -3, 0), "failed"),
+    "slow": ((1_200.0, 0, 0x10001), "took 1 s or longer"),
+    "partial": ((0.3, 0, 1), "lacked addresses"),
+    "over_limit": ((200.0, 0, 0x10001), "took 20\xa0ms or longer"),
+}
+
+
+def with_trouble(trouble: Trouble, n: int) -> Any:
+    """Records of N lookups, of which n have the trouble."""
+    latency_ms, outcome, answers = TROUBLED[trouble][0]
+    bad = np.arange(N) < n
+    columns = {"outcome": np.where(bad, outcome, 0), "answers": np.where(bad, answers, 0x10001)}
+    return rows(np.where(bad, latency_ms, 0.3).tolist(), **columns)
+
+
+@pytest.mark.parametrize("trouble", TROUBLED)
+@pytest.mark.parametrize(("left", "word"), [(0, "gone"), (40, "stays"), (None, "not here today")])
+def test_what_was_found_is_verified(tmp_path: Path, trouble: Trouble, left: int | None, word: str) -> None:
+    did, plan = TROUBLED[trouble][1], plan_of(3, trouble=trouble)
+    lookups = {
+        (variant, "glibc", number): with_trouble(trouble, n)
+        for variant, n in (("baseline", left or 0), ("before", 0 if left is None else 40))
+        for number in (1, 2, 3)
+    }
+    path = write_run(tmp_path / "run", plan, lookups, start_changes={"resolv_conf": NEW})
+    summary = summarise(Run(RunFolder(path)))
+    (answer,) = verify(summary)
+    assert answer.word == word
+    assert f" {did}" in answer.sentence
+    others = {text for _, text in TROUBLED.values()} - {did}
+    assert not [text for text in others if text in answer.sentence]
+    assert conclude(summary, []).answers["Before"].endswith(f"{did}.")
+
+
+def test_a_patch_that_makes_lookups_stall_is_no_good_one(tmp_path: Path) -> None:
+    """It ends the failures, and its own stalls are said."""
+    plan = plan_of(3, trouble="failed")
+    troubles: tuple[tuple[str, Trouble], ...] = (("baseline", "stalls"), ("before", "failed"))
+    lookups = {
+        (variant, "glibc", number): with_trouble(trouble, 40) for variant, trouble in troubles for number in (1, 2, 3)
+    }
+    path = write_run(tmp_path / "run", plan, lookups, start_changes={"resolv_conf": NEW})
+    (answer,) = verify(summarise(Run(RunFolder(path))))
+    assert answer.word == "worse"
+    assert answer.sentence == "Worse: 8 % of lookups stall now, and none with the old configuration."
+
+
 def test_1_000_lookups_on_each_side_are_enough_at_4_percent(tmp_path: Path) -> None:
     assert verify(measured(tmp_path / "run", [0] * 2, [20, 20]))[0].word == "gone"
 
@@ -84,7 +140,8 @@ def test_how_often_a_fault_is_said_to_be_gone(
     for _ in range(n):
         before, now = (at_once * drawn.poisson(share * expected / 6 / at_once, 6) for share in (1.0, left))
         side_now, side_before = (Side(tuple(counts.astype(float)), (0.0,) * 6, lookups) for counts in (now, before))
-        gone += compared(side_now, side_before, Earlier(run="then", stalls=expected, n=1_920))[0] == "gone"
+        earlier = Earlier(run="then", trouble="stalls", count=expected, n=1_920)
+        gone += compared(side_now, side_before, Suffered(earlier, LIMIT_MS))[0] == "gone"
     assert least <= gone / n <= most
 
 

@@ -18,7 +18,12 @@ from dnslab.plan.model import Plan
 from dnslab.plan.remedies import Workload
 from dnslab.present.ladder import print_answer, print_ladder
 
-WEB = Patched(Workload("deploy/web", "shop"), libcs=(("glibc", "2.36"),), after="dnslab verify results/x/rungs/4-libc")
+WEB = Patched(
+    Workload("deploy/web", "shop"),
+    libcs=(("glibc", "2.36"),),
+    again="dnslab diagnose",
+    verify="dnslab verify results/x/rungs/4-libc",
+)
 
 
 def found(*names: str, patched: Patched = WEB) -> Answer:
@@ -63,7 +68,9 @@ def test_two_causes_have_two_remedies_and_others_none(capsys: pytest.CaptureFixt
 
 
 def test_after_the_lab_a_cluster_is_asked_first(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = printed(found("tcp-blocked", patched=replace(WEB, first="dnslab diagnose --backend x", after="")), capsys)
+    lines = printed(
+        found("tcp-blocked", patched=replace(WEB, first="dnslab diagnose --backend x", again="", verify="")), capsys
+    )
     first, place = (
         lines.index(f"  {command}")
         for command in ("dnslab diagnose --backend x", "kubectl get networkpolicies --all-namespaces")

@@ -42,7 +42,7 @@ EXPECTED = {
     "cluster": ("No stalls seen", "why helps latency when trust details"),
     "void": ("Cannot tell: run void", "trust now details"),
     "gone": ("The stalls are gone", "helps now latency when trust details"),
-    "stays": ("The stalls stay", "helps now latency when trust details"),
+    "stays": ("The stalls are still there", "helps now latency when trust details"),
     "imported": ("No lookups of 4.9 s or longer seen", "helps now trust details"),
     "compared": ("Better than before", "helps trust details"),
     "refused": ("Cannot compare these runs", "trust"),
@@ -132,7 +132,7 @@ SAYS = {
             "None of 1,500 lookups with use-vc took that long",
             "no lookup took between 1 s and 4.5 s",
             "Does a server reach its CPU limit?",
-            "More DNS replicas They help all pods, but were not measured here",
+            "More DNS replicas They help all pods, but this run did not try them",
             "More DNS replicas",
             "First step",
             "get deploy coredns",
@@ -302,7 +302,7 @@ def test_a_state_says_what_was_seen_in_it(pages: Mapping[str, str], name: str) -
 
 
 def test_in_a_cluster_the_card_begins_as_the_steps_do(tmp_path: Path) -> None:
-    """``dnslab verify`` takes a run with stalls only, so failures are compared from run to run."""
+    """What is mended first is at the servers, so one run is compared with the next."""
     run = states.in_cluster(states.run_of(tmp_path / "run", states.failing, states.CLUSTER, backend="kubernetes"))
     said = words(page(run))
     first = "Fix the servers first: a cache only hides their errors."
@@ -326,6 +326,8 @@ def test_a_block_to_select_whole_only_looks_or_only_changes(pages: Mapping[str, 
     blocks = [re.sub(r"<[^>]+>", "", block) for block in blocks]
     assert [block for block in blocks if "node-cache install" in block]
     assert not [block for block in blocks if "node-cache install" in block and "status" in block]
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert [line for line in lines if line.strip() == "\\"] == []
 
 
 def test_on_an_emulated_fault_each_badge_says_so(pages: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from dnslab.analyse.costs import costs
 from dnslab.analyse.dataset import Run
@@ -15,13 +15,13 @@ from dnslab.analyse.summary import Row, Summary
 from dnslab.explain.answers import leading_baseline
 from dnslab.explain.findings import Findings
 from dnslab.explain.ranking import Ranked, Word, ranked, recommended
+from dnslab.plan.model import Trouble
 from dnslab.plan.variants import BEFORE, Variant
 from dnslab.present.page.scales import Scale
 from dnslab.present.page.view import Cell, StripRow
 from dnslab.sentences import pictures, remedies
 from dnslab.text import NBSP, below, decimals_for, estimate_with_bounds, number, without_noise
 
-Count = Literal["stalls", "failed", "slow", "partial"]
 #: of a change in ms that may be none: a thousandth is enough
 MOST_DECIMALS = 3
 #: how a configuration is called on the page of a verifying run
@@ -42,9 +42,11 @@ class Context:
         return leading_baseline(self.summary)
 
     @cached_property
-    def count(self) -> Count:
+    def count(self) -> Trouble:
         """What the page's shares are of."""
-        by_state: dict[str, Count] = {"failing": "failed", "slow": "slow", "partial": "partial"}
+        if self.summary.verifies:
+            return self.summary.verifies.trouble
+        by_state: dict[str, Trouble] = {"failing": "failed", "slow": "slow", "partial": "partial"}
         return by_state.get(self.findings.verdict.state, "stalls")
 
     @cached_property
@@ -116,7 +118,7 @@ class Context:
         return PATCHED.get(variant, variant) if self.summary.verifies else variant
 
 
-def share_numbers(row: Row, count: Count) -> tuple[float, float, float]:
+def share_numbers(row: Row, count: Trouble) -> tuple[float, float, float]:
     """A share with its bounds, in percent: over rounds, or the exact bound where nothing happened."""
     interval = row.intervals[f"{count}_share"]
     if not getattr(row, count):
@@ -124,7 +126,7 @@ def share_numbers(row: Row, count: Count) -> tuple[float, float, float]:
     return 100 * interval.estimate, 100 * interval.low, 100 * interval.high
 
 
-def share_cell(row: Row, count: Count, scale: Scale, name: str) -> Cell:
+def share_cell(row: Row, count: Trouble, scale: Scale, name: str) -> Cell:
     """A share as it stands in the table of configurations."""
     estimate, low, high = share_numbers(row, count)
     tone = "bad" if estimate else "good"
@@ -181,7 +183,7 @@ def intervals_note(rows: Sequence[StripRow]) -> str:
     return str(pictures.TWO_INTERVALS) if len(kinds) > 1 else ""
 
 
-def share_scale_values(rows: Sequence[Row], count: Count) -> tuple[list[float], list[float]]:
+def share_scale_values(rows: Sequence[Row], count: Trouble) -> tuple[list[float], list[float]]:
     """Estimates and bounds of these rows, for a scale."""
     numbers = [share_numbers(row, count) for row in rows]
     return [estimate for estimate, _, _ in numbers], [high for _, _, high in numbers]

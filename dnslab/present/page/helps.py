@@ -38,10 +38,17 @@ _HEADINGS = {
     "failed": "Lookups that failed",
     "slow": "Lookups of 1 s or longer",
     "partial": "Lookups that lack addresses",
+    "over_limit": "Lookups of {limit} or longer",
 }
 _NOT_COUNTED = LoadCell("not counted")
 #: what a configuration may not differ in, by what the page counts
-_NO_DIFFERENCE = {"stalls": "stalls", "failed": "failures", "slow": "slow lookups", "partial": "missing addresses"}
+_NO_DIFFERENCE = {
+    "stalls": "stalls",
+    "failed": "failures",
+    "slow": "slow lookups",
+    "partial": "missing addresses",
+    "over_limit": "late lookups",
+}
 _IMAGES = {"glibc": "Debian, Ubuntu, Red Hat and most other images", "musl": "Alpine images"}
 
 
@@ -75,7 +82,7 @@ def helps(context: Context) -> Helps | None:
     return Helps(
         heading=str(pictures.PATCH_HEADING if context.summary.verifies else pictures.HELPS_HEADING),
         intro=pictures.HELPS_HEAD(rounds=counted(context.summary.n_rounds, "round")) + open_dot,
-        share_heading=_HEADINGS[context.count],
+        share_heading=_HEADINGS[context.count].format(limit=time_ms(context.summary.limit_ms)),
         share_axis=scale.axis(f"{NBSP}%"),
         load_heading="Queries to servers" if loads else "",
         cost_title="Median lookup",

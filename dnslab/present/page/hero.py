@@ -11,6 +11,7 @@ from dnslab.analyse.intervals import share, upper_bound_when_none
 from dnslab.analyse.summary import Row
 from dnslab.explain.answers import baselines
 from dnslab.explain.counter_signs import kernel_in_short
+from dnslab.explain.validity import voids
 from dnslab.explain.verification import Side, verify
 from dnslab.explain.veto import left_out
 from dnslab.plan.backends import IN_CLUSTER
@@ -21,7 +22,7 @@ from dnslab.present.page.helps import loads_of
 from dnslab.present.page.scales import Scale, scale_of
 from dnslab.present.page.view import Fact, Glance, Hero, Link, Strip, StripRow
 from dnslab.sentences import Sentence, pictures, remedies, trust, verdict as said
-from dnslab.text import NBSP, below, counted, estimate_with_bounds, first_of, listed, lowered, span_of
+from dnslab.text import NBSP, below, counted, estimate_with_bounds, first_of, listed, lowered, span_of, time_ms
 
 #: configurations named one by one in the small picture
 MOST_ROWS = 4
@@ -77,12 +78,6 @@ def _strip(context: Context) -> Strip | None:
     if not rows or state in ("void", "delayed"):
         return None
     scale = scale_of(*_values(rows, context))
-    captions = {
-        "none": pictures.NONE_CAPTION,
-        "failing": pictures.FAILED_CAPTION,
-        "slow": pictures.SLOW_CAPTION,
-        "partial": pictures.PARTIAL_CAPTION,
-    }
     lines = []
     for libc in context.libcs:
         of_baseline = [one for one in context.rows(libc) if one.row.variant == "baseline"]
@@ -95,8 +90,21 @@ def _strip(context: Context) -> Strip | None:
         clean = [one.row for one in others if not getattr(one.row, count)]
         if clean:
             lines.append(_grouped(clean, scale, context))
-    caption = str(captions.get(state, pictures.SHARE_CAPTION))
+    caption = str(pictures.NONE_CAPTION) if state == "none" else _caption(context)
     return Strip(caption, scale.axis(f"{NBSP}%", narrowest_px=STRIP_PX), lines, intervals_note(lines))
+
+
+def _caption(context: Context) -> str:
+    """What the shares of the small picture are of."""
+    if context.count == "over_limit":
+        return pictures.LATE_CAPTION(limit=time_ms(context.summary.limit_ms))
+    captions = {
+        "stalls": pictures.SHARE_CAPTION,
+        "failed": pictures.FAILED_CAPTION,
+        "slow": pictures.SLOW_CAPTION,
+        "partial": pictures.PARTIAL_CAPTION,
+    }
+    return str(captions[context.count])
 
 
 def _values(rows: Sequence[Row], context: Context) -> tuple[list[float], list[float]]:
@@ -142,19 +150,19 @@ def _of_patch(context: Context) -> Strip | None:
     for (libc, name, side), (estimate, low, high) in zip(sides, numbers, strict=True):
         tone = "bad" if estimate else "good"
         if estimate:
-            value, bounds = estimate_with_bounds(share(side.stalls, side.n), 100)
+            value, bounds = estimate_with_bounds(share(side.count, side.n), 100)
             value = f"{value}{NBSP}%"
         else:
             value, bounds = "none", below(high / 100)
         title = f"{PATCHED[name]}, {libc}: {value} ({bounds})"
         lines.append(StripRow(PATCHED[name], libc, scale.mark(estimate, low, high, tone, title), value, bounds, tone))
-    return Strip(str(pictures.SHARE_CAPTION), scale.axis(f"{NBSP}%"), lines, intervals_note(lines))
+    return Strip(_caption(context), scale.axis(f"{NBSP}%"), lines, intervals_note(lines))
 
 
 def _side_numbers(side: Side) -> tuple[float, float, float]:
     if not side.k:
         return 0.0, 0.0, 100 * upper_bound_when_none(side.total)
-    interval = share(side.stalls, side.n)
+    interval = share(side.count, side.n)
     return 100 * interval.estimate, 100 * interval.low, 100 * interval.high
 
 
@@ -228,7 +236,7 @@ def _facts(context: Context) -> list[Fact]:
     n = sum(row.n for row in summary.measured())
     libcs = dict.fromkeys(f"{target.libc} {target.libc_version}".strip() for target in context.run.targets)
     load = plan.loads[0]
-    each = f"{load.rate_per_s:g} lookups/s each" if load.loop != "closed" else load.label
+    each = f"{load.rate_per_s:g} lookups/s per configuration" if load.loop != "closed" else load.label
     more = f" and {counted(len(plan.loads) - 1, 'other load')}" if len(plan.loads) > 1 else ""
     namespace = str(getattr(context.run.environment.backend, "namespace", None) or "")
     span = said.TOOK(span=took(context.run)) if took(context.run) else ""
@@ -262,6 +270,8 @@ def glances(context: Context, n_failed: int, n_noted: int, n_passed: int) -> lis
         short, detail = trust.SOME_LEFT_OUT(n=counted(n_failed, "check")), f"{trust.LEFT_OUT} {detail}"
     elif n_failed:
         short = trust.SOME_FAILED(n=counted(n_failed, "check"))
+        names = dict.fromkeys(veto.title for veto in voids(context.findings.vetoes))
+        detail = " ".join(filter(None, [f"{first_of(list(names), MOST_ROWS)}.", detail]))
     elif n_noted and any(not veto.left_out for veto in context.findings.vetoes):
         short = trust.SOME_NOTED(n=counted(n_passed, "check"), noted=f"{n_noted}")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,15 +49,26 @@ class Scale:
         labels = [_label(value, signed) for value in values]
         labels[-1] += unit
         origin = min(range(len(values)), key=lambda index: abs(values[index]))
-        kept: list[int] = []
-        for index in dict.fromkeys([origin, len(values) - 1, *range(len(values))]):
-            if all(self._apart_px(values, labels, index, other, narrowest_px) >= 0 for other in kept):
-                kept.append(index)
+        kept = self._labelled(values, labels, origin, narrowest_px)
         ticks = [
             Tick(self.at(value), labels[i] if i in kept else "", self._edge(value, labels[i]))
             for i, value in enumerate(values)
         ]
         return Axis(ticks, self.at(0.0), self.log)
+
+    def _labelled(self, values: Sequence[float], labels: Sequence[str], origin: int, width_px: float) -> list[int]:
+        """Which ticks have a label: as many as have room, at even steps if the last one is then among them."""
+        last = len(values) - 1
+        for step in range(1, last + 1):
+            even = [index for index in range(last + 1) if (index - origin) % step == 0]
+            pairs = itertools.pairwise(even)
+            if even[-1] == last and all(self._apart_px(values, labels, *pair, width_px) >= 0 for pair in pairs):
+                return even
+        kept: list[int] = []
+        for index in dict.fromkeys([origin, last, *range(last)]):
+            if all(self._apart_px(values, labels, index, other, width_px) >= 0 for other in kept):
+                kept.append(index)
+        return kept
 
     def _edge(self, value: float, label: str) -> str:
         """With which end of the axis a label is flush, so that it reaches into no other cell."""

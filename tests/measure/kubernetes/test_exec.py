@@ -257,7 +257,7 @@ def test_reading_keeps_up_with_a_bare_reader(client: Client, pod: OwnPod) -> Non
     # The quickest of each: what else the machine does only makes a reading longer.
     ratio = min(bare_s) / min(ours_s)
     print(f"throughput against a bare reader: {ratio:.2f}")
-    assert ratio >= 0.8
+    assert ratio >= 0.7
 
 
 def test_a_connection_that_breaks_is_not_an_end(proxied: tuple[CuttingProxy, Client], pod: OwnPod) -> None:
