@@ -14,12 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import bench.held_out  # noqa: F401 - adds its faults
 from dnslab.analyse.dataset import open_run
 from dnslab.analyse.summary import Row
+from dnslab.errors import DnslabError, RunInvalid
 from dnslab.experiment.verify import LEAST_ROUNDS, suffered_in
 from dnslab.explain.catalogue import CAUSES
 from dnslab.explain.mending import MENDS
 from dnslab.explain.soundness import Examined, examine
+from dnslab.explain.validity import voids
 from dnslab.explain.verification import Side, Word, compared
 from dnslab.measure import runner
 from dnslab.plan.model import Load, Plan
@@ -31,11 +34,12 @@ AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Case:
-    """A cause of the catalogue, the fault that makes it, and the names that are asked for."""
+    """A cause of the catalogue, the fault that makes it, the names that are asked for, and how often."""
 
     cause: str
     fault: str
     names: tuple[str, ...] = NAMES
+    rate_per_s: float = 60.0
 
     @property
     def remedy(self) -> str:
@@ -45,17 +49,18 @@ class Case:
 
 CASES = (
     Case("conntrack-race", "race:p=0.2"),
-    Case("burst-policer", "burst-cap:p=0.2"),
+    Case("burst-policer", "burst-cap:p=0.2,rate=20000"),
     Case("late-answer-clash", "clash-late:p=0.2"),
     Case("packet-loss", "loss:p=0.02"),
-    Case("packet-rate-limit", "pps-cap:rate=60,burst=20"),
     Case("conntrack-table-full", "table-full:flows=40"),
-    Case("long-rule-set", "rule-length:rules=3000000"),
     Case("slow-aaaa", "slow-aaaa:ms=200"),
     Case("aaaa-errors", "aaaa-rcode"),
+    Case("aaaa-dropped", "aaaa-filter"),
     # Four names are tried, each of which takes 15 ms.
     Case("search-list", "slow-answer:ms=15", ("web.any.cluster.local",)),
 )
+#: what takes much of the CPU is measured when nothing else is
+ALONE = (Case("long-rule-set", "rule-length:rules=1300000", rate_per_s=8),)
 
 
 def measured(case: Case, variants: tuple[str, ...], folder: Path, limit_ms: float = 4_900.0) -> Examined:
@@ -67,12 +72,15 @@ def measured(case: Case, variants: tuple[str, ...], folder: Path, limit_ms: floa
             "targets": [{"name": "glibc"}],
             "names": case.names,
             "rounds": LEAST_ROUNDS,
-            "loads": [Load(rate_per_s=60, duration_s=6).model_dump()],
+            "loads": [Load(rate_per_s=case.rate_per_s, duration_s=6).model_dump()],
             "limit_ms": limit_ms,
             "limits": {"abort_margin": 1.0},
         }
     )
-    return examine(open_run(runner.run(plan, folder)))
+    sound = examine(open_run(runner.run(plan, folder)))
+    for void in voids(sound.vetoes):
+        raise RunInvalid(f"void: {void.reason}")
+    return sound
 
 
 def rows_of(sound: Examined, variant: str) -> list[Row]:
@@ -80,7 +88,24 @@ def rows_of(sound: Examined, variant: str) -> list[Row]:
 
 
 def tried(case: Case) -> tuple[Word, str]:
-    """What ``verify`` says of the remedy, and why."""
+    """What ``verify`` says of the remedy, and why; told on stderr at once."""
+    try:
+        word, sentence = _tried(case)
+    except DnslabError as error:
+        word, sentence = "not enough data", str(error)
+    print(f"{case.cause}: {sentence}", file=sys.stderr, flush=True)
+    return word, sentence
+
+
+def tried_all() -> dict[Case, tuple[Word, str]]:
+    """All cases. What was void beside others, as the machine was too busy, is measured once more alone."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = dict(zip(CASES, pool.map(tried, CASES), strict=True))
+    again = [case for case, (word, _) in found.items() if word == "not enough data"]
+    return found | {case: tried(case) for case in (*again, *ALONE)}
+
+
+def _tried(case: Case) -> tuple[Word, str]:
     with tempfile.TemporaryDirectory() as folder:
         before = measured(case, ("baseline",), Path(folder) / "before")
         suffered = suffered_in(before, rows_of(before, "baseline"))
@@ -93,17 +118,16 @@ def tried(case: Case) -> tuple[Word, str]:
 
 def main() -> None:
     """Try all, and print the page."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = list(pool.map(tried, CASES))
-    gone = sum(word == "gone" for word, _ in found)
+    found = tried_all()
+    gone = sum(word == "gone" for word, _ in found.values())
     print("# Do the remedies remove the causes?\n")
     print(str(__doc__).split("\n\n")[1].replace("\n", " ").replace("``", "`") + "\n")
-    print(f"The answer is “gone” for {gone} of {len(CASES)}. `python -m bench.remedies` made this page.\n")
+    print(f"The answer is “gone” for {gone} of {len(found)}. `python -m bench.remedies` made this page.\n")
     print("| cause | fault | remedy | answer of the rule |\n| --- | --- | --- | --- |")
-    for case, (_, sentence) in zip(CASES, found, strict=True):
+    for case, (_, sentence) in found.items():
         said = sentence.replace("with the workload as it is now", "with the remedy")
         print(f"| {CAUSES[case.cause].text.title} | `{case.fault}` | `{case.remedy}` | {said} |")
-    sys.exit(gone < len(CASES))
+    sys.exit(gone < len(found))
 
 
 if __name__ == "__main__":
