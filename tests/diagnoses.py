@@ -8,18 +8,21 @@ from __future__ import annotations
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 from dnslab.experiment.diagnose import opened
 from dnslab.explain.diagnosed import Diagnosed
 
 KEPT = Path(__file__).parent / "present" / "diagnoses"
+#: Python before 3.11.4, which Debian 12 has, knows no filters
+SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 NAMES = sorted(path.name.partition(".")[0] for path in KEPT.glob("*.tar.xz"))
 
 
 def unpacked(name: str, folder: Path) -> Path:
     """The folder of a kept diagnosis, unpacked into ``folder``."""
     with tarfile.open(KEPT / f"{name}.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **SAFELY)
     return folder / name
 
 

@@ -148,7 +148,8 @@ def loses_as_counted(seen: Asked) -> None:
 
 
 def loses_second_packets(seen: Asked) -> None:
-    assert seen.lost(28) == seen.truth["elsewhere"]["race-connbytes"]["dropped"] >= 8
+    # How many of the pairs have no answer to the first query yet depends on the CPU that is left.
+    assert seen.lost(28) == seen.truth["elsewhere"]["race-connbytes"]["dropped"] >= 1
     assert seen.lost(1) == 0
 
 
