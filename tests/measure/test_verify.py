@@ -290,7 +290,8 @@ def test_libc_engine_against_a_capture() -> None:
     assert len(stalled) == truth["dropped"]
     assert n_queries == 10_000 + 2 * len(stalled)  # glibc asks both again, one after the other
     assert excess.min() >= 0
-    assert np.percentile(excess, 99) < 1000
+    assert np.median(excess) < 500
+    assert np.percentile(excess, 99) < 3000  # what else the machine does only adds
 
 
 @pytest.mark.parametrize("seed", range(10))
