@@ -66,8 +66,8 @@ test-cluster: setup  ## tests against a real Kubernetes, which is built and star
 test-cluster-iptables: setup  ## those that depend on kube-proxy, once more with its mode iptables (under 4 minutes)
 	$(call on_cluster,cluster and proxy,3 --proxy iptables)
 
-test-cluster-dual: setup  ## those that depend on the family of addresses, with IPv4 and IPv6 (under 4 minutes)
-	$(call on_cluster,cluster and (dual or family),2 --ip-family dual)
+test-cluster-dual: setup  ## those that need both IPv4 and IPv6 (under 2 minutes)
+	$(call on_cluster,cluster and dual,2 --ip-family dual)
 
 verify-cluster: setup  ## the long truth checks there, and the whole story: find, fix, verify (about half an hour)
 	$(call on_cluster,cluster and verify and not proxy,3)

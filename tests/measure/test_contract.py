@@ -31,7 +31,7 @@ NAME = "web.any.cluster.local."
     params=[
         "local",
         pytest.param("lab", marks=pytest.mark.lab),
-        pytest.param("kubernetes", marks=[pytest.mark.cluster, pytest.mark.proxy, pytest.mark.family]),
+        pytest.param("kubernetes", marks=[pytest.mark.cluster, pytest.mark.proxy]),
     ]
 )
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:

@@ -111,9 +111,9 @@ def test_an_overflow_at_coredns_is_not_called_a_race(namespace: str, tmp_path: P
 
 @pytest.mark.verify
 @pytest.mark.alone
-def test_fifty_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> None:
-    where = {"namespace": namespace, "images": (GLIBC,), "nodes": "3", "pods_per_node": 17}
-    # Bare queries: a first getaddrinfo takes milliseconds of two busy CPUs, fifty times.
+def test_thirty_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> None:
+    where = {"namespace": namespace, "images": (GLIBC,), "nodes": "3", "pods_per_node": 10}
+    # Bare queries: a first getaddrinfo takes milliseconds of two busy CPUs, thirty times.
     load = Load(engine="wire", loop="fixed", rate_per_s=5, duration_s=3, warmup_s=0, workers=1)
     with contextlib.ExitStack() as stack:
         captures = [stack.enter_context(nodes.captured_on(f"dlc-n{i}")) for i in (1, 2, 3)]
@@ -124,8 +124,8 @@ def test_fifty_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> None
     spreads_ms = []
     for number in (1, 2):
         clients = {client.start.extra.address: client for client in run.clients() if client.number == number}
-        assert len(clients) == 51
-        assert Counter(client.start.node for client in clients.values()) == {f"dlc-n{i}": 17 for i in (1, 2, 3)}
+        assert len(clients) == 30
+        assert Counter(client.start.node for client in clients.values()) == {f"dlc-n{i}": 10 for i in (1, 2, 3)}
         assert {client.status for client in clients.values()} == {"complete"}
         counts = Counter(len(read_stream(client.stream)[0]) for client in clients.values())
         assert set(counts) <= {14, 15, 16}, counts
@@ -138,7 +138,7 @@ def test_fifty_pods_start_at_one_instant(namespace: str, tmp_path: Path) -> None
     stated_ms = max(client.clock_error_ms for client in summarise(run).clients)
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     spread = ", ".join(f"{spread_ms:.1f}" for spread_ms in spreads_ms)
-    print(f"first packets of 51 pods within {spread} ms; clocks within {stated_ms:.1f} ms; {memory_mb:.0f} MiB here")
+    print(f"first packets of 30 pods within {spread} ms; clocks within {stated_ms:.1f} ms; {memory_mb:.0f} MiB here")
     # The better of two: whatever else the machine does at that instant only adds.
     assert min(spreads_ms) < 50
 
