@@ -24,6 +24,7 @@ N_WORKERS := 4
 # The long tiers keep the tests of a file together, as they share what is costly to make.
 DIST := loadfile
 test: DIST := worksteal
+test: N_WORKERS := 5
 define tests
 status=0; \
 $(PYTEST) -n $(N_WORKERS) --dist $(DIST) -m "$(1) and not alone" $(2) || status=$$?; \

@@ -97,7 +97,7 @@ def test_blocked_tcp_is_silent_and_nothing_else_is(tmp_path: Path) -> None:
 @pytest.mark.lab
 @pytest.mark.usefixtures("short")
 def test_a_dead_server_is_found_by_asking_each_by_itself(tmp_path: Path) -> None:
-    answer = diagnosed("one-dead-backend", tmp_path, 34.0)
+    answer = diagnosed("one-dead-backend", tmp_path, 44.0)
     assert [rung.rung for rung in answer.rungs][:3] == ["alive", "arms", "place"]
     at = {
         place: {word for (_, where), word in words(answer).items() if where == place}

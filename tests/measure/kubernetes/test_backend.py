@@ -96,7 +96,7 @@ def test_an_overflow_at_coredns_is_not_called_a_race(namespace: str, tmp_path: P
     with nodes.coredns_paused(every_s=2.0, for_s=0.7):
         load = Load(loop="closed", workers=400, duration_s=12)
         run = measured(
-            tmp_path, where, variants=("baseline",), rounds=2, loads=(load,), limits=Limits(abort_margin=1.0)
+            tmp_path, where, variants=("baseline",), rounds=1, loads=(load,), limits=Limits(abort_margin=1.0)
         )
     errors = sum(nodes.rcvbuf_errors(pid) for pid in nodes.coredns_pids()) - sum(before)
     summary = summarise(run)

@@ -194,7 +194,6 @@ def test_a_nodes_kubelet_is_killed(namespace: str, tmp_path: Path) -> None:
     healthy = ("get", "--raw", "/api/v1/nodes/dlc-n3/proxy/healthz")
     eventually(lambda: kubectl(*healthy, check=False) == "ok", 60)
     eventually(lambda: kubectl("get", "node", "dlc-n3", "-o", "jsonpath={.spec.taints}") == "", 60)
-    resumed(run)
 
 
 @pytest.mark.verify
@@ -232,7 +231,6 @@ def test_a_minute_without_network_voids_the_trial(namespace: str, tmp_path: Path
     assert run.statuses() == {1: "complete", 2: "failed"}
     assert " for 30 s" in run.error(2)
     clean(run)
-    resumed(run)
 
 
 def clean(run: Started) -> None:
