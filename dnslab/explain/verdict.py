@@ -19,7 +19,7 @@ from dnslab.explain.ranking import LATE_P50_MS, LATE_P99_MS, is_late
 from dnslab.explain.validity import voids
 from dnslab.explain.veto import Veto
 from dnslab.explain.waiting import waited
-from dnslab.sentences import Sentence, verdict as said
+from dnslab.sentences import Sentence, verdict as said, verification as patched
 from dnslab.text import (
     all_of,
     capitalised,
@@ -39,9 +39,9 @@ Tone = Literal["bad", "good", "warn"]
 MOST_NAMED = 3
 
 _PATCHED: dict[verification.Word, tuple[Sentence, Tone]] = {
-    "gone": (said.PATCH_GONE, "good"),
-    "better but not gone": (said.PATCH_BETTER, "warn"),
-    "stays": (said.PATCH_STAYS, "bad"),
+    "gone": (patched.GONE, "good"),
+    "better but not gone": (patched.NOT_GONE, "warn"),
+    "stays": (patched.STAYS, "bad"),
     "worse": (said.PATCH_WORSE, "bad"),
     "not enough data": (said.PATCH_UNSURE, "warn"),
     "not here today": (said.PATCH_NOT_HERE, "warn"),

@@ -47,7 +47,7 @@ BEST_IN_LAB = Sentence("Best in this lab")
 HIDES_ERRORS = Sentence("Hides the errors")
 UNTIL_FIXED = Sentence("Until the servers are fixed")
 CLEARS_EMULATED = Sentence("Clears it in this emulation")
-FIRST_STEP = Sentence("If less load does it, too")
+STEP_1_FIRST = Sentence("See step 1 first")
 MORE_REPLICAS = Sentence("More DNS replicas")
 MORE_REPLICAS_MORE = Sentence("This changes the servers, so it helps all pods.")
 
@@ -64,7 +64,7 @@ ALL_THAT_HELP = Sentence("all {n} that help", n="5")
 ALL_CLEAR = Sentence("{all} clear it on {libc}", all="All 5 alternatives", libc="glibc")
 HIDES = Sentence("{names} only hides it", names="node-local")
 MORE_ROOM = Sentence("More DNS replicas")
-MORE_ROOM_MORE = Sentence("First see if less load does it, too. Replicas were not tried here. Tried:")
+MORE_ROOM_MORE = Sentence("First see if lookups stall at less load, too. More replicas were not tried. Tried:")
 SOME_CLEAR = Sentence("{names} clears it on {libc}", names="node-local", libc="glibc")
 SOME_CLEAR_PLURAL = Sentence("{names} clear it on {libc}", names="node-local and use-vc", libc="glibc")
 IN_EMULATION = Sentence("{libc} in this emulation", libc="glibc")
@@ -187,11 +187,15 @@ MORE_ROUNDS = Sentence("Measure longer")
 MORE_ROUNDS_MORE = Sentence("More rounds, or longer ones, show smaller differences.")
 TRY_OTHERS = Sentence("Compare the usual remedies")
 TRY_OTHERS_MORE = Sentence("This shows which configuration avoids the stalls, and what it costs.")
-OWN_LOAD = Sentence("See whether a smaller load does it, too")
+OWN_LOAD = Sentence("See whether lookups stall at less load, too")
 OWN_LOAD_MORE = Sentence(
     "dnslab sent {rate} for each configuration. If your pods send less, measure at a quarter of it. If nothing stalls "
     "then, it was this test that filled the buffers:",
     rate="200 lookups/s",
+)
+OWN_LOAD_CLOSED = Sentence(
+    "dnslab asked as fast as it could. Measure at the rate of your pods. If nothing stalls then, it was this test that "
+    "filled the buffers:"
 )
 SERVERS_ROOM = Sentence("Add DNS replicas")
 SERVERS_ROOM_MORE = Sentence(

@@ -53,7 +53,7 @@ EXPOSED_MORE = Sentence("The kernel counted these pairs. Here the warm-up is par
 EXPOSED_MODEL_MORE = Sentence("The number of pairs comes from a model of port reuse.")
 SERVERS_DROPPED = Sentence("The DNS servers dropped {queries}, as their buffers were full.", queries="1,920 queries")
 SERVERS_DROPPED_AT = Sentence(
-    "The DNS servers dropped {queries}, as their buffers were full: dnslab sent {rate} for each configuration.",
+    "The DNS servers dropped {queries}, as their buffers were full. dnslab sent {rate} for each configuration.",
     queries="1,920 queries",
     rate="200 lookups/s",
 )

@@ -18,11 +18,12 @@ from dnslab.analyse.summary import summarise
 from dnslab.experiment.compare import SAMPLE
 from dnslab.plan.faultplan import FaultPlan
 from dnslab.plan.faults import PARAMETERS
-from dnslab.plan.model import Load, Plan
+from dnslab.plan.model import Load, Plan, Trouble
 from dnslab.present.page import _words, page
 from dnslab.present.page.context import cost_cell, cost_decimals
 from dnslab.present.page.scales import Scale, scale_around_0, scale_of
 from tests import PROJECT, notebooks
+from tests.explain import test_verification as verification
 from tests.present import states
 from tests.present.test_report import Page
 from tests.runs import GLIBC, MUSL, rows, write_run
@@ -57,6 +58,14 @@ EXPECTED = {
 }
 
 
+#: by trouble: what the small picture and the table of a verified page say that they count
+CAPTIONS: dict[Trouble, tuple[str, str]] = {
+    "stalls": ("Share of lookups that stalled (had to ask again)", "Lookups that stalled"),
+    "failed": ("Share of lookups that failed", "Lookups that failed"),
+    "slow": ("Share of lookups of 1 s or longer", "Lookups of 1 s or longer"),
+    "partial": ("Share of lookups that got only one kind of address", "Lookups that lack addresses"),
+    "over_limit": ("Share of lookups of 20 ms or longer", "Lookups of 20 ms or longer"),
+}
 #: diagnoses in which no fault was injected
 NO_FAULT = {"diagnosis-cluster", "diagnosis-budget", "diagnosis-stopped"}
 
@@ -132,9 +141,12 @@ SAYS = {
             "None of 1,500 lookups with use-vc took that long",
             "no lookup took between 1 s and 4.5 s",
             "Does a server reach its CPU limit?",
-            "More DNS replicas First see if less load does it, too. Replicas were not tried here.",
+            "More DNS replicas First see if lookups stall at less load, too. More replicas were not tried.",
             "More DNS replicas",
-            "If less load does it, too",
+            "See step 1 first",
+            "See whether lookups stall at less load, too",
+            "--rate 50",
+            "dnslab sent 200 lookups/s for each configuration",
             "get deploy coredns",
             "--replicas= NUMBER",
             "Or instead: use-vc for one workload",
@@ -179,6 +191,7 @@ SAYS = {
             "This is the same plan, but at half the rate and with 3 rounds",
             "void/plan.yaml --rate 20 \\ --rounds 3 \\ --report",
             "not a result",
+            "2 checks failed Probe stood still, generator too slow.",
         ],
         ["What helps", "Mend this first"],
     ),
@@ -480,6 +493,29 @@ def test_a_column_of_changes_has_equal_decimals(tmp_path: Path) -> None:
         ("+0.01", "(\u22120.01 to +0.03)"),
         ("+12", "(+8 to +16)"),
     ]
+
+
+@pytest.mark.parametrize("trouble", CAPTIONS)
+def test_a_verified_page_counts_the_trouble_that_was_found(tmp_path: Path, trouble: Trouble) -> None:
+    plan = verification.plan_of(3, trouble=trouble)
+    lookups = {
+        (variant, "glibc", number): verification.with_trouble(trouble, n)
+        for variant, n in (("baseline", 0), ("before", 40))
+        for number in (1, 2, 3)
+    }
+    path = write_run(tmp_path / "run", plan, lookups, start_changes={"resolv_conf": verification.NEW})
+    said = words(page(open_run(path)))
+    caption, heading = CAPTIONS[trouble]
+    assert f"{caption}, with 95 % interval before the patch glibc 8.0 %" in said
+    assert f" {heading} share, 95 % interval" in said
+
+
+@pytest.mark.parametrize("high", [0.2, 0.3, 0.4, 0.6, 0.8, 3, 7.5, 14, 40])
+def test_labels_of_an_axis_are_at_even_steps(high: float) -> None:
+    labelled = [tick.at for tick in scale_of([high]).axis("\xa0%").ticks if tick.label]
+    steps = np.diff(labelled)
+    assert len(labelled) > 1
+    assert steps == pytest.approx(np.full(len(steps), steps[0]), abs=0.02)
 
 
 def test_shares_have_one_scale() -> None:

@@ -160,7 +160,7 @@ def _group(context: Context, libc: str, group: Sequence[Ranked], columns: _Colum
             picked=one == context.picked,
         )
         if row.variant == "baseline" and context.lacks_room and not context.in_lab and libc == context.libcs[0]:
-            chips = [Chip(str(remedies.FIRST_STEP), "good", "star"), Chip(str(Word.NOT_MEASURED), "mute", "q")]
+            chips = [Chip(str(remedies.STEP_1_FIRST), "good", "star"), Chip(str(Word.NOT_MEASURED), "mute", "q")]
             yield HelpsRow(str(remedies.MORE_REPLICAS), "", [], chips, reason=str(remedies.MORE_REPLICAS_MORE))
     yield from _missing(context, libc, {one.row.variant for one in group})
 

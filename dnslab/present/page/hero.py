@@ -22,7 +22,18 @@ from dnslab.present.page.helps import loads_of
 from dnslab.present.page.scales import Scale, scale_of
 from dnslab.present.page.view import Fact, Glance, Hero, Link, Strip, StripRow
 from dnslab.sentences import Sentence, pictures, remedies, trust, verdict as said
-from dnslab.text import NBSP, below, counted, estimate_with_bounds, first_of, listed, lowered, span_of, time_ms
+from dnslab.text import (
+    NBSP,
+    below,
+    capitalised,
+    counted,
+    estimate_with_bounds,
+    first_of,
+    listed,
+    lowered,
+    span_of,
+    time_ms,
+)
 
 #: configurations named one by one in the small picture
 MOST_ROWS = 4
@@ -271,7 +282,7 @@ def glances(context: Context, n_failed: int, n_noted: int, n_passed: int) -> lis
     elif n_failed:
         short = trust.SOME_FAILED(n=counted(n_failed, "check"))
         names = dict.fromkeys(veto.title for veto in voids(context.findings.vetoes))
-        detail = " ".join(filter(None, [f"{first_of(list(names), MOST_ROWS)}.", detail]))
+        detail = " ".join(filter(None, [f"{capitalised(first_of(list(names), MOST_ROWS))}.", detail]))
     elif n_noted and any(not veto.left_out for veto in context.findings.vetoes):
         short = trust.SOME_NOTED(n=counted(n_passed, "check"), noted=f"{n_noted}")
     else:

@@ -243,11 +243,13 @@ def _next_best(context: Context, picked: Ranked) -> Iterator[str]:
 
 def _room(context: Context) -> Iterator[Step]:
     """Where a server lacks room: more of it for all pods, or else what spares the server or one workload."""
-    load = context.run.plan.loads[0]
-    if not context.in_lab and load.rate_per_s:
-        sent = remedies.OWN_LOAD_MORE(rate=f"{load.rate_per_s:g} lookups/s")
+    if not context.in_lab:
+        rate, less = context.run.plan.loads[0].rate_per_s, "NUMBER"
+        sent = str(remedies.OWN_LOAD_CLOSED)
+        if rate:
+            sent, less = remedies.OWN_LOAD_MORE(rate=f"{rate:g} lookups/s"), f"{rate / 4:g}"
         plan = shlex.quote(f"{run_path(context)}/plan.yaml")
-        yield Step(str(remedies.OWN_LOAD), [sent, _shell(f"dnslab run {plan} --report --rate {load.rate_per_s / 4:g}")])
+        yield Step(str(remedies.OWN_LOAD), [sent, _shell(f"dnslab run {plan} --report --rate {less}")])
     look = _shell(f"{_KUBECTL} get deploy coredns")
     scale = _shell(f"{_KUBECTL} scale deploy/coredns --replicas=NUMBER")
     room: list[str | Code] = [str(remedies.SERVERS_ROOM_MORE), look, str(remedies.SERVERS_ROOM_SCALE), scale]
