@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from dnslab.analyse.counts import STEP_TOLERANCE, step_of
 from dnslab.analyse.dataset import Run
+from dnslab.analyse.exposure import options_of
 from dnslab.analyse.lookups import FAILED, PARTIAL, SLOW_MS, Lookups
 from dnslab.analyse.summary import Row, Summary
 from dnslab.analyse.witnesses import full_names, witness_frame
@@ -92,22 +93,34 @@ class Numbers:
     held_when: Spans | None = None
     #: how far each witness rose in its trials, by ``PLACE.WITNESS``, with ``@ADDRESS`` for a socket
     rises: Mapping[str, float] = field(default_factory=dict)
+    #: addresses of the nameservers that it asks
+    asks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
     """All configurations of one target under the first load.
 
-    ``unread`` says of witnesses why they were not read. ``targets`` are lookups, and bad ones among them, of baseline
-    on each target of the run.
+    ``subject`` is the configuration whose trouble is asked about. ``unread`` says of witnesses why they were not
+    read. ``targets`` are lookups, and bad ones among them, of baseline on each target of the run.
     """
 
     target: str = ""
     libc: str = "glibc"
     kernel: str = ""
+    subject: str = "baseline"
     numbers: Mapping[str, Numbers] = field(default_factory=dict)
     targets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> Numbers | None:
+        """Those of the configuration that is asked about; None where it was not measured."""
+        return self.numbers.get(self.subject)
+
+    def about(self, variant: str) -> Observed:
+        """The same of ``variant`` alone, as if the workload had it."""
+        return replace(self, subject=variant, numbers={variant: self.numbers[variant]}, targets={})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; ``from_dict`` reads it."""
@@ -119,16 +132,17 @@ class Observed:
         numbers = {}
         for variant, values in data["numbers"].items():
             spans = {name: Spans(**values[name]) for name in ("bad", "held_when") if values.get(name)}
-            numbers[variant] = Numbers(**{**values, **spans})
+            numbers[variant] = Numbers(**{**values, **spans, "asks": tuple(values.get("asks", ()))})
         return cls(**{**data, "numbers": numbers})
 
 
 def observed_in_summary(summary: Summary, baseline: Row) -> Observed:
-    """What a summary alone holds of the target of ``baseline``; all else is not known."""
+    """What a summary alone holds of the target of ``baseline``, the row that is asked about; all else is not known."""
     rows = [row for row in summary.measured(load=0) if row.target == baseline.target and row.n]
     return Observed(
         target=baseline.target,
         libc=baseline.libc,
+        subject=baseline.variant,
         numbers={row.variant: _of_row(row) for row in rows},
         targets={
             row.target: (row.n, min(row.n, row.stalls + row.failed))
@@ -162,12 +176,13 @@ def observe(run: Run, summary: Summary, baseline: Row) -> Observed:
         parts.setdefault(one.variant, []).append(one)
     rises, unread = _witnesses(part)
     plain = observed_in_summary(summary, baseline)
+    asked = {client.start.variant: tuple(options_of(part, client.start).nameservers) for client in here}
     kernels = [client.start.kernel for client in here if client.start.kernel]
     return replace(
         plain,
         kernel=kernels[0] if kernels else "",
         numbers={
-            variant: _numbers(variant, of_variant, rises.get(variant, {}))
+            variant: replace(_numbers(variant, of_variant, rises.get(variant, {})), asks=asked[variant])
             for variant, of_variant in parts.items()
             if sum(one.n for one in of_variant)
         },

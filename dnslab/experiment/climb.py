@@ -11,7 +11,7 @@ import pandas as pd
 
 from dnslab.analyse.arms import arm_frame
 from dnslab.analyse.dataset import Run, open_run
-from dnslab.errors import Interrupted, RunInvalid
+from dnslab.errors import Interrupted, NotAble, RunInvalid, UsageError
 from dnslab.experiment.rungs import around, patched, rung_in, waited_in
 from dnslab.experiment.sentinel import Sentinel
 from dnslab.explain.diagnosed import arms_of, libc_run, seen_so_far
@@ -218,7 +218,7 @@ def _carried_out(climb: Climb, plan: Plan, path: Path, until: Until | None = Non
                     backend=climb.backend,
                     until=until,
                 )
-    except RunInvalid as error:
+    except (RunInvalid, UsageError, NotAble) as error:  # what was measured before is not lost with this rung
         if not (path.exists() or climb.done):
             raise
         return str(error)

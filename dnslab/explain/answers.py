@@ -32,6 +32,10 @@ _GROUPS = {
 }
 
 
+#: costs that are no change of a time
+_NOT_TIMES = tuple(map(str, (remedies.COST_NOTHING, remedies.COST_NO_HELP, remedies.COST_CACHE)))
+
+
 class Answer(str):
     """An answer as text: ``short`` for those in a hurry, then ``detail``, and ``rest`` where there is room."""
 
@@ -60,12 +64,17 @@ def leading_baseline(summary: Summary) -> Row | None:
 
     A target with glibc is preferred, because every configuration applies to it.
     """
+    return max(baselines(summary), key=_badness, default=None)
 
-    def badness(row: Row) -> tuple[bool, bool, float, float]:
-        bad = row.stalls_share + row.failed_share
-        return bool(bad), row.libc == "glibc", bad, row.slow_share
 
-    return max(baselines(summary), key=badness, default=None)
+def leading(summary: Summary) -> Row | None:
+    """``leading_baseline``; of a run without baseline the row that is worst."""
+    return leading_baseline(summary) or max(measured(summary), key=_badness, default=None)
+
+
+def _badness(row: Row) -> tuple[bool, bool, float, float]:
+    bad = row.stalls_share + row.failed_share
+    return bool(bad), row.libc == "glibc", bad, row.slow_share
 
 
 def leading_target(summary: Summary) -> str | None:
@@ -197,6 +206,9 @@ def what_it_costs(summary: Summary, baseline: Row, others: Sequence[Row]) -> Ans
         short = _range([effect for effect, _ in ends], words)
     else:
         short = remedies.COST_ONE(change=words[0]) if words else str(remedies.COST_NONE)
+    if summary.backend == "lab" and short not in _NOT_TIMES:
+        short = remedies.COST_IN_LAB(cost=short)
+        parts.append(str(remedies.COST_LAB_MORE))
     return Answer(short, " ".join(parts), rest)
 
 

@@ -356,6 +356,6 @@ def counted_beside(arms: pd.DataFrame | None) -> Numbers | None:
     """What kernels counted while raw queries were sent, with how many were sent, and lost; None where nothing was."""
     if arms is None or "rises" not in arms or not len(arms):
         return None
-    rises = joined(arms["rises"])
+    rises, asks = joined(arms["rises"]), tuple(arms["place"].unique())
     lost, n = _sums(_unanswered(arms), tuple(set(arms["arm"])), "lost")
-    return Numbers(variant="baseline", n=n, stalls=lost, rises=rises) if rises and n else None
+    return Numbers(variant="raw queries", n=n, stalls=lost, rises=rises, asks=asks) if rises and n else None

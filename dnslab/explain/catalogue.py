@@ -168,7 +168,7 @@ def _policy() -> Iterator[Cause]:
 def _cache() -> Iterator[Cause]:
     yield Cause(
         "cache-buffer-full", "buffer-full", "cache", lost.CACHE_BUFFER, CACHE, ("docs/faults.md",),
-        Predictions(("cache-buffer", "cache-stalls"), never=("half-lost",)), (("cache-buffer",),),
+        Predictions(("stalls", "cache-buffer"), never=("half-lost",)), (("cache-buffer",),),
     )  # fmt: skip
     yield Cause(
         "cache-upstream-timeout", "cache-fails", "cache", late.CACHE_UPSTREAM, CACHE,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from dnslab.analyse.observed import Numbers, Observed
-from dnslab.explain.loss_signs import FEW, UNKNOWN, Read, Reader, lookups_of, missing
+from dnslab.explain.loss_signs import FEW, UNKNOWN, Read, Reader, lookups_of
 from dnslab.explain.sign import State, some
 from dnslab.sentences import Sentence, signs as said
 from dnslab.text import counted
@@ -19,6 +19,10 @@ STRAY = 1e-3
 NEAR_FULL = 0.95
 #: periods in which a client's CPU limit may stop it without harm
 THROTTLED_NOISE = 0.05
+#: what sockets of the node on port 53 dropped, by their address, which the node-local cache's are among
+CACHE_SOCKETS = "node.udp.53.drops@"
+#: a socket on one of these listens on all addresses
+WILDCARDS = ("0.0.0.0", "::")
 SERVERS = ("server-a", "server-b", "coredns", "servers")
 
 
@@ -56,6 +60,12 @@ def _enough(n: float, numbers: Numbers) -> State:
     return some(min(n, numbers.n), numbers.n, STRAY)
 
 
+def _risen(what: Sentence, n: float, numbers: Numbers) -> str:
+    if not n:
+        return said.NO_RISE(what=str(what))
+    return said.RISE(what=str(what), n=f"{n:,.0f}", variant=numbers.variant)
+
+
 def _rose(name: str, places: tuple[str, ...], what: Sentence) -> Reader:
     """More datagrams than stray ones, or half as many as stalls."""
 
@@ -64,7 +74,7 @@ def _rose(name: str, places: tuple[str, ...], what: Sentence) -> Reader:
         if not found:
             return _unread(observed, name, places, str(what))
         n = sum(found)
-        return _enough(n, baseline), said.RISE(what=str(what), n=f"{n:,.0f}") if n else said.NO_RISE(what=str(what))
+        return _enough(n, baseline), _risen(what, n, baseline)
 
     return reader
 
@@ -83,7 +93,7 @@ def _explains(names: tuple[str, ...], places: tuple[str, ...], what: Sentence) -
         if lost >= FEW and n < lost / 2:
             stalls = counted(lost, "stall")
             return State.UNCLEAR, said.SMALL_RISE(what=str(what), n=f"{n:,.0f}", stalls=stalls)
-        return _enough(n, baseline), said.RISE(what=str(what), n=f"{n:,.0f}")
+        return _enough(n, baseline), _risen(what, n, baseline)
 
     return reader
 
@@ -94,15 +104,14 @@ def server_buffer(observed: Observed, baseline: Numbers) -> Read:
 
 
 def cache_buffer(observed: Observed, baseline: Numbers) -> Read:
-    """The node-local cache's full buffer dropped queries in the trials that asked it."""
-    one = observed.numbers.get("node-local")
-    if one is None:
-        return missing("node-local")
-    found = _rises(one, "udp.53.drops", ("node",)) + _rises(one, "Udp.RcvbufErrors", ("node",))
-    if not found:
+    """The full buffer of the node-local cache dropped queries, and it is the cache that was asked."""
+    sockets = {key.partition("@")[2]: n for key, n in baseline.rises.items() if key.startswith(CACHE_SOCKETS)}
+    if not sockets:
         return _unread(observed, "udp.53.drops", ("node",), str(said.CACHE_BUFFER))
-    n = max(found)
-    return _enough(n, one), said.RISE(what=str(said.CACHE_BUFFER), n=f"{n:,.0f}")
+    asked = [n for address, n in sockets.items() if address in {*WILDCARDS, *baseline.asks}]
+    if not asked:
+        return State.NO, said.ASKS_NO_CACHE(variant=baseline.variant)
+    return _enough(sum(asked), baseline), _risen(said.CACHE_BUFFER, sum(asked), baseline)
 
 
 def table_full(observed: Observed, baseline: Numbers) -> Read:
@@ -113,7 +122,7 @@ def table_full(observed: Observed, baseline: Numbers) -> Read:
         return _unread(observed, "conntrack.early_drop", ("node",), str(said.TABLE_FULL))
     n = sum(early)
     full = bool(share) and max(share) >= NEAR_FULL
-    claim = said.RISE(what=str(said.TABLE_FULL), n=f"{n:,.0f}") if n else said.NO_RISE(what=str(said.TABLE_FULL))
+    claim = _risen(said.TABLE_FULL, n, baseline)
     return State.YES if full else _enough(n, baseline), claim
 
 

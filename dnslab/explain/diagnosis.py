@@ -7,7 +7,7 @@ marked, because the plan names it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dnslab.analyse.intervals import upper_bound_when_none
@@ -29,6 +29,7 @@ from dnslab.explain.evidence import (
     sequential_rows,
     stalls_of,
 )
+from dnslab.explain.of_cache import OfCache, causes_of_cache, set_apart
 from dnslab.explain.sign import Sign
 from dnslab.explain.waiting import waited
 from dnslab.plan.backends import IN_CLUSTER
@@ -94,10 +95,12 @@ def diagnose(summary: Summary, seen: Circumstances = NOT_KNOWN) -> Diagnosis:
     if baseline is None:
         return Diagnosis()
     observed = seen.observed or observed_in_summary(summary, baseline)
-    signs = all_signs.read(observed, seen.arms)
+    of_cache = list(causes_of_cache(observed))
+    signs = set_apart(all_signs.read(observed, seen.arms), of_cache)
     ranking = rank(signs)
     of = Told(summary, baseline, seen)
     causes = [_emulated(one, of) for one in _explained(ranking, signs, of)]
+    causes += _of_cache(of_cache, of, {one.kind for one in causes})
     kinds = {name for one in causes for name in (one.kind, one.mechanism)}
     return Diagnosis(
         tuple(sorted(causes, key=lambda one: not one.emulated)),
@@ -122,6 +125,15 @@ def _explained(ranking: Ranking, signs: Mapping[str, Sign], of: Told) -> Iterato
     if of.baseline.is_clean and not evidence:
         return
     yield Explained("", str(why.NOT_SHOWN), Confidence.NOT_SHOWN, summary, tuple(evidence))
+
+
+def _of_cache(found: Iterable[OfCache], of: Told, known: Collection[str]) -> Iterator[Explained]:
+    """What stalls a configuration that asks a cache, and that one alone."""
+    for one in found:
+        row = of.summary.row(one.variant, of.baseline.target, of.baseline.load)
+        if row and one.cause.cause.name not in known:
+            explained = _of_mechanism(one.mechanism, one.signs, replace(of, baseline=row))
+            yield replace(explained, of=one.variant, summary=why.OF_ONE(variant=one.variant, summary=explained.summary))
 
 
 def _too_little(ranking: Ranking) -> str:

@@ -78,7 +78,8 @@ class Explained:
     """A cause as it is shown, or a mechanism whose cause is open.
 
     ``kind`` is the stable name of the cause or mechanism, ``mechanism`` that of the mechanism; both are ``""`` where
-    nothing was found. ``emulated`` is one that the run injected; its confidence does not know.
+    nothing was found. ``emulated`` is one that the run injected; its confidence does not know. ``of`` is the
+    configuration whose trouble it is, where it is not baseline's.
     """
 
     kind: str
@@ -90,6 +91,7 @@ class Explained:
     emulated: bool = False
     mechanism: str = ""
     remedy: Remedy | None = None
+    of: str = ""
 
     @property
     def word(self) -> str:

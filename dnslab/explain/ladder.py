@@ -5,19 +5,21 @@ Pure but for reading a run's numbers. Which fault was injected is not asked, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dnslab.analyse.dataset import Run
 from dnslab.analyse.intervals import upper_bound_when_none
-from dnslab.analyse.observed import Observed, observe
-from dnslab.explain.answers import leading_baseline
+from dnslab.analyse.observed import Numbers, Observed, observe
+from dnslab.explain.answers import leading
 from dnslab.explain.arms import ArmSeen, seen_by_arm, usual_way
 from dnslab.explain.around import NOTHING_ELSE, Around, causes as causes_around, who_answers
+from dnslab.explain.catalogue import CAUSES, Cause
 from dnslab.explain.engine import Answer as Found, RankedCause, RankedMechanism, Ranking, Word, rank
 from dnslab.explain.evidence import could_be
 from dnslab.explain.mending import Mending, mending, mending_of_open
+from dnslab.explain.of_cache import OfCache, causes_of_cache, set_apart
 from dnslab.explain.patched import NOT_NAMED, Patched
 from dnslab.explain.sign import Sign
 from dnslab.explain.signs import read
@@ -26,7 +28,7 @@ from dnslab.explain.waited import Waited
 from dnslab.explain.where import hit_targets
 from dnslab.plan.arms import CONTROL, Places
 from dnslab.plan.ladder import Rung
-from dnslab.sentences import around as beside_said, ladder as said
+from dnslab.sentences import around as beside_said, ladder as said, why
 from dnslab.text import counted, duration, fewer_than, listed, outwards, rounded
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 VERSION = 1
 #: of the servers behind a Service: one loses queries, others are spared
 ONE_PLACE = "raw-one-place"
+#: mechanisms that servers which end make, too: EndpointSlices tell, where they may be read
+UNSEEN = {"kept-flows-lost": "dns-server-restart"}
 Status = Literal["cause", "two causes", "nothing found", "none fits", "insufficient data", "stopped"]
 
 
@@ -167,14 +171,18 @@ def conclude_ladder(
     """
     by_arm = seen_by_arm(arms)
     observed = _observed(libc) or Observed(kernel=around.kernel)
-    ranking = _ranked(arms, observed, places, around)
+    found_of_cache = list(causes_of_cache(observed))
+    ranking = _ranked(arms, observed, places, around, found_of_cache)
     beside = [one for one in causes_around(around, places, observed) if one.cause.name not in _names(ranking)]
-    causes = (*(_cause(one, mending(one.cause, patched)) for one in beside), *_named(ranking, patched))
+    causes = (*(_cause(one, mending(one.cause, patched)) for one in beside), *_named(ranking, patched, places))
+    of_cache = list(_of_cache(found_of_cache, patched, {one.name for one in causes}))
+    causes = (*causes, *of_cache) if ranking.found or beside else (*of_cache, *causes)
     sure = [one for one in beside if one.word.rank <= Word.LIKELY.rank]
     trouble = (
         bool(sure) or ranking.answer is not Found.NOTHING or any(seen.words for seen in by_arm if seen.arm != CONTROL)
     )
-    status = "cause" if sure else _status(ranking, trouble, stopped, following)
+    trouble |= bool(of_cache)
+    status = "cause" if sure or (of_cache and not ranking.found) else _status(ranking, trouble, stopped, following)
     gone = status == "nothing found" and waited is not None and waited.fired
     answer = Answer(
         status="insufficient data" if gone else status,
@@ -193,7 +201,7 @@ def conclude_ladder(
         waited=waited,
     )
     where = hit_targets(usual_way(arms), observed)
-    return replace(answer, where=where, lines=tuple(_lines(answer, stopped, following, where)))
+    return replace(answer, where=where, lines=tuple(_lines(answer, stopped, following, where, observed.asked)))
 
 
 def _observed(libc: Run | None) -> Observed | None:
@@ -201,17 +209,20 @@ def _observed(libc: Run | None) -> Observed | None:
     if libc is None:
         return None
     summary = examine(libc).summary
-    baseline = leading_baseline(summary)
-    return observe(libc, summary, baseline) if baseline else None
+    row = leading(summary)
+    return observe(libc, summary, row) if row else None
 
 
-def _ranked(arms: pd.DataFrame, observed: Observed | None, places: Places, around: Around) -> Ranking:
+def _ranked(
+    arms: pd.DataFrame, observed: Observed, places: Places, around: Around, of_cache: Collection[OfCache]
+) -> Ranking:
     """What the engine makes of all numbers; nothing of an injected fault reaches it."""
     signs = read(observed, usual_way(arms)) if len(arms) else read(observed, None)
     servers = arms[arms["place"].isin(places.stayed) & (arms["arm"] != CONTROL)] if len(arms) else arms
     if len(servers):
         signs[ONE_PLACE] = read(None, servers)[ONE_PLACE]
     who = who_answers(around.who)
+    signs = set_apart(signs, of_cache)
     return rank(signs if who is None else {**signs, who.name: who})
 
 
@@ -220,7 +231,7 @@ def _names(ranking: Ranking) -> set[str]:
     return {one.cause.name for one in ranking.causes if one.word.rank <= Word.LIKELY.rank}
 
 
-def _named(ranking: Ranking, patched: Patched) -> Iterator[Named]:
+def _named(ranking: Ranking, patched: Patched, places: Places) -> Iterator[Named]:
     """What was found, the surest first, then what is possible besides; nothing where no trouble was seen."""
     if ranking.answer is Found.NOTHING:
         return
@@ -230,6 +241,9 @@ def _named(ranking: Ranking, patched: Patched) -> Iterator[Named]:
         if one.word.rank > Word.POSSIBLE.rank:
             continue
         sure = [cause for cause in one.causes if cause.word.rank <= Word.LIKELY.rank]
+        if sure and places.missing and one.mechanism.name in UNSEEN:
+            yield _either(one, sure, CAUSES[UNSEEN[one.mechanism.name]])
+            continue
         for cause in sure:
             yield _cause(cause, mending(cause.cause, patched))
         if not sure:
@@ -251,6 +265,14 @@ def _cause(ranked: RankedCause, remedy: Mending) -> Named:
     )
 
 
+def _of_cache(found: Iterable[OfCache], patched: Patched, known: Collection[str]) -> Iterator[Named]:
+    """What stalls a configuration that asks a cache, and that one alone."""
+    for one in found:
+        if one.cause.cause.name not in known:
+            named = _cause(one.cause, mending(one.cause.cause, patched))
+            yield replace(named, summary=why.OF_ONE(variant=one.variant, summary=named.summary))
+
+
 def _mechanism(ranked: RankedMechanism, remedy: Mending | None) -> Named:
     return Named(
         name=ranked.mechanism.name,
@@ -263,6 +285,13 @@ def _mechanism(ranked: RankedMechanism, remedy: Mending | None) -> Named:
         experiment=ranked.possible[0].command if ranked.possible else "",
         remedy=remedy,
     )
+
+
+def _either(one: RankedMechanism, sure: Sequence[RankedCause], unseen: Cause) -> Named:
+    """A mechanism whose cause would be told by what could not be read."""
+    titles = [f"“{cause.text.title}”" for cause in (*(cause.cause for cause in sure), unseen)]
+    summary = f"{one.mechanism.text.summary} {why.COULD_BE(causes=listed(titles, 'or'))}"
+    return replace(_mechanism(one, None), summary=summary)
 
 
 def _ruled_out(ranking: Ranking) -> Iterator[str]:
@@ -297,7 +326,7 @@ def _settled(ranking: Ranking, beside: Sequence[RankedCause], places: Places) ->
     return shown and all(change.came for change in places.changes)
 
 
-def _lines(answer: Answer, stopped: str, following: Rung | None, where: str) -> list[str]:
+def _lines(answer: Answer, stopped: str, following: Rung | None, where: str, lookups: Numbers | None) -> list[str]:
     lines = []
     fired = answer.waited is not None and answer.waited.fired
     if answer.waited and fired:
@@ -317,7 +346,7 @@ def _lines(answer: Answer, stopped: str, following: Rung | None, where: str) -> 
     elif answer.status == "insufficient data" and not following:
         lines.append(str(said.TOO_LITTLE))
     if not answer.trouble:
-        lines += _nothing(answer)
+        lines += _nothing(answer, lookups)
     elif answer.places.missing and any(seen.words for seen in answer.arms if not seen.arm.startswith("pair")):
         lines.append(beside_said.NOT_ASKED(why=answer.places.missing.rstrip(".")))
     if following:
@@ -365,9 +394,11 @@ def _at(seen: Sequence[ArmSeen]) -> str:
     )
 
 
-def _nothing(answer: Answer) -> list[str]:
+def _nothing(answer: Answer, lookups: Numbers | None) -> list[str]:
     n = sum(seen.n for seen in answer.arms)
     lost = sum(seen.counts["lost"] for seen in answer.arms)
+    if not n and lookups:
+        return [*_no_lookups(answer, lookups), said.NOT_TESTED(what=listed(list(answer.not_tested)))]
     rate = max((rung.per_server_per_s for rung in answer.rungs), default=0.0)
     share = fewer_than(upper_bound_when_none(n), "query") if n and not lost else f"{lost:,} of {n:,}"
     return [
@@ -380,6 +411,16 @@ def _nothing(answer: Answer) -> list[str]:
         ),
         said.NOT_TESTED(what=listed(list(answer.not_tested))),
     ]
+
+
+def _no_lookups(answer: Answer, lookups: Numbers) -> Iterator[str]:
+    """What a run of the C library's lookups alone says where nothing was found."""
+    bad = lookups.stalls + lookups.failed
+    share = fewer_than(upper_bound_when_none(lookups.n)) if not bad else f"{bad:,}"
+    targets = counted(max((rung.n_targets for rung in answer.rungs), default=0), "target")
+    yield said.NOTHING_OF_LOOKUPS(
+        lookups=counted(lookups.n, "lookup"), variant=lookups.variant, share=share, targets=targets
+    )
 
 
 def _not_tested(done: Sequence[RungDone], places: Places, around: Around) -> tuple[str, ...]:

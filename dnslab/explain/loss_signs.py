@@ -52,8 +52,9 @@ def _stalls_of(numbers: Numbers) -> str:
 def stalls(observed: Observed, baseline: Numbers) -> Read:
     """Baseline stalls."""
     state = some(baseline.stalls, baseline.n)
-    yes = said.STALLS(stalls=_stalls_of(baseline), lookups=lookups_of(baseline))
-    return pick(state, yes, yes if baseline.stalls else said.NO_STALLS(lookups=lookups_of(baseline)))
+    values = {"lookups": lookups_of(baseline), "variant": baseline.variant}
+    yes = said.STALLS(stalls=_stalls_of(baseline), **values)
+    return pick(state, yes, yes if baseline.stalls else said.NO_STALLS(**values))
 
 
 def at_step(observed: Observed, baseline: Numbers) -> Read:
@@ -124,7 +125,7 @@ def again(observed: Observed, baseline: Numbers) -> Read:
 def always(observed: Observed, baseline: Numbers) -> Read:
     """Nearly every lookup of baseline is bad."""
     bad = baseline.stalls + (baseline.failed_early or 0)
-    claim = said.ALWAYS(bad=f"{bad:,}", lookups=lookups_of(baseline))
+    claim = said.ALWAYS(bad=f"{bad:,}", lookups=lookups_of(baseline), variant=baseline.variant)
     return most(bad, baseline.n, NEARLY_ALL), claim
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from dnslab.analyse.dataset import Run
-from dnslab.plan.remedies import ClusterDns, Workload
+from dnslab.plan.remedies import ClusterDns, Workload, can_be_patched
 from dnslab.plan.resolvconf import Libc
 from dnslab.plan.variants import Variant, not_applicable
 
@@ -55,11 +55,12 @@ NOT_NAMED = Patched()
 
 
 def workload_of(run: Run) -> Workload:
-    """The workload that ``run`` measured, as far as its plan names it."""
+    """The workload that ``run`` measured, as far as it is known, and its pods can be replaced."""
     cluster = run.plan.cluster
     namespace = cluster.namespace or getattr(run.environment.backend, "namespace", None)
-    existing = cluster.existing if cluster.existing and "/" in cluster.existing else None
-    reference = cluster.like or existing
+    owners = {target.workload for target in run.targets}
+    named = (cluster.like, cluster.existing, *(owners if len(owners) == 1 else ()))
+    reference = next((one for one in named if one and can_be_patched(one)), None)
     return Workload(
         reference=reference or Workload.reference,
         namespace=str(namespace) if reference and run.plan.in_cluster and namespace else Workload.namespace,

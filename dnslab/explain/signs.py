@@ -23,7 +23,15 @@ NAMES: tuple[str, ...] = (*READERS, *arm_signs.NAMES)
 #: signs that need no lookup through the C library
 WITHOUT_LOOKUPS = frozenset({"kernel-resolves"})
 #: what kernels count beside raw queries as beside lookups
-BESIDE_ARMS = ("bad-checksums", "client-buffer", "server-buffer", "insert-failed", "table-full", "throttled")
+BESIDE_ARMS = (
+    "bad-checksums",
+    "client-buffer",
+    "server-buffer",
+    "cache-buffer",
+    "insert-failed",
+    "table-full",
+    "throttled",
+)
 #: signs of delays, by what shows the same of raw queries
 _BETTER = {
     "delay-short": "raw-short",
@@ -78,15 +86,15 @@ def read(observed: Observed | None, arms: pd.DataFrame | None = None) -> dict[st
         Raw queries, a row for each ``arm``, ``place`` and ``round``, with ``n`` and the counts ``lost``, ``late``,
         ``errors``, ``truncated`` and ``late_sent``; None where none were sent.
     """
-    baseline = observed.numbers.get("baseline") if observed else None
+    asked = observed.asked if observed else None
     found = {}
     for name, reader in READERS.items():
         if observed and name in WITHOUT_LOOKUPS:
-            state, claim = reader(observed, baseline or Numbers(variant="baseline", n=0))
-        elif observed is None or baseline is None or not baseline.n:
-            state, claim = missing("baseline")
+            state, claim = reader(observed, asked or Numbers(variant=observed.subject, n=0))
+        elif observed is None or asked is None or not asked.n:
+            state, claim = missing(observed.subject if observed else "baseline")
         else:
-            state, claim = reader(observed, baseline)
+            state, claim = reader(observed, asked)
         found[name] = Sign(name, state, claim)
     found.update(_counted(found, arm_signs.counted_beside(arms)))
     raw = arm_signs.read(arms)

@@ -98,7 +98,9 @@ def _of_baseline(summary: Summary, baseline: Row, diagnosis: Diagnosis) -> Verdi
     if baseline.failed and baseline.failed >= baseline.stalls:
         return _failing(summary, baseline)
     if baseline.stalls:
-        return _stalls(summary, baseline)
+        found = _stalls(summary, baseline)
+        share, *others = found.more
+        return replace(found, more=(share, *_own_load(summary, diagnosis), *others))
     if baseline.slow:
         often, length = one_in(baseline.slow_share), span_of(baseline.stall_ms / 1e3)
         lead = said.SLOW(often=often, libc=baseline.libc, length=length)
@@ -172,6 +174,14 @@ def _stalls(summary: Summary, baseline: Row) -> Verdict:
         share = share_text(worst.intervals["stalls_share"])
         more.append(said.ALSO_ON(target=worst.target, share=share, waited=waited(worst)))
     return Verdict("stalls", "bad", str(said.STALLS_TITLE), lead, often, tuple(more))
+
+
+def _own_load(summary: Summary, diagnosis: Diagnosis) -> Iterator[str]:
+    """Where a server lacked room, it may be for the test alone; the lab's servers have no other clients."""
+    if summary.backend == "lab" or "server-buffer-full" not in {cause.kind for cause in diagnosis.causes}:
+        return
+    rate = summary.loads[0].rate_per_s
+    yield said.OWN_LOAD(rate=f"{rate:g} lookups/s") if rate else str(said.OWN_LOAD_CLOSED)
 
 
 def _failing(summary: Summary, baseline: Row) -> Verdict:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dnslab.plan import ports
 from dnslab.plan.arms import ARMS, Arm, Places, arm_load, queries_per_s
 from dnslab.plan.model import Load, Plan
 from dnslab.sentences import Sentence, ladder as said
@@ -150,7 +151,17 @@ def plan_of(
         "rounds": rung.rounds,
         "deadline_s": DEADLINE_S if rung.arms else None,
     }
-    return Plan.of({**base.model_dump(), **changes})
+    return _with_ports(Plan.of({**base.model_dump(), **changes}))
+
+
+def _with_ports(plan: Plan) -> Plan:
+    """The same at a rate for which the source ports of each pod suffice; all arms keep one rate."""
+    fits = min(ports.most_per_s(plan, load) for load in plan.loads)
+    if fits == math.inf:
+        return plan
+    most = float(math.floor(fits)) if fits >= 1 else fits
+    loads = [load.model_copy(update={"rate_per_s": min(load.rate_per_s or most, most)}) for load in plan.loads]
+    return plan.model_copy(update={"loads": tuple(loads)})
 
 
 def base_plan(

@@ -23,6 +23,19 @@ from dnslab.text import visible
 #: what the kubelet writes into a pod that asks the cluster's DNS (kubelet/network/dns, defaultDNSOptions)
 CLUSTER_NDOTS = "5"
 
+#: how a workload whose pods a patch replaces is named on the command line -> its kind
+WORKLOADS = {
+    **dict.fromkeys(("deploy", "deployment"), "Deployment"),
+    **dict.fromkeys(("sts", "statefulset"), "StatefulSet"),
+    **dict.fromkeys(("ds", "daemonset"), "DaemonSet"),
+}
+
+
+def can_be_patched(reference: str) -> bool:
+    """Whether a patch of its pod template replaces its pods: not those of a job, nor a pod by itself."""
+    kind, _, name = reference.partition("/")
+    return kind.lower() in WORKLOADS and bool(name)
+
 
 @dataclass(frozen=True)
 class Workload:

@@ -36,7 +36,8 @@ def print_answer(answer: Answer) -> None:
     """Print what each rung and arm showed, the causes with their evidence, and the answer on stdout."""
     width = min(terminal_width() or WIDTH, WIDTH)
     causes = [line for cause in answer.causes[:MOST_CAUSES] for line in _cause(cause, width)]
-    _print([*_rungs(answer), "", *_table(answer.arms), "", *causes, *([""] if causes else [])])
+    table = ["", *_table(answer.arms)] if answer.arms else []
+    _print([*_rungs(answer), *table, "", *causes, *([""] if causes else [])])
     for sentence in answer.lines:
         _print(textwrap.wrap(visible(sentence), width, break_on_hyphens=False), "strong")
     for cause in answer.causes[: answer.n_named]:
@@ -68,10 +69,14 @@ def _cells(seen: ArmSeen) -> tuple[str, ...]:
 
 
 def _cause(cause: Named, width: int) -> Iterator[str]:
-    yield from textwrap.wrap(said.CAUSE(word=cause.word, title=cause.title.rstrip("."), summary=cause.summary), width)
+    heading = said.CAUSE(word=cause.word, title=cause.title.rstrip("."), summary=cause.summary)
+    yield from textwrap.wrap(heading, width, break_on_hyphens=False)
     for sentence, claims in ((said.FOR, cause.evidence_for), (said.AGAINST, cause.evidence_against)):
         for claim in claims:
-            yield from textwrap.wrap(sentence(claim=claim), width, initial_indent="  ", subsequent_indent="    ")
+            said_of = sentence(claim=claim)
+            yield from textwrap.wrap(
+                said_of, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+            )
 
 
 def _steps(remedy: Mending, width: int) -> Iterator[str]:
@@ -89,7 +94,7 @@ def _steps(remedy: Mending, width: int) -> Iterator[str]:
             yield from (f"  {visible(command)}" for command in commands)
         if commands == remedy.apply:
             for caveat in remedy.caveats:
-                yield from textwrap.wrap(f"- {visible(caveat)}", width, subsequent_indent="  ")
+                yield from textwrap.wrap(f"- {visible(caveat)}", width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def rung_line(number: int, rung: Rung, plan: Plan, ladder: Ladder) -> str:

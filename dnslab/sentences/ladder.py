@@ -74,6 +74,13 @@ NOTHING = Sentence(
     rate="48",
     targets="1 target",
 )
+NOTHING_OF_LOOKUPS = Sentence(
+    "Nothing found: of {lookups} with {variant}, {share} stalled or failed, from {targets}.",
+    lookups="1,234 lookups",
+    variant="baseline",
+    share="fewer than 1 lookup in 400",
+    targets="1 target",
+)
 NOT_TESTED = Sentence("Not tested: {what}.", what="higher rates and other times")
 
 ADD = Sentence(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dnslab.sentences import Sentence
 
-STALLS = Sentence("{stalls} in {lookups} with baseline.", stalls="29 stalls", lookups="735 lookups")
-NO_STALLS = Sentence("None of {lookups} stalled with baseline.", lookups="735 lookups")
+STALLS = Sentence(
+    "{stalls} in {lookups} with {variant}.", stalls="29 stalls", lookups="735 lookups", variant="baseline"
+)
+NO_STALLS = Sentence("None of {lookups} stalled with {variant}.", lookups="735 lookups", variant="baseline")
 FEW = Sentence("{seen} of {lookups}: too few to tell.", seen="2", lookups="735 lookups")
 HALF_LOST = Sentence("{flagged} of {stalls} lost exactly one of the two answers.", flagged="29", stalls="29 stalls")
 FEW_HALF_LOST = Sentence(
@@ -26,7 +28,7 @@ RETRANSMIT = Sentence(
     lookups="773 lookups",
     least="150 ms",
 )
-ALWAYS = Sentence("{bad} of {lookups} were bad with baseline.", bad="735", lookups="735 lookups")
+ALWAYS = Sentence("{bad} of {lookups} were bad with {variant}.", bad="735", lookups="735 lookups", variant="baseline")
 FAILS_FAST = Sentence("{seen} of {lookups} failed before the resolver asked again.", seen="12", lookups="735 lookups")
 ONLY_A = Sentence("{seen} of {lookups} got only IPv4 addresses, no IPv6 ones.", seen="735", lookups="735 lookups")
 ONLY_AAAA = Sentence(
@@ -91,7 +93,12 @@ ONE_NAME = Sentence(
 )
 ALL_NAMES = Sentence("All {n} have bad lookups.", n="4 names")
 ONE_TARGET = Sentence("Baseline is bad on {bad} of {n} targets.", bad="1", n="4")
-RISE = Sentence("{what} rose by {n} in baseline's trials.", what="Bad checksums at the client", n="40")
+RISE = Sentence(
+    "{what} rose by {n} in trials of {variant}.", what="Bad checksums at the client", n="40", variant="baseline"
+)
+ASKS_NO_CACHE = Sentence(
+    "No DNS server on the node itself listens at the address that {variant} asks.", variant="baseline"
+)
 NO_RISE = Sentence("{what} did not rise.", what="Bad checksums at the client")
 SMALL_RISE = Sentence("{what} rose by {n}, too little for {stalls}.", what="Failed inserts", n="3", stalls="29 stalls")
 THROTTLED = Sentence("The client's CPU limit stopped it in {share} of periods.", share="40 %")

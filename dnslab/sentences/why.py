@@ -6,6 +6,11 @@ from dnslab.sentences import Sentence
 
 RACE = Sentence("Conntrack race")
 BUFFER = Sentence("Full receive buffer of a DNS server")
+OF_ONE = Sentence(
+    "This stalls {variant}, not baseline. {summary}",
+    variant="node-local",
+    summary="The socket of the cache fills up and the kernel drops the rest.",
+)
 NOT_SHOWN = Sentence("The cause is not shown by this run")
 NOT_SHOWN_IS = Sentence("What was seen fits none of the causes that this run could test.")
 TOO_LITTLE = Sentence(

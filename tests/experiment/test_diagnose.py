@@ -22,6 +22,7 @@ from dnslab.plan.model import Plan
 from dnslab.store.folder import RunFolder
 from tests.cli.test_cli import DNSLAB, dnslab
 from tests.nameserver import Nameserver, nameserver
+from tests.runs import rows, write_run
 
 
 def base(fault: str, variants: tuple[str, ...] = VARIANTS) -> Plan:
@@ -113,6 +114,18 @@ def test_a_finished_run_bears_an_answer_and_names_the_rung_to_add() -> None:
     assert [rung.rung for rung in answer.rungs] == ["libc"]
     assert (answer.arms, answer.seconds, answer.budget_s) == ((), 0.0, None)
     assert answer.following == "alive"
+
+
+@pytest.mark.parametrize("variant", ["baseline", "node-local"])
+def test_a_finished_run_without_raw_queries_speaks_of_its_lookups(tmp_path: Path, variant: str) -> None:
+    plan = Plan.of({"variants": [variant], "rounds": 3, "loads": [{"loop": "closed", "workers": 8, "duration_s": 2.0}]})
+    made = {(variant, "glibc", number): rows([0.4] * 500) for number in (1, 2, 3)}
+    answer = experiment.read(write_run(tmp_path / "run", plan, made))
+    found = (
+        f"Nothing found: of 1,500 lookups with {variant}, fewer than 1 lookup in 500 stalled or failed, from 1 target."
+    )
+    assert (answer.status, answer.lines[0].replace("\N{NO-BREAK SPACE}", " ")) == ("nothing found", found)
+    assert answer.rungs[0].per_server_per_s == 500.0, "A and AAAA of 250 lookups a second, as measured"
 
 
 def test_the_fault_of_a_run_is_no_evidence(tmp_path: Path) -> None:

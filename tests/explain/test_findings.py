@@ -187,9 +187,10 @@ def test_each_question_has_its_answer(tmp_path: Path) -> None:
         "What helps?": "Both alternatives clear it on glibc in this emulation. With each, none of 300 "
         "lookups stalled or failed. They are single-request and single-request-reopen. The fault is "
         "emulated and cannot hit configurations that avoid parallel UDP queries. Confirm on your cluster.",
-        "What does it cost?": "0.3 ms slower at the median. The median lookup takes 0.50 ms with baseline. "
+        "What does it cost?": "0.3 ms slower at the median in this lab. The median lookup takes 0.50 ms with baseline. "
         "single-request makes it 0.3 ms slower (0.3 to 0.3). single-request-reopen makes it 0.3 ms slower (0.3 to "
-        "0.3). The slowest 1 % become faster with single-request and single-request-reopen (p99).",
+        "0.3). The slowest 1 % become faster with single-request and single-request-reopen (p99). The lab's links "
+        "add no delay, so a real network can change more.",
     }
 
 
@@ -229,7 +230,8 @@ def test_what_helps_goes_by_the_verdicts(tmp_path: Path) -> None:
         "shown with no-aaaa. Worse than baseline: single-request."
     )
     assert answers["What does it cost?"].endswith(
-        "The slowest 1 % become faster with use-vc (p99). For the median, no change of 5 % or more shown: use-vc."
+        "The slowest 1 % become faster with use-vc (p99). The lab's links add no delay, so a real network can change "
+        "more. For the median, no change of 5 % or more shown: use-vc."
     )
 
 

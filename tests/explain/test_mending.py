@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -158,3 +159,28 @@ def test_the_command_asks_for_the_same_again(options: str) -> None:
     command = first.command
     assert command.startswith("dnslab diagnose")
     assert asked(command.removeprefix("dnslab diagnose")) == first
+
+
+@pytest.mark.parametrize(
+    ("cluster", "owners", "reference"),
+    [
+        ({"like": "deploy/web"}, ("",), "deploy/web"),
+        ({"like": "job/nightly"}, ("",), "deploy/NAME"),
+        ({"existing": "pod/app"}, ("pod/app",), "deploy/NAME"),
+        ({"existing": "pod/web-5d4-x2"}, ("deploy/web",), "deploy/web"),
+        ({"existing": "app=web"}, ("deploy/web", "deploy/web"), "deploy/web"),
+        ({"existing": "tier=front"}, ("deploy/web", "sts/shop"), "deploy/NAME"),
+        ({"existing": "sts/shop"}, ("statefulset/shop",), "sts/shop"),
+    ],
+)
+def test_a_patch_is_for_what_has_a_pod_template(
+    tmp_path: Path, cluster: dict[str, str], owners: tuple[str, ...], reference: str
+) -> None:
+    """The API server refuses ``spec.template`` in a pod, and a change of it in a job."""
+    plan = Plan.of({"backend": "kubernetes", "cluster": {"namespace": "shop", **cluster}, "variants": ["baseline"]})
+    known = [replace(GLIBC, name=f"pod-{n}", workload=owner) for n, owner in enumerate(owners)]
+    lookups = {("baseline", target.name, n): rows([0.5] * 10) for target in known for n in (1, 2, 3)}
+    run = open_run(write_run(tmp_path / "run", plan, lookups, known=known))
+    workload = Patched.of(run).workload
+    assert workload.reference == reference
+    assert (workload.namespace == "shop") is (reference != "deploy/NAME")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
+from dnslab.plan import ports
 from dnslab.plan.arms import ARMS, Places, arm_of, queries_per_s
 from dnslab.plan.ladder import (
     ALIVE,
@@ -20,6 +22,7 @@ from dnslab.plan.ladder import (
     VARIANTS,
     Ladder,
     Seen,
+    base_plan,
     next_rung,
     per_server_per_s,
     plan_of,
@@ -106,6 +109,18 @@ def test_many_targets_together_ask_no_more(n_targets: int) -> None:
         plan = plan_of(rung, BASE, TWO, n_targets=n_targets)
         assert 0 < per_server_per_s(plan, TWO, n_targets) <= MOST_PER_S + 1e-9, rung.name
         assert per_server_per_s(plan, TWO, n_targets) == pytest.approx(n_targets * per_server_per_s(plan, TWO))
+
+
+@pytest.mark.parametrize("places", [ONE, TWO, MANY], ids=["one", "two", "many"])
+@pytest.mark.parametrize("where", [{"existing": "pod/app"}, {"images": ["glibc"]}], ids=["in a pod", "own pods"])
+@pytest.mark.parametrize("most_per_s", [50.0, 1_000.0])
+def test_each_rung_has_source_ports_enough(places: Places, where: dict[str, Any], most_per_s: float) -> None:
+    base = base_plan("kubernetes", cluster={"namespace": "n", **where})
+    for rung in RUNGS:
+        plan = plan_of(rung, base, places, most_per_s)
+        ports.check(plan)
+        if rung.arms:
+            assert len({load.rate_per_s for load in plan.loads[1:]}) == 1, "arms differ in one thing, not in the rate"
 
 
 def test_without_other_addresses_no_place_is_asked() -> None:

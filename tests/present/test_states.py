@@ -141,7 +141,9 @@ SAYS = {
             "None of 1,500 lookups with use-vc took that long",
             "no lookup took between 1 s and 4.5 s",
             "Does a server reach its CPU limit?",
-            "More DNS replicas First see if lookups stall at less load, too. More replicas were not tried.",
+            "More DNS replicas First see if lookups stall at less load, too. This was not tried.",
+            "This test sent 200 lookups/s for each configuration. That load may itself be the reason.",
+            "One more pod for each replica More replicas were not tried.",
             "More DNS replicas",
             "See step 1 first",
             "See whether lookups stall at less load, too",
@@ -161,7 +163,9 @@ SAYS = {
             "can have lost a UDP packet",
             "all servers said that they cannot",
             "Before you change anything, measure your cluster.",
-            "If lookups fail there, too: fix the DNS servers",
+            "If its page names the same cause: fix the DNS servers",
+            "If it names another cause, do what that page says instead.",
+            "Fix the servers. node-local only hides it",
             "No failure in 1,500 lookups.",
             "Until then: apply node-local, which hides the errors",
             "get configmap coredns",
@@ -169,6 +173,7 @@ SAYS = {
         [
             "Most likely",
             "usable",
+            "clears it here",
             "ended with EAI_AGAIN",
             "Start with",
             "No stall in",
@@ -409,7 +414,7 @@ def test_no_line_breaks_in_a_name(text: str, shown: str) -> None:
 
 def test_the_remedy_can_be_applied_verified_and_undone(pages: Mapping[str, str]) -> None:
     said = words(pages["race"])
-    steps = ["Confirm on your cluster", "stall there, too: apply single-request-reopen", "Verify", "Undo"]
+    steps = ["Confirm on your cluster", "names the same cause: apply single-request-reopen", "Verify", "Undo"]
     places = [said.index(step, said.index("What to do now", 900)) for step in steps]
     assert places == sorted(places)
     assert "dnslab verify latest --report" in said

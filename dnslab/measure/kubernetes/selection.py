@@ -12,8 +12,9 @@ from typing import Any
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes.api.client import Client
 from dnslab.measure.kubernetes.api.names import DEFAULT_CONTAINER
-from dnslab.measure.kubernetes.api.objects import WORKLOADS, list_objects, read, read_workload
+from dnslab.measure.kubernetes.api.objects import list_objects, read, read_workload
 from dnslab.measure.kubernetes.pods.condition import Pod, container_status, is_running, phase, why_hopeless
+from dnslab.plan.remedies import WORKLOADS
 
 
 def find_containers(client: Client, reference: str, container: str | None) -> list[tuple[Pod, str]]:

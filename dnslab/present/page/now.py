@@ -66,10 +66,13 @@ def _if_there(context: Context, steps: Sequence[Step]) -> list[Step]:
     if not context.in_lab:
         return list(steps)
     confirm, second, *rest = steps
-    title = remedies.IF_THERE(
-        trouble=str(_TROUBLES.get(context.findings.verdict.state, remedies.TROUBLE_STALLS)), step=lowered(second.title)
-    )
-    return [confirm, replace(second, title=title), *rest]
+    step = lowered(second.title)
+    if any(cause.kind for cause in context.findings.diagnosis.causes):
+        title, other = remedies.IF_SAME_CAUSE(step=step), [str(remedies.IF_OTHER_CAUSE)]
+    else:
+        trouble = _TROUBLES.get(context.findings.verdict.state, remedies.TROUBLE_STALLS)
+        title, other = remedies.IF_THERE(trouble=str(trouble), step=step), []
+    return [confirm, replace(second, title=title, blocks=[*other, *second.blocks]), *rest]
 
 
 def code(kind: str, text: str) -> Code:
@@ -208,7 +211,8 @@ def _why_this(context: Context, picked: Ranked) -> Iterator[str]:
     yield _NONE_SEEN[context.count](n=counted(picked.row.n, "lookup"))
     if context.hides_errors:
         yield str(remedies.WHY_HIDES)
-    yield str(remedies.WHY_CACHE if variant.node_local else remedies.WHY_ONE_WORKLOAD)
+    cache = remedies.WHY_CACHE_HIDES if context.hides_errors else remedies.WHY_CACHE
+    yield str(cache if variant.node_local else remedies.WHY_ONE_WORKLOAD)
     yield from _next_best(context, picked)
     cost = picked.row.effects.get("p50_ms")
     least = WORTH_A_WORD * context.baseline.p50_ms if context.baseline else math.inf
@@ -267,7 +271,7 @@ def _room(context: Context) -> Iterator[Step]:
 
 def _of_cause(context: Context) -> Iterator[Step]:
     """What removes the cause that was found, and how to see that it is gone."""
-    for cause in context.findings.diagnosis.causes[:1]:
+    for cause in [one for one in context.findings.diagnosis.causes if not one.of][:1]:
         if cause.remedy and not cause.emulated:
             again = _shell(cause.remedy.command)
             yield Step(cause.remedy.change, [f"{cause.remedy.detail} {why.REMEDY_VERIFY}", again])

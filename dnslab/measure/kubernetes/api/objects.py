@@ -16,6 +16,7 @@ import yaml
 from dnslab.errors import NotAble, UsageError
 from dnslab.measure.kubernetes.api.client import TIMEOUT_S, Client, Refused, answered
 from dnslab.measure.kubernetes.api.names import MANAGED_BY
+from dnslab.plan.remedies import WORKLOADS
 
 #: who owns the fields that server-side apply sets
 FIELD_MANAGER = "dnslab"
@@ -25,12 +26,6 @@ _APPS = {"DaemonSet": "daemon_set", "Deployment": "deployment", "StatefulSet": "
 _BATCH = {"Job": "job", "CronJob": "cron_job"}
 _NETWORKING = {"NetworkPolicy": "network_policy"}
 _DISCOVERY = {"EndpointSlice": "endpoint_slice"}
-#: how a workload is named on the command line -> its kind
-WORKLOADS = {
-    **dict.fromkeys(("deploy", "deployment"), "Deployment"),
-    **dict.fromkeys(("sts", "statefulset"), "StatefulSet"),
-    **dict.fromkeys(("ds", "daemonset"), "DaemonSet"),
-}
 #: written by the API server, not by whoever made the object
 _SERVER_FIELDS = {"managedFields", "uid", "resourceVersion", "creationTimestamp", "generation"}
 

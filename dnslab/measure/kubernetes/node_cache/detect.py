@@ -19,7 +19,7 @@ from dnslab.measure.kubernetes.api.objects import list_objects, read
 from dnslab.measure.kubernetes.cluster_dns import SYSTEM, UPSTREAM, FoundDns, find, name_of
 from dnslab.measure.kubernetes.pods.condition import is_ready
 from dnslab.plan.model import CustomVariant, Plan
-from dnslab.plan.remedies import ClusterDns, Workload
+from dnslab.plan.remedies import ClusterDns, Workload, can_be_patched
 from dnslab.plan.resolvconf import is_address, is_of_node, parse
 from dnslab.plan.variants import DIRECT, NODE_LOCAL_ADDRESS, Variant, find as find_variant
 
@@ -98,8 +98,7 @@ def read_workload(client: Client, reference: str) -> Workload:
     UsageError
         No such workload, or a kind whose pods cannot be patched.
     """
-    kind, _, name = reference.partition("/")
-    if kind.lower() not in objects.WORKLOADS or not name:
+    if not can_be_patched(reference):
         raise UsageError(f"expected deploy/NAME, sts/NAME or ds/NAME, saw {reference!r}: only their pods are replaced")
     workload = objects.read_workload(client, reference)
     return Workload.of(reference, client.namespace, client.context, workload["spec"]["template"])
