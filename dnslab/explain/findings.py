@@ -27,7 +27,7 @@ from dnslab.explain.diagnosis import Diagnosis, diagnose
 from dnslab.explain.evidence import Confidence
 from dnslab.explain.soundness import Examined
 from dnslab.explain.validity import voids
-from dnslab.explain.verdict import Verdict, judge
+from dnslab.explain.verdict import Verdict, judge, own_load_matters
 from dnslab.explain.verification import verify
 from dnslab.explain.veto import VOID, Veto, left_out
 from dnslab.plan.backends import IN_CLUSTER
@@ -155,7 +155,7 @@ def conclude(summary: Summary, vetoes: Sequence[Veto], seen: Circumstances = NOT
     """
     diagnosis = Diagnosis() if summary.verifies or voids(vetoes) else diagnose(summary, seen)
     judged = judge(summary, vetoes, diagnosis)
-    limits = tuple(_limits(summary))
+    limits = tuple(_limits(summary, diagnosis))
     if voids(vetoes):
         return Findings(judged, {}, Diagnosis(), Sentences(), limits, tuple(vetoes), summary.fault, seen)
     evidence = Sentences(_evidence(summary, diagnosis))
@@ -248,9 +248,11 @@ def _bad_shares(row: Row) -> str:
     return f"{share_text(row.intervals['stalls_share'])}{failed}"
 
 
-def _limits(summary: Summary) -> list[Limit]:
+def _limits(summary: Summary, diagnosis: Diagnosis) -> list[Limit]:
     """What to bear in mind, the most important first."""
     lines = [*_of_backend(summary)]
+    if own_load_matters(summary, diagnosis):
+        lines.insert(0, Limit(str(trust.OWN_LOAD), str(trust.OWN_LOAD_SAID), True))
     if summary.unknown_names:
         names = first_of(summary.unknown_names, MOST_TARGETS)
         lines.append(Limit(str(trust.UNKNOWN_NAMES_TITLE), trust.UNKNOWN_NAMES(names=names), True))

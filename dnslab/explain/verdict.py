@@ -176,12 +176,15 @@ def _stalls(summary: Summary, baseline: Row) -> Verdict:
     return Verdict("stalls", "bad", str(said.STALLS_TITLE), lead, often, tuple(more))
 
 
+def own_load_matters(summary: Summary, diagnosis: Diagnosis) -> bool:
+    """Whether a server lacked room, which may be for the test alone; the lab's servers have no other clients."""
+    return summary.backend != "lab" and "server-buffer-full" in {cause.kind for cause in diagnosis.causes}
+
+
 def _own_load(summary: Summary, diagnosis: Diagnosis) -> Iterator[str]:
-    """Where a server lacked room, it may be for the test alone; the lab's servers have no other clients."""
-    if summary.backend == "lab" or "server-buffer-full" not in {cause.kind for cause in diagnosis.causes}:
-        return
     rate = summary.loads[0].rate_per_s
-    yield said.OWN_LOAD(rate=f"{rate:g} lookups/s") if rate else str(said.OWN_LOAD_CLOSED)
+    if own_load_matters(summary, diagnosis):
+        yield said.OWN_LOAD(rate=f"{rate:g} lookups/s") if rate else str(said.OWN_LOAD_CLOSED)
 
 
 def _failing(summary: Summary, baseline: Row) -> Verdict:

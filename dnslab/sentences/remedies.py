@@ -74,13 +74,13 @@ COMPARED_ROUNDS = Sentence("Not compared: too few rounds")
 COMPARED_ROUNDS_MORE = Sentence("A comparison takes {n} of both.", n="3 rounds")
 COMPARED_CLOSED = Sentence("Not compared: closed loop")
 COMPARED_CLOSED_MORE = Sentence("A worker that waits sends nothing. Measure with --rate to compare.")
-CLEAR_MORE = Sentence("With each, none of {n} stalled or failed.", n="at least 8,880 lookups")
+CLEAR_MORE = Sentence("With each that clears it, none of {n} stalled or failed.", n="at least 8,880 lookups")
 AT_LEAST = Sentence("at least {n}", n="8,880 lookups")
 CLEAR_MORE_ONE = Sentence("With {name}, none of {n} stalled or failed.", name="use-vc", n="8,880 lookups")
 START_WITH = Sentence("Start with {name}.", name="use-vc")
 START_SERVERS_THERE = Sentence("If lookups fail there, too, fix the servers: a cache only hides their errors.")
-START_MEANWHILE = Sentence("Until then, {name} keeps applications from seeing them.", name="node-local")
-ON_MUSL = Sentence("On musl: {names}. musl ignores the others.", names="node-local")
+START_MEANWHILE = Sentence("Until then, {name} hides those of cached names.", name="node-local")
+ON_MUSL = Sentence("On musl: {names}. musl ignores the other options.", names="node-local")
 START_IN_CLUSTER = Sentence("This was a lab. Before you change anything, measure your cluster.")
 START_WITH_SERVERS = Sentence("Fix the servers first: a cache only hides their errors.")
 ON_MUSL_NOTHING = Sentence("On musl nothing tested clears it.")
@@ -134,7 +134,7 @@ SEE_FIRST_MORE = Sentence("This emulates one in a lab on your own machine. It sa
 CONFIRM = Sentence("Confirm on your cluster")
 CONFIRM_MORE = Sentence(
     "This run was not made there. Run the same comparison in pods like your workload's, and read its page. --dry-run "
-    "prints what it would create."
+    "prints what it would create and ask."
 )
 APPLY = Sentence("Apply {name}", name="single-request-reopen")
 APPLY_MORE = Sentence("Add this to the chart or manifest, so that the next deploy keeps it:")
@@ -174,7 +174,10 @@ WHY_CHEAPEST_HARDLY = Sentence(
     ms="0.01 ms",
 )
 WHY_ONE_WORKLOAD = Sentence("It changes one workload. There is nothing to install, and it is easy to undo.")
-WHY_HIDES = Sentence("It hides the errors from applications. The DNS servers still make them.")
+WHY_HIDES = Sentence(
+    "It hides errors of names that are in its cache. Other names still get them, and here only {names} asked for.",
+    names="1 name was",
+)
 WHY_CACHE = Sentence("Only the cache on each node clears it here. It has to be installed for the whole cluster.")
 WHY_CACHE_HIDES = Sentence("Nothing else that was tested hides them. It has to be installed for the whole cluster.")
 WHY_BUG = Sentence(
@@ -210,7 +213,7 @@ SERVERS_ROOM_MORE = Sentence(
 SERVERS_ROOM_SCALE = Sentence("Then set NUMBER to one more than that:")
 FIX_SERVERS = Sentence("Fix the DNS servers")
 FIX_SERVERS_MORE = Sentence("The errors are theirs, and a cache only hides them. What do their logs say?")
-UNTIL_THEN = Sentence("Until then: apply {name}, which hides the errors", name="node-local")
+UNTIL_THEN = Sentence("Until then: apply {name}, which hides errors of cached names", name="node-local")
 SERVERS_UPSTREAM = Sentence("Which upstream servers do they ask? See the lines with `forward`:")
 FEWER_QUERIES = Sentence("Or instead: send them fewer queries")
 INSTEAD_ONE = Sentence("Or instead: {name} for one workload", name="use-vc")

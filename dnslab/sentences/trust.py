@@ -73,6 +73,8 @@ LOCAL = Sentence("This machine does other work too")
 LOCAL_SAID = Sentence("Its ports and flows are shared with everything else that runs on it.")
 CLUSTER = Sentence("The cluster does other work too")
 CLUSTER_SAID = Sentence("Its nodes and DNS servers are shared with everything else that runs there.")
+OWN_LOAD = Sentence("This test's own load may be the reason")
+OWN_LOAD_SAID = Sentence("A server that lacks room may lack it for this test alone. Measure at less load, too.")
 UNKNOWN_NAMES = Sentence(
     "Before the run, {names} got no answer or an error. So any address counts as right. "
     "--expect says what should come.",

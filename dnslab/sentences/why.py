@@ -113,7 +113,7 @@ NOT_SEEN_LOSS = Sentence(
 )
 ONE_MOMENT = Sentence("One bad moment")
 NOT_ONE_MOMENT = Sentence("Every round stalled: {least} to {most}.", least="5.6 %", most="7.9 %")
-ONE_NODE = Sentence("One bad node or pod")
+ONE_NODE = Sentence("One bad node or pod of the clients")
 NOT_ONE_NODE = Sentence("{all} stalled.", all="All 4 targets")
 ONE_LIBC = Sentence("One C library alone")
 NOT_ONE_LIBC = Sentence("Lookups stalled on {libcs}.", libcs="glibc and musl")

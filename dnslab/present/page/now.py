@@ -130,9 +130,11 @@ def _confirm(context: Context) -> Iterator[Step]:
 def _fix_servers(context: Context) -> Iterator[Step]:
     """Where what helps only hides what the servers do wrong."""
     if context.hides_errors:
-        forward = _shell(f"{_KUBECTL} get configmap coredns -o yaml")
-        logs: list[str | Code] = [str(remedies.FIX_SERVERS_MORE), _shell(LOGS)]
-        yield Step(str(remedies.FIX_SERVERS), [*logs, str(remedies.SERVERS_UPSTREAM), forward])
+        blocks: list[str | Code] = [str(remedies.FIX_SERVERS_MORE), _shell(LOGS)]
+        if context.findings.seen.external:  # the cluster's own names are not asked of an upstream
+            forward = _shell(f"{_KUBECTL} get configmap coredns -o yaml")
+            blocks += [str(remedies.SERVERS_UPSTREAM), forward]
+        yield Step(str(remedies.FIX_SERVERS), blocks)
 
 
 def _apply(context: Context, found: Remedy, form: Form) -> Step:
@@ -210,7 +212,8 @@ def _why_this(context: Context, picked: Ranked) -> Iterator[str]:
     variant = context.variants[picked.row.variant]
     yield _NONE_SEEN[context.count](n=counted(picked.row.n, "lookup"))
     if context.hides_errors:
-        yield str(remedies.WHY_HIDES)
+        n = len(context.run.plan.names)
+        yield remedies.WHY_HIDES(names=counted(n, "name was", "names were"))
     cache = remedies.WHY_CACHE_HIDES if context.hides_errors else remedies.WHY_CACHE
     yield str(cache if variant.node_local else remedies.WHY_ONE_WORKLOAD)
     yield from _next_best(context, picked)
