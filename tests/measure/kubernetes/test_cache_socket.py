@@ -74,13 +74,13 @@ def test_what_the_socket_drops_is_what_goes_unanswered_and_less_load_or_tcp_lose
     assert dropped(busy) == unanswered(busy)
     assert sum(dropped(busy)) > 0
     for name, load in (("quarter", {"workers": WORKERS // 4}), ("tcp", {"transport": "tcp"})):
-        spared = measured(namespace, tmp_path / name, 2, engine="wire", **load)
-        assert (dropped(spared), unanswered(spared)) == ([0, 0], [0, 0])
+        spared = measured(namespace, tmp_path / name, 1, engine="wire", **load)
+        assert (dropped(spared), unanswered(spared)) == ([0], [0])
 
 
 def test_lookups_that_stall_at_the_cache_are_told_from_its_socket(namespace: str, tmp_path: Path) -> None:
     """A lookup whose two queries were dropped stalls without the flag, one that lost one query stalls with it."""
-    run = measured(namespace, tmp_path / "run", 5)
+    run = measured(namespace, tmp_path / "run", 3)
     stalls = list(run.once("of sockets", lost_queries))
     assert sum(dropped(run)) >= 20
     for drops, (at_least, at_most) in zip(dropped(run), stalls, strict=True):

@@ -155,7 +155,7 @@ def test_an_unknown_pod_is_one_line(client: Client, pod: OwnPod) -> None:
 
 
 @pytest.mark.verify
-def test_five_hundred_streams_arrive_whole_or_are_known_not_to(client: Client, pod: OwnPod) -> None:
+def test_three_hundred_streams_arrive_whole_or_are_known_not_to(client: Client, pod: OwnPod) -> None:
     def read_once(_: int) -> str:
         try:
             data = read_all(shell(client, produce(MEGABYTE)))
@@ -167,10 +167,10 @@ def test_five_hundred_streams_arrive_whole_or_are_known_not_to(client: Client, p
 
     began = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
-        outcomes = list(pool.map(read_once, range(500)))
+        outcomes = list(pool.map(read_once, range(300)))
     counts = {kind: outcomes.count(kind) for kind in ("whole", "reported", "silently short")}
-    print(f"500 streams of 1 MB: {counts}, {time.monotonic() - began:.0f} s")
-    assert counts["whole"] >= 499
+    print(f"300 streams of 1 MB: {counts}, {time.monotonic() - began:.0f} s")
+    assert counts["whole"] >= 299
     assert counts["silently short"] == 0
 
 

@@ -290,9 +290,9 @@ def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str
         backend="kubernetes",
         cluster=ClusterPlan(namespace=namespace, images=("dnslab.test/glibc:1",)),
         variants=("baseline", "node-local"),
-        loads=(plan.Load(rate_per_s=30, duration_s=4),),
+        loads=(plan.Load(rate_per_s=40, duration_s=3),),
         names=("kubernetes.default",),
-        rounds=5,
+        rounds=4,
         deadline_s=1.0,
     )
     killed_ns: list[int] = []
@@ -310,7 +310,7 @@ def test_killed_during_a_run_the_report_says_when(client: Client, namespace: str
     slices = run_slices(run)
     (spell,) = spells(pooled(slices, 0))
     began_s = min(client.start.started_realtime_ns for client in run.clients()) / 1e9
-    assert (spell.variant, spell.first_round, spell.last_round) == ("node-local", 3, 5)
+    assert (spell.variant, spell.first_round, spell.last_round) == ("node-local", 3, 4)
     assert abs(began_s + spell.start_s - killed_ns[0] / 1e9) < 3
     assert spell.share > 0.9
     assert "node-local went bad from" in words(page(run))
