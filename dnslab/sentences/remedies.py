@@ -134,7 +134,7 @@ SEE_FIRST_MORE = Sentence("This emulates one in a lab on your own machine. It sa
 CONFIRM = Sentence("Confirm on your cluster")
 CONFIRM_MORE = Sentence(
     "This run was not made there. Run the same comparison in pods like your workload's, and read its page. --dry-run "
-    "prints what it would create and ask."
+    "prints what it would create, and the load."
 )
 APPLY = Sentence("Apply {name}", name="single-request-reopen")
 APPLY_MORE = Sentence("Add this to the chart or manifest, so that the next deploy keeps it:")
@@ -198,9 +198,10 @@ TRY_OTHERS = Sentence("Compare the usual remedies")
 TRY_OTHERS_MORE = Sentence("This shows which configuration avoids the stalls, and what it costs.")
 OWN_LOAD = Sentence("See whether lookups stall at less load, too")
 OWN_LOAD_MORE = Sentence(
-    "dnslab sent {rate} for each configuration. If your pods send less, measure at a quarter of it. If nothing stalls "
-    "then, it was this test that filled the buffers:",
-    rate="200 lookups/s",
+    "dnslab sent up to {all} at a time, {rate} for each configuration. If all your pods together send less, measure at "
+    "a quarter of it. If nothing stalls then, it was this test that filled the buffers:",
+    all="1,200 lookups/s",
+    rate="200",
 )
 OWN_LOAD_CLOSED = Sentence(
     "dnslab asked as fast as it could. Measure at the rate of your pods. If nothing stalls then, it was this test that "

@@ -16,6 +16,7 @@ from dnslab.explain.validity import voids
 from dnslab.explain.verification import verify
 from dnslab.plan.model import Trouble
 from dnslab.plan.remedies import Form, Remedy, Workload, remedy
+from dnslab.plan.schedule import forecast
 from dnslab.plan.variants import BUILT_IN
 from dnslab.present.page.context import Context
 from dnslab.present.page.view import Card, Code, Now, Step
@@ -254,7 +255,8 @@ def _room(context: Context) -> Iterator[Step]:
         rate, less = context.run.plan.loads[0].rate_per_s, "NUMBER"
         sent = str(remedies.OWN_LOAD_CLOSED)
         if rate:
-            sent, less = remedies.OWN_LOAD_MORE(rate=f"{rate:g} lookups/s"), f"{rate / 4:g}"
+            at_a_time = forecast(context.run.plan, context.run.targets).peak_lookups_per_s or rate
+            sent, less = remedies.OWN_LOAD_MORE(all=f"{at_a_time:,.0f} lookups/s", rate=f"{rate:g}"), f"{rate / 4:g}"
         plan = shlex.quote(f"{run_path(context)}/plan.yaml")
         yield Step(str(remedies.OWN_LOAD), [sent, _shell(f"dnslab run {plan} --report --rate {less}")])
     look = _shell(f"{_KUBECTL} get deploy coredns")
