@@ -42,6 +42,10 @@ _HAPPENED = {
 _COLUMNS = ("arm", "n", *(column for column, _, _ in _HAPPENED.values()))
 #: a share of errors at a low rate that is at most this part of the one at a high rate
 _NOT_GROWN = 0.75
+#: how many times as often pairs, and kept sockets, have to lose queries: those of few sockets differ by chance
+_MORE_OF_PAIRS, _MORE = 1.2, 1.5
+#: answers that are held up for each one that is late, up to which the late ones tell how long all delays are
+_MOST_HELD = 2.0
 #: a share of lost queries over which a median is theirs
 _FEW_LOST = 0.2
 #: queries of an arm from which on its quantile of 99 % says something
@@ -62,7 +66,7 @@ NAMES = (
         "raw-short",
     ),
     *("raw-late-together", "raw-late-constant", "raw-tcp-resent", "raw-kept-spared", "raw-kept-same"),
-    *("raw-lost-grows", "raw-pair-more", "raw-refused-quick"),
+    *("raw-lost-grows", "raw-pair-more", "raw-pairs-more", "raw-standing-more", "raw-refused-quick"),
 )
 
 
@@ -87,6 +91,8 @@ def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
             _kept_same(arms),
             _lost_grows(arms),
             _pair_more(arms),
+            _pairs_more(arms),
+            _standing_more(arms),
             _refused_quick(arms),
         ),
     )
@@ -252,6 +258,8 @@ def _late_constant(arms: pd.DataFrame) -> Sign:
     if rows["late"].sum() < MANY:
         return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
     low_ms, high_ms = float(rows["late_p10_ms"].min()), float(rows["late_p90_ms"].max())
+    if "held" in rows and rows["held"].sum() > _MOST_HELD * rows["late"].sum():
+        low_ms = HELD_MS  # those that count as late are the longest of many delays
     values = {"low": time_ms(low_ms), "high": time_ms(high_ms)}
     alike = high_ms < CONSTANT * low_ms
     return Sign(name, State.YES if alike else State.NO, (said.DELAY_CONSTANT if alike else said.DELAY_VARIES)(**values))
@@ -289,18 +297,23 @@ def _kept_same(arms: pd.DataFrame) -> Sign:
 
 
 def _lost_grows(arms: pd.DataFrame) -> Sign:
-    """Of more pairs a second, a larger share of queries is lost. Single queries are not compared with pairs: these are
-    bursts, too."""
-    name = "raw-lost-grows"
-    rows = _unanswered(arms[arms["arm"].isin((ARMS["pair"][0], ARMS["two-sockets"][0]))])
+    """Of more queries a second, a larger share is lost: of pairs, or of single queries on new sockets. The one are not
+    compared with the other: pairs are bursts, too."""
+    name, pairs = "raw-lost-grows", (ARMS["pair"][0], ARMS["two-sockets"][0])
+    found = [_grows(name, arms, names, per) for names, per in ((pairs, 2), (("a", "aaaa"), 1))]
+    return next((one for one in found if one.yes), found[0])
+
+
+def _grows(name: str, arms: pd.DataFrame, names: Sequence[str], per_arrival: int) -> Sign:
+    rows = _unanswered(arms[arms["arm"].isin(names)])
     if "rate_per_s" not in rows or rows["rate_per_s"].nunique() < 2:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     (k, n), (low_k, low_n) = _by_rate(rows, "lost")
     claim = said.ARM_LOST_GROWS(
         low=f"{100 * low_k / max(1, low_n):.0f} %",
-        low_rate=f"{2 * rows['rate_per_s'].min():g}",
+        low_rate=f"{per_arrival * rows['rate_per_s'].min():g}",
         high=f"{100 * k / max(1, n):.0f} %",
-        high_rate=f"{2 * rows['rate_per_s'].max():g}",
+        high_rate=f"{per_arrival * rows['rate_per_s'].max():g}",
     )
     if k * low_n <= low_k * n and low_k >= MIN_EVENTS:
         return Sign(name, State.NO, claim)
@@ -319,6 +332,35 @@ def _pair_more(arms: pd.DataFrame) -> Sign:
         return Sign(name, State.NOT_MEASURED, claim)
     more = float(bdtrc(k - 1, k + two_k, n / (n + two_n))) < ALPHA
     return Sign(name, State.YES if more else State.UNCLEAR, claim)
+
+
+def _pairs_more(arms: pd.DataFrame) -> Sign:
+    """Queries of pairs are lost more often than single ones on new sockets in the same rungs. Both of a pair may be
+    lost for one reason, so that a pair counts as one query."""
+    (k, n), base = _beside(arms, (ARMS["pair"][0], ARMS["two-sockets"][0]), ("a", "aaaa"))
+    return _more("raw-pairs-more", said.ARM_PAIRS_MORE, (k / 2, n / 2), base, _MORE_OF_PAIRS)
+
+
+def _standing_more(arms: pd.DataFrame) -> Sign:
+    """Queries on kept sockets are lost more often than on new ones in the same rungs."""
+    return _more("raw-standing-more", said.ARM_STANDING_MORE, *_beside(arms, ("standing",), ("a", "aaaa")), _MORE)
+
+
+def _beside(arms: pd.DataFrame, names: Sequence[str], others: Sequence[str]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Lost queries and all queries of arms, and of others, at the rates at which both were sent."""
+    arms = _unanswered(arms)
+    if "rate_per_s" in arms:
+        rates = set(arms.loc[arms["arm"].isin(names), "rate_per_s"])
+        arms = arms[arms["rate_per_s"].isin(rates & set(arms.loc[arms["arm"].isin(others), "rate_per_s"]))]
+    return _sums(arms, names, "lost"), _sums(arms, others, "lost")
+
+
+def _more(name: str, sentence: Sentence, lost: tuple[float, float], base: tuple[float, float], least: float) -> Sign:
+    """Whether the share of ``lost`` is surely more than ``least`` times that of ``base``."""
+    (k, n), (base_k, base_n) = lost, base
+    shares = {"more": f"{100 * k / max(1, n):.0f} %", "other": f"{100 * base_k / max(1, base_n):.0f} %"}
+    state = hit_too(k, n, base_k, base_n, least)
+    return Sign(name, State.NO if state is State.UNCLEAR else state, sentence(**shares))
 
 
 def _refused_quick(arms: pd.DataFrame) -> Sign:

@@ -178,7 +178,23 @@ def _window(observed: Observed, baseline: Numbers) -> tuple[Spans, str] | None:
 
 def window(observed: Observed, baseline: Numbers) -> Read:
     """All that is due in some stretch of time is bad, and nothing outside."""
-    found = _window(observed, baseline)
+    _, state, claim = _when(observed, baseline)
+    return state, claim
+
+
+def _when(observed: Observed, baseline: Numbers) -> tuple[Spans | None, State, str]:
+    """The stretch of baseline. Where other losses hide it, that of TCP, which they spare."""
+    state, claim = _dense(observed, baseline)
+    tcp = observed.numbers.get("use-vc")
+    if state is not State.YES and baseline.stalls and tcp is not None and tcp.bad is not None:
+        of_tcp, claim_of_tcp = _dense(observed, tcp)
+        if of_tcp is State.YES:
+            return tcp.bad, of_tcp, claim_of_tcp
+    return baseline.bad, state, claim
+
+
+def _dense(observed: Observed, numbers: Numbers) -> Read:
+    found = _window(observed, numbers)
     if found is None:
         return State.NOT_MEASURED, str(said.NO_BAD)
     when, claim = found
@@ -193,8 +209,7 @@ def window(observed: Observed, baseline: Numbers) -> Read:
 
 def from_start(observed: Observed, baseline: Numbers) -> Read:
     """That stretch begins with each trial, and so with each new client."""
-    state, claim = window(observed, baseline)
-    when = baseline.bad
+    when, state, claim = _when(observed, baseline)
     if state is not State.YES or when is None:
         return state, claim
     early = when.start_s <= 0.1 * when.length_s and when.trials_bad >= max(2, when.trials - 1)

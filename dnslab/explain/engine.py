@@ -147,11 +147,11 @@ def rank(signs: Mapping[str, Sign]) -> Ranking:
     if left and not _open(left):
         first = _shown(left[0]) if len(left) == 1 else left[0]
         return Ranking(Answer.FOUND, (first,), (first, *ordered[1:]))
-    if left:
-        return Ranking(Answer.INSUFFICIENT, (), ordered, tuple(seen))
     pair = _pair(signs, seen)
     if pair:
         return Ranking(Answer.TWO, pair, ordered)
+    if left:
+        return Ranking(Answer.INSUFFICIENT, (), ordered, tuple(seen))
     open_signs = any(sign.state is State.UNCLEAR for sign in signs.values() if sign.name.endswith("-stalls"))
     return Ranking(Answer.INSUFFICIENT if open_signs else Answer.NONE_FITS, (), ordered, tuple(seen))
 
@@ -283,7 +283,12 @@ def _pair(signs: Mapping[str, Sign], seen: Sequence[Sign]) -> tuple[RankedMechan
         both = TOGETHER.get(frozenset({one.name, other.name}), ())
         made = [frozenset((*each.predicts.must, *each.predicts.may)) for each in (one, other)]
         needed = [
-            {name for name in each.predicts.must if not name.startswith("!") and signs[name].yes} - others
+            {
+                name
+                for name in (*each.predicts.must, *each.predicts.beside)
+                if not name.startswith("!") and signs[name].yes
+            }
+            - others
             for each, others in zip((one, other), reversed(made), strict=True)
         ]
         if not all(needed):

@@ -236,7 +236,7 @@ def _named(ranking: Ranking, patched: Patched, places: Places) -> Iterator[Named
     if ranking.answer is Found.NOTHING:
         return
     found = {one.mechanism.name for one in ranking.found}
-    others = [one for one in ranking.mechanisms if one.mechanism.name not in found]
+    others = [_less_sure(one) if found else one for one in ranking.mechanisms if one.mechanism.name not in found]
     for one in (*ranking.found, *others):
         if one.word.rank > Word.POSSIBLE.rank:
             continue
@@ -285,6 +285,20 @@ def _mechanism(ranked: RankedMechanism, remedy: Mending | None) -> Named:
         experiment=ranked.possible[0].command if ranked.possible else "",
         remedy=remedy,
     )
+
+
+def _less_sure(one: RankedMechanism) -> RankedMechanism:
+    """What explains all that was seen, too, beside what explains it best, is possible at most."""
+    if one.word.rank > Word.POSSIBLE.rank:
+        return one
+    causes = (
+        replace(cause, support=replace(cause.support, word=_at_most_possible(cause.word))) for cause in one.causes
+    )
+    return replace(one, support=replace(one.support, word=_at_most_possible(one.word)), causes=tuple(causes))
+
+
+def _at_most_possible(word: Word) -> Word:
+    return max(word, Word.POSSIBLE, key=lambda one: one.rank)
 
 
 def _either(one: RankedMechanism, sure: Sequence[RankedCause], unseen: Cause) -> Named:

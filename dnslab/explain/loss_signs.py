@@ -130,13 +130,14 @@ def always(observed: Observed, baseline: Numbers) -> Read:
 
 
 def tcp_hangs(observed: Observed, baseline: Numbers) -> Read:
-    """No lookup over TCP ends."""
+    """No lookup over TCP ends well, by silence or by a refused connection, while those of baseline do."""
     one = observed.numbers.get("use-vc")
     if one is None:
         return missing("use-vc")
     if one.hung is None:
         return UNKNOWN
-    gone = min(one.n, one.hung + (one.failed - (one.failed_early or 0)))
+    refused = one.failed if baseline.failed < baseline.n / 2 else one.failed - (one.failed_early or 0)
+    gone = min(one.n, one.hung + refused)
     claim = said.HANG(seen=f"{gone:,}", lookups=lookups_of(one))
     return most(gone, one.n, NEARLY_ALL), claim
 

@@ -22,7 +22,8 @@ class Predictions:
     looked for.
 
     A sign of ``unlikely`` speaks against, but does not rule out. Without those of ``only_by``, all else makes it
-    possible at most, and where one was looked for and not seen, it is ruled out.
+    possible at most, and where one was looked for and not seen, it is ruled out. Those of ``beside`` show it beside a
+    second mechanism that makes all else that it needs.
     """
 
     must: tuple[str, ...] = ()
@@ -30,6 +31,7 @@ class Predictions:
     never: tuple[str, ...] = ()
     unlikely: tuple[str, ...] = ()
     only_by: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     def __add__(self, other: Predictions) -> Predictions:
         """Both; what one of them excludes is not excused by the other."""
@@ -40,6 +42,7 @@ class Predictions:
             tuple(dict.fromkeys(never)),
             (*self.unlikely, *other.unlikely),
             (*self.only_by, *other.only_by),
+            (*self.beside, *other.beside),
         )
 
     def without(self, hidden: Collection[str]) -> Predictions:
@@ -69,6 +72,8 @@ _UDP = ("a", "aaaa", "pair", "two-sockets", "standing", "a-second")
 _ALL_STALL = ("sequential-stalls", "no-aaaa-stalls", "tcp-stalls", "cache-stalls", "cache-fails", "errors", "always")
 _ALL_LOST = (*_ALL_STALL, "tcp-sent-again", "tcp-hangs", *_raw("lost"), *_raw("late"))
 _UDP_STALLS = ("stalls", "sequential-stalls", "no-aaaa-stalls")
+#: of what hits few sockets, or bursts, some arms have more than others
+_UNEVEN = ("raw-pairs-more", "raw-standing-more")
 _LATE = ("delay-some", "delay-of-tcp", *_raw("late"))
 
 
@@ -78,8 +83,9 @@ _LOSSES = (
         said.PAIR,
         Predictions(
             must=("!sequential-stalls", "stalls", "half-lost", "raw-pair-lost"),
-            may=("cache-stalls", "insert-failed", "raw-two-sockets-lost", "raw-pair-more"),
+            may=("cache-stalls", "insert-failed", "raw-two-sockets-lost", "raw-pair-more", "raw-pairs-more"),
             never=("sequential-stalls", "no-aaaa-stalls", "tcp-stalls", "raw-a-lost", "raw-aaaa-lost"),
+            beside=("raw-pairs-more",),
         ),
     ),
     Mechanism(
@@ -119,7 +125,7 @@ _LOSSES = (
                 *_raw("lost", "pair", "two-sockets"),
             ),
             may=(
-                *("no-aaaa-stalls", "cache-stalls", "errors", "stalls-again"),
+                *("no-aaaa-stalls", "cache-stalls", "errors", "stalls-again", *_UNEVEN),
                 *_raw("lost", "a", "aaaa", "standing", "a-second"),
             ),
             never=("tcp-stalls", "tcp-sent-again", "one-name", "always", "raw-tcp-resent", "raw-kept-spared"),
@@ -137,6 +143,7 @@ _LOSSES = (
                 *("tcp-stalls", "tcp-sent-again", "delay-of-tcp", "errors", "insert-failed", "table-full"),
                 *_raw("lost", "pair", "two-sockets", "a-second", "tcp"),
                 "raw-tcp-late",
+                "raw-pairs-more",
             ),
             never=("raw-standing-lost", "cache-stalls", "one-name", "window"),
             unlikely=("stalls-again",),
@@ -157,7 +164,7 @@ _LOSSES = (
                 "stalls-again",
                 *_raw("lost", "a", "aaaa"),
             ),
-            may=("errors", *_raw("lost", *_UDP)),
+            may=("errors", *_UNEVEN, *_raw("lost", *_UDP)),
             never=(
                 *("tcp-stalls", "tcp-sent-again", "tcp-hangs", "cache-stalls", "one-name", "always", "window"),
                 *("raw-lost-grows", "wrong-address"),
@@ -173,8 +180,9 @@ _LOSSES = (
                 "!raw-a-lost",
                 "raw-standing-lost",
             ),
-            ("raw-standing-late",),
+            ("raw-standing-late", "raw-standing-more"),
             ("stalls", "raw-a-lost", "raw-aaaa-lost"),
+            beside=("raw-standing-more",),
         ),
     ),
     Mechanism(
@@ -182,7 +190,10 @@ _LOSSES = (
         said.AAAA_LOST,
         Predictions(
             must=("!no-aaaa-stalls", "stalls", "sequential-stalls", "sequential-half-lost", "raw-aaaa-lost"),
-            may=("tcp-stalls", "cache-stalls", "cache-fails", "errors", *_raw("lost", "pair", "two-sockets")),
+            may=(
+                *("tcp-stalls", "cache-stalls", "cache-fails", "errors", "raw-pairs-more"),
+                *_raw("lost", "pair", "two-sockets"),
+            ),
             never=("no-aaaa-stalls", "raw-a-lost"),
         ),
         direct=False,
@@ -215,7 +226,7 @@ _ANSWERS = (
         "bad-checksums",
         said.CHECKSUMS,
         Predictions(
-            must=("stalls", "bad-checksums"),
+            must=("stalls", "bad-checksums", "checksums-explain"),
             may=("sequential-stalls", "no-aaaa-stalls", "cache-stalls", "errors", *_raw("lost", *_UDP)),
             never=("tcp-stalls", "one-name"),
         ),
@@ -233,6 +244,7 @@ _ANSWERS = (
                 *_raw("late"),
                 "raw-standing-lost",
                 "raw-pair-more",
+                *_UNEVEN,
             ),
             never=("sequential-stalls", "no-aaaa-stalls", "tcp-after-udp", "raw-two-sockets-lost"),
         ),
@@ -254,6 +266,7 @@ _ANSWERS = (
                 "client-buffer",
                 "stalls",
                 "raw-pair-more",
+                *_UNEVEN,
                 *_raw("lost", *_UDP),
             ),
             never=("tcp-stalls", "tcp-sent-again", "one-name", "window"),
@@ -265,7 +278,7 @@ _ANSWERS = (
         said.ONE_SERVER,
         Predictions(
             must=(*_UDP_STALLS, "tcp-stalls", "stalls-again", "raw-one-place"),
-            may=(*_ALL_LOST, "delay-some", "delay-of-tcp"),
+            may=(*_ALL_LOST, "raw-standing-more", "delay-some", "delay-of-tcp"),
             never=("one-name", "window", "always"),
         ),
         direct=False,
@@ -283,8 +296,8 @@ _ANSWERS = (
         "tcp-silent",
         said.TCP_SILENT,
         Predictions(
-            ("!stalls", "!raw-a-lost", "tcp-stalls", "tcp-hangs", "raw-tcp-lost", "raw-tcp-always"),
-            ("cache-fails",),
+            ("!stalls", "!raw-a-lost", "tcp-hangs", "raw-tcp-lost", "raw-tcp-always"),
+            ("cache-fails", "tcp-stalls"),
             ("stalls", "delay-all", "raw-a-lost"),
         ),
     ),
@@ -326,7 +339,11 @@ _ANSWERS = (
     Mechanism(
         "truncated",
         said.TRUNCATED,
-        Predictions(("tcp-after-udp", "raw-a-truncated"), (*_raw("truncated"), "delay-some"), ("stalls", "tcp-hangs")),
+        Predictions(
+            ("tcp-after-udp", "raw-a-truncated"),
+            (*_raw("truncated"), "delay-some", "wrong-address"),
+            ("stalls", "tcp-hangs"),
+        ),
     ),
 )
 
@@ -394,7 +411,9 @@ _DELAYS = (
         "tcp-late",
         said.TCP_LATE,
         Predictions(
-            ("!delay-some", "delay-of-tcp", "raw-tcp-late"), ("tcp-sent-again",), ("delay-some", "stalls", "raw-a-late")
+            ("!delay-some", "delay-of-tcp", "raw-tcp-late"),
+            ("tcp-sent-again", "raw-tcp-lost"),
+            ("delay-some", "stalls", "raw-a-late"),
         ),
     ),
     Mechanism(
@@ -417,7 +436,15 @@ MECHANISMS: Mapping[str, Mechanism] = {one.name: one for one in (*_LOSSES, *_ANS
 TOGETHER: Mapping[frozenset[str], tuple[str, ...]] = {
     frozenset({"truncated", "tcp-silent"}): (*_ALL_STALL, "stalls", "stalls-again"),
 }
+#: losses that hit each query of a pair alike, and all kept sockets: they hide that another loses one of two, and on
+#: always the same sockets
+_ALIKE = ("packets-lost", "bad-checksums", "lost-over-a-rate", "all-lost-for-a-time", "all-lost-at-first")
+_HIDES: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(_ALIKE, ("half-lost", "raw-kept-same")),
+    **dict.fromkeys(("one-server-silent", "some-ports-lost", "new-flows-lost", "kept-flows-lost"), ("half-lost",)),
+}
 #: what cannot be seen of any other mechanism where this one is, too
 HIDDEN: Mapping[str, tuple[str, ...]] = {
+    **{one.name: ("checksums-explain", *_HIDES.get(one.name, ())) for one in (*_LOSSES, *_ANSWERS)},
     "tcp-silent": ("tcp-sent-again", "raw-tcp-late"),
 }

@@ -25,6 +25,7 @@ WITHOUT_LOOKUPS = frozenset({"kernel-resolves"})
 #: what kernels count beside raw queries as beside lookups
 BESIDE_ARMS = (
     "bad-checksums",
+    "checksums-explain",
     "client-buffer",
     "server-buffer",
     "cache-buffer",
@@ -54,7 +55,7 @@ DESCRIBING = frozenset(
             "delay-of-aaaa",
         ),
         *("fails-fast", "only-a", "only-aaaa"),
-        *("delay-twice", "kernel-resolves", "sent-late", "wrong-address"),
+        *("delay-twice", "kernel-resolves", "sent-late", "wrong-address", "checksums-explain"),
         *(
             "raw-a-always",
             "raw-tcp-always",

@@ -117,6 +117,12 @@ ARM = Sentence("Raw queries, {arm}: {seen} of {n} {how}.", arm="A alone", seen="
 ARM_PLACES = Sentence(
     "Raw queries to {bad}: {share} were lost; to all others {other}.", bad="10.0.0.1", share="98 %", other="0 %"
 )
+ARM_PAIRS_MORE = Sentence(
+    "Raw queries: {more} of those sent in pairs were lost, and {other} of single ones.", more="26 %", other="14 %"
+)
+ARM_STANDING_MORE = Sentence(
+    "Raw queries: {more} of those on kept sockets were lost, and {other} on new ones.", more="75 %", other="14 %"
+)
 ARM_GROWS = Sentence(
     "Raw queries: {low} got an error at {low_rate}/s, and {high} at {high_rate}/s.",
     low="0 %",

@@ -165,6 +165,32 @@ def test_what_one_cause_hides_of_another_is_not_asked_for() -> None:
     assert {one.mechanism.name for one in found.found} == {"packets-lost", "tcp-silent"}
 
 
+LOST = ("stalls", "sequential-stalls", "no-aaaa-stalls", "cache-stalls", "at-step")
+ALL_LOST = tuple(f"raw-{arm}-lost" for arm in ("a", "aaaa", "pair", "two-sockets", "standing"))
+CUT = (*LOST, *ALL_LOST, "window", "tcp-sent-again", "raw-tcp-late", "delay-of-tcp")
+
+
+@pytest.mark.parametrize(
+    ("seen", "both"),
+    [
+        ((*CUT, "raw-standing-more"), {"all-lost-for-a-time", "kept-flows-lost"}),
+        ((*CUT, "raw-pairs-more"), {"all-lost-for-a-time", "pair-second-lost"}),
+        ((*LOST, *ALL_LOST, "bad-checksums", "stalls-again"), {"bad-checksums", "some-ports-lost"}),
+    ],
+    ids=["kept flows", "pairs", "ports"],
+)
+def test_a_second_loss_is_told_by_what_it_adds(seen: tuple[str, ...], both: set[str]) -> None:
+    """What all lose says nothing of a second cause; what some lose beyond that does."""
+    found = rank(looked_at(made(seen)))
+    assert found.answer is Answer.TWO
+    assert {one.mechanism.name for one in found.found} == both
+
+
+def test_what_explains_all_hides_no_second_cause() -> None:
+    found = rank(looked_at(made(CUT)))
+    assert (found.answer, [one.mechanism.name for one in found.found]) == (Answer.FOUND, ["all-lost-for-a-time"])
+
+
 def looked_at(signs_: dict[str, Sign]) -> dict[str, Sign]:
     """The same after raw queries were sent: what was not seen of them was looked for."""
     missing = [name for name, sign in signs_.items() if sign.state is State.NOT_MEASURED]

@@ -205,12 +205,67 @@ def arms(**lost: int) -> pd.DataFrame:
 
 def test_raw_queries() -> None:
     found = signs.read(None, arms(pair_one_socket=20, a=1))
-    assert {name for name, sign in found.items() if sign.yes} == {"raw-pair-lost", "raw-pair-more"}
+    assert {name for name, sign in found.items() if sign.yes} == {"raw-pair-lost", "raw-pair-more", "raw-pairs-more"}
     assert found["raw-a-lost"].state is State.UNCLEAR
     assert found["raw-two-sockets-lost"].state is State.NO
     assert found["raw-a-second-lost"].state is State.NOT_MEASURED
     assert found["raw-one-place"].state is State.NOT_MEASURED
     assert found["stalls"].state is State.NOT_MEASURED
+
+
+@pytest.mark.parametrize(
+    ("lost", "pairs", "standing"),
+    [
+        ({"a": 40, "aaaa": 40, "pair_one_socket": 40, "pair_two_sockets": 40, "standing": 40}, State.NO, State.NO),
+        ({"a": 40, "aaaa": 40, "pair_one_socket": 90, "pair_two_sockets": 90, "standing": 40}, State.YES, State.NO),
+        ({"a": 40, "aaaa": 40, "pair_one_socket": 40, "pair_two_sockets": 40, "standing": 120}, State.NO, State.YES),
+        ({"pair_one_socket": 90, "standing": 120}, State.NOT_MEASURED, State.NOT_MEASURED),
+    ],
+    ids=["all alike", "pairs", "kept sockets", "nothing to compare with"],
+)
+def test_what_one_kind_of_query_loses_beyond_what_all_lose(lost: dict[str, int], pairs: State, standing: State) -> None:
+    found = signs.read(None, arms(**lost))
+    assert (found["raw-pairs-more"].state, found["raw-standing-more"].state) == (pairs, standing)
+
+
+def test_only_rungs_with_both_kinds_of_queries_are_compared() -> None:
+    """A rung without pairs met an outage."""
+    both, alone = arms(a=4, pair_one_socket=4, pair_two_sockets=4), arms(a=300)
+    alone = alone[alone["arm"].isin(["a", "tcp", "standing"])].assign(rate_per_s=10.0)
+    found = signs.read(None, pd.concat([both.assign(rate_per_s=5.0), alone]))
+    assert found["raw-pairs-more"].claim.endswith("1 % of those sent in pairs were lost, and 0 % of single ones.")
+
+
+@pytest.mark.parametrize(("a", "seen"), [((2, 250), State.YES), ((100, 120), State.NO)], ids=["more", "as many"])
+def test_loss_that_grows_with_the_rate_shows_in_single_queries_too(a: tuple[int, int], seen: State) -> None:
+    """Where pairs are lost at any rate."""
+    low, high = (
+        arms(a=n, aaaa=n, pair_one_socket=300, pair_two_sockets=300).assign(rate_per_s=rate)
+        for n, rate in zip(a, (5.0, 12.0), strict=True)
+    )
+    assert signs.read(None, pd.concat([low, high]))["raw-lost-grows"].state is seen
+
+
+@pytest.mark.parametrize(("bad", "seen"), [(53, State.YES), (70, State.YES), (5, State.NO)])
+def test_bad_checksums_explain_as_many_stalls_as_they_are(bad: int, seen: State) -> None:
+    run = observed(**STALLING, rises={"client.Udp.InCsumErrors": float(bad)})
+    assert state(run, "checksums-explain") is seen
+
+
+def test_a_cut_that_other_losses_hide_shows_over_tcp() -> None:
+    """UDP stalls all the time, TCP only while all is cut."""
+    spread = Spans(trials=3, trials_bad=3, n_inside=600, bad_inside=90, start_s=0.1, end_s=4.9, length_s=5.0)
+    cut = Spans(trials=3, trials_bad=3, n_inside=90, bad_inside=88, start_s=1.0, end_s=2.4, length_s=5.0)
+    assert state(observed(**STALLING, bad=spread), "window") is State.NO
+    both = observed(numbers("use-vc", bad=cut), **STALLING, bad=spread)
+    assert (state(both, "window"), state(both, "from-start")) == (State.YES, State.NO)
+
+
+def test_delays_that_are_only_the_longest_of_many_are_not_alike() -> None:
+    late = {"late_p10_ms": 150.0, "late_p90_ms": 190.0}
+    frame = arms().assign(late=[5, 5, 5, 5, 5, 5], **late)
+    assert signs.read(None, frame.assign(held=5))["raw-late-constant"].state is State.YES
+    assert signs.read(None, frame.assign(held=200))["raw-late-constant"].state is State.NO
 
 
 def test_answers_that_came_late_are_not_lost_where_it_is_known() -> None:
