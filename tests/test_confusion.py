@@ -16,7 +16,7 @@ from bench.confusion.cases import NOTHING, Case
 from bench.confusion.page import _cases, _figures, _matrix, _pairs, _values, _wrong
 from bench.confusion.priors import PRIORS, value
 from bench.confusion.reading import Named, Said
-from bench.confusion.score import Scored, bounds, figures, is_exact, is_true, runs_needed, told_alone, upper_bound
+from bench.confusion.score import Scored, bounds, felt, figures, is_exact, is_true, runs_needed, told_alone, upper_bound
 from dnslab.explain.catalogue import CAUSES
 from dnslab.explain.predictions import MECHANISMS
 from dnslab.measure.lab.faults import FAULTS, find
@@ -171,6 +171,28 @@ def test_predictive_values_weigh_what_is_out_there() -> None:
     assert half.given == pytest.approx(0.5 * 0.5 + 0.25 * 2 / 3 + 0.25)
     assert half.true == pytest.approx((0.25 * 2 / 3 + 0.25 * 2 / 3) / half.given)
     assert mostly_healthy.true < half.true
+
+
+@pytest.mark.parametrize(
+    ("fault", "most_touched", "p99_ms", "counts"),
+    [
+        ("slow-answer:ms=60", 0.0, 25.0, True),
+        ("slow-answer:ms=60", 0.0, 15.0, False),
+        ("tcp-workers:n=2,ms=60", 0.02, 9.0, True),
+        ("tcp-workers:n=2,ms=60", 0.001, float("nan"), True),
+        ("redirect", 0.0, 9.0, True),
+    ],
+    ids=["p99 doubles", "not felt", "over TCP alone", "ended before lookups", "who answers"],
+)
+def test_a_run_counts_where_the_fault_was_felt(fault: str, most_touched: float, p99_ms: float, counts: bool) -> None:
+    """Whatever was said of it."""
+    healthy = [
+        replace(one, said=replace(one.said, most_touched=0.0, p99_ms=10.0))
+        for one in (scored(NOTHING, "nothing found", repetition=n) for n in range(1, 4))
+    ]
+    run = scored(cases.learnt(fault), "nothing found")
+    run = replace(run, said=replace(run.said, most_touched=most_touched, p99_ms=p99_ms))
+    assert felt([*healthy, run]) == [*healthy, *([run] if counts else [])]
 
 
 def test_the_page_shows_what_was_wrong() -> None:

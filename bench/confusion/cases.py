@@ -34,6 +34,9 @@ HELD_OUT_STRENGTHS: Mapping[str, str] = {"link-mtu": "bytes=128"}
 #: faults that the ladder does not meet: it never asks as fast as that
 NOT_FELT = {"receive-buffer": "it shows at thousands of queries a second; the ladder sends a server at most 50"}
 
+#: faults that delay and lose nothing: another answers
+UNFELT_BY_NATURE = frozenset({"redirect"})
+
 #: as they are listed: two or three strengths of each fault
 LISTED: Mapping[str, Sequence[str]] = {
     "race": ("p=0.02", "p=0.08", "p=0.3"),
@@ -89,7 +92,7 @@ DRAWN: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "truncation": {"p": (0.01, 1.0)},
     "refused-over-n": {"n": (1, 4), "ms": (80, 300)},
     "upstream-one-dead": {"p": (0.02, 0.5), "ms": (400, 2_500)},
-    "tcp-workers": {"n": (1, 2), "ms": (60, 200)},
+    "tcp-workers": {"n": (1, 2), "ms": (120, 200)},
     "pause": {"ms": (200, 2_000), "every": (2.0, 8.0)},
     "server-throttle": {"cpu": (0.03, 0.2)},
     "client-throttle": {"cpu": (0.03, 0.15)},

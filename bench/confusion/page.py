@@ -23,6 +23,7 @@ from bench.confusion.score import (
     Scored,
     bounds,
     by_fault,
+    felt,
     figures,
     runs_needed,
     told_alone,
@@ -53,7 +54,8 @@ def lines(tasks: Sequence[Task], seed: int | None) -> Iterator[str]:
     ]
     n_other_way = sum(one.said.other_way for one in scored)
     scored = [one for one in scored if not one.said.other_way]
-    yield from _how(scored, seed, n_other_way)
+    there, scored = scored, felt(scored)
+    yield from _how(scored, seed, n_other_way, [one for one in there if one not in scored])
     yield from _figures(scored)
     yield from _matrix([one for one in scored if one.case.kind != "pair"])
     yield from _pairs(scored)
@@ -75,7 +77,7 @@ def _percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
-def _how(scored: Sequence[Scored], seed: int | None, n_other_way: int) -> Iterator[str]:
+def _how(scored: Sequence[Scored], seed: int | None, n_other_way: int, not_felt: Sequence[Scored]) -> Iterator[str]:
     began = sorted(one.said.began for one in scored if one.said.began)
     kernels = ", ".join(sorted({one.said.kernel for one in scored if one.said.kernel}))
     counts: dict[str, int] = {}
@@ -95,6 +97,7 @@ def _how(scored: Sequence[Scored], seed: int | None, n_other_way: int) -> Iterat
         version=_git("%h of %ci", *RULES)[:27] or "unknown",
         n_since=sum(one.since for one in scored),
         n_other_way=n_other_way,
+        not_felt="; ".join(f"`{fault}` ({len(list(runs))})" for fault, runs in by_fault(not_felt)) or "none",
         load=f"{median(loads):.1f}" if loads else "-",
         most_load=f"{max(loads, default=0.0):.1f}",
         healthy=f"{healthy_s:.0f} s (longest {longest_healthy_s:.0f} s)",

@@ -7,7 +7,7 @@ stored answer is not read, nor is what was injected.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from pydantic import TypeAdapter
 
 from bench.confusion.record import FAILED, MACHINE
 from dnslab.analyse.dataset import Run, open_run
+from dnslab.analyse.lookups import Lookups
 from dnslab.experiment.rungs import around
+from dnslab.explain.arms import ArmSeen
 from dnslab.explain.diagnosed import arms_of, libc_run, seen_so_far
 from dnslab.explain.ladder import Answer, RungDone, conclude_ladder
 from dnslab.plan.arms import Places
@@ -44,7 +46,8 @@ class Said:
     """What a diagnosis says.
 
     ``touched`` is the share of baseline's lookups in the rung ``libc`` that failed, got one family alone or took 50 ms
-    or more, ``p99_ms`` their quantile; NaN where the ladder ended before. ``load`` is the machine's load average before
+    or more, ``p99_ms`` their quantile; NaN where the ladder ended before. ``most_touched`` is the largest such share of
+    any configuration there, and of any arm of raw queries. ``load`` is the machine's load average before
     and after. ``other_way``: by today's rules the ladder goes on with a rung that was not recorded, though the recorded
     one had come to its end; so it says nothing of today's.
     """
@@ -56,6 +59,7 @@ class Said:
     seconds: float = 0.0
     touched: float = float("nan")
     p99_ms: float = float("nan")
+    most_touched: float = float("nan")
     load: tuple[float, float] = (0.0, 0.0)
     kernel: str = ""
     began: str = ""
@@ -82,7 +86,8 @@ def said_of(path: Path) -> Said:
         return replace(about, why=(path / FAILED).read_text(encoding="utf-8").strip())
     answer, runs = replayed(path)
     causes = [Named(cause.name, cause.mechanism, cause.word) for cause in answer.causes]
-    touched, p99_ms = _felt(runs.get(LIBC.name))
+    of_variants = _felt(runs.get(LIBC.name))
+    touched, p99_ms = of_variants.get("baseline", (float("nan"), float("nan")))
     return replace(
         about,
         status=answer.status,
@@ -91,6 +96,7 @@ def said_of(path: Path) -> Said:
         rungs=tuple(rung.rung for rung in answer.rungs),
         touched=touched,
         p99_ms=p99_ms,
+        most_touched=max([share for share, _ in of_variants.values()] + [_bad_share(seen) for seen in answer.arms]),
         why="; ".join(rung.problem for rung in answer.rungs if rung.problem),
         other_way=bool(answer.following) and not _object(path / ANSWER)["next_rung"],
     )
@@ -124,14 +130,24 @@ def replayed(path: Path) -> tuple[Answer, Mapping[str, Run]]:
     return answer, runs
 
 
-def _felt(libc: Run | None) -> tuple[float, float]:
-    """The share of baseline's lookups that a user feels, and the quantile of 99 %, ms."""
-    if libc is None:
-        return float("nan"), float("nan")
-    lookups = [one for one in libc.decoded() if one.client.start.variant == "baseline"]
+def _felt(libc: Run | None) -> dict[str, tuple[float, float]]:
+    """By configuration, the share of its lookups that a user feels, and the quantile of 99 %, ms."""
+    found: dict[str, list[Lookups]] = {}
+    for one in libc.decoded() if libc else ():
+        found.setdefault(one.client.start.variant, []).append(one)
+    return {variant: _felt_of(lookups) for variant, lookups in found.items()}
+
+
+def _felt_of(lookups: Sequence[Lookups]) -> tuple[float, float]:
     ms = np.concatenate([one.service_ms for one in lookups])
     bad = np.concatenate([np.asarray(one.outcome) != 0 for one in lookups])
     return float((bad | (ms >= FELT_MS)).mean()), float(np.quantile(ms, 0.99))
+
+
+def _bad_share(seen: ArmSeen) -> float:
+    """Of raw queries of an arm at one place, those that were lost, late, refused or cut."""
+    bad = sum(seen.counts[name] for name in ("lost", "late", "errors", "truncated"))
+    return min(1.0, bad / seen.n) if seen.n else 0.0
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ these fits" and "nothing found" are misses where something was injected.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,10 +15,12 @@ from statistics import median
 
 from scipy.stats import beta
 
-from bench.confusion.cases import Case, Kind, Truth, class_of
+from bench.confusion.cases import UNFELT_BY_NATURE, Case, Kind, Truth, class_of
 from bench.confusion.reading import Named, Said
 
 RACE = "conntrack-race"
+#: what a user feels: this share of lookups is touched, or p99 is this many times what it is where nothing is injected
+FELT_SHARE, FELT_TIMES = 0.01, 2.0
 CONFIDENCE = 0.95
 #: what has to hold
 WRONG_SHOWN, WRONG_LIKELY, LEARNT, HELD_OUT, BOTH, TWO_OF_ONE, NOTHING = 0.01, 0.15, 0.95, 0.80, 0.70, 0.05, 0.99
@@ -68,6 +71,21 @@ class Scored:
     def race_told(self) -> bool:
         """Whether the race is said to be shown or likely."""
         return any(one.name == RACE for one in self.said.named)
+
+
+def felt(scored: Sequence[Scored]) -> list[Scored]:
+    """The runs in which what was injected could be felt, by what was measured and not by what was said. Of a fault that
+    changes who answers, nothing is felt, and it counts."""
+    healthy = [one.said.p99_ms for one in scored if one.case.kind == "none" and one.said.p99_ms > 0]
+    most_ms = FELT_TIMES * median(healthy) if healthy else math.inf
+
+    def was_felt(one: Scored) -> bool:
+        if one.case.kind in ("none", "outside") or one.case.fault in UNFELT_BY_NATURE:
+            return True
+        ended_early = math.isnan(one.said.p99_ms)
+        return ended_early or one.said.most_touched >= FELT_SHARE or one.said.p99_ms >= most_ms
+
+    return [one for one in scored if was_felt(one)]
 
 
 def is_true(named: Named, truth: Truth) -> bool:

@@ -17,8 +17,9 @@ judged by the same recordings. Earlier recordings of all faults served to correc
 recorded afterwards. Left out are {n_other_way} recordings: today's ladder would have gone on with a rung that they \
 lack.
 - A diagnosis took {healthy} where nothing was injected and {faulty} elsewhere (medians).
-- Faults are injected at strengths that users feel: 1 % of lookups or more are touched, or p99 doubles. Not measured: \
-{unfelt}.
+- Faults are injected at strengths that users feel: 1 % of lookups or of raw queries are touched, or p99 doubles. Not \
+measured: {unfelt}. Left out, by what was measured, are runs in which nothing was felt, as a faster machine may have \
+it: {not_felt}.
 
 A run is *right first* if a cause is named as shown or likely and the first one is true. The lab imitates most \
 causes, and then no counter moves that would tell the causes of one mechanism apart: such runs are scored by \
