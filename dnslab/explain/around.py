@@ -139,7 +139,7 @@ def _search_list(around: Around, observed: Observed | None) -> RankedCause | Non
     if n < MANY_NAMES:
         return None
     claims = [said.ASKS_NAMES(name=around.name, n=str(n))]
-    baseline = observed.numbers.get("baseline") if observed else None
+    baseline = observed.asked if observed else None
     word = Word.LIKELY
     if baseline and baseline.p50_ms and around.full_ms and np.isfinite(around.full_ms):
         claims.append(said.WALKED(walked=time_ms(baseline.p50_ms), full=time_ms(around.full_ms)))

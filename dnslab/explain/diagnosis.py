@@ -71,7 +71,7 @@ class Diagnosis:
         return [one.mechanism.name for one in self.ranking.found] if self.ranking else []
 
     def _count(self, name: str) -> int:
-        numbers = self.observed.numbers.get("baseline") if self.observed else None
+        numbers = self.observed.asked if self.observed else None
         return getattr(numbers, name) or 0 if numbers else 0
 
     @property

@@ -29,7 +29,7 @@ _ERRORS = {
 def error_evidence(of: Told) -> Iterator[Evidence]:
     """One for each error, and for each family of addresses that was missing."""
     baseline, observed = of.baseline, of.seen.observed
-    numbers = observed.numbers.get("baseline") if observed else None
+    numbers = observed.asked if observed else None
     for name, n in of.seen.errors[:MOST_ERRORS]:
         meaning = str(_meaning(name, baseline))
         yield Evidence(why.FAILED_WITH(n=counted(n, "lookup"), meaning=meaning, error=name))
