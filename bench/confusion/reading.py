@@ -47,9 +47,9 @@ class Said:
 
     ``touched`` is the share of baseline's lookups in the rung ``libc`` that failed, got one family alone or took 50 ms
     or more, ``p99_ms`` their quantile; NaN where the ladder ended before. ``most_touched`` is the largest such share of
-    any configuration there, and of any arm of raw queries. ``load`` is the machine's load average before
-    and after. ``other_way``: by today's rules the ladder goes on with a rung that was not recorded, though the recorded
-    one had come to its end; so it says nothing of today's.
+    any configuration there, ``most_bad`` that of lost, late or refused raw queries of any arm. ``load`` is the
+    machine's load average before and after. ``other_way``: by today's rules the ladder goes on with a rung that was not
+    recorded, though the recorded one had come to its end; so it says nothing of today's.
     """
 
     status: str
@@ -60,6 +60,7 @@ class Said:
     touched: float = float("nan")
     p99_ms: float = float("nan")
     most_touched: float = float("nan")
+    most_bad: float = 0.0
     load: tuple[float, float] = (0.0, 0.0)
     kernel: str = ""
     began: str = ""
@@ -96,7 +97,8 @@ def said_of(path: Path) -> Said:
         rungs=tuple(rung.rung for rung in answer.rungs),
         touched=touched,
         p99_ms=p99_ms,
-        most_touched=max([share for share, _ in of_variants.values()] + [_bad_share(seen) for seen in answer.arms]),
+        most_touched=max((share for share, _ in of_variants.values()), default=float("nan")),
+        most_bad=max(map(_bad_share, answer.arms), default=0.0),
         why="; ".join(rung.problem for rung in answer.rungs if rung.problem),
         other_way=bool(answer.following) and not _object(path / ANSWER)["next_rung"],
     )

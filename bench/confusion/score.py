@@ -19,8 +19,9 @@ from bench.confusion.cases import UNFELT_BY_NATURE, Case, Kind, Truth, class_of
 from bench.confusion.reading import Named, Said
 
 RACE = "conntrack-race"
-#: what a user feels: this share of lookups is touched, or p99 is this many times what it is where nothing is injected
-FELT_SHARE, FELT_TIMES = 0.01, 2.0
+#: what a user feels: this share of lookups is touched, or this of an arm of raw queries, as
+#: programs that keep sockets send them, or p99 is this many times what it is where nothing is injected
+FELT_SHARE, FELT_ARM, FELT_TIMES = 0.01, 0.05, 2.0
 CONFIDENCE = 0.95
 #: what has to hold
 WRONG_SHOWN, WRONG_LIKELY, LEARNT, HELD_OUT, BOTH, TWO_OF_ONE, NOTHING = 0.01, 0.15, 0.95, 0.80, 0.70, 0.05, 0.99
@@ -82,8 +83,8 @@ def felt(scored: Sequence[Scored]) -> list[Scored]:
     def was_felt(one: Scored) -> bool:
         if one.case.kind in ("none", "outside") or one.case.fault in UNFELT_BY_NATURE:
             return True
-        ended_early = math.isnan(one.said.p99_ms)
-        return ended_early or one.said.most_touched >= FELT_SHARE or one.said.p99_ms >= most_ms
+        touched = one.said.most_touched >= FELT_SHARE or one.said.most_bad >= FELT_ARM
+        return touched or math.isnan(one.said.p99_ms) or one.said.p99_ms >= most_ms
 
     return [one for one in scored if was_felt(one)]
 

@@ -66,7 +66,14 @@ NAMES = (
         "raw-short",
     ),
     *("raw-late-together", "raw-late-constant", "raw-tcp-resent", "raw-kept-spared", "raw-kept-same"),
-    *("raw-lost-grows", "raw-pair-more", "raw-pairs-more", "raw-standing-more", "raw-refused-quick"),
+    *(
+        "raw-any-truncated",
+        "raw-lost-grows",
+        "raw-pair-more",
+        "raw-pairs-more",
+        "raw-standing-more",
+        "raw-refused-quick",
+    ),
 )
 
 
@@ -79,6 +86,7 @@ def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
     others = (
         *(
             _one_place(arms),
+            _any_truncated(arms),
             _always(arms, "a", said.ARM_A),
             _always(arms, "tcp", said.ARM_TCP),
             _errors_grow(arms),
@@ -158,6 +166,13 @@ def _one_place(arms: pd.DataFrame) -> Sign:
     if some(k, n) is not State.YES:
         return Sign(name, State.NO, claim)
     return Sign(name, hit_too(rest_k, rest_n, k, n).opposite, claim)
+
+
+def _any_truncated(arms: pd.DataFrame) -> Sign:
+    """Answers over UDP to queries of any arm are truncated: of one arm alone, a small share is too few to tell."""
+    k, n = _sums(arms, _UDP, "truncated")
+    claim = said.ARM(arm=str(said.ARM_ANY), seen=f"{k:,}", n=f"{n:,}", how=str(said.TRUNCATED))
+    return Sign("raw-any-truncated", some(k, n, BUSY["truncated"]), claim)
 
 
 def _always(arms: pd.DataFrame, arm: str, title: Sentence) -> Sign:

@@ -147,6 +147,7 @@ _LOSSES = (
             ),
             never=("raw-standing-lost", "cache-stalls", "one-name", "window"),
             unlikely=("stalls-again",),
+            beside=("insert-failed", "table-full"),
         ),
         direct=False,
     ),
@@ -340,7 +341,7 @@ _ANSWERS = (
         "truncated",
         said.TRUNCATED,
         Predictions(
-            ("tcp-after-udp", "raw-a-truncated"),
+            ("tcp-after-udp", "raw-any-truncated"),
             (*_raw("truncated"), "delay-some", "wrong-address"),
             ("stalls", "tcp-hangs"),
         ),
@@ -440,7 +441,7 @@ TOGETHER: Mapping[frozenset[str], tuple[str, ...]] = {
 #: always the same sockets
 _ALIKE = ("packets-lost", "bad-checksums", "lost-over-a-rate", "all-lost-for-a-time", "all-lost-at-first")
 _HIDES: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(_ALIKE, ("half-lost", "raw-kept-same")),
+    **dict.fromkeys(_ALIKE, ("half-lost", "raw-kept-same", "raw-kept-spared")),
     **dict.fromkeys(("one-server-silent", "some-ports-lost", "new-flows-lost", "kept-flows-lost"), ("half-lost",)),
 }
 #: what cannot be seen of any other mechanism where this one is, too

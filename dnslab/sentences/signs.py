@@ -194,6 +194,7 @@ TABLE_FULL = Sentence("Flows that conntrack threw out early (early_drop)")
 TCP_SENT_AGAIN = Sentence("Connection attempts over TCP that were repeated")
 
 #: arms of raw queries, and what happened to them
+ARM_ANY = Sentence("over UDP")
 ARM_A = Sentence("A alone")
 ARM_AAAA = Sentence("AAAA alone")
 ARM_PAIR = Sentence("A and AAAA together from one socket")

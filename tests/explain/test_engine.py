@@ -150,7 +150,7 @@ TCP_SILENT = ("tcp-stalls", "tcp-hangs", "raw-tcp-lost", "raw-tcp-always")
 def test_what_two_causes_make_together_is_told() -> None:
     """Answers that are cut and TCP that is blocked: then every lookup fails, which neither does by itself."""
     all_fail = ("stalls", "sequential-stalls", "no-aaaa-stalls", "stalls-again", "always")
-    cut = ("tcp-after-udp", "raw-a-truncated", "raw-pair-truncated")
+    cut = ("tcp-after-udp", "raw-any-truncated", "raw-pair-truncated")
     found = rank(looked_at(made([*all_fail, *TCP_SILENT, *cut])))
     assert found.answer is Answer.TWO
     assert {one.mechanism.name for one in found.found} == {"truncated", "tcp-silent"}
