@@ -21,8 +21,10 @@ from dnslab.analyse.exposure import options_of
 from dnslab.analyse.lookups import FAILED, PARTIAL, SLOW_MS, Lookups
 from dnslab.analyse.summary import Row, Summary
 from dnslab.analyse.witnesses import full_names, witness_frame
+from dnslab.errors import UnknownVariant
 from dnslab.sentences import signs as sentences
 from dnslab.store import stream as records
+from dnslab.store.contents import ClientStart
 
 #: later than a healthy answer inside a cluster, and than the scheduler of a machine that is not busy
 HELD_MS = 20.0
@@ -176,7 +178,7 @@ def observe(run: Run, summary: Summary, baseline: Row) -> Observed:
         parts.setdefault(one.variant, []).append(one)
     rises, unread = _witnesses(part)
     plain = observed_in_summary(summary, baseline)
-    asked = {client.start.variant: tuple(options_of(part, client.start).nameservers) for client in here}
+    asked = {client.start.variant: _asks(part, client.start) for client in here}
     kernels = [client.start.kernel for client in here if client.start.kernel]
     return replace(
         plain,
@@ -188,6 +190,14 @@ def observe(run: Run, summary: Summary, baseline: Row) -> Observed:
         },
         unread=unread,
     )
+
+
+def _asks(run: Run, start: ClientStart) -> tuple[str, ...]:
+    """Addresses that a client asks; none where its plan does not know its configuration."""
+    try:
+        return tuple(options_of(run, start).nameservers)
+    except UnknownVariant:
+        return ()
 
 
 @dataclass(frozen=True)
