@@ -221,7 +221,7 @@ def test_with_a_node_local_cache(story: Story) -> None:
 def test_the_default_run_needs_nothing_more(has_cache: bool, story: Story) -> None:
     where = ("--backend", "kubernetes", "--namespace", story.namespace, "--like", "deploy/web", "--report")
     with node_cache(story.folder) if has_cache else contextlib.nullcontext():
-        done = story.dnslab("run", *where, "--rounds", "3")  # which is enough to see what a run needs, or leaves out
+        done = story.dnslab("run", *where, "--rounds", "2")  # which is enough to see what a run needs, or leaves out
     assert done.returncode == 0, done
     run = open_run(story.folder / run_folder(done))
     sound = examine(run)
