@@ -214,12 +214,9 @@ def _server_buffer(of: Told) -> Iterator[Evidence]:
     if of.baseline.rcvbuf_errors:
         dropped = counted(of.baseline.rcvbuf_errors, "query", "queries")
         rate = of.summary.loads[0].rate_per_s
-        claim = (
-            why.SERVERS_DROPPED_AT(queries=dropped, rate=f"{rate:g} lookups/s")
-            if rate
-            else why.SERVERS_DROPPED(queries=dropped)
-        )
-        yield Evidence(claim, str(why.SERVERS_DROPPED_MORE))
+        sent = why.SENT_AT(rate=f"{rate:g} lookups/s") if rate else ""
+        more = " ".join(filter(None, [str(why.SERVERS_DROPPED_MORE), sent]))
+        yield Evidence(why.SERVERS_DROPPED(queries=dropped), more)
 
 
 def _insert_failed(of: Told) -> Iterator[Evidence]:

@@ -91,10 +91,8 @@ EXPOSURE_LOST = Sentence(
 NO_BASELINE = Sentence("No baseline was measured, only {names}.", names="use-vc")
 NO_BASELINE_MORE = Sentence("Without a baseline nothing can be compared: add baseline to --variants.")
 NOTHING_MEASURED = Sentence("Nothing was measured.")
-OWN_LOAD = Sentence(
-    "This test sent {rate} for each configuration. That load may itself be the reason.", rate="200 lookups/s"
-)
-OWN_LOAD_CLOSED = Sentence("This test asked as fast as it could. That load may itself be the reason.")
+OWN_LOAD = Sentence("This test's own load may be the reason: {rate} each.", rate="200 lookups/s")
+OWN_LOAD_CLOSED = Sentence("This test's own load may be the reason: it asked as fast as it could.")
 CLOSED_LOOP = Sentence(
     "This was a closed loop: a worker that waits sends nothing. So stalls are undercounted; read only throughput and "
     "the slowest lookup."

@@ -57,13 +57,9 @@ EXPOSED = Sentence(
 EXPOSED_MORE = Sentence("The kernel counted these pairs. Here the warm-up is part of both numbers.")
 EXPOSED_MODEL_MORE = Sentence("The number of pairs comes from a model of port reuse.")
 SERVERS_DROPPED = Sentence("The DNS servers dropped {queries}, as their buffers were full.", queries="1,920 queries")
-SERVERS_DROPPED_AT = Sentence(
-    "The DNS servers dropped {queries}, as their buffers were full. dnslab sent {rate} for each configuration.",
-    queries="1,920 queries",
-    rate="200 lookups/s",
-)
+SENT_AT = Sentence("dnslab sent {rate} for each configuration.", rate="200 lookups/s")
 SERVERS_DROPPED_MORE = Sentence(
-    "Their kernels counted it as RcvbufErrors while baseline was measured here, warm-up included."
+    "Their kernels counted it as RcvbufErrors while baseline was measured, warm-up included."
 )
 INSERT_FAILED = Sentence("The kernel of the client's node counted {n} in the same trials.", n="612 failed inserts")
 INSERT_FAILED_MORE = Sentence(

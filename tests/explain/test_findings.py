@@ -184,7 +184,7 @@ def test_each_question_has_its_answer(tmp_path: Path) -> None:
         "How sure?": "On glibc, 5.0 % of 300 lookups stalled (95 % interval 3.1 to 8.1 %).",
         "Why?": "Conntrack race. Emulated. 15 of 15 stalls lost exactly one of the two answers. 15 of 15 stalls "
         "ended at 5 s, give or take 0.25 s.",
-        "What helps?": "Both alternatives clear it on glibc in this emulation. With each that clears it, none of "
+        "What helps?": "Both alternatives clear it on glibc in this emulation. With each of them, none of "
         "300 lookups stalled or failed. They are single-request and single-request-reopen. The fault is "
         "emulated and cannot hit configurations that avoid parallel UDP queries. Confirm on your cluster.",
         "What does it cost?": "0.3 ms slower at the median in this lab. The median lookup takes 0.50 ms with baseline. "

@@ -308,8 +308,10 @@ def _with_advice(context: Context, question: str, short: str, detail: str) -> tu
     first_room = context.lacks_room and not context.in_lab
     if question == "What does it cost?":
         more = [] if loads_of(context) else [pictures.HELPS_NO_LOAD]
-        if first_room:
-            short, detail = str(remedies.COST_REPLICAS), f"{remedies.COST_REPLICAS_MORE} {detail}"
+        if first_room and context.baseline:
+            usual = remedies.COST_MEDIAN(median=time_ms(context.baseline.p50_ms))
+            short = str(remedies.COST_REPLICAS)
+            detail = f"{remedies.COST_REPLICAS_MORE} {detail.replace(usual, '').strip()}"
         return short, " ".join([detail, *map(str, more)])
     if question != "What helps?":
         return short, detail
