@@ -70,6 +70,16 @@ class Diagnosis:
         """Names of the mechanisms that were found."""
         return [one.mechanism.name for one in self.ranking.found] if self.ranking else []
 
+    @property
+    def leading(self) -> Explained | None:
+        """The first cause of baseline's own trouble."""
+        return next((one for one in self.causes if not one.of), None)
+
+    @property
+    def lacks_room(self) -> bool:
+        """Whether a server's full receive buffer is a cause."""
+        return BUFFER in {cause.kind for cause in self.causes}
+
     def _count(self, name: str) -> int:
         numbers = self.observed.asked if self.observed else None
         return getattr(numbers, name) or 0 if numbers else 0

@@ -200,7 +200,7 @@ def _fits_too(diagnosis: Diagnosis) -> str:
 def _what_helps(diagnosis: Diagnosis, baseline: Row, tested: Answer, *, in_lab: bool) -> Answer:
     """What helps by the configurations that were tested; or by the cause, where none of them clears it, or where
     baseline neither stalls nor fails. Where a lab was measured, nothing is to be changed there."""
-    cause = next((one for one in diagnosis.causes if not one.of), None)
+    cause = diagnosis.leading
     fine = baseline.is_clean and not baseline.slow
     if cause is None or cause.emulated or not (fine or tested.short == str(remedies.NOTHING_CLEARS)):
         return tested

@@ -291,14 +291,11 @@ def _less_sure(one: RankedMechanism) -> RankedMechanism:
     """What explains all that was seen, too, beside what explains it best, is possible at most."""
     if one.word.rank > Word.POSSIBLE.rank:
         return one
+    words = (max(cause.word, Word.POSSIBLE, key=lambda word: word.rank) for cause in one.causes)
     causes = (
-        replace(cause, support=replace(cause.support, word=_at_most_possible(cause.word))) for cause in one.causes
+        replace(cause, support=replace(cause.support, word=word)) for cause, word in zip(one.causes, words, strict=True)
     )
-    return replace(one, support=replace(one.support, word=_at_most_possible(one.word)), causes=tuple(causes))
-
-
-def _at_most_possible(word: Word) -> Word:
-    return max(word, Word.POSSIBLE, key=lambda one: one.rank)
+    return replace(one, support=replace(one.support, word=Word.POSSIBLE), causes=tuple(causes))
 
 
 def _either(one: RankedMechanism, sure: Sequence[RankedCause], unseen: Cause) -> Named:
@@ -412,7 +409,7 @@ def _nothing(answer: Answer, lookups: Numbers | None) -> list[str]:
     n = sum(seen.n for seen in answer.arms)
     lost = sum(seen.counts["lost"] for seen in answer.arms)
     if not n and lookups:
-        return [*_no_lookups(answer, lookups), said.NOT_TESTED(what=listed(list(answer.not_tested)))]
+        return [_nothing_of_lookups(answer, lookups), said.NOT_TESTED(what=listed(list(answer.not_tested)))]
     rate = max((rung.per_server_per_s for rung in answer.rungs), default=0.0)
     share = fewer_than(upper_bound_when_none(n), "query") if n and not lost else f"{lost:,} of {n:,}"
     return [
@@ -427,12 +424,12 @@ def _nothing(answer: Answer, lookups: Numbers | None) -> list[str]:
     ]
 
 
-def _no_lookups(answer: Answer, lookups: Numbers) -> Iterator[str]:
+def _nothing_of_lookups(answer: Answer, lookups: Numbers) -> str:
     """What a run of the C library's lookups alone says where nothing was found."""
     bad = lookups.stalls + lookups.failed
     share = fewer_than(upper_bound_when_none(lookups.n)) if not bad else f"{bad:,}"
     targets = counted(max((rung.n_targets for rung in answer.rungs), default=0), "target")
-    yield said.NOTHING_OF_LOOKUPS(
+    return said.NOTHING_OF_LOOKUPS(
         lookups=counted(lookups.n, "lookup"), variant=lookups.variant, share=share, targets=targets
     )
 

@@ -35,9 +35,9 @@ def set_apart(signs: Mapping[str, Sign], found: Collection[OfCache]) -> dict[str
 
 def causes_of_cache(observed: Observed) -> Iterator[OfCache]:
     """Each cause once, for the configuration with the most stalls."""
-    asking = [one for name, one in observed.numbers.items() if name.startswith(NODE_LOCAL) and name != observed.subject]
-    named = set()
-    for one in sorted(asking, key=lambda numbers: -numbers.stalls):
+    others = [one for name, one in observed.numbers.items() if name.startswith(NODE_LOCAL) and name != observed.subject]
+    stalling, named = [one for one in others if one.stalls], set()
+    for one in sorted(stalling, key=lambda numbers: -numbers.stalls):
         signs = read(observed.about(one.variant))
         for mechanism in rank(signs).found:
             for cause in mechanism.causes:

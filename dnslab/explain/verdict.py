@@ -178,7 +178,7 @@ def _stalls(summary: Summary, baseline: Row) -> Verdict:
 
 def own_load_matters(summary: Summary, diagnosis: Diagnosis) -> bool:
     """Whether a server lacked room, which may be for the test alone; the lab's servers have no other clients."""
-    return summary.backend != "lab" and "server-buffer-full" in {cause.kind for cause in diagnosis.causes}
+    return summary.backend != "lab" and diagnosis.lacks_room
 
 
 def _own_load(summary: Summary, diagnosis: Diagnosis) -> Iterator[str]:

@@ -91,7 +91,7 @@ EXPOSURE_LOST = Sentence(
 NO_BASELINE = Sentence("No baseline was measured, only {names}.", names="use-vc")
 NO_BASELINE_MORE = Sentence("Without a baseline nothing can be compared: add baseline to --variants.")
 NOTHING_MEASURED = Sentence("Nothing was measured.")
-OWN_LOAD = Sentence("This test's own load may be the reason: {rate} each.", rate="200 lookups/s")
+OWN_LOAD = Sentence("This test's own load may be the reason: {rate} for each configuration.", rate="200 lookups/s")
 OWN_LOAD_CLOSED = Sentence("This test's own load may be the reason: it asked as fast as it could.")
 CLOSED_LOOP = Sentence(
     "This was a closed loop: a worker that waits sends nothing. So stalls are undercounted; read only throughput and "

@@ -142,8 +142,8 @@ SAYS = {
             "no lookup took between 1 s and 4.5 s",
             "Does a server reach its CPU limit?",
             "More DNS replicas First measure at less load. Replicas were not tried.",
-            "This test's own load may be the reason: 200 lookups/s each.",
-            "One more pod for each replica Not tried. Of what was:",
+            "This test's own load may be the reason: 200 lookups/s for each configuration.",
+            "One more pod for each replica Of what was tried:",
             "Note: this test's own load may be the reason; the cluster does other work too.",
             "One bad node or pod of the clients",
             "More DNS replicas",
@@ -327,7 +327,7 @@ def test_in_a_cluster_the_card_begins_as_the_steps_do(tmp_path: Path) -> None:
     run = states.in_cluster(states.run_of(tmp_path / "run", states.failing, states.CLUSTER, backend="kubernetes"))
     said = words(page(run))
     first = "Fix the servers first: a cache only hides their errors."
-    assert f"{first} Until then, node-local hides those of cached names." in said
+    assert f"{first} Until then, node-local hides the errors of cached names." in said
     steps = said[said.index("What to do now Replace") :]
     order = [
         "Fix the DNS servers",

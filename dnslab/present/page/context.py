@@ -102,7 +102,7 @@ class Context:
     @property
     def lacks_room(self) -> bool:
         """Whether a server's full receive buffer is a cause."""
-        return "server-buffer-full" in {cause.kind for cause in self.findings.diagnosis.causes}
+        return self.findings.diagnosis.lacks_room
 
     def cleared(self, libc: str) -> list[str]:
         """The configurations that clear it with this C library."""

@@ -307,11 +307,9 @@ def _with_advice(context: Context, question: str, short: str, detail: str) -> tu
     """The answer with what to begin with, and what helps on musl, if this is what was asked."""
     first_room = context.lacks_room and not context.in_lab
     if question == "What does it cost?":
-        more = [] if loads_of(context) else [pictures.HELPS_NO_LOAD]
-        if first_room and context.baseline:
-            usual = remedies.COST_MEDIAN(median=time_ms(context.baseline.p50_ms))
-            short = str(remedies.COST_REPLICAS)
-            detail = f"{remedies.COST_REPLICAS_MORE} {detail.replace(usual, '').strip()}"
+        more = [] if first_room or loads_of(context) else [pictures.HELPS_NO_LOAD]
+        if first_room:
+            short, detail = str(remedies.COST_REPLICAS), f"{remedies.COST_REPLICAS_MORE} {detail}"
         return short, " ".join([detail, *map(str, more)])
     if question != "What helps?":
         return short, detail

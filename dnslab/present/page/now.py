@@ -276,10 +276,10 @@ def _room(context: Context) -> Iterator[Step]:
 
 def _of_cause(context: Context) -> Iterator[Step]:
     """What removes the cause that was found, and how to see that it is gone."""
-    for cause in [one for one in context.findings.diagnosis.causes if not one.of][:1]:
-        if cause.remedy and not cause.emulated:
-            again = _shell(cause.remedy.command)
-            yield Step(cause.remedy.change, [f"{cause.remedy.detail} {why.REMEDY_VERIFY}", again])
+    cause = context.findings.diagnosis.leading
+    if cause and cause.remedy and not cause.emulated:
+        again = _shell(cause.remedy.command)
+        yield Step(cause.remedy.change, [f"{cause.remedy.detail} {why.REMEDY_VERIFY}", again])
 
 
 def _look(context: Context) -> Iterator[Step]:
