@@ -101,7 +101,7 @@ def _seen(arm: str, place: str, rows: pd.DataFrame) -> ArmSeen:
 
 
 def read_arms(arms: pd.DataFrame) -> Seen:
-    """What the arms show of where the ladder goes on; ``settled`` is not theirs to say."""
+    """What the arms show of where the ladder goes on; ``too_little`` is not theirs to say."""
     with_control = seen_by_arm(arms)
     all_seen = [seen for seen in with_control if seen.arm != CONTROL]
     asked = all_seen[0].place if all_seen else ""
@@ -111,7 +111,6 @@ def read_arms(arms: pd.DataFrame) -> Seen:
         dead=sum(seen.n for seen in at_all) >= MIN_QUERIES and all(seen.silent for seen in at_all),
         trouble=any(seen.words for seen in all_seen),
         everywhere=bool(here) and all(words for words in _singles(here)),
-        silent=any(seen.silent and seen.n >= MIN_QUERIES for seen in here),
     )
 
 

@@ -93,7 +93,7 @@ def seen_so_far(arms: pd.DataFrame, answer: Answer) -> Seen:
     """What the rungs so far show of where the ladder goes on: raw queries, and what was concluded of them."""
     seen = read_arms(arms)
     too_little = answer.status == "insufficient data"
-    return replace(seen, settled=answer.settled, trouble=seen.trouble or answer.trouble, too_little=too_little)
+    return replace(seen, trouble=seen.trouble or answer.trouble, too_little=too_little)
 
 
 def arm_table(arms: Sequence[ArmSeen]) -> Table:

@@ -103,7 +103,6 @@ class Answer:
     not_tested: tuple[str, ...] = ()
     following: str = ""
     trouble: bool = False
-    settled: bool = False
     waited: Waited | None = None
     where: str = ""
 
@@ -197,7 +196,6 @@ def conclude_ladder(
         not_tested=_not_tested(done, places, around),
         following=following.name if following else "",
         trouble=trouble,
-        settled=_settled(ranking, beside, places),
         waited=waited,
     )
     where = hit_targets(usual_way(arms), observed)
@@ -327,14 +325,6 @@ def _status(ranking: Ranking, trouble: bool, stopped: str, following: Rung | Non
     if following or ranking.found or ranking.answer is Found.INSUFFICIENT:
         return "insufficient data"
     return "none fits" if trouble else "nothing found"
-
-
-def _settled(ranking: Ranking, beside: Sequence[RankedCause], places: Places) -> bool:
-    """Whether one cause is shown. Where servers ended meanwhile, more queries tell whether it is that."""
-    if any(one.word is Word.SHOWN for one in beside):
-        return True
-    shown = ranking.answer is Found.FOUND and ranking.found[0].word is Word.SHOWN
-    return shown and all(change.came for change in places.changes)
 
 
 def _lines(answer: Answer, stopped: str, following: Rung | None, where: str, lookups: Numbers | None) -> list[str]:

@@ -74,15 +74,13 @@ class Seen:
     """What the rungs so far showed.
 
     ``dead``: no query was answered, by whatever arm. ``trouble``: something was lost, late or refused beyond chance;
-    ``everywhere``: single queries on new sockets and on kept ones alike. ``silent``: some arm got no answer at all.
-    ``settled``: one cause is shown. ``too_little``: lookups or queries were bad, and too few to tell why.
+    ``everywhere``: single queries on new sockets and on kept ones alike. ``too_little``: lookups or queries were bad,
+    and too few to tell why.
     """
 
     dead: bool = False
     trouble: bool = False
     everywhere: bool = False
-    silent: bool = False
-    settled: bool = False
     too_little: bool = False
 
 
@@ -98,8 +96,7 @@ def next_rung(done: Collection[str], seen: Seen, by_place: bool = True) -> Rung 
 def _order(seen: Seen) -> Sequence[Rung]:
     if seen.dead:  # more queries would get no answer either
         return (ALIVE, PLACE)
-    if seen.settled:  # what applications feel, and a second cause, would hide otherwise
-        return (ALIVE, FEW, PLACE, LIBC) if seen.everywhere or seen.silent else (ALIVE, FEW, LIBC)
+    # Where one cause is shown, a second may hide behind it: all rungs are climbed.
     at_last = (LONG,) if seen.too_little else ()
     if seen.everywhere:
         return (ALIVE, FEW, PLACE, MORE, LIBC, *at_last)

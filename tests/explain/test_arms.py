@@ -63,9 +63,9 @@ def test_what_the_ladder_needs() -> None:
     assert read_arms(frame(*pair)) == Seen(trouble=True)
     assert read_arms(frame(*[row(arm, lost=20) for arm in ARMS])) == Seen(trouble=True, everywhere=True)
     dead = [row(arm, lost=100, unanswered=100) for arm in ("a", "tcp")]
-    assert read_arms(frame(*dead)) == Seen(dead=True, trouble=True, silent=True)
+    assert read_arms(frame(*dead)) == Seen(dead=True, trouble=True)
     no_tcp = [row(arm, lost=100 * (arm == "tcp"), unanswered=100 * (arm == "tcp")) for arm in ARMS]
-    assert read_arms(frame(*no_tcp)) == Seen(trouble=True, silent=True)
+    assert read_arms(frame(*no_tcp)) == Seen(trouble=True)
     few = [row(arm, n=4, lost=4, unanswered=4) for arm in ("a", "tcp")]
     assert read_arms(frame(*few)) == Seen(trouble=True)
     elsewhere = row("a", "10.0.0.2", lost=100, unanswered=100)
