@@ -125,7 +125,8 @@ N_DRAWN, N_PAIRS = 2, 15
 
 #: kinds of trouble, by mechanism: what an answer is worth that has the wrong mechanism but the right kind
 CLASSES: Mapping[str, tuple[str, ...]] = {
-    "pairs": ("pair-second-lost", "answers-from-elsewhere"),
+    "pairs": ("pair-second-lost",),
+    "answers from elsewhere": ("answers-from-elsewhere", "answers-not-taken"),
     "flows": ("new-flows-lost", "some-ports-lost", "kept-flows-lost", "new-flows-slow"),
     "any packet": ("packets-lost", "lost-over-a-rate", "bad-checksums", "buffer-full", "large-answers-lost"),
     "for a time": ("all-lost-for-a-time", "all-lost-at-first", "pauses"),

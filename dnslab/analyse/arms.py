@@ -5,7 +5,7 @@ An arm is a load of engine wire (``plan.arms``). Judges nothing, and opens no gr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -29,6 +29,14 @@ from dnslab.store.witnesses import CLIENT
 LOST_MS = 1_000.0
 #: a query that is sent so much later than it was due shows that its sender had to wait, for CPU time for example
 SENT_LATE_MS = 20.0
+#: a stretch without any answer over UDP: it has as many queries at least, of as many arms, and lasts as long (s)
+SILENT_QUERIES, SILENT_ARMS, SILENT_S = 10, 3, 0.2
+#: in a trial with as many unanswered queries as are outside, such a stretch is as rare by chance
+SILENT_CHANCE = 1e-4
+#: queries of a kept socket from which on it is told whether all of them are lost
+PER_SOCKET = 3
+#: from and to, ns of the trial
+Stretch = tuple[int, int]
 COLUMNS = (
     *(
         "arm",
@@ -44,8 +52,17 @@ COLUMNS = (
         "late",
         "held",
     ),
-    *("errors", "rcodes", "truncated", "p50_ms", "p99_ms", "good_p50_ms", "error_p50_ms", "late_p10_ms", "late_p90_ms"),
-    *("late_sent", "unsent", "after_late", "late_after_late", "after_lost", "lost_after_lost", "rises"),
+    *("errors", "rcodes", "truncated", "p50_ms", "p99_ms", "good_p50_ms", "error_p50_ms", "answered_p99_ms"),
+    *("held_p10_ms", "held_p90_ms", "late_p10_ms", "late_p90_ms"),
+    *("late_sent", "unsent", "after_late", "late_after_late", "lost_first", "kept", "kept_silent", "kept_chance"),
+    *("silent_from_s", "silent_s", "length_s", "calm", "rises"),
+)
+#: counts that say the same of the time outside a silent stretch
+_CALM = (
+    *("n", "lost", "unanswered", "lost_second", "lost_first", "late", "held", "errors", "rcodes", "truncated"),
+    *("p50_ms", "p99_ms", "good_p50_ms", "error_p50_ms", "answered_p99_ms"),
+    *("held_p10_ms", "held_p90_ms", "late_p10_ms", "late_p90_ms"),
+    *("kept", "kept_silent", "kept_chance", "late_sent", "unsent"),
 )
 
 
@@ -73,8 +90,9 @@ def arm_frame(run: Run) -> pd.DataFrame:
             No answer within 1 s, or refused. Over TCP that includes connections whose first packet was sent again.
         ``unanswered``
             No answer at all before the deadline; part of ``lost``.
-        ``lost_second``
-            Lost queries that were sent second in a pair whose first was not lost; 0 in other arms.
+        ``lost_second``, ``lost_first``
+            Lost queries that were sent second in a pair whose first was not lost, and the other way round; 0 in other
+            arms.
         ``late``
             Answered, after 150 ms or more. Answers after 1 s are part of ``lost``, too.
         ``held``
@@ -82,9 +100,18 @@ def arm_frame(run: Run) -> pd.DataFrame:
         ``after_late``, ``late_after_late``
             Of all arms that a client sent together: queries due next after one that was late or lost, and how many of
             these were late or lost themselves. They stand in the row of the first arm beside the control; 0 in others.
-        ``after_lost``, ``lost_after_lost``
-            Of the arm whose sockets are kept: queries next on a socket after one without an answer, and how many of
-            these had none themselves. Without meaning in other arms.
+        ``kept``, ``kept_silent``, ``kept_chance``
+            Of the arm whose sockets are kept: sockets with 3 queries or more, those of them that got no answer at all,
+            and how many of these chance gives (float) if each query is lost as often as those of the others. 0 in other
+            arms.
+        ``silent_from_s``, ``silent_s``, ``length_s`` (float)
+            The longest stretch in which no query over UDP was answered, of whatever arm: when it began, how long it
+            lasted, and how long the trial was, from the first query due to the last, s. They stand in the row of the
+            first arm beside the control. NaN where there is no stretch of 0.2 s that chance would not give, and in
+            other rows.
+        ``calm`` (dict)
+            The counts and times of this row again, by column, without queries due in that stretch; empty where there
+            is none.
         ``errors``
             Answers with an rcode other than 0. ``rcodes`` (dict of str to int) counts them by name.
         ``truncated``
@@ -93,8 +120,10 @@ def arm_frame(run: Run) -> pd.DataFrame:
             From sending to the answer; ``inf`` where the level falls among unanswered queries, NaN without any.
         ``good_p50_ms``, ``error_p50_ms`` (float)
             The same of answers without an error code, and of those with one.
-        ``late_p10_ms``, ``late_p90_ms`` (float)
-            Of answers that were late. 8 of 10 lie between them.
+        ``answered_p99_ms`` (float)
+            The same of all answers, whatever was lost besides.
+        ``held_p10_ms``, ``held_p90_ms``, ``late_p10_ms``, ``late_p90_ms`` (float)
+            Of answers that took 20 ms or more, and of those that were late. 8 of 10 lie between them.
         ``rises`` (dict of str to float)
             How far each witness rose, by ``PLACE.WITNESS``, in the row of the first arm beside the control, and empty
             in others. What arms sent together share is counted once.
@@ -104,11 +133,18 @@ def arm_frame(run: Run) -> pd.DataFrame:
             Queries for which no socket or no room could be had; they count nowhere else.
     """
     plan = run.plan
-    rows = [dict(row) for row in run.once("arms", lambda lookups: _row(plan, lookups)) if row["arm"]]
+    every = [dict(row) for row in run.once("arms", lambda lookups: _row(plan, lookups))]
+    rows = [row for row in every if row["arm"]]
     backend = run.environment.backend
     own = backend.name != "local" and backend.fresh_clients
-    for _, together in groupby(rows, key=lambda row: (row["target"], row["round"])):
-        _count_together(list(together), own)
+    silent: dict[tuple[str, int], Stretch] = {}
+    for trial, together in groupby(rows, key=lambda row: (row["target"], row["round"])):
+        if stretch := _count_together(list(together), own):
+            silent[trial] = stretch
+    if silent:
+        for row, calm in zip(every, run.each(lambda lookups: _outside(plan, lookups, silent)), strict=True):
+            if calm:
+                row["calm"] = {**calm, **row["calm"]}
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -154,6 +190,16 @@ def _row(plan: Plan, lookups: Lookups) -> dict[str, Any]:
     return where if not where["arm"] else {**where, **_counts(lookups, start.arrangement != "single")}
 
 
+def _outside(plan: Plan, lookups: Lookups, silent: Mapping[tuple[str, int], Stretch]) -> dict[str, Any]:
+    """What ``_row`` counts, without queries due in the trial's stretch of silence; by target and round."""
+    start = lookups.client.start
+    stretch = silent.get((start.target, start.round))
+    if stretch is None or not arm_of(plan, start.load):
+        return {}
+    counts = _counts(lookups, start.arrangement != "single", stretch)
+    return {name: counts[name] for name in _CALM}
+
+
 def _place(plan: Plan, lookups: Lookups) -> str:
     """The address asked."""
     start = lookups.client.start
@@ -161,68 +207,122 @@ def _place(plan: Plan, lookups: Lookups) -> str:
     return plan.loads[start.load].server or (nameservers[0] if nameservers else "")
 
 
-def _counts(lookups: Lookups, pairs: bool) -> dict[str, Any]:
+def _counts(lookups: Lookups, pairs: bool, silent: Stretch | None = None) -> dict[str, Any]:
     code = lookups.raw["outcome"]
     # A query that was refused on its way has an end after its start; one without a socket has none.
     no_socket = (code == records.OUTCOME_SOCKET) & (lookups.raw["end_ns"] == lookups.raw["start_ns"])
     unsent = (code == records.OUTCOME_NOT_STARTED) | no_socket
-    raw, ms, code = lookups.raw[~unsent], lookups.service_ms[~unsent], code[~unsent]
+    counted = ~unsent
+    if silent:
+        due_ns = lookups.raw["intended_ns"]
+        counted = counted & ~((due_ns >= silent[0]) & (due_ns <= silent[1]))
+    raw, ms, code = lookups.raw[counted], lookups.service_ms[counted], code[counted]
     answered = code >= 0
     lost = ~answered | (ms >= LOST_MS)
     sent_late_ms = (raw["start_ns"] - raw["intended_ns"]).view(np.int64) / 1e6
     p50_ms, p99_ms = quantiles(np.where(answered, ms, np.inf), (0.5, 0.99))
     late_ms = ms[answered & (ms >= LATE_MS)]
     late_p10_ms, late_p90_ms = quantiles(late_ms, (0.1, 0.9))
+    held_p10_ms, held_p90_ms = quantiles(ms[answered & (ms >= HELD_MS)], (0.1, 0.9))
     names, counts = np.unique(code[code > 0], return_counts=True)
-    unanswered = ~answered[np.argsort(raw["start_ns"], kind="stable")]
-    # Kept sockets take turns: each sends every 16th query.
-    before, after = unanswered[:-STANDING_SOCKETS], unanswered[STANDING_SOCKETS:]
     return {
         "n": len(raw),
         "lost": int(lost.sum()),
         "unanswered": int((~answered).sum()),
-        "lost_second": _lost_second(raw, lost) if pairs else 0,
+        "lost_second": _lost_alone(raw, lost, 1) if pairs else 0,
+        "lost_first": _lost_alone(raw, lost, 0) if pairs else 0,
         "late": len(late_ms),
         "held": int((answered & (ms >= HELD_MS)).sum()),
         "errors": int((code > 0).sum()),
         "rcodes": {error_name(name): n for name, n in zip(names.tolist(), counts.tolist(), strict=True)},
         "due_ns": raw["intended_ns"],
         "bad": lost | (ms >= LATE_MS),
+        "gone": ~answered,
         "truncated": int((answered & ((raw["flags"] & records.FLAG_TRUNCATED) != 0)).sum()),
         "p50_ms": p50_ms,
         "p99_ms": p99_ms,
         "good_p50_ms": quantiles(ms[code == 0], (0.5,))[0],
         "error_p50_ms": quantiles(ms[code > 0], (0.5,))[0],
+        "answered_p99_ms": quantiles(ms[answered], (0.99,))[0],
+        "held_p10_ms": held_p10_ms,
+        "held_p90_ms": held_p90_ms,
         "late_p10_ms": late_p10_ms,
         "late_p90_ms": late_p90_ms,
         "rises": rises_of(lookups.client),
-        "after_lost": int(before.sum()),
-        "lost_after_lost": int((before & after).sum()),
+        **_kept(~answered[np.argsort(raw["start_ns"], kind="stable")]),
         "late_sent": int((sent_late_ms >= SENT_LATE_MS).sum()),
         "unsent": int(unsent.sum()),
     }
 
 
-def _lost_second(raw: npt.NDArray[Any], lost: npt.NDArray[np.bool_]) -> int:
-    """Pairs of which the second query alone is lost. Entries of the probe's list are first and second in turn, and
-    both of a pair were due at the same instant."""
-    second = raw["name"] % 2 == 1
-    first_came = np.unique(raw["intended_ns"][~second & ~lost])
-    return int(np.isin(raw["intended_ns"][second & lost], first_came).sum())
+def _kept(gone: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """How many kept sockets got no answer at all, of queries in the order in which they were sent: sockets take
+    turns."""
+    of_sockets = [gone[i::STANDING_SOCKETS] for i in range(STANDING_SOCKETS)]
+    known = [one for one in of_sockets if len(one) >= PER_SOCKET]
+    others = [one for one in known if not one.all()]
+    share = float(np.concatenate(others).mean()) if others else 1.0
+    return {
+        "kept": len(known),
+        "kept_silent": len(known) - len(others),
+        "kept_chance": sum(share ** len(one) for one in known),
+    }
 
 
-def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> None:
-    """Of arms that were sent together: how often a late query follows a late one, whatever their arms, and how far
-    witnesses rose. ``own`` says that each arm had a client of its own."""
+def _lost_alone(raw: npt.NDArray[Any], lost: npt.NDArray[np.bool_], which: int) -> int:
+    """Pairs of which the first query alone is lost (``which`` 0), or the second (1). Entries of the probe's list are
+    first and second in turn, and both of a pair were due at the same instant."""
+    one = raw["name"] % 2 == which
+    other_came = np.unique(raw["intended_ns"][~one & ~lost])
+    return int(np.isin(raw["intended_ns"][one & lost], other_came).sum())
+
+
+def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> Stretch | None:
+    """Of arms that were sent together: how often a late query follows a late one, whatever their arms, how far
+    witnesses rose, and in which stretch no query over UDP was answered. ``own`` says that each arm had a client of its
+    own."""
+    silent = _silent([row for row in rows if row["arm"] not in ("tcp", CONTROL)])
     due_ns, bad = (np.concatenate([row.pop(name) for row in rows]) for name in ("due_ns", "bad"))
-    bad = bad[np.argsort(due_ns, kind="stable")]
+    order = np.argsort(due_ns, kind="stable")
+    due_ns, bad = due_ns[order], bad[order]
     rises: dict[str, float] = {}
     for row in rows:
         for name, rise in row["rises"].items():
             apart = own and name.startswith(f"{CLIENT}.")
             rises[name] = rises.get(name, 0.0) + rise if apart else max(rises.get(name, 0.0), rise)
         row["after_late"], row["late_after_late"], row["rises"] = 0, 0, {}
+        row["calm"] = {}
+        del row["gone"]
     first = next((row for row in rows if row["arm"] != CONTROL), rows[0])
-    first["after_late"] = int(bad[:-1].sum())
-    first["late_after_late"] = int((bad[:-1] & bad[1:]).sum())
+    first.update(_in_a_row(bad))
     first["rises"] = rises
+    if silent:
+        first["silent_from_s"] = (silent[0] - int(due_ns[0])) / 1e9
+        first["silent_s"] = (silent[1] - silent[0]) / 1e9
+        first["length_s"] = int(due_ns[-1] - due_ns[0]) / 1e9
+        first["calm"] = _in_a_row(bad[(due_ns < silent[0]) | (due_ns > silent[1])])
+    return silent
+
+
+def _in_a_row(bad: npt.NDArray[np.bool_]) -> dict[str, int]:
+    return {"after_late": int(bad[:-1].sum()), "late_after_late": int((bad[:-1] & bad[1:]).sum())}
+
+
+def _silent(rows: Sequence[Mapping[str, Any]]) -> Stretch | None:
+    """The longest stretch in which no query of ``rows`` was answered, unless chance gives one as long."""
+    if not rows:
+        return None
+    arms = np.repeat(np.arange(len(rows)), [len(row["due_ns"]) for row in rows])
+    due_ns, gone = (np.concatenate([row[name] for row in rows]) for name in ("due_ns", "gone"))
+    order = np.argsort(due_ns, kind="stable")
+    due_ns, gone, arms = due_ns[order], gone[order], arms[order]
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], gone.view(np.int8), [0]))))
+    stretches = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+    if not stretches:
+        return None
+    begin, end = max(stretches, key=lambda one: int(due_ns[one[1] - 1] - due_ns[one[0]]))
+    n, lasted_s = end - begin, int(due_ns[end - 1] - due_ns[begin]) / 1e9
+    outside = (int(gone.sum()) - n) / max(1, len(gone) - n)
+    if n < SILENT_QUERIES or lasted_s < SILENT_S or len(set(arms[begin:end].tolist())) < SILENT_ARMS:
+        return None
+    return (int(due_ns[begin]), int(due_ns[end - 1])) if len(gone) * outside**n < SILENT_CHANCE else None

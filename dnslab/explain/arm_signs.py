@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from dnslab.analyse.observed import HELD_MS, Numbers
 from dnslab.analyse.witnesses import joined
 from dnslab.explain.delay_signs import CONSTANT, FLOW_MS, LONGER, MANY, SHORT_MS, TCP_HELD_NOISE
-from dnslab.explain.loss_signs import NEARLY_ALL
+from dnslab.explain.loss_signs import FEW, NEARLY_ALL
 from dnslab.explain.sign import ALPHA, BUSY, MIN_EVENTS, Sign, State, hit_too, most, some
+from dnslab.plan.arms import STANDING_SOCKETS
 from dnslab.sentences import Sentence, signs as said
-from dnslab.text import time_ms
+from dnslab.text import span_of, time_ms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,11 @@ _FEW_LOST = 0.2
 #: queries of an arm from which on its quantile of 99 % says something
 _ENOUGH = 100
 #: the share of late queries that follow each other where they come together
-_TOGETHER = 0.7
+_TOGETHER = 0.5
+#: of pairs that lost one query, the share that lost the same one
+_MOSTLY = 0.8
+#: parts of a trial: a stretch of silence that is longer is no stretch, and one that begins earlier begins with it
+_WHOLE, _AT_FIRST = 0.9, 0.1
 _UDP = ("a", "aaaa", "pair-one-socket", "pair-two-sockets", "standing")
 NAMES = (
     *(f"raw-{arm}-{what}" for arm in ARMS for what in _HAPPENED),
@@ -63,6 +68,7 @@ NAMES = (
         "raw-errors-grow",
         "raw-flows-slow",
         "raw-held-up",
+        "raw-some-held",
         "raw-short",
     ),
     *("raw-late-together", "raw-late-constant", "raw-tcp-resent", "raw-kept-spared", "raw-kept-same"),
@@ -73,6 +79,10 @@ NAMES = (
         "raw-pairs-more",
         "raw-standing-more",
         "raw-refused-quick",
+        "raw-pair-first",
+        "raw-whole-flows",
+        "raw-window",
+        "raw-from-start",
     ),
 )
 
@@ -92,7 +102,14 @@ def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
             _errors_grow(arms),
             _flows_slow(arms),
         ),
-        *(_held_up(arms), _short(arms), _late_together(arms), _late_constant(arms), _tcp_resent(arms)),
+        *(
+            _held_up(arms),
+            _some_held(arms),
+            _short(arms),
+            _late_together(arms),
+            _late_constant(arms),
+            _tcp_resent(arms),
+        ),
         *(
             _all_late(arms),
             _kept_spared(arms),
@@ -102,6 +119,9 @@ def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
             _pairs_more(arms),
             _standing_more(arms),
             _refused_quick(arms),
+            _pair_first(arms),
+            _flow_lost(arms),
+            *_window(arms),
         ),
     )
     return {**missing, **found, **{sign.name: sign for sign in others}}
@@ -225,6 +245,17 @@ def _held_up(arms: pd.DataFrame) -> Sign:
     return Sign(name, State.YES if slowest_ms >= HELD_MS else State.NO, claim)
 
 
+def _some_held(arms: pd.DataFrame) -> Sign:
+    """Some queries over UDP are late, by less than is called so: 20 ms; and others are not."""
+    name = "raw-some-held"
+    if "held" not in arms:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    (k, n), (lost, _) = _sums(arms, _UDP, "held"), _sums(arms, _UDP, "unanswered")
+    claim = said.ARM_ALL_LATE(seen=f"{k:,}", n=f"{n:,}", least=time_ms(HELD_MS))
+    all_late = most(k, n - lost, NEARLY_ALL) is State.YES
+    return Sign(name, State.NO if all_late else some(k, n, TCP_HELD_NOISE), claim)
+
+
 def _slowest_ms(arms: pd.DataFrame) -> float | None:
     """The largest quantile of 99 % of an arm that lost hardly any query; None where all did, or too few were sent."""
     rows = arms[arms["arm"].isin(_UDP) & (arms["n"] >= _ENOUGH) & (arms["p99_ms"] < math.inf)]
@@ -269,12 +300,14 @@ def _late_constant(arms: pd.DataFrame) -> Sign:
     name = "raw-late-constant"
     if "late_p90_ms" not in arms:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    rows = arms[arms["arm"].isin(_UDP) & (arms["late"] >= MIN_EVENTS)]
-    if rows["late"].sum() < MANY:
+    late, held = arms[arms["arm"].isin(_UDP) & (arms["late"] >= MIN_EVENTS)], arms[arms["arm"].isin(_UDP)]
+    # Where few are late, the shorter delays tell; those that count as late may be the longest of many delays.
+    rows, of = (late, "late") if late["late"].sum() >= MANY else (held[held["held"] >= MIN_EVENTS], "held")
+    if rows[of].sum() < MANY:
         return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
-    low_ms, high_ms = float(rows["late_p10_ms"].min()), float(rows["late_p90_ms"].max())
-    if "held" in rows and rows["held"].sum() > _MOST_HELD * rows["late"].sum():
-        low_ms = HELD_MS  # those that count as late are the longest of many delays
+    low_ms, high_ms = float(rows[f"{of}_p10_ms"].min()), float(rows[f"{of}_p90_ms"].max())
+    if of == "late" and rows["held"].sum() > _MOST_HELD * rows["late"].sum():
+        low_ms = HELD_MS
     values = {"low": time_ms(low_ms), "high": time_ms(high_ms)}
     alike = high_ms < CONSTANT * low_ms
     return Sign(name, State.YES if alike else State.NO, (said.DELAY_CONSTANT if alike else said.DELAY_VARIES)(**values))
@@ -296,6 +329,8 @@ def _tcp_resent(arms: pd.DataFrame) -> Sign:
 def _kept_spared(arms: pd.DataFrame) -> Sign:
     """Queries on kept sockets are spared what queries on new ones suffer at the same time."""
     name, (k, n), (kept_k, kept_n) = "raw-kept-spared", _lost(arms, "a", "aaaa"), _lost(arms, "standing")
+    if not kept_k:  # a socket that is always lost, or never, counts once
+        kept_n = int(arms.loc[arms["arm"] == "standing", "n"].clip(upper=STANDING_SOCKETS).sum())
     claim = said.ARM_KEPT(lost=f"{k:,}", n=f"{n:,}", kept_lost=f"{kept_k:,}", kept=f"{kept_n:,}")
     if not kept_n or some(k, n, BUSY["lost"]) is not State.YES:
         return Sign(name, State.NOT_MEASURED, claim)
@@ -303,12 +338,71 @@ def _kept_spared(arms: pd.DataFrame) -> Sign:
 
 
 def _kept_same(arms: pd.DataFrame) -> Sign:
-    """A kept socket that lost a query loses the next one, too: it is always the same sockets."""
+    """Some kept sockets get no answer at all, and chance does not give as many: it is always the same sockets."""
+    from scipy.stats import poisson
+
     name, rows = "raw-kept-same", arms[arms["arm"] == "standing"]
-    if "after_lost" not in arms or not rows["after_lost"].sum():
+    if "kept" not in arms or not rows["kept"].sum():
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    k, n = int(rows["kept_silent"].sum()), int(rows["kept"].sum())
+    by_chance = float(poisson.sf(k - 1, rows["kept_chance"].sum())) >= ALPHA
+    enough = rows["unanswered"].sum() >= MIN_EVENTS
+    state = State.YES if k and not by_chance else State.NO if enough and not k else State.UNCLEAR
+    return Sign(name, state, said.ARM_SAME(seen=f"{k:,}", n=f"{n:,}"))
+
+
+def _pair_first(arms: pd.DataFrame) -> Sign:
+    """Of pairs from one socket that lost one query, it is the first in most."""
+    name, rows = "raw-pair-first", arms[arms["arm"] == ARMS["pair"][0]]
+    if "lost_first" not in arms or not len(rows):
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    first, n = int(rows["lost_first"].sum()), int((rows["lost_first"] + rows["lost_second"]).sum())
+    if n < FEW:
         return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
-    k, n = int(rows["lost_after_lost"].sum()), int(rows["after_lost"].sum())
-    return Sign(name, most(k, n, NEARLY_ALL), said.ARM_SAME(seen=f"{k:,}", n=f"{n:,}"))
+    return Sign(name, most(first, n, _MOSTLY), said.ARM_FIRST(seen=f"{first:,}", n=f"{n:,}"))
+
+
+def _flow_lost(arms: pd.DataFrame) -> Sign:
+    """Both queries of a pair are lost more often if one socket sent them than if two did: whole flows are lost (exact
+    conditional test of two rates)."""
+    from scipy.special import bdtrc
+
+    name = "raw-whole-flows"
+    if "lost_first" not in arms:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    (k, n), (two_k, two_n) = (_both_lost(arms[arms["arm"] == ARMS[key][0]]) for key in ("pair", "two-sockets"))
+    if not n or not two_n:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    claim = said.ARM_FLOW_LOST(both=f"{k:,}", n=f"{n:,}", two_both=f"{two_k:,}", two=f"{two_n:,}")
+    if k < MIN_EVENTS:
+        return Sign(name, State.NO if not k else State.UNCLEAR, claim)
+    more = float(bdtrc(k - 1, k + two_k, n / (n + two_n))) < ALPHA
+    return Sign(name, State.YES if more else State.UNCLEAR, claim)
+
+
+def _both_lost(rows: pd.DataFrame) -> tuple[int, int]:
+    """Pairs that lost both queries, and all pairs."""
+    one_lost = rows["lost_first"].sum() + rows["lost_second"].sum()
+    return int(rows["lost"].sum() - one_lost) // 2, int(rows["n"].sum()) // 2
+
+
+def _window(arms: pd.DataFrame) -> tuple[Sign, Sign]:
+    """In some stretch no query over UDP was answered, of whatever arm; and each trial begins with it."""
+    names = "raw-window", "raw-from-start"
+    if "silent_s" not in arms:
+        nothing = [Sign(name, State.NOT_MEASURED, str(said.NO_ARMS)) for name in names]
+        return nothing[0], nothing[1]
+    rows = arms[(arms["silent_s"] > 0) & (arms["silent_s"] < _WHOLE * arms["length_s"])]
+    if not len(rows):
+        lost = arms.loc[arms["arm"].isin(_UDP), "unanswered"].sum() >= MANY
+        claim = str(said.ARM_NO_WINDOW if lost else said.NO_BAD)
+        no = [Sign(name, State.NO if lost else State.NOT_MEASURED, claim) for name in names]
+        return no[0], no[1]
+    start_s, end_s = rows["silent_from_s"].median(), (rows["silent_from_s"] + rows["silent_s"]).median()
+    claim = said.ARM_WINDOW(start=span_of(start_s), end=span_of(end_s))
+    first = bool((rows["silent_from_s"] <= _AT_FIRST * rows["length_s"]).all())
+    start = State.NO if not first else State.YES if len(rows) > 1 else State.UNCLEAR
+    return Sign(names[0], State.YES, claim), Sign(names[1], start, claim)
 
 
 def _lost_grows(arms: pd.DataFrame) -> Sign:

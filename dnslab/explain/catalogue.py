@@ -110,6 +110,10 @@ def _flows() -> Iterator[Cause]:
         Predictions(never=("insert-failed",)), faults=("clash-late",),
     )  # fmt: skip
     yield Cause(
+        "unexpected-source", "answers-not-taken", "node", lost.UNEXPECTED_SOURCE, ARMS,
+        ("kubernetes/kubernetes#21613", "kelseyhightower/kubernetes-the-hard-way#561"),
+    )  # fmt: skip
+    yield Cause(
         "long-rule-set", "new-flows-slow", "node", late.RULE_SET, ARMS,
         ("https://kubernetes.io/blog/2025/02/28/nftables-kube-proxy/",), faults=("rule-length",),
     )  # fmt: skip

@@ -98,16 +98,20 @@ def _explains(names: tuple[str, ...], places: tuple[str, ...], what: Sentence) -
     return reader
 
 
-def checksums_explain(observed: Observed, baseline: Numbers) -> Read:
-    """There were as many bad checksums as lookups that lost an answer, or more: each lost one at least."""
-    found = _rises(baseline, "Udp.InCsumErrors", ("client",))
-    if not found:
-        return _unread(observed, "Udp.InCsumErrors", ("client",), str(said.CHECKSUMS))
-    n, lost = sum(found), baseline.stalls
-    if lost < FEW:
-        return State.YES if n else State.NO, _risen(said.CHECKSUMS, n, baseline)
-    claim = said.SMALL_RISE(what=str(said.CHECKSUMS), n=f"{n:,.0f}", stalls=counted(lost, "stall"))
-    return (State.NO, claim) if n < lost / 2 else (State.YES, _risen(said.CHECKSUMS, n, baseline))
+def _each_lost(name: str, what: Sentence) -> Reader:
+    """The client's counter rose as often as lookups lost an answer, or more: each of them lost one at least."""
+
+    def reader(observed: Observed, baseline: Numbers) -> Read:
+        found = _rises(baseline, name, ("client",))
+        if not found:
+            return _unread(observed, name, ("client",), str(what))
+        n, lost = sum(found), baseline.stalls
+        if lost < FEW:
+            return State.YES if n else State.NO, _risen(what, n, baseline)
+        claim = said.SMALL_RISE(what=str(what), n=f"{n:,.0f}", stalls=counted(lost, "stall"))
+        return (State.NO, claim) if n < lost / 2 else (State.YES, _risen(what, n, baseline))
+
+    return reader
 
 
 def server_buffer(observed: Observed, baseline: Numbers) -> Read:
@@ -183,8 +187,9 @@ def kernel_resolves(observed: Observed, baseline: Numbers) -> Read:
 def _read() -> Iterator[tuple[str, Reader]]:
     client, node = ("client",), ("node",)
     yield "bad-checksums", _rose("Udp.InCsumErrors", client, said.CHECKSUMS)
-    yield "checksums-explain", checksums_explain
+    yield "checksums-explain", _each_lost("Udp.InCsumErrors", said.CHECKSUMS)
     yield "wrong-address", _rose("Udp.NoPorts", client, said.WRONG_ADDRESS)
+    yield "wrong-address-explains", _each_lost("Udp.NoPorts", said.WRONG_ADDRESS)
     yield "client-buffer", _rose("Udp.RcvbufErrors", client, said.CLIENT_BUFFER)
     yield "server-buffer", server_buffer
     yield "cache-buffer", cache_buffer

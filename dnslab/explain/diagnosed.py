@@ -92,7 +92,7 @@ def libc_run(runs: Sequence[Run]) -> Run | None:
 def seen_so_far(arms: pd.DataFrame, answer: Answer) -> Seen:
     """What the rungs so far show of where the ladder goes on: raw queries, and what was concluded of them."""
     seen = read_arms(arms)
-    too_little = answer.status == "insufficient data"
+    too_little = answer.status == "insufficient data" or answer.hints
     return replace(seen, trouble=seen.trouble or answer.trouble, too_little=too_little)
 
 

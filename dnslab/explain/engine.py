@@ -21,7 +21,7 @@ is then "two causes", each at most likely. If none is left at all, the answer is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import combinations
@@ -31,6 +31,8 @@ from dnslab.explain.predictions import HIDDEN, MECHANISMS, TOGETHER, Mechanism, 
 from dnslab.explain.sign import Sign, State
 from dnslab.explain.signs import troubles
 
+#: what ends the names of signs of bad raw queries
+_BAD = ("-lost", "-errors", "-truncated")
 #: signs without which something is wrong but too little was seen of it
 _TOO_FEW = ("stalls", "errors", "raw-a-lost", "raw-aaaa-lost", "raw-pair-lost", "raw-tcp-lost")
 
@@ -136,24 +138,46 @@ class Ranking:
         return self.found[0] if self.found else None
 
 
-def rank(signs: Mapping[str, Sign]) -> Ranking:
-    """Rank all mechanisms and causes by what ``signs`` (``signs.read``) say."""
+def rank(signs: Mapping[str, Sign], hidden: Collection[str] = ()) -> Ranking:
+    """Rank all mechanisms and causes by what ``signs`` (``signs.read``) say. Those that are ``hidden`` need not be
+    seen."""
     seen = troubles(signs)
-    alone = [_mechanism(one, signs, seen) for one in MECHANISMS.values()]
+    alone = [_mechanism(one, signs, seen, hidden=hidden) for one in MECHANISMS.values()]
     ordered = tuple(sorted(alone, key=lambda one: one.support.order))
     if not seen:
         return _nothing(signs, ordered)
     left = [one for one in ordered if one.word.rank <= Word.POSSIBLE.rank]  # the first of all, as the order has them so
+    sure = bool(left) and left[0].word.rank <= Word.LIKELY.rank
+    pair = () if sure else _pair(signs, seen)
+    if pair:
+        return Ranking(Answer.TWO, pair, ordered)
     if left and not _open(left):
         first = _shown(left[0]) if len(left) == 1 else left[0]
         return Ranking(Answer.FOUND, (first,), (first, *ordered[1:]))
-    pair = _pair(signs, seen)
-    if pair:
-        return Ranking(Answer.TWO, pair, ordered)
     if left:
         return Ranking(Answer.INSUFFICIENT, (), ordered, tuple(seen))
-    open_signs = any(sign.state is State.UNCLEAR for sign in signs.values() if sign.name.endswith("-stalls"))
+    unclear = {name for name, sign in signs.items() if sign.state is State.UNCLEAR}
+    open_signs = any(name.endswith("-stalls") or name in _TOO_FEW for name in unclear)
     return Ranking(Answer.INSUFFICIENT if open_signs else Answer.NONE_FITS, (), ordered, tuple(seen))
+
+
+def hints(ranking: Ranking, signs: Mapping[str, Sign]) -> list[Sign]:
+    """Signs of raw queries that were bad, too few to tell, and that nothing of what was found makes: a second cause may
+    be behind them."""
+    made = {name for one in ranking.found for name in one.mechanism.predicts.made}
+    return [
+        sign
+        for sign in signs.values()
+        if sign.state is State.UNCLEAR
+        and sign.name.startswith("raw-")
+        and sign.name.endswith(_BAD)
+        and sign.name not in made
+    ]
+
+
+def beside(mechanism: str, signs: Mapping[str, Sign]) -> RankedMechanism:
+    """A mechanism by name, as it would be if something else made all trouble that it does not make."""
+    return _mechanism(MECHANISMS[mechanism], signs, troubles(signs), excused=signs)
 
 
 def _open(left: Sequence[RankedMechanism]) -> bool:
@@ -247,14 +271,21 @@ def _support(
     strange = [sign for sign in seen if sign.name not in known]
     met = [_sign(name, signs) for name in (*predicts.must, *predicts.only_by) if _holds(name, signs)]
     against = [*(_sign(name, signs) for name in broken), *(sign for sign in never if sign.yes), *strange]
-    doubts = [_sign(name, signs) for name in predicts.unlikely if _holds(name, signs)]
+    doubts = [_sign(name, signs) for name in predicts.unlikely if _holds(name, signs) and name not in excused]
     n_seen = sum(_holds(name, signs) for name in predicts.must if not name.startswith("!"))
     spared = [sign for sign in never if sign.no and met]
     left = [_sign(name, signs) for name in predicts.must if name not in broken and not _holds(name, signs)]
     word = Word.RULED_OUT if against else _word(predicts.must, signs, excused)
-    if word is Word.LIKELY and (doubts or not all(_holds(name, signs) for name in predicts.only_by)):
+    if word is Word.LIKELY and (doubts or _undecided(predicts, signs)):
         word = Word.POSSIBLE
     return Support((*met, *spared), (*against, *doubts), tuple(left), word, n_seen, len(met))
+
+
+def _undecided(predicts: Predictions, signs: Mapping[str, Sign]) -> bool:
+    """Whether a sign is missing without which it is possible at most."""
+    deciding = [signs[name].state for name in predicts.decided_by]
+    unclear = State.UNCLEAR in deciding and State.YES not in deciding
+    return unclear or not all(_holds(name, signs) for name in predicts.only_by)
 
 
 def _broken(name: str, signs: Mapping[str, Sign], excused: frozenset[str]) -> bool:
@@ -281,11 +312,11 @@ def _pair(signs: Mapping[str, Sign], seen: Sequence[Sign]) -> tuple[RankedMechan
     best: tuple[tuple[int, int], tuple[RankedMechanism, ...]] | None = None
     for one, other in combinations(MECHANISMS.values(), 2):
         both = TOGETHER.get(frozenset({one.name, other.name}), ())
-        made = [frozenset((*each.predicts.must, *each.predicts.may)) for each in (one, other)]
+        made = [frozenset(each.predicts.made) for each in (one, other)]
         needed = [
             {
                 name
-                for name in (*each.predicts.must, *each.predicts.beside)
+                for name in (*each.predicts.must, *each.predicts.only_by, *each.predicts.beside)
                 if not name.startswith("!") and signs[name].yes
             }
             - others

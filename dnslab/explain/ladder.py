@@ -16,11 +16,12 @@ from dnslab.explain.answers import leading
 from dnslab.explain.arms import ArmSeen, seen_by_arm, usual_way
 from dnslab.explain.around import NOTHING_ELSE, Around, causes as causes_around, who_answers
 from dnslab.explain.catalogue import CAUSES, Cause
-from dnslab.explain.engine import Answer as Found, RankedCause, RankedMechanism, Ranking, Word, rank
+from dnslab.explain.engine import Answer as Found, RankedCause, RankedMechanism, Ranking, Word, hints, rank
 from dnslab.explain.evidence import could_be
 from dnslab.explain.mending import Mending, mending, mending_of_open
 from dnslab.explain.of_cache import OfCache, causes_of_cache, set_apart
 from dnslab.explain.patched import NOT_NAMED, Patched
+from dnslab.explain.second import with_second
 from dnslab.explain.sign import Sign
 from dnslab.explain.signs import read
 from dnslab.explain.soundness import examine
@@ -88,7 +89,7 @@ class Answer:
     """What a diagnosis found.
 
     ``lines`` are the answer in sentences, the first one first; ``following`` is the rung that would be next where the
-    budget ended. ``where`` is the line on the targets that are hit, where not all are.
+    budget ended. ``hints``: a few queries more were bad than what was found explains. ``where`` is the line on the targets that are hit, where not all are.
     """
 
     status: Status
@@ -103,6 +104,7 @@ class Answer:
     not_tested: tuple[str, ...] = ()
     following: str = ""
     trouble: bool = False
+    hints: bool = False
     waited: Waited | None = None
     where: str = ""
 
@@ -171,7 +173,8 @@ def conclude_ladder(
     by_arm = seen_by_arm(arms)
     observed = _observed(libc) or Observed(kernel=around.kernel)
     found_of_cache = list(causes_of_cache(observed))
-    ranking = _ranked(arms, observed, places, around, found_of_cache)
+    signs = _signs(arms, observed, places, around, found_of_cache)
+    ranking = with_second(rank(signs), signs, arms, places) if len(arms) else rank(signs)
     beside = [one for one in causes_around(around, places, observed) if one.cause.name not in _names(ranking)]
     causes = (*(_cause(one, mending(one.cause, patched)) for one in beside), *_named(ranking, patched, places))
     of_cache = list(_of_cache(found_of_cache, patched, {one.name for one in causes}))
@@ -196,6 +199,7 @@ def conclude_ladder(
         not_tested=_not_tested(done, places, around),
         following=following.name if following else "",
         trouble=trouble,
+        hints=bool(hints(ranking, signs)),
         waited=waited,
     )
     where = hit_targets(usual_way(arms), observed)
@@ -211,17 +215,17 @@ def _observed(libc: Run | None) -> Observed | None:
     return observe(libc, summary, row) if row else None
 
 
-def _ranked(
+def _signs(
     arms: pd.DataFrame, observed: Observed, places: Places, around: Around, of_cache: Collection[OfCache]
-) -> Ranking:
-    """What the engine makes of all numbers; nothing of an injected fault reaches it."""
+) -> dict[str, Sign]:
+    """What all numbers show; nothing of an injected fault is among them."""
     signs = read(observed, usual_way(arms)) if len(arms) else read(observed, None)
     servers = arms[arms["place"].isin(places.stayed) & (arms["arm"] != CONTROL)] if len(arms) else arms
     if len(servers):
         signs[ONE_PLACE] = read(None, servers)[ONE_PLACE]
     who = who_answers(around.who)
     signs = set_apart(signs, of_cache)
-    return rank(signs if who is None else {**signs, who.name: who})
+    return signs if who is None else {**signs, who.name: who}
 
 
 def _names(ranking: Ranking) -> set[str]:

@@ -96,7 +96,7 @@ def _stalls_with(*variants: str) -> Reader:
         if not n:
             return missing(variants[0])
         base = baseline.stalls
-        state = hit_too(k, n, base, baseline.n) if base >= FEW else some(k, n)
+        state = hit_too(k, n, base, baseline.n) if base else some(k, n)
         share = f"{100 * base / baseline.n:.2g} %"
         return state, said.SPARED(variant=names, seen=f"{k:,}", lookups=counted(n, "lookup"), share=share)
 

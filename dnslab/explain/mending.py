@@ -32,6 +32,7 @@ WORKLOAD = "kubectl -n NAMESPACE edit deploy/NAME"
 #: on each node
 ROOM = "sysctl -w net.core.rmem_default=NUMBER"
 TABLE = "sysctl -w net.netfilter.nf_conntrack_max=NUMBER"
+BRIDGE = "modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1"
 CHECKSUMS = "ethtool -K DEVICE tx-checksum-ip-generic off"
 
 
@@ -54,6 +55,7 @@ MENDS: Mapping[str, Mend] = MappingProxyType(
         "conntrack-table-full": Mend(("node-local",), (TABLE,)),
         "cloud-flow-limit": Mend(("node-local",)),
         "ebpf-map-full": Mend(commands=(f"{_KUBECTL} edit configmap cilium-config",)),
+        "unexpected-source": Mend(commands=(BRIDGE,)),
         "late-answer-clash": Mend(("single-request-reopen",)),
         "long-rule-set": Mend(("node-local",), (KUBE_PROXY,)),
         "stale-nat-entry": Mend(commands=(COREFILE,)),

@@ -22,8 +22,9 @@ class Predictions:
     looked for.
 
     A sign of ``unlikely`` speaks against, but does not rule out. Without those of ``only_by``, all else makes it
-    possible at most, and where one was looked for and not seen, it is ruled out. Those of ``beside`` show it beside a
-    second mechanism that makes all else that it needs.
+    possible at most, and where one was looked for and not seen, it is ruled out. Those of ``decided_by`` tell it from
+    what is much like it: where they were looked for and are unclear, all else makes it possible at most. Those of
+    ``beside`` show it beside a second mechanism that makes all else that it needs.
     """
 
     must: tuple[str, ...] = ()
@@ -31,6 +32,7 @@ class Predictions:
     never: tuple[str, ...] = ()
     unlikely: tuple[str, ...] = ()
     only_by: tuple[str, ...] = ()
+    decided_by: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
 
     def __add__(self, other: Predictions) -> Predictions:
@@ -42,12 +44,19 @@ class Predictions:
             tuple(dict.fromkeys(never)),
             (*self.unlikely, *other.unlikely),
             (*self.only_by, *other.only_by),
+            (*self.decided_by, *other.decided_by),
             (*self.beside, *other.beside),
         )
 
+    @property
+    def made(self) -> tuple[str, ...]:
+        """Signs that it makes, or may make; of those that have to be looked for and not seen, none."""
+        return (*(name for name in self.must if not name.startswith("!")), *self.may)
+
     def without(self, hidden: Collection[str]) -> Predictions:
         """The same, but that signs that are ``hidden`` need not be seen."""
-        return replace(self, must=tuple(name for name in self.must if name not in hidden)) if hidden else self
+        must = tuple(name for name in self.must if name not in hidden)
+        return replace(self, must=must, may=(*self.may, *(name for name in self.must if name in hidden)))
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ _ALL_LOST = (*_ALL_STALL, "tcp-sent-again", "tcp-hangs", *_raw("lost"), *_raw("l
 _UDP_STALLS = ("stalls", "sequential-stalls", "no-aaaa-stalls")
 #: of what hits few sockets, or bursts, some arms have more than others
 _UNEVEN = ("raw-pairs-more", "raw-standing-more")
-_LATE = ("delay-some", "delay-of-tcp", *_raw("late"))
+_LATE = ("delay-some", "delay-of-tcp", "raw-held-up", *_raw("late"))
 
 
 _LOSSES = (
@@ -84,7 +93,15 @@ _LOSSES = (
         Predictions(
             must=("!sequential-stalls", "stalls", "half-lost", "raw-pair-lost"),
             may=("cache-stalls", "insert-failed", "raw-two-sockets-lost", "raw-pair-more", "raw-pairs-more"),
-            never=("sequential-stalls", "no-aaaa-stalls", "tcp-stalls", "raw-a-lost", "raw-aaaa-lost"),
+            never=(
+                "sequential-stalls",
+                "no-aaaa-stalls",
+                "tcp-stalls",
+                "raw-a-lost",
+                "raw-aaaa-lost",
+                "raw-pair-first",
+            ),
+            unlikely=("raw-lost-grows",),
             beside=("raw-pairs-more",),
         ),
     ),
@@ -107,13 +124,15 @@ _LOSSES = (
         "all-lost-for-a-time",
         said.OUTAGE,
         Predictions(
-            ("!from-start", "stalls", "window"), (*_ALL_LOST, *_LATE, "wrong-address"), ("from-start", "one-name")
+            ("!from-start", "stalls", "window"),
+            (*_ALL_LOST, *_LATE, "wrong-address", "raw-kept-same"),
+            ("from-start", "one-name"),
         ),
     ),
     Mechanism(
         "all-lost-at-first",
         said.AT_FIRST,
-        Predictions(("stalls", "window", "from-start"), (*_ALL_LOST, *_LATE), ("one-name",)),
+        Predictions(("stalls", "window", "from-start"), (*_ALL_LOST, *_LATE, "raw-kept-same"), ("one-name",)),
         direct=False,
     ),
     Mechanism(
@@ -142,12 +161,11 @@ _LOSSES = (
             may=(
                 *("tcp-stalls", "tcp-sent-again", "delay-of-tcp", "errors", "insert-failed", "table-full"),
                 *_raw("lost", "pair", "two-sockets", "a-second", "tcp"),
-                "raw-tcp-late",
-                "raw-pairs-more",
+                *("raw-tcp-late", "raw-pairs-more", "raw-whole-flows"),
             ),
             never=("raw-standing-lost", "cache-stalls", "one-name", "window"),
-            unlikely=("stalls-again",),
-            beside=("insert-failed", "table-full"),
+            decided_by=("raw-kept-spared", "insert-failed", "table-full"),
+            beside=("insert-failed", "table-full", "raw-whole-flows"),
         ),
         direct=False,
     ),
@@ -159,17 +177,17 @@ _LOSSES = (
                 "!tcp-stalls",
                 "!raw-tcp-lost",
                 "!raw-tcp-late",
-                "raw-standing-lost",
                 "raw-kept-same",
                 *_UDP_STALLS,
                 "stalls-again",
                 *_raw("lost", "a", "aaaa"),
             ),
-            may=("errors", *_UNEVEN, *_raw("lost", *_UDP)),
+            may=("errors", "raw-whole-flows", *_UNEVEN, *_raw("lost", *_UDP)),
             never=(
                 *("tcp-stalls", "tcp-sent-again", "tcp-hangs", "cache-stalls", "one-name", "always", "window"),
-                *("raw-lost-grows", "wrong-address"),
+                *("raw-lost-grows", "wrong-address", "raw-kept-spared"),
             ),
+            decided_by=("raw-kept-same",),
         ),
         direct=False,
     ),
@@ -208,8 +226,8 @@ _ANSWERS = (
         said.LARGE,
         Predictions(
             must=("!tcp-stalls", *_UDP_STALLS, "one-name"),
-            may=("errors", "stalls-again", *_raw("lost", *_UDP)),
-            never=("tcp-stalls", "tcp-sent-again", "cache-stalls"),
+            may=("errors", "stalls-again", "cache-stalls", "cache-fails", "raw-kept-same", *_raw("lost", *_UDP)),
+            never=("tcp-stalls", "tcp-sent-again"),
         ),
         direct=False,
     ),
@@ -218,7 +236,7 @@ _ANSWERS = (
         said.UDP_SILENT,
         Predictions(
             must=("!tcp-stalls", *_UDP_STALLS, "always", "raw-a-always", *_raw("lost", "a", "aaaa", "standing")),
-            may=("stalls-again", "errors", "cache-stalls", *_raw("lost", *_UDP)),
+            may=("stalls-again", "errors", "cache-stalls", "raw-kept-same", *_raw("lost", *_UDP)),
             never=("tcp-stalls", "one-name", "window"),
         ),
         direct=False,
@@ -247,9 +265,19 @@ _ANSWERS = (
                 "raw-pair-more",
                 *_UNEVEN,
             ),
-            never=("sequential-stalls", "no-aaaa-stalls", "tcp-after-udp", "raw-two-sockets-lost"),
+            never=("sequential-stalls", "no-aaaa-stalls", "tcp-after-udp", "raw-two-sockets-lost", "raw-pair-first"),
         ),
         direct=False,
+    ),
+    Mechanism(
+        "answers-not-taken",
+        said.NOT_TAKEN,
+        Predictions(
+            must=(*_UDP_STALLS, *_raw("lost", "a", "aaaa", "pair", "two-sockets", "standing")),
+            may=(*_ALL_LOST, "stalls-again", "raw-kept-same", "raw-whole-flows", *_UNEVEN),
+            never=("window", "one-name", "raw-lost-grows", "bad-checksums"),
+            only_by=("wrong-address", "wrong-address-explains"),
+        ),
     ),
     Mechanism(
         "buffer-full",
@@ -279,7 +307,7 @@ _ANSWERS = (
         said.ONE_SERVER,
         Predictions(
             must=(*_UDP_STALLS, "tcp-stalls", "stalls-again", "raw-one-place"),
-            may=(*_ALL_LOST, "raw-standing-more", "delay-some", "delay-of-tcp"),
+            may=(*_ALL_LOST, "raw-standing-more", "raw-kept-same", "raw-whole-flows", "delay-some", "delay-of-tcp"),
             never=("one-name", "window", "always"),
         ),
         direct=False,
@@ -289,7 +317,7 @@ _ANSWERS = (
         said.ONE_NAME,
         Predictions(
             must=(*_UDP_STALLS, "tcp-stalls", "one-name"),
-            may=(*_ALL_LOST, "stalls-again"),
+            may=(*_ALL_LOST, "stalls-again", "raw-kept-same"),
             never=("window",),
         ),
     ),
@@ -403,7 +431,7 @@ _DELAYS = (
         said.CLIENT_HELD_UP,
         Predictions(
             ("sent-late", "raw-a-sent-late"),
-            ("throttled", *_LATE, "delay-all", "delay-of-tcp", *_raw("sent-late")),
+            ("throttled", "delay-some", "delay-of-tcp", "delay-all", "delay-short", *_raw("late"), *_raw("sent-late")),
             ("stalls",),
             ("raw-held-up",),
         ),
@@ -413,7 +441,7 @@ _DELAYS = (
         said.TCP_LATE,
         Predictions(
             ("!delay-some", "delay-of-tcp", "raw-tcp-late"),
-            ("tcp-sent-again", "raw-tcp-lost"),
+            ("tcp-sent-again", "tcp-stalls", "raw-tcp-lost"),
             ("delay-some", "stalls", "raw-a-late"),
         ),
     ),
@@ -437,15 +465,18 @@ MECHANISMS: Mapping[str, Mechanism] = {one.name: one for one in (*_LOSSES, *_ANS
 TOGETHER: Mapping[frozenset[str], tuple[str, ...]] = {
     frozenset({"truncated", "tcp-silent"}): (*_ALL_STALL, "stalls", "stalls-again"),
 }
-#: losses that hit each query of a pair alike, and all kept sockets: they hide that another loses one of two, and on
-#: always the same sockets
+#: losses that hit each query alike: they hide that another loses one of two, that what is asked again is lost again,
+#: and that kept sockets are spared
 _ALIKE = ("packets-lost", "bad-checksums", "lost-over-a-rate", "all-lost-for-a-time", "all-lost-at-first")
+_OF_PAIRS = ("pair-second-lost", "answers-from-elsewhere")
 _HIDES: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(_ALIKE, ("half-lost", "raw-kept-same", "raw-kept-spared")),
+    **dict.fromkeys(_ALIKE, ("half-lost", "stalls-again", "raw-kept-spared")),
     **dict.fromkeys(("one-server-silent", "some-ports-lost", "new-flows-lost", "kept-flows-lost"), ("half-lost",)),
 }
 #: what cannot be seen of any other mechanism where this one is, too
 HIDDEN: Mapping[str, tuple[str, ...]] = {
     **{one.name: ("checksums-explain", *_HIDES.get(one.name, ())) for one in (*_LOSSES, *_ANSWERS)},
+    # Where baseline stalls for another reason, too, what hits all configurations alike hits the others less often.
+    **dict.fromkeys(_OF_PAIRS, ("checksums-explain", "sequential-stalls", "no-aaaa-stalls")),
     "tcp-silent": ("tcp-sent-again", "raw-tcp-late"),
 }

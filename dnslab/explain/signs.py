@@ -39,7 +39,8 @@ _BETTER = {
     "delays-together": "raw-late-together",
     "delay-constant": "raw-late-constant",
 }
-_OVER_UDP = ("a", "aaaa", "pair", "two-sockets", "standing")
+_LOST_OVER_UDP = tuple(f"raw-{arm}-lost" for arm in ("a", "aaaa", "pair", "two-sockets"))
+_LATE_OVER_UDP = tuple(f"raw-{arm}-late" for arm in ("a", "aaaa", "pair", "two-sockets", "standing"))
 #: signs that describe a trouble more closely, or what it happens on: by themselves they are none
 DESCRIBING = frozenset(
     {
@@ -55,20 +56,30 @@ DESCRIBING = frozenset(
             "delay-of-aaaa",
         ),
         *("fails-fast", "only-a", "only-aaaa"),
-        *("delay-twice", "kernel-resolves", "sent-late", "wrong-address", "checksums-explain"),
+        *(
+            "delay-twice",
+            "kernel-resolves",
+            "sent-late",
+            "wrong-address",
+            "checksums-explain",
+            "wrong-address-explains",
+        ),
         *(
             "raw-a-always",
             "raw-tcp-always",
             "raw-errors-grow",
             "raw-flows-slow",
             "raw-held-up",
+            "raw-some-held",
             "raw-short",
             "raw-late-together",
             "raw-late-constant",
             "raw-tcp-resent",
             "raw-all-late",
-            "raw-kept-same",
             "raw-kept-spared",
+            "raw-pair-first",
+            "raw-window",
+            "raw-from-start",
             "raw-lost-grows",
             "raw-refused-quick",
         ),
@@ -117,10 +128,17 @@ def _seen_better(found: Mapping[str, Sign], raw: Mapping[str, Sign]) -> dict[str
     better = {}
     if raw["raw-held-up"].no and found["delay-some"].yes:
         better["delay-some"] = replace(found["delay-some"], state=State.UNCLEAR)
-    if found["delay-some"].state is State.UNCLEAR and any(raw[f"raw-{arm}-late"].yes for arm in _OVER_UDP):
-        better["delay-some"] = replace(found["delay-some"], state=State.YES)
-    if found["stalls"].state is State.NOT_MEASURED and raw["raw-a-lost"].yes:  # lookups that lose queries do stall
+    late = next((raw[name] for name in (*_LATE_OVER_UDP, "raw-some-held") if raw[name].yes), None)
+    if late and found["delay-some"].state in (State.UNCLEAR, State.NOT_MEASURED):
+        better["delay-some"] = replace(late, name="delay-some")
+    lost = next((raw[name] for name in _LOST_OVER_UDP if raw[name].yes), None)
+    if lost and found["stalls"].state is State.UNCLEAR:  # lookups that lose queries do stall
+        better["stalls"] = replace(found["stalls"], state=State.YES)
+    elif raw["raw-a-lost"].yes and found["stalls"].state is State.NOT_MEASURED:
         better["stalls"] = replace(raw["raw-a-lost"], name="stalls")
+    if raw["raw-window"].yes and not found["window"].yes:
+        better["window"] = replace(raw["raw-window"], name="window")
+        better["from-start"] = replace(raw["raw-from-start"], name="from-start")
     for name, by in _BETTER.items():
         if raw[by].yes or raw[by].no:
             better[name] = replace(raw[by], name=name)

@@ -160,6 +160,17 @@ CHECKSUM = text_of(
     "Some CPU of the nodes.",
     "InCsumErrors in the pods",
 )
+UNEXPECTED_SOURCE = text_of(
+    "Answers do not pass through the Service's translation",
+    "Pods ask the Service's address, and the answer comes from the server's own address. The client refuses it.",
+    "NoPorts of the client rises with each loss, and dig says “reply from unexpected source”. It often hits pods on the"
+    " node of a DNS server alone.",
+    "Switch on net.bridge.bridge-nf-call-iptables (module br_netfilter), so that traffic between pods of a node passes"
+    " the Service's rules.",
+    "The nodes, or the network plugin",
+    "Traffic between pods of a node passes the node's firewall rules, too.",
+    "NoPorts in the pods",
+)
 LATE_CLASH = text_of(
     "Late answers to a pair miss their flow",
     "On kernels from 5.6 on, the second flow of a pair lives for 1 s. A later answer keeps the server's own address.",

@@ -58,6 +58,10 @@ OTHER_ADDRESS = _text(
     "Late answers come from another address",
     "An answer that comes late has another sender than the server that was asked. The client's socket refuses it.",
 )
+NOT_TAKEN = _text(
+    "Answers come from another address than was asked",
+    "An answer has another sender than the address that was asked. The client's socket refuses it.",
+)
 OVERFLOW = _text(
     "A full receive buffer drops packets", "Packets arrive faster than a program reads them. The kernel drops the rest."
 )

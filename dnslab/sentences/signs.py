@@ -137,9 +137,21 @@ ARM_KEPT = Sentence(
     kept_lost="0",
     kept="120",
 )
-ARM_SAME = Sentence(
-    "Of raw queries on a kept socket that had just lost one, {seen} of {n} were lost, too.", seen="40", n="41"
+ARM_SAME = Sentence("Of {n} kept sockets, {seen} got no answer to any raw query.", seen="3", n="32")
+ARM_FIRST = Sentence(
+    "Of {n} pairs of raw queries that lost one of the two, {seen} lost the one that was sent first.", seen="29", n="30"
 )
+ARM_FLOW_LOST = Sentence(
+    "{both} of {n} pairs of raw queries from one socket lost both; of pairs from two sockets, {two_both} of {two}.",
+    both="14",
+    n="150",
+    two_both="1",
+    two="150",
+)
+ARM_WINDOW = Sentence(
+    "Of raw queries sent between {start} and {end}, none was answered over UDP.", start="1.6 s", end="2.8 s"
+)
+ARM_NO_WINDOW = Sentence("At no time were all raw queries lost.")
 ARM_ALL_LATE = Sentence("Of raw A queries, {seen} of {n} took {least} or longer.", seen="118", n="120", least="20 ms")
 ARM_TCP_HELD = Sentence(
     "Of raw queries over TCP, {seen} of {n} took {least} or longer; over UDP, few did.",
