@@ -165,14 +165,8 @@ def hints(ranking: Ranking, signs: Mapping[str, Sign]) -> list[Sign]:
     """Signs of raw queries that were bad, too few to tell, and that nothing of what was found makes: a second cause may
     be behind them."""
     made = {name for one in ranking.found for name in one.mechanism.predicts.made}
-    return [
-        sign
-        for sign in signs.values()
-        if sign.state is State.UNCLEAR
-        and sign.name.startswith("raw-")
-        and sign.name.endswith(_BAD)
-        and sign.name not in made
-    ]
+    raw = [sign for sign in signs.values() if sign.name.startswith("raw-") and sign.name.endswith(_BAD)]
+    return [sign for sign in raw if sign.state is State.UNCLEAR and sign.name not in made]
 
 
 def beside(mechanism: str, signs: Mapping[str, Sign]) -> RankedMechanism:

@@ -89,7 +89,8 @@ class Answer:
     """What a diagnosis found.
 
     ``lines`` are the answer in sentences, the first one first; ``following`` is the rung that would be next where the
-    budget ended. ``hints``: a few queries more were bad than what was found explains. ``where`` is the line on the targets that are hit, where not all are.
+    budget ended. ``hints``: a few more queries were bad than what was found explains. ``where`` is the line on the
+    targets that are hit, where not all are.
     """
 
     status: Status
