@@ -49,10 +49,12 @@ _MORE_OF_PAIRS, _MORE = 1.2, 1.5
 _MOST_HELD = 2.0
 #: a share of lost queries over which a median is theirs
 _FEW_LOST = 0.2
-#: queries of an arm from which on its quantile of 99 % says something
+#: answers of an arm from which on their quantile of 99 % says something
 _ENOUGH = 100
 #: the share of late queries that follow each other where they come together
 _TOGETHER = 0.5
+#: how often chance spares all kept sockets, where it is said that they are spared
+_NONE_BY_CHANCE = 0.02
 #: of pairs that lost one query, the share that lost the same one
 _MOSTLY = 0.8
 #: parts of a trial: a stretch of silence that is longer is no stretch, and one that begins earlier begins with it
@@ -236,7 +238,7 @@ def _flows_slow(arms: pd.DataFrame) -> Sign:
 def _held_up(arms: pd.DataFrame) -> Sign:
     """Queries over UDP are late now and then. They are sent by a small program, which a busy client hardly delays."""
     name = "raw-held-up"
-    if "p99_ms" not in arms:
+    if "answered_p99_ms" not in arms:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     slowest_ms = _slowest_ms(arms)
     if slowest_ms is None:
@@ -250,23 +252,23 @@ def _some_held(arms: pd.DataFrame) -> Sign:
     name = "raw-some-held"
     if "held" not in arms:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    (k, n), (lost, _) = _sums(arms, _UDP, "held"), _sums(arms, _UDP, "unanswered")
+    (k, n), (lost, _) = _sums(arms, _UDP, "held"), _lost(arms, *_UDP)
     claim = said.ARM_ALL_LATE(seen=f"{k:,}", n=f"{n:,}", least=time_ms(HELD_MS))
     all_late = most(k, n - lost, NEARLY_ALL) is State.YES
     return Sign(name, State.NO if all_late else some(k, n, TCP_HELD_NOISE), claim)
 
 
 def _slowest_ms(arms: pd.DataFrame) -> float | None:
-    """The largest quantile of 99 % of an arm that lost hardly any query; None where all did, or too few were sent."""
-    rows = arms[arms["arm"].isin(_UDP) & (arms["n"] >= _ENOUGH) & (arms["p99_ms"] < math.inf)]
-    return float(rows["p99_ms"].max()) if len(rows) else None
+    """The largest quantile of 99 % of an arm's answers; None where too few came."""
+    rows = arms[arms["arm"].isin(_UDP) & (arms["n"] - arms["unanswered"] >= _ENOUGH)]
+    return float(rows["answered_p99_ms"].max()) if len(rows) else None
 
 
 def _short(arms: pd.DataFrame) -> Sign:
     """What is late is late by less than a CPU limit's period or two; or hardly any of it is later, as where a server
     has next to no CPU time."""
     name = "raw-short"
-    slowest_ms = _slowest_ms(arms) if "p99_ms" in arms else None
+    slowest_ms = _slowest_ms(arms) if "answered_p99_ms" in arms else None
     if slowest_ms is None or slowest_ms < HELD_MS:
         return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
     held, late = (_sums(arms, _UDP, column)[0] if column in arms else 0 for column in ("held", "late"))
@@ -296,18 +298,19 @@ def _all_late(arms: pd.DataFrame) -> Sign:
 
 
 def _late_constant(arms: pd.DataFrame) -> Sign:
-    """All late answers over UDP took as long, as those that wait for a timeout do."""
+    """All late answers over UDP took as long, as those that wait for a timeout do; where few are late, all that took
+    20 ms or more."""
     name = "raw-late-constant"
     if "late_p90_ms" not in arms:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    late, held = arms[arms["arm"].isin(_UDP) & (arms["late"] >= MIN_EVENTS)], arms[arms["arm"].isin(_UDP)]
-    # Where few are late, the shorter delays tell; those that count as late may be the longest of many delays.
-    rows, of = (late, "late") if late["late"].sum() >= MANY else (held[held["held"] >= MIN_EVENTS], "held")
+    udp = arms[arms["arm"].isin(_UDP)]
+    of = "late" if udp["late"].sum() >= MANY or "held_p90_ms" not in udp else "held"
+    rows = udp[udp[of] >= MIN_EVENTS]
     if rows[of].sum() < MANY:
         return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
     low_ms, high_ms = float(rows[f"{of}_p10_ms"].min()), float(rows[f"{of}_p90_ms"].max())
     if of == "late" and rows["held"].sum() > _MOST_HELD * rows["late"].sum():
-        low_ms = HELD_MS
+        low_ms = HELD_MS  # those that count as late are the longest of many delays
     values = {"low": time_ms(low_ms), "high": time_ms(high_ms)}
     alike = high_ms < CONSTANT * low_ms
     return Sign(name, State.YES if alike else State.NO, (said.DELAY_CONSTANT if alike else said.DELAY_VARIES)(**values))
@@ -329,12 +332,14 @@ def _tcp_resent(arms: pd.DataFrame) -> Sign:
 def _kept_spared(arms: pd.DataFrame) -> Sign:
     """Queries on kept sockets are spared what queries on new ones suffer at the same time."""
     name, (k, n), (kept_k, kept_n) = "raw-kept-spared", _lost(arms, "a", "aaaa"), _lost(arms, "standing")
-    if not kept_k:  # a socket that is always lost, or never, counts once
-        kept_n = int(arms.loc[arms["arm"] == "standing", "n"].clip(upper=STANDING_SOCKETS).sum())
     claim = said.ARM_KEPT(lost=f"{k:,}", n=f"{n:,}", kept_lost=f"{kept_k:,}", kept=f"{kept_n:,}")
     if not kept_n or some(k, n, BUSY["lost"]) is not State.YES:
         return Sign(name, State.NOT_MEASURED, claim)
-    return Sign(name, hit_too(kept_k, kept_n, k, n).opposite, claim)
+    if kept_k:
+        return Sign(name, hit_too(kept_k, kept_n, k, n).opposite, claim)
+    # If some sockets were always lost, and others never, each would count once.
+    sockets = int(arms.loc[arms["arm"] == "standing", "n"].clip(upper=STANDING_SOCKETS).sum())
+    return Sign(name, State.YES if (1 - k / n) ** sockets < _NONE_BY_CHANCE else State.UNCLEAR, claim)
 
 
 def _kept_same(arms: pd.DataFrame) -> Sign:

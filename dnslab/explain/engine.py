@@ -6,8 +6,9 @@ How sure a mechanism is, by these rules:
   that it does not make;
 - *not tested*: none of the signs that it needs was seen, and none was looked for in vain;
 - *possible*: some of these signs were seen, others are open;
-- *likely*: all signs that it needs were seen that the C library's lookups can show, or all that raw queries can show,
-  and what it excludes was not seen there; where one sign alone tells it from others, that one was seen;
+- *likely*: all signs that it needs were seen that the C library's lookups can show, or all that raw queries can show
+  (of up to half of their arms, too few bad queries to tell by themselves), and what it excludes was not seen there;
+  where one sign alone tells it from others, that one was seen;
 - *shown*: as likely, no other mechanism is left that is likely or possible, and it is one that lookups show directly
   (``Mechanism.direct``), or a kernel's counter shows it, or raw queries do and nothing that it needs is open.
 
@@ -147,11 +148,15 @@ def rank(signs: Mapping[str, Sign], hidden: Collection[str] = ()) -> Ranking:
     if not seen:
         return _nothing(signs, ordered)
     left = [one for one in ordered if one.word.rank <= Word.POSSIBLE.rank]  # the first of all, as the order has them so
-    sure = bool(left) and left[0].word.rank <= Word.LIKELY.rank
+    told = bool(left) and not _open(left)
+    # What is possible at most may be two; but without raw queries, two explain nearly anything.
+    sure = told and (
+        left[0].word is not Word.POSSIBLE or not any(signs[name].yes for name in signs if name.startswith("raw-"))
+    )
     pair = () if sure else _pair(signs, seen)
     if pair:
         return Ranking(Answer.TWO, pair, ordered)
-    if left and not _open(left):
+    if told:
         first = _shown(left[0]) if len(left) == 1 else left[0]
         return Ranking(Answer.FOUND, (first,), (first, *ordered[1:]))
     if left:
@@ -295,10 +300,19 @@ def _word(must: Sequence[str], signs: Mapping[str, Sign], excused: frozenset[str
         return Word.NOT_TESTED
     for raw in (False, True):
         part = [name for name in must if name.removeprefix("!").startswith("raw-") is raw]
-        seen = any(not name.startswith("!") for name in part)
-        if seen and all(_holds(name, signs) or name[1:] in excused for name in part):
+        open_ = [name for name in part if not (_holds(name, signs) or name[1:] in excused)]
+        seen = [name for name in part if not name.startswith("!") and signs[name].yes]
+        # Where most arms are surely bad, a few bad queries of another are no chance.
+        bad = [name for name in open_ if name.endswith(_BAD) and not name.startswith("!")]
+        few = [name for name in bad if signs[name].state is State.UNCLEAR]
+        if seen and (not open_ or (raw and few == open_ and len(few) <= len(seen))):
             return Word.LIKELY
     return Word.POSSIBLE
+
+
+def _not_seen(names: Iterable[str], signs: Mapping[str, Sign]) -> list[str]:
+    """Those of ``names`` that were looked for and not surely seen."""
+    return [name for name in names if signs[name].state in (State.NO, State.UNCLEAR)]
 
 
 def _pair(signs: Mapping[str, Sign], seen: Sequence[Sign]) -> tuple[RankedMechanism, ...]:
@@ -319,7 +333,7 @@ def _pair(signs: Mapping[str, Sign], seen: Sequence[Sign]) -> tuple[RankedMechan
         if not all(needed):
             continue
         pair = tuple(
-            _mechanism(each, signs, seen, (*of_other, *both), HIDDEN.get(hiding.name, ()))
+            _mechanism(each, signs, seen, (*of_other, *both), _not_seen(HIDDEN.get(hiding.name, ()), signs))
             for each, hiding, of_other in ((one, other, made[1]), (other, one, made[0]))
         )
         if any(each.word.rank > Word.LIKELY.rank for each in pair):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from dnslab.analyse.arms import COLUMNS, arm_frame
 from dnslab.analyse.dataset import open_run
@@ -73,7 +75,46 @@ def test_of_a_pair_the_second_query_alone_may_be_lost(tmp_path: Path) -> None:
     made["end_ns"] = made["start_ns"] + 1_000_000
     made["outcome"][[1, 3, 4, 6, 7]] = records.OUTCOME_NO_ANSWER  # second, second, first, both
     row = frame(tmp_path / "run", {PAIR: made}, arrangement="pair-one-socket").iloc[0]
-    assert (row.arm, row.n, row.lost, row.lost_second) == ("pair-one-socket", 8, 5, 2)
+    assert (row.arm, row.n, row.lost, row.lost_second, row.lost_first) == ("pair-one-socket", 8, 5, 2, 1)
+
+
+def arms_in_silence(path: Path, *arms: int, lost: Callable[[int], bool]) -> pd.DataFrame:
+    """Arms of 50 queries over 10 s, of which those that are lost got no answer."""
+    made = rows([1.0] * 50)
+    made["intended_ns"] = made["start_ns"] = np.arange(50) * 200_000_000
+    made["end_ns"] = made["start_ns"] + 1_000_000
+    made["outcome"][[i for i in range(50) if lost(i)]] = records.OUTCOME_NO_ANSWER
+    return frame(path, {arm: made.copy() for arm in arms})
+
+
+def test_a_stretch_in_which_nothing_was_answered_stands_apart(tmp_path: Path) -> None:
+    """Queries 10 to 15, of three arms; and one of 50 at another time."""
+    found = arms_in_silence(tmp_path / "run", A, 2, 6, lost=lambda i: 10 <= i <= 15 or i == 40)
+    first = found.iloc[0]
+    assert (first.silent_from_s, first.silent_s, first.length_s) == (2.0, 1.0, 9.8)
+    assert found["silent_s"].isna().tolist() == [False, True, True]
+    assert found["unanswered"].tolist() == [7, 7, 7]
+    assert [(calm["n"], calm["unanswered"]) for calm in found["calm"]] == [(44, 1), (44, 1), (44, 1)]
+
+
+def test_scattered_losses_and_those_of_few_arms_are_no_stretch(tmp_path: Path) -> None:
+    scattered = arms_in_silence(tmp_path / "scattered", A, 2, 6, lost=lambda i: i % 3 == 0)
+    few_arms = arms_in_silence(tmp_path / "few", A, 2, lost=lambda i: 10 <= i <= 15)
+    half = arms_in_silence(tmp_path / "half", A, 2, 6, lost=lambda i: 10 <= i <= 15 or i % 8 != 0)
+    for found in (scattered, few_arms, half):
+        assert found["silent_s"].isna().all()
+        assert found["calm"].tolist() == [{}] * len(found)
+
+
+def test_kept_sockets_that_got_no_answer_at_all(tmp_path: Path) -> None:
+    """16 sockets take turns: of 80 queries, each sent 5."""
+    made = rows([1.0] * 80)
+    made["intended_ns"] = made["start_ns"] = np.arange(80) * 100_000_000
+    made["end_ns"] = made["start_ns"] + 1_000_000
+    made["outcome"][[3 + 16 * i for i in range(5)] + [9 + 16 * i for i in range(5)] + [20]] = records.OUTCOME_NO_ANSWER
+    row = frame(tmp_path / "run", {6: made}).iloc[0]
+    assert (row.arm, row.unanswered, row.kept, row.kept_silent) == ("standing", 11, 16, 2)
+    assert row.kept_chance == pytest.approx(16 * (1 / 70) ** 5)
 
 
 def test_a_row_for_each_arm_and_place(tmp_path: Path) -> None:

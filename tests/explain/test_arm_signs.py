@@ -54,9 +54,13 @@ def pairs_at(*shares: float) -> list[dict[str, Any]]:
         ("raw-a-always", [row("a", lost=200, unanswered=200)], [row("a", lost=60, unanswered=60)]),
         ("raw-errors-grow", errors_at(0.05, 0.6), errors_at(0.4, 0.4)),
         ("raw-flows-slow", [row("a", p50_ms=1.0), row("standing")], [row("a", p50_ms=0.3), row("standing")]),
-        ("raw-held-up", [row("aaaa", p99_ms=80.0)], [row("aaaa", p99_ms=12.0), row("a", p99_ms=math.inf)]),
-        ("raw-short", [row("a", p99_ms=95.0)], [row("a", p99_ms=700.0)]),
-        ("raw-short", [row("a", p99_ms=280.0, held=90, late=6)], [row("a", p99_ms=280.0, held=20, late=15)]),
+        ("raw-held-up", [row("aaaa", answered_p99_ms=80.0)], [row("aaaa", answered_p99_ms=12.0)]),
+        ("raw-short", [row("a", answered_p99_ms=95.0)], [row("a", answered_p99_ms=700.0)]),
+        (
+            "raw-short",
+            [row("a", answered_p99_ms=280.0, held=90, late=6)],
+            [row("a", answered_p99_ms=280.0, held=20, late=15)],
+        ),
         ("raw-tcp-late", [row("tcp", held=40), row("a", held=1)], [row("tcp", held=40), row("a", held=35)]),
         (
             "raw-late-together",
@@ -79,9 +83,31 @@ def pairs_at(*shares: float) -> list[dict[str, Any]]:
         ),
         (
             "raw-kept-same",
-            [row("standing", after_lost=12, lost_after_lost=12)],
-            [row("standing", after_lost=30, lost_after_lost=3)],
+            [lossy("standing", 20, kept=16, kept_silent=2, kept_chance=0.01)],
+            [lossy("standing", 20, kept=16, kept_silent=0, kept_chance=0.01)],
         ),
+        (
+            "raw-pair-first",
+            [lossy("pair-one-socket", 20, lost_first=18, lost_second=2)],
+            [lossy("pair-one-socket", 20, lost_first=1, lost_second=19)],
+        ),
+        (
+            "raw-whole-flows",
+            [lossy("pair-one-socket", 28), lossy("pair-two-sockets", 20, lost_first=10, lost_second=10)],
+            [lossy("pair-one-socket", 20, lost_second=20), lossy("pair-two-sockets", 20, lost_second=20)],
+        ),
+        (
+            "raw-window",
+            [lossy("a", 20, silent_from_s=1.0, silent_s=1.2, length_s=10.0)],
+            [lossy("a", 20, silent_from_s=math.nan, silent_s=math.nan, length_s=math.nan)],
+        ),
+        (
+            "raw-from-start",
+            [lossy("a", 20, silent_from_s=0.1, silent_s=1.2, length_s=10.0)] * 2,
+            [lossy("a", 20, silent_from_s=3.1, silent_s=1.2, length_s=10.0)] * 2,
+        ),
+        ("raw-some-held", [row("a", held=20)], [row("a", held=2)]),
+        ("raw-some-held", [row("a", held=20)], [row("a", held=199)]),
         ("raw-lost-grows", pairs_at(0.0, 0.5), pairs_at(0.3, 0.3)),
         (
             "raw-refused-quick",

@@ -175,7 +175,7 @@ CUT = (*LOST, *ALL_LOST, "window", "tcp-sent-again", "raw-tcp-late", "delay-of-t
     [
         ((*CUT, "raw-standing-more"), {"all-lost-for-a-time", "kept-flows-lost"}),
         ((*CUT, "raw-pairs-more"), {"all-lost-for-a-time", "pair-second-lost"}),
-        ((*LOST, *ALL_LOST, "bad-checksums", "stalls-again"), {"bad-checksums", "some-ports-lost"}),
+        ((*LOST, *ALL_LOST, "bad-checksums", "raw-kept-same"), {"bad-checksums", "some-ports-lost"}),
     ],
     ids=["kept flows", "pairs", "ports"],
 )

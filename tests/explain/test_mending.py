@@ -54,7 +54,7 @@ def test_what_is_said_is_whole(name: str) -> None:
     assert bool(found.variant) == bool(found.apply) == bool(found.undo) == bool(found.fix) == bool(found.patch)
     assert bool(found.variant or found.commands) == (name not in BY_HAND)
     for command in (*found.apply, *found.undo, *found.commands):
-        assert command.startswith(("kubectl --context blue ", "sysctl ", "ethtool "))
+        assert command.startswith(("kubectl --context blue ", "sysctl ", "ethtool ", "modprobe "))
         assert "deploy/NAME" not in command
         assert "NAMESPACE" not in command
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -266,6 +267,12 @@ def test_delays_that_are_only_the_longest_of_many_are_not_alike() -> None:
     frame = arms().assign(late=[5, 5, 5, 5, 5, 5], **late)
     assert signs.read(None, frame.assign(held=5))["raw-late-constant"].state is State.YES
     assert signs.read(None, frame.assign(held=200))["raw-late-constant"].state is State.NO
+
+
+def test_where_few_are_late_shorter_delays_tell_whether_they_are_alike() -> None:
+    frame = arms().assign(late=0, late_p10_ms=math.nan, late_p90_ms=math.nan, held=20, held_p10_ms=78.0)
+    assert signs.read(None, frame.assign(held_p90_ms=81.0))["raw-late-constant"].state is State.YES
+    assert signs.read(None, frame.assign(held_p90_ms=131.0))["raw-late-constant"].state is State.NO
 
 
 def test_answers_that_came_late_are_not_lost_where_it_is_known() -> None:

@@ -1,0 +1,79 @@
+"""A second cause is told by what the first cannot reach: other servers, and the time before and after a cut."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from dnslab.analyse.arms import COLUMNS
+from dnslab.explain.arms import usual_way
+from dnslab.explain.engine import Answer, Word, rank
+from dnslab.explain.second import with_second
+from dnslab.explain.signs import read
+from dnslab.plan.arms import ARMS, Places
+
+PLACES = Places(("10.96.0.10",), ("10.0.0.2", "10.0.0.3"))
+NOT_SILENT = {"silent_from_s": math.nan, "silent_s": math.nan, "length_s": math.nan}
+
+
+def row(arm: str, place: str = "10.96.0.10", **changes: Any) -> dict[str, Any]:
+    """200 queries of an arm."""
+    zero: dict[str, Any] = dict.fromkeys(COLUMNS, 0)
+    usual = {"arm": arm, "place": place, "n": 200, "rate_per_s": 10.0, "p50_ms": 1.0, "p99_ms": 2.0}
+    return {**zero, **NOT_SILENT, **usual, "answered_p99_ms": 2.0, "rcodes": {}, "rises": {}, "calm": {}, **changes}
+
+
+def lost(n: int) -> dict[str, int]:
+    return {"lost": n, "unanswered": n}
+
+
+def found(*rows: dict[str, Any]) -> tuple[Answer, set[str]]:
+    arms = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    signs = read(None, usual_way(arms))
+    servers = arms[arms["place"].isin(PLACES.stayed)]
+    if len(servers):
+        signs["raw-one-place"] = read(None, servers)["raw-one-place"]
+    answer = with_second(rank(signs), signs, arms, PLACES)
+    assert all(one.word.rank <= Word.LIKELY.rank for one in answer.found)
+    return answer.answer, {one.mechanism.name for one in answer.found}
+
+
+def dead(at_the_other: dict[str, dict[str, Any]]) -> tuple[Answer, set[str]]:
+    """One server of two is dead, and arms at the other saw this."""
+    here = [row(arm, **lost(100)) for arm in ARMS]
+    there = [row(arm, "10.0.0.3", **lost(200)) for arm in ("a", "tcp", "standing")]
+    other = [row(arm, "10.0.0.2", **at_the_other.get(arm, {})) for arm in ("a", "tcp", "standing")]
+    return found(*here, *there, *other)
+
+
+def test_what_the_server_that_answers_loses_is_a_second_cause() -> None:
+    assert dead({}) == (Answer.FOUND, {"one-server-silent"})
+    lossy = {"a": lost(14), "standing": lost(17), "tcp": {"lost": 20, "late": 22}}
+    assert dead(lossy) == (Answer.TWO, {"one-server-silent", "packets-lost"})
+    assert dead({"a": {"errors": 40}}) == (Answer.TWO, {"one-server-silent", "errors"})
+
+
+@pytest.mark.parametrize(
+    ("calm", "second"),
+    [
+        ({"errors": 30}, {"errors"}),
+        ({"held": 60, "held_p10_ms": 24.0, "held_p90_ms": 93.0, "answered_p99_ms": 96.0}, {"held-up"}),
+        ({}, set()),
+    ],
+    ids=["errors", "a CPU limit", "nothing"],
+)
+def test_what_is_left_before_and_after_a_cut_is_a_second_cause(calm: dict[str, Any], second: set[str]) -> None:
+    silent = {"silent_from_s": 2.0, "silent_s": 1.2, "length_s": 10.0}
+    rows = []
+    for arm in ARMS:
+        counts: dict[str, Any] = {"lost": 24} if arm == "tcp" else lost(24)
+        outside = {**dict.fromkeys(("lost", "unanswered", "held", "late", "errors"), 0), "n": 176, **calm}
+        rows.append(row(arm, **{**calm, **counts, **(silent if arm == "a" else {})}, calm=outside))
+    answer, names = found(
+        *rows, row("a", "10.96.0.10", n=0, rises={"client.cpu.periods": 100.0, "client.cpu.throttled_periods": 0.0})
+    )
+    assert names == {"all-lost-for-a-time", *second}
+    assert answer is (Answer.TWO if second else Answer.FOUND)
