@@ -508,6 +508,12 @@ def _sums(arms: pd.DataFrame, names: Sequence[str], column: str) -> tuple[int, i
     return int(rows[column].sum()), int(rows["n"].sum())
 
 
+def so_few_by_chance(asked: Numbers, arms: pd.DataFrame) -> bool:
+    """Whether as few lookups stalled as they did although they may lose queries as often as single raw ones do."""
+    k, n = _lost(arms, "a", "aaaa")
+    return bool(k) and hit_too(asked.stalls, asked.n, k, n) is not State.NO
+
+
 def counted_beside(arms: pd.DataFrame | None) -> Numbers | None:
     """What kernels counted while raw queries were sent, with how many were sent, and lost; None where nothing was."""
     if arms is None or "rises" not in arms or not len(arms):

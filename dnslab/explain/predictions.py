@@ -101,7 +101,6 @@ _LOSSES = (
                 "raw-aaaa-lost",
                 "raw-pair-first",
             ),
-            unlikely=("raw-lost-grows",),
             beside=("raw-pairs-more",),
         ),
     ),
@@ -150,6 +149,7 @@ _LOSSES = (
             never=("tcp-stalls", "tcp-sent-again", "one-name", "always", "raw-tcp-resent", "raw-kept-spared"),
             # Lookups suffer from it as from any loss that spares TCP: it takes two rates to tell.
             only_by=("raw-lost-grows",),
+            beside=("raw-pairs-more",),
         ),
         direct=False,
     ),

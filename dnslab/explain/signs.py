@@ -110,6 +110,9 @@ def read(observed: Observed | None, arms: pd.DataFrame | None = None) -> dict[st
         found[name] = Sign(name, state, claim)
     found.update(_counted(found, arm_signs.counted_beside(arms)))
     raw = arm_signs.read(arms)
+    singles_lost = raw["raw-a-lost"].yes or raw["raw-aaaa-lost"].yes
+    if asked and arms is not None and found["stalls"].no and singles_lost and arm_signs.so_few_by_chance(asked, arms):
+        found["stalls"] = replace(found["stalls"], state=State.UNCLEAR)
     return {**found, **raw, **_seen_better(found, raw)}
 
 

@@ -269,6 +269,16 @@ def test_delays_that_are_only_the_longest_of_many_are_not_alike() -> None:
     assert signs.read(None, frame.assign(held=200))["raw-late-constant"].state is State.NO
 
 
+@pytest.mark.parametrize(("stalls", "lost", "seen"), [(0, 8, State.YES), (0, 80, State.NO), (0, 0, State.NO)])
+def test_lookups_stall_where_raw_queries_are_lost_unless_too_many_are_spared(
+    stalls: int, lost: int, seen: State
+) -> None:
+    """Of 124 lookups, none stalls by chance where 1 % of queries are lost; where 10 % are, it is not chance."""
+    run = observed(n=124, stalls=stalls)
+    raw = arms(n=400, a=lost, aaaa=lost).assign(unanswered=lambda frame: frame["lost"])
+    assert signs.read(run, raw)["stalls"].state is seen
+
+
 def test_where_few_are_late_shorter_delays_tell_whether_they_are_alike() -> None:
     frame = arms().assign(late=0, late_p10_ms=math.nan, late_p90_ms=math.nan, held=20, held_p10_ms=78.0)
     assert signs.read(None, frame.assign(held_p90_ms=81.0))["raw-late-constant"].state is State.YES
