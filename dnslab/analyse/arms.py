@@ -29,14 +29,14 @@ from dnslab.store.witnesses import CLIENT
 LOST_MS = 1_000.0
 #: a query that is sent so much later than it was due shows that its sender had to wait, for CPU time for example
 SENT_LATE_MS = 20.0
-#: a stretch without any answer over UDP: it has as many queries at least, of as many arms, and lasts as long (s)
+#: a stretch without any answer over UDP has as many queries at least, of as many arms, and lasts as long, s
 SILENT_QUERIES, SILENT_ARMS, SILENT_S = 10, 3, 0.2
-#: in a trial with as many unanswered queries as are outside, such a stretch is as rare by chance
+#: by chance, if queries are lost as often as they are outside, at most this share of trials has one
 SILENT_CHANCE = 1e-4
 #: queries of a kept socket from which on it is told whether all of them are lost
 PER_SOCKET = 3
-#: from and to, ns of the trial
-Stretch = tuple[int, int]
+#: stretches: from and to, ns of the trial
+Stretches = list[tuple[int, int]]
 COLUMNS = (
     *(
         "arm",
@@ -110,7 +110,7 @@ def arm_frame(run: Run) -> pd.DataFrame:
             first arm beside the control. NaN where there is no stretch of 0.2 s that chance would not give, and in
             other rows.
         ``calm`` (dict)
-            The counts and times of this row again, by column, without queries due in that stretch; empty where there
+            The counts and times of this row again, by column, without queries due in such stretches; empty where there
             is none.
         ``errors``
             Answers with an rcode other than 0. ``rcodes`` (dict of str to int) counts them by name.
@@ -137,10 +137,10 @@ def arm_frame(run: Run) -> pd.DataFrame:
     rows = [row for row in every if row["arm"]]
     backend = run.environment.backend
     own = backend.name != "local" and backend.fresh_clients
-    silent: dict[tuple[str, int], Stretch] = {}
+    silent: dict[tuple[str, int], Stretches] = {}
     for trial, together in groupby(rows, key=lambda row: (row["target"], row["round"])):
-        if stretch := _count_together(list(together), own):
-            silent[trial] = stretch
+        if stretches := _count_together(list(together), own):
+            silent[trial] = stretches
     if silent:
         for row, calm in zip(every, run.each(lambda lookups: _outside(plan, lookups, silent)), strict=True):
             if calm:
@@ -187,16 +187,16 @@ def _row(plan: Plan, lookups: Lookups) -> dict[str, Any]:
         "load": start.load,
         "rate_per_s": plan.loads[start.load].rate_per_s or 0.0,
     }
-    return where if not where["arm"] else {**where, **_counts(lookups, start.arrangement != "single")}
+    return where if not where["arm"] else {**where, **_counts(lookups, where["arm"], [])}
 
 
-def _outside(plan: Plan, lookups: Lookups, silent: Mapping[tuple[str, int], Stretch]) -> dict[str, Any]:
-    """What ``_row`` counts, without queries due in the trial's stretch of silence; by target and round."""
+def _outside(plan: Plan, lookups: Lookups, silent: Mapping[tuple[str, int], Stretches]) -> dict[str, Any]:
+    """What ``_row`` counts, without queries due in the trial's stretches of silence, by target and round."""
     start = lookups.client.start
-    stretch = silent.get((start.target, start.round))
-    if stretch is None or not arm_of(plan, start.load):
+    stretches, arm = silent.get((start.target, start.round)), arm_of(plan, start.load)
+    if not stretches or not arm:
         return {}
-    counts = _counts(lookups, start.arrangement != "single", stretch)
+    counts = _counts(lookups, arm, stretches)
     return {name: counts[name] for name in _CALM}
 
 
@@ -207,15 +207,16 @@ def _place(plan: Plan, lookups: Lookups) -> str:
     return plan.loads[start.load].server or (nameservers[0] if nameservers else "")
 
 
-def _counts(lookups: Lookups, pairs: bool, silent: Stretch | None = None) -> dict[str, Any]:
+def _counts(lookups: Lookups, arm: str, silent: Stretches) -> dict[str, Any]:
     code = lookups.raw["outcome"]
     # A query that was refused on its way has an end after its start; one without a socket has none.
     no_socket = (code == records.OUTCOME_SOCKET) & (lookups.raw["end_ns"] == lookups.raw["start_ns"])
     unsent = (code == records.OUTCOME_NOT_STARTED) | no_socket
-    counted = ~unsent
-    if silent:
-        due_ns = lookups.raw["intended_ns"]
-        counted = counted & ~((due_ns >= silent[0]) & (due_ns <= silent[1]))
+    due_ns = lookups.raw["intended_ns"]
+    counted = ~unsent & ~_within(due_ns, silent)
+    # Kept sockets take turns.
+    sockets = np.argsort(np.argsort(lookups.raw["start_ns"][~unsent], kind="stable")) % STANDING_SOCKETS
+    sockets = sockets[counted[~unsent]]
     raw, ms, code = lookups.raw[counted], lookups.service_ms[counted], code[counted]
     answered = code >= 0
     lost = ~answered | (ms >= LOST_MS)
@@ -229,8 +230,8 @@ def _counts(lookups: Lookups, pairs: bool, silent: Stretch | None = None) -> dic
         "n": len(raw),
         "lost": int(lost.sum()),
         "unanswered": int((~answered).sum()),
-        "lost_second": _lost_alone(raw, lost, 1) if pairs else 0,
-        "lost_first": _lost_alone(raw, lost, 0) if pairs else 0,
+        "lost_second": _lost_alone(raw, lost, 1) if arm.startswith("pair") else 0,
+        "lost_first": _lost_alone(raw, lost, 0) if arm.startswith("pair") else 0,
         "late": len(late_ms),
         "held": int((answered & (ms >= HELD_MS)).sum()),
         "errors": int((code > 0).sum()),
@@ -249,16 +250,22 @@ def _counts(lookups: Lookups, pairs: bool, silent: Stretch | None = None) -> dic
         "late_p10_ms": late_p10_ms,
         "late_p90_ms": late_p90_ms,
         "rises": rises_of(lookups.client),
-        **_kept(~answered[np.argsort(raw["start_ns"], kind="stable")]),
+        **_kept(~answered, sockets, arm == "standing"),
         "late_sent": int((sent_late_ms >= SENT_LATE_MS).sum()),
         "unsent": int(unsent.sum()),
     }
 
 
-def _kept(gone: npt.NDArray[np.bool_]) -> dict[str, float]:
-    """How many kept sockets got no answer at all, of queries in the order in which they were sent: sockets take
-    turns."""
-    of_sockets = [gone[i::STANDING_SOCKETS] for i in range(STANDING_SOCKETS)]
+def _within(due_ns: npt.NDArray[np.uint64], stretches: Stretches) -> npt.NDArray[np.bool_]:
+    within = np.zeros(len(due_ns), dtype=bool)
+    for begin, end in stretches:
+        within |= (due_ns >= begin) & (due_ns <= end)
+    return within
+
+
+def _kept(gone: npt.NDArray[np.bool_], sockets: npt.NDArray[np.intp], kept: bool) -> dict[str, float]:
+    """How many sockets that are ``kept`` got no answer at all."""
+    of_sockets = [gone[sockets == i] for i in range(STANDING_SOCKETS)] if kept else []
     known = [one for one in of_sockets if len(one) >= PER_SOCKET]
     others = [one for one in known if not one.all()]
     share = float(np.concatenate(others).mean()) if others else 1.0
@@ -277,10 +284,10 @@ def _lost_alone(raw: npt.NDArray[Any], lost: npt.NDArray[np.bool_], which: int) 
     return int(np.isin(raw["intended_ns"][one & lost], other_came).sum())
 
 
-def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> Stretch | None:
+def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> Stretches:
     """Of arms that were sent together: how often a late query follows a late one, whatever their arms, how far
-    witnesses rose, and in which stretch no query over UDP was answered. ``own`` says that each arm had a client of its
-    own."""
+    witnesses rose, and in which stretches no query over UDP was answered. ``own`` says that each arm had a client of
+    its own."""
     silent = _silent([row for row in rows if row["arm"] not in ("tcp", CONTROL)])
     due_ns, bad = (np.concatenate([row.pop(name) for row in rows]) for name in ("due_ns", "bad"))
     order = np.argsort(due_ns, kind="stable")
@@ -297,10 +304,11 @@ def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> Stretch | None
     first.update(_in_a_row(bad))
     first["rises"] = rises
     if silent:
-        first["silent_from_s"] = (silent[0] - int(due_ns[0])) / 1e9
-        first["silent_s"] = (silent[1] - silent[0]) / 1e9
+        begin, end = max(silent, key=lambda one: one[1] - one[0])
+        first["silent_from_s"] = (begin - int(due_ns[0])) / 1e9
+        first["silent_s"] = (end - begin) / 1e9
         first["length_s"] = int(due_ns[-1] - due_ns[0]) / 1e9
-        first["calm"] = _in_a_row(bad[(due_ns < silent[0]) | (due_ns > silent[1])])
+        first["calm"] = _in_a_row(bad[~_within(due_ns, silent)])
     return silent
 
 
@@ -308,21 +316,29 @@ def _in_a_row(bad: npt.NDArray[np.bool_]) -> dict[str, int]:
     return {"after_late": int(bad[:-1].sum()), "late_after_late": int((bad[:-1] & bad[1:]).sum())}
 
 
-def _silent(rows: Sequence[Mapping[str, Any]]) -> Stretch | None:
-    """The longest stretch in which no query of ``rows`` was answered, unless chance gives one as long."""
+def _share_outside(gone: npt.NDArray[np.bool_], begin: int, end: int) -> float:
+    """The share of queries without an answer, of all but those from ``begin`` to ``end``, which had none."""
+    return (int(gone.sum()) - (end - begin)) / max(1, len(gone) - (end - begin))
+
+
+def _silent(rows: Sequence[Mapping[str, Any]]) -> Stretches:
+    """Stretches in which no query of ``rows`` was answered, but for those that chance gives."""
     if not rows:
-        return None
+        return []
     arms = np.repeat(np.arange(len(rows)), [len(row["due_ns"]) for row in rows])
     due_ns, gone = (np.concatenate([row[name] for row in rows]) for name in ("due_ns", "gone"))
     order = np.argsort(due_ns, kind="stable")
     due_ns, gone, arms = due_ns[order], gone[order], arms[order]
     edges = np.flatnonzero(np.diff(np.concatenate(([0], gone.view(np.int8), [0]))))
-    stretches = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
-    if not stretches:
-        return None
-    begin, end = max(stretches, key=lambda one: int(due_ns[one[1] - 1] - due_ns[one[0]]))
-    n, lasted_s = end - begin, int(due_ns[end - 1] - due_ns[begin]) / 1e9
-    outside = (int(gone.sum()) - n) / max(1, len(gone) - n)
-    if n < SILENT_QUERIES or lasted_s < SILENT_S or len(set(arms[begin:end].tolist())) < SILENT_ARMS:
-        return None
-    return (int(due_ns[begin]), int(due_ns[end - 1])) if len(gone) * outside**n < SILENT_CHANCE else None
+    long = [
+        (begin, end)
+        for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+        if end - begin >= SILENT_QUERIES
+        and int(due_ns[end - 1] - due_ns[begin]) >= SILENT_S * 1e9
+        and len(set(arms[begin:end].tolist())) >= SILENT_ARMS
+    ]
+    return [
+        (int(due_ns[begin]), int(due_ns[end - 1]))
+        for begin, end in long
+        if len(gone) * _share_outside(gone, begin, end) ** (end - begin) < SILENT_CHANCE
+    ]
