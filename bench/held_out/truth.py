@@ -118,7 +118,7 @@ TRUTHS: Mapping[str, Truth] = {
     "paused-reader": Truth("server-buffer-full", ("server-pauses",)),
     "raw-checksum": Truth("bad-checksum-offload"),
     "wrong-id": Truth(mechanisms=("packets-lost",)),
-    "other-port": Truth(mechanisms=("answers-from-elsewhere",)),
+    "other-port": Truth(mechanisms=("answers-from-elsewhere", "answers-not-taken")),
     "empty-answers": Truth(mechanisms=("errors",)),
     "one-slow-endpoint": Truth(mechanisms=("all-late", "some-late")),
     "a-late": Truth(mechanisms=("all-late", "some-late")),

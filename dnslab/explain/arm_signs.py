@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dnslab.analyse.observed import HELD_MS, Numbers
@@ -42,7 +43,7 @@ _HAPPENED = {
 }
 _COLUMNS = ("arm", "n", *(column for column, _, _ in _HAPPENED.values()))
 #: a share of errors at a low rate that is at most this part of the one at a high rate
-_NOT_GROWN = 0.75
+_NOT_GROWN = 0.6
 #: how many times as often pairs, and kept sockets, have to lose queries: those of few sockets differ by chance
 _MORE_OF_PAIRS, _MORE = 1.2, 1.5
 #: answers that are held up for each one that is late, up to which the late ones tell how long all delays are
@@ -82,6 +83,7 @@ NAMES = (
         "raw-standing-more",
         "raw-refused-quick",
         "raw-pair-first",
+        "raw-pair-second",
         "raw-whole-flows",
         "raw-window",
         "raw-from-start",
@@ -122,6 +124,7 @@ def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
             _standing_more(arms),
             _refused_quick(arms),
             _pair_first(arms),
+            _pair_second(arms),
             _flow_lost(arms),
             *_window(arms),
         ),
@@ -367,6 +370,19 @@ def _pair_first(arms: pd.DataFrame) -> Sign:
     return Sign(name, most(first, n, _MOSTLY), said.ARM_FIRST(seen=f"{first:,}", n=f"{n:,}"))
 
 
+def _pair_second(arms: pd.DataFrame) -> Sign:
+    """Of pairs from one socket that lost one query, it is the second in most, and not by chance."""
+    from scipy.special import bdtrc
+
+    first = replace(_pair_first(arms), name="raw-pair-second")
+    if first.state is State.NOT_MEASURED:
+        return first
+    rows = arms[arms["arm"] == ARMS["pair"][0]]
+    k, n = int(rows["lost_second"].sum()), int((rows["lost_first"] + rows["lost_second"]).sum())
+    mostly = k >= _MOSTLY * n and float(bdtrc(k - 1, n, 0.5)) < ALPHA
+    return replace(first, state=State.YES if mostly else State.NO, claim=said.ARM_SECOND(seen=f"{k:,}", n=f"{n:,}"))
+
+
 def _flow_lost(arms: pd.DataFrame) -> Sign:
     """Both queries of a pair are lost more often if one socket sent them than if two did: whole flows are lost (exact
     conditional test of two rates)."""
@@ -422,7 +438,8 @@ def _grows(name: str, arms: pd.DataFrame, names: Sequence[str], per_arrival: int
     rows = _unanswered(arms[arms["arm"].isin(names)])
     if "rate_per_s" not in rows or rows["rate_per_s"].nunique() < 2:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    (k, n), (low_k, low_n) = _by_rate(rows, "lost")
+    # Both of a pair may be lost for one reason: it counts as one.
+    (k, n), (low_k, low_n) = ((lost / per_arrival, sent / per_arrival) for lost, sent in _by_rate(rows, "lost"))
     claim = said.ARM_LOST_GROWS(
         low=f"{100 * low_k / max(1, low_n):.0f} %",
         low_rate=f"{per_arrival * rows['rate_per_s'].min():g}",

@@ -82,7 +82,7 @@ _ALL_STALL = ("sequential-stalls", "no-aaaa-stalls", "tcp-stalls", "cache-stalls
 _ALL_LOST = (*_ALL_STALL, "tcp-sent-again", "tcp-hangs", *_raw("lost"), *_raw("late"))
 _UDP_STALLS = ("stalls", "sequential-stalls", "no-aaaa-stalls")
 #: of what hits few sockets, or bursts, some arms have more than others
-_UNEVEN = ("raw-pairs-more", "raw-standing-more")
+_UNEVEN = ("raw-pairs-more", "raw-standing-more", "raw-pair-second")
 _LATE = ("delay-some", "delay-of-tcp", "raw-held-up", *_raw("late"))
 
 
@@ -92,16 +92,15 @@ _LOSSES = (
         said.PAIR,
         Predictions(
             must=("!sequential-stalls", "stalls", "half-lost", "raw-pair-lost"),
-            may=("cache-stalls", "insert-failed", "raw-two-sockets-lost", "raw-pair-more", "raw-pairs-more"),
+            may=(
+                *("cache-stalls", "insert-failed", "raw-two-sockets-lost", "raw-pair-more", "raw-pairs-more"),
+                "raw-pair-second",
+            ),
             never=(
-                "sequential-stalls",
-                "no-aaaa-stalls",
-                "tcp-stalls",
-                "raw-a-lost",
-                "raw-aaaa-lost",
+                *("sequential-stalls", "no-aaaa-stalls", "tcp-stalls", "raw-a-lost", "raw-aaaa-lost"),
                 "raw-pair-first",
             ),
-            beside=("raw-pairs-more",),
+            beside=("raw-pairs-more", "raw-pair-second"),
         ),
     ),
     Mechanism(
@@ -295,6 +294,8 @@ _ANSWERS = (
                 "server-buffer",
                 "client-buffer",
                 "stalls",
+                # Both queries from one socket meet one server, and its full buffer.
+                "raw-whole-flows",
                 "raw-pair-more",
                 *_UNEVEN,
                 *_raw("lost", *_UDP),

@@ -141,6 +141,9 @@ ARM_SAME = Sentence("Of {n} kept sockets, {seen} got no answer to any raw query.
 ARM_FIRST = Sentence(
     "Of {n} pairs of raw queries that lost one of the two, {seen} lost the one that was sent first.", seen="29", n="30"
 )
+ARM_SECOND = Sentence(
+    "Of {n} pairs of raw queries that lost one of the two, {seen} lost the one that was sent second.", seen="29", n="30"
+)
 ARM_FLOW_LOST = Sentence(
     "{both} of {n} pairs of raw queries from one socket lost both; of pairs from two sockets, {two_both} of {two}.",
     both="14",

@@ -92,6 +92,11 @@ def pairs_at(*shares: float) -> list[dict[str, Any]]:
             [lossy("pair-one-socket", 20, lost_first=1, lost_second=19)],
         ),
         (
+            "raw-pair-second",
+            [lossy("pair-one-socket", 20, lost_first=1, lost_second=19)],
+            [lossy("pair-one-socket", 20, lost_first=8, lost_second=12)],
+        ),
+        (
             "raw-whole-flows",
             [lossy("pair-one-socket", 28), lossy("pair-two-sockets", 20, lost_first=10, lost_second=10)],
             [lossy("pair-one-socket", 20, lost_second=20), lossy("pair-two-sockets", 20, lost_second=20)],
