@@ -91,15 +91,16 @@ def arm_frame(run: Run) -> pd.DataFrame:
         ``unanswered``
             No answer at all before the deadline; part of ``lost``.
         ``lost_second``, ``lost_first``
-            Lost queries that were sent second in a pair whose first was not lost, and the other way round; 0 in other
-            arms.
+            Queries without any answer that were sent second in a pair whose first was answered, and the other way
+            round; 0 in other arms.
         ``late``
             Answered, after 150 ms or more. Answers after 1 s are part of ``lost``, too.
         ``held``
             Answered after 20 ms or more, those that were late included.
         ``after_late``, ``late_after_late``
-            Of all arms that a client sent together: queries due next after one that was late or lost, and how many of
-            these were late or lost themselves. They stand in the row of the first arm beside the control; 0 in others.
+            Of all arms over UDP that a client sent together: queries due next after one that was late or lost, and how
+            many of these were late or lost themselves. They stand in the row of the first arm beside the control; 0 in
+            others.
         ``kept``, ``kept_silent``, ``kept_chance``
             Of the arm whose sockets are kept: sockets with 3 queries or more, those of them that got no answer at all,
             and how many of these chance gives (float) if each query is lost as often as those of the others. 0 in other
@@ -230,8 +231,8 @@ def _counts(lookups: Lookups, arm: str, silent: Stretches) -> dict[str, Any]:
         "n": len(raw),
         "lost": int(lost.sum()),
         "unanswered": int((~answered).sum()),
-        "lost_second": _lost_alone(raw, lost, 1) if arm.startswith("pair") else 0,
-        "lost_first": _lost_alone(raw, lost, 0) if arm.startswith("pair") else 0,
+        "lost_second": _lost_alone(raw, ~answered, 1) if arm.startswith("pair") else 0,
+        "lost_first": _lost_alone(raw, ~answered, 0) if arm.startswith("pair") else 0,
         "late": len(late_ms),
         "held": int((answered & (ms >= HELD_MS)).sum()),
         "errors": int((code > 0).sum()),
@@ -276,12 +277,12 @@ def _kept(gone: npt.NDArray[np.bool_], sockets: npt.NDArray[np.intp], kept: bool
     }
 
 
-def _lost_alone(raw: npt.NDArray[Any], lost: npt.NDArray[np.bool_], which: int) -> int:
-    """Pairs of which the first query alone is lost (``which`` 0), or the second (1). Entries of the probe's list are
-    first and second in turn, and both of a pair were due at the same instant."""
+def _lost_alone(raw: npt.NDArray[Any], gone: npt.NDArray[np.bool_], which: int) -> int:
+    """Pairs of which the first query alone has no answer (``which`` 0), or the second (1). Entries of the probe's list
+    are first and second in turn, and both of a pair were due at the same instant."""
     one = raw["name"] % 2 == which
-    other_came = np.unique(raw["intended_ns"][~one & ~lost])
-    return int(np.isin(raw["intended_ns"][one & lost], other_came).sum())
+    other_came = np.unique(raw["intended_ns"][~one & ~gone])
+    return int(np.isin(raw["intended_ns"][one & gone], other_came).sum())
 
 
 def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> Stretches:
@@ -289,7 +290,8 @@ def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> Stretches:
     witnesses rose, and in which stretches no query over UDP was answered. ``own`` says that each arm had a client of
     its own."""
     silent = _silent([row for row in rows if row["arm"] not in ("tcp", CONTROL)])
-    due_ns, bad = (np.concatenate([row.pop(name) for row in rows]) for name in ("due_ns", "bad"))
+    udp = [row for row in rows if row["arm"] != "tcp"] or rows
+    due_ns, bad = (np.concatenate([row[name] for row in udp]) for name in ("due_ns", "bad"))
     order = np.argsort(due_ns, kind="stable")
     due_ns, bad = due_ns[order], bad[order]
     rises: dict[str, float] = {}
@@ -299,7 +301,7 @@ def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> Stretches:
             rises[name] = rises.get(name, 0.0) + rise if apart else max(rises.get(name, 0.0), rise)
         row["after_late"], row["late_after_late"], row["rises"] = 0, 0, {}
         row["calm"] = {}
-        del row["gone"]
+        del row["due_ns"], row["bad"], row["gone"]
     first = next((row for row in rows if row["arm"] != CONTROL), rows[0])
     first.update(_in_a_row(bad))
     first["rises"] = rises

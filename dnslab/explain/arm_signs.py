@@ -48,8 +48,13 @@ _NOT_GROWN = 0.6
 _MORE_OF_PAIRS, _MORE = 1.2, 1.5
 #: answers that are held up for each one that is late, up to which the late ones tell how long all delays are
 _MOST_HELD = 2.0
+#: a share of queries on kept sockets that are held up, over which no median is that of a new flow or a kept one
+_NOT_STEADY = 0.1
 #: a share of lost queries over which a median is theirs
 _FEW_LOST = 0.2
+#: answers that are held up for each one that is late, from which on a server has little CPU time: those that wait for
+#: the end of a pause are late by any part of it
+_FEW_LATE = 4
 #: answers of an arm from which on their quantile of 99 % says something
 _ENOUGH = 100
 #: the share of late queries that follow each other where they come together
@@ -230,6 +235,8 @@ def _flows_slow(arms: pd.DataFrame) -> Sign:
     name = "raw-flows-slow"
     if "p50_ms" not in arms or not {"a", "standing"} <= set(arms["arm"]):
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    if "held" in arms and some(*_sums(arms, ("standing",), "held"), _NOT_STEADY) is State.YES:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))  # where all is held up now and then, no median tells
     best = arms.groupby("arm", observed=True)["p50_ms"].min()
     new_ms, kept_ms = float(best["a"]), float(best["standing"])
     if not (math.isfinite(new_ms) and math.isfinite(kept_ms)):
@@ -275,7 +282,7 @@ def _short(arms: pd.DataFrame) -> Sign:
     if slowest_ms is None or slowest_ms < HELD_MS:
         return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
     held, late = (_sums(arms, _UDP, column)[0] if column in arms else 0 for column in ("held", "late"))
-    short = slowest_ms < SHORT_MS or (slowest_ms < 2 * SHORT_MS and late < held / 10)
+    short = slowest_ms < SHORT_MS or (slowest_ms < 2 * SHORT_MS and late < held / _FEW_LATE)
     return Sign(name, State.YES if short else State.NO, said.ARM_HELD(p99=time_ms(slowest_ms)))
 
 

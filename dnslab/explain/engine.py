@@ -315,22 +315,20 @@ def _not_seen(names: Iterable[str], signs: Mapping[str, Sign]) -> list[str]:
     return [name for name in names if signs[name].state in (State.NO, State.UNCLEAR)]
 
 
+def _predicted(predicts: Predictions, signs: Mapping[str, Sign]) -> set[str]:
+    """What was seen of that by which it shows."""
+    names = (*predicts.must, *predicts.only_by, *predicts.beside)
+    return {name for name in names if not name.startswith("!") and signs[name].yes}
+
+
 def _pair(signs: Mapping[str, Sign], seen: Sequence[Sign]) -> tuple[RankedMechanism, ...]:
     """The two mechanisms that together explain all that was seen, each with a sign that only it makes; or none."""
     best: tuple[tuple[int, int], tuple[RankedMechanism, ...]] | None = None
     for one, other in combinations(MECHANISMS.values(), 2):
         both = TOGETHER.get(frozenset({one.name, other.name}), ())
         made = [frozenset(each.predicts.made) for each in (one, other)]
-        needed = [
-            {
-                name
-                for name in (*each.predicts.must, *each.predicts.only_by, *each.predicts.beside)
-                if not name.startswith("!") and signs[name].yes
-            }
-            - others
-            for each, others in zip((one, other), reversed(made), strict=True)
-        ]
-        if not all(needed):
+        predicted = [_predicted(each.predicts, signs) for each in (one, other)]
+        if not all(names - others for names, others in zip(predicted, reversed(made), strict=True)):
             continue
         pair = tuple(
             _mechanism(each, signs, seen, (*of_other, *both), _not_seen(HIDDEN.get(hiding.name, ()), signs))
@@ -338,7 +336,14 @@ def _pair(signs: Mapping[str, Sign], seen: Sequence[Sign]) -> tuple[RankedMechan
         )
         if any(each.word.rank > Word.LIKELY.rank for each in pair):
             continue
-        size = (-sum(map(len, needed)), -sum(len(each.support.speaking_for) for each in pair))
+        # What only describes a trouble speaks for the one of them alone that has to show it.
+        told = {
+            name
+            for names, other_one in zip(predicted, (other, one), strict=True)
+            for name in names
+            if signs[name] in seen or name not in other_one.predicts.may
+        }
+        size = (-len(told), -sum(len(each.support.speaking_for) for each in pair))
         if best is None or size < best[0]:
             best = size, pair
     return best[1] if best else ()

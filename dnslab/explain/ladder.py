@@ -21,7 +21,7 @@ from dnslab.explain.evidence import could_be
 from dnslab.explain.mending import Mending, mending, mending_of_open
 from dnslab.explain.of_cache import OfCache, causes_of_cache, set_apart
 from dnslab.explain.patched import NOT_NAMED, Patched
-from dnslab.explain.second import with_second
+from dnslab.explain.second import beside_cuts, with_second
 from dnslab.explain.sign import Sign
 from dnslab.explain.signs import read
 from dnslab.explain.soundness import examine
@@ -221,6 +221,8 @@ def _signs(
 ) -> dict[str, Sign]:
     """What all numbers show; nothing of an injected fault is among them."""
     signs = read(observed, usual_way(arms)) if len(arms) else read(observed, None)
+    if signs["raw-window"].yes:
+        signs |= beside_cuts(usual_way(arms))
     servers = arms[arms["place"].isin(places.stayed) & (arms["arm"] != CONTROL)] if len(arms) else arms
     if len(servers):
         signs[ONE_PLACE] = read(None, servers)[ONE_PLACE]

@@ -79,7 +79,7 @@ def _raw(what: str, *arms: str) -> tuple[str, ...]:
 _UDP = ("a", "aaaa", "pair", "two-sockets", "standing", "a-second")
 #: what no lookup over UDP and TCP is spared
 _ALL_STALL = ("sequential-stalls", "no-aaaa-stalls", "tcp-stalls", "cache-stalls", "cache-fails", "errors", "always")
-_ALL_LOST = (*_ALL_STALL, "tcp-sent-again", "tcp-hangs", *_raw("lost"), *_raw("late"))
+_ALL_LOST = (*_ALL_STALL, "tcp-sent-again", "tcp-hangs", "raw-tcp-resent", *_raw("lost"), *_raw("late"))
 _UDP_STALLS = ("stalls", "sequential-stalls", "no-aaaa-stalls")
 #: of what hits few sockets, or bursts, some arms have more than others
 _UNEVEN = ("raw-pairs-more", "raw-standing-more", "raw-pair-second")
@@ -385,7 +385,7 @@ _DELAYS = (
         said.ALL_LATE,
         Predictions(
             ("delay-all", "raw-all-late", *_raw("late", "a", "aaaa", "tcp")),
-            (*_LATE, "delay-twice", "tcp-sent-again", "cache-fails"),
+            (*_LATE, "delay-twice", "tcp-sent-again", "cache-fails", "cache-stalls"),
             ("delay-of-aaaa", "errors", "stalls"),
         ),
     ),
@@ -394,7 +394,7 @@ _DELAYS = (
         said.AAAA_LATE,
         Predictions(
             ("delay-all", "delay-of-aaaa", "raw-aaaa-late"),
-            (*_LATE, "tcp-sent-again", "cache-fails"),
+            (*_LATE, "tcp-sent-again", "cache-fails", "cache-stalls"),
             ("delay-twice", "errors", "stalls", "raw-a-late"),
         ),
     ),
@@ -443,8 +443,9 @@ _DELAYS = (
         said.TCP_LATE,
         Predictions(
             ("!delay-some", "delay-of-tcp", "raw-tcp-late"),
-            ("tcp-sent-again", "tcp-stalls", "raw-tcp-lost"),
+            ("tcp-stalls", "cache-stalls", "cache-fails", "raw-tcp-lost"),
             ("delay-some", "stalls", "raw-a-late"),
+            beside=("raw-tcp-lost",),
         ),
     ),
     Mechanism(
@@ -481,4 +482,6 @@ HIDDEN: Mapping[str, tuple[str, ...]] = {
     # Where baseline stalls for another reason, too, what hits all configurations alike hits the others less often.
     **dict.fromkeys(_OF_PAIRS, ("checksums-explain", "sequential-stalls", "no-aaaa-stalls")),
     "tcp-silent": ("tcp-sent-again", "raw-tcp-late"),
+    # Where answers over UDP are late, too, those over TCP are hardly later.
+    **dict.fromkeys(("all-late", "some-late", "pauses", "held-up"), ("delay-of-tcp",)),
 }

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
     from dnslab.explain.sign import Sign
 
+#: signs that compare arms, or rates, and that what all lose at some time would drown
+COMPARING = (
+    *("raw-lost-grows", "raw-pairs-more", "raw-standing-more", "raw-pair-more", "raw-pair-first", "raw-pair-second"),
+    *("raw-whole-flows", "raw-kept-same"),
+)
 ONE_SERVER = "one-server-silent"
 CUTS = ("all-lost-for-a-time", "all-lost-at-first")
 
@@ -49,6 +54,17 @@ def with_second(ranking: Ranking, signs: Mapping[str, Sign], arms: pd.DataFrame,
     return ranking
 
 
+def beside_cuts(arms: pd.DataFrame) -> dict[str, Sign]:
+    """Signs that compare, as they are before and after the stretches in which nothing was answered."""
+    signs = read(None, calm(arms))
+    return {name: signs[name] for name in COMPARING}
+
+
+def calm(arms: pd.DataFrame) -> pd.DataFrame:
+    """``arms`` without the stretches in which nothing was answered."""
+    return pd.DataFrame([{**row, **row["calm"]} for row in arms.to_dict("records")])
+
+
 def _apart(signs: Mapping[str, Sign], arms: pd.DataFrame, places: Places) -> Iterator[tuple[str, pd.DataFrame]]:
     """Mechanisms whose reach is known, and the raw queries that were out of it."""
     asked = arms[arms["arm"] != CONTROL]
@@ -58,8 +74,7 @@ def _apart(signs: Mapping[str, Sign], arms: pd.DataFrame, places: Places) -> Ite
     if silent and len(silent) < len(sums):
         yield ONE_SERVER, at_servers[~at_servers["place"].isin(silent)]
     if signs["raw-window"].yes:
-        rows = [{**row, **row["calm"]} for row in usual_way(arms).to_dict("records")]
-        yield CUTS[signs["from-start"].yes], pd.DataFrame(rows)
+        yield CUTS[signs["from-start"].yes], calm(usual_way(arms))
 
 
 def _not_sent(rows: pd.DataFrame) -> list[str]:

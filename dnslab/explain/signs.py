@@ -134,6 +134,9 @@ def _seen_better(found: Mapping[str, Sign], raw: Mapping[str, Sign]) -> dict[str
     late = next((raw[name] for name in (*_LATE_OVER_UDP, "raw-some-held") if raw[name].yes), None)
     if late and found["delay-some"].state in (State.UNCLEAR, State.NOT_MEASURED):
         better["delay-some"] = replace(late, name="delay-some")
+    if raw["raw-late-constant"].yes and found["delay-some"].state is State.UNCLEAR:
+        # A busy machine makes no delays that are all as long.
+        better["delay-some"] = replace(found["delay-some"], state=State.YES)
     lost = next((raw[name] for name in _LOST_OVER_UDP if raw[name].yes), None)
     if lost and found["stalls"].state is State.UNCLEAR:  # lookups that lose queries do stall
         better["stalls"] = replace(found["stalls"], state=State.YES)

@@ -26,7 +26,7 @@ ZONE = ("kubernetes.default.svc.cluster.local.", "web.default.svc.cluster.local.
 ANY = "any.cluster.local."
 #: as the usual Corefile has it: 30 s positive, 5 s negative
 TTL_S, NEGATIVE_TTL_S = 30, 5
-READY_TIMEOUT_S = 5.0
+READY_TIMEOUT_S = 15.0
 RESPONDER = Path(__file__).with_name("responder.py")
 
 #: a process that uses all the CPU it gets
