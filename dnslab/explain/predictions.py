@@ -210,7 +210,8 @@ _LOSSES = (
         Predictions(
             must=("!no-aaaa-stalls", "stalls", "sequential-stalls", "sequential-half-lost", "raw-aaaa-lost"),
             may=(
-                *("tcp-stalls", "cache-stalls", "cache-fails", "errors", "raw-pairs-more"),
+                # Of a pair, AAAA is sent second.
+                *("tcp-stalls", "cache-stalls", "cache-fails", "errors", "raw-pairs-more", "raw-pair-second"),
                 *_raw("lost", "pair", "two-sockets"),
             ),
             never=("no-aaaa-stalls", "raw-a-lost"),
