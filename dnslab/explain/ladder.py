@@ -21,7 +21,7 @@ from dnslab.explain.evidence import could_be
 from dnslab.explain.mending import Mending, mending, mending_of_open
 from dnslab.explain.of_cache import OfCache, causes_of_cache, set_apart
 from dnslab.explain.patched import NOT_NAMED, Patched
-from dnslab.explain.second import beside_cuts, with_second
+from dnslab.explain.second import beside_cuts, calm, with_second
 from dnslab.explain.sign import Sign
 from dnslab.explain.signs import read
 from dnslab.explain.soundness import examine
@@ -225,7 +225,8 @@ def _signs(
         signs |= beside_cuts(usual_way(arms))
     servers = arms[arms["place"].isin(places.stayed) & (arms["arm"] != CONTROL)] if len(arms) else arms
     if len(servers):
-        signs[ONE_PLACE] = read(None, servers)[ONE_PLACE]
+        # What all servers lose at some time tells nothing of one of them.
+        signs[ONE_PLACE] = read(None, calm(servers) if signs["raw-window"].yes else servers)[ONE_PLACE]
     who = who_answers(around.who)
     signs = set_apart(signs, of_cache)
     return signs if who is None else {**signs, who.name: who}

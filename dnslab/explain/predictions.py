@@ -444,7 +444,7 @@ _DELAYS = (
         said.TCP_LATE,
         Predictions(
             ("!delay-some", "delay-of-tcp", "raw-tcp-late"),
-            ("tcp-stalls", "cache-stalls", "cache-fails", "raw-tcp-lost"),
+            ("tcp-stalls", "cache-stalls", "cache-fails", "raw-tcp-lost", "raw-tcp-resent"),
             ("delay-some", "stalls", "raw-a-late"),
             beside=("raw-tcp-lost",),
         ),

@@ -6,6 +6,7 @@ left there is ranked by itself. Pure.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -62,7 +63,7 @@ def beside_cuts(arms: pd.DataFrame) -> dict[str, Sign]:
 
 def calm(arms: pd.DataFrame) -> pd.DataFrame:
     """``arms`` without the stretches in which nothing was answered."""
-    return pd.DataFrame([{**row, **row["calm"]} for row in arms.to_dict("records")])
+    return pd.DataFrame([{**row, **row["calm"], "silent_s": math.nan} for row in arms.to_dict("records")])
 
 
 def _apart(signs: Mapping[str, Sign], arms: pd.DataFrame, places: Places) -> Iterator[tuple[str, pd.DataFrame]]:
