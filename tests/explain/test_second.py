@@ -26,7 +26,7 @@ def row(arm: str, place: str = "10.96.0.10", **changes: Any) -> dict[str, Any]:
     return {**zero, **NOT_SILENT, **usual, "answered_p99_ms": 2.0, "rcodes": {}, "rises": {}, "calm": {}, **changes}
 
 
-def lost(n: int) -> dict[str, int]:
+def lost(n: int) -> dict[str, Any]:
     return {"lost": n, "unanswered": n}
 
 
