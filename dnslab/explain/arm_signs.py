@@ -7,18 +7,18 @@ without an arm, its signs are "not measured".
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dnslab.analyse.observed import HELD_MS, Numbers
 from dnslab.analyse.witnesses import joined
+from dnslab.explain import flow_signs
+from dnslab.explain.arm_counts import NOT_GROWN, UDP, by_rate, lost_of, sums, unanswered
 from dnslab.explain.delay_signs import CONSTANT, FLOW_MS, LONGER, MANY, SHORT_MS, TCP_HELD_NOISE
-from dnslab.explain.loss_signs import FEW, NEARLY_ALL
-from dnslab.explain.sign import ALPHA, BUSY, MIN_EVENTS, Sign, State, hit_too, most, some
-from dnslab.plan.arms import STANDING_SOCKETS
+from dnslab.explain.loss_signs import NEARLY_ALL
+from dnslab.explain.sign import BUSY, MIN_EVENTS, Sign, State, hit_too, most, some
 from dnslab.sentences import Sentence, signs as said
-from dnslab.text import span_of, time_ms
+from dnslab.text import time_ms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,10 +42,6 @@ _HAPPENED = {
     "sent-late": ("late_sent", said.SENT, 0.05),
 }
 _COLUMNS = ("arm", "n", *(column for column, _, _ in _HAPPENED.values()))
-#: a share of errors at a low rate that is at most this part of the one at a high rate
-_NOT_GROWN = 0.6
-#: how many times as often pairs, and kept sockets, have to lose queries: those of few sockets differ by chance
-_MORE_OF_PAIRS, _MORE = 1.2, 1.5
 #: answers that are held up for each one that is late, up to which the late ones tell how long all delays are
 _MOST_HELD = 2.0
 #: a share of queries on kept sockets that are held up, over which no median is that of a new flow or a kept one
@@ -59,13 +55,6 @@ _FEW_LATE = 4
 _ENOUGH = 100
 #: the share of late queries that follow each other where they come together
 _TOGETHER = 0.5
-#: how often chance spares all kept sockets, where it is said that they are spared
-_NONE_BY_CHANCE = 0.02
-#: of pairs that lost one query, the share that lost the same one
-_MOSTLY = 0.8
-#: parts of a trial: a stretch of silence that is longer is no stretch, and one that begins earlier begins with it
-_WHOLE, _AT_FIRST = 0.9, 0.1
-_UDP = ("a", "aaaa", "pair-one-socket", "pair-two-sockets", "standing")
 NAMES = (
     *(f"raw-{arm}-{what}" for arm in ARMS for what in _HAPPENED),
     *(
@@ -79,20 +68,8 @@ NAMES = (
         "raw-some-held",
         "raw-short",
     ),
-    *("raw-late-together", "raw-late-constant", "raw-tcp-resent", "raw-kept-spared", "raw-kept-same"),
-    *(
-        "raw-any-truncated",
-        "raw-lost-grows",
-        "raw-pair-more",
-        "raw-pairs-more",
-        "raw-standing-more",
-        "raw-refused-quick",
-        "raw-pair-first",
-        "raw-pair-second",
-        "raw-whole-flows",
-        "raw-window",
-        "raw-from-start",
-    ),
+    *("raw-late-together", "raw-late-constant", "raw-tcp-resent", "raw-any-truncated", "raw-refused-quick"),
+    *flow_signs.NAMES,
 )
 
 
@@ -121,24 +98,15 @@ def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
         ),
         *(
             _all_late(arms),
-            _kept_spared(arms),
-            _kept_same(arms),
-            _lost_grows(arms),
-            _pair_more(arms),
-            _pairs_more(arms),
-            _standing_more(arms),
             _refused_quick(arms),
-            _pair_first(arms),
-            _pair_second(arms),
-            _flow_lost(arms),
-            *_window(arms),
+            *flow_signs.read(arms),
         ),
     )
     return {**missing, **found, **{sign.name: sign for sign in others}}
 
 
 def _of_arms(arms: pd.DataFrame) -> Iterator[Sign]:
-    arms = _unanswered(arms)
+    arms = unanswered(arms)
     known = [column for column in (*_COLUMNS[1:], "held") if column in arms]
     sums = arms.groupby("arm", observed=True)[known].sum().to_dict("index")
     medians = arms.groupby("arm", observed=True)["p50_ms"].min().to_dict() if "p50_ms" in arms else {}
@@ -173,15 +141,10 @@ def _later_than_udp(tcp: Mapping[Any, Any], udp: Mapping[Any, Any] | None) -> bo
     return hit_too(tcp["held"], tcp["n"], max(1, udp["held"]), udp["n"], 2.0) is State.YES
 
 
-def _unanswered(arms: pd.DataFrame) -> pd.DataFrame:
-    """The frame with ``lost`` without answers that came after 1 s, where it tells them apart: those were late."""
-    return arms.assign(lost=arms["unanswered"]) if "unanswered" in arms else arms
-
-
 def _one_place(arms: pd.DataFrame) -> Sign:
     """Queries to one address are lost, those to another are spared."""
     name = "raw-one-place"
-    arms = _unanswered(arms)
+    arms = unanswered(arms)
     if "place" not in arms or arms["place"].nunique() < 2:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     sums = arms.groupby("place", observed=True)[["n", "lost"]].sum().to_dict("index")
@@ -200,14 +163,14 @@ def _one_place(arms: pd.DataFrame) -> Sign:
 
 def _any_truncated(arms: pd.DataFrame) -> Sign:
     """Answers over UDP to queries of any arm are truncated: of one arm alone, a small share is too few to tell."""
-    k, n = _sums(arms, _UDP, "truncated")
+    k, n = sums(arms, UDP, "truncated")
     claim = said.ARM(arm=str(said.ARM_ANY), seen=f"{k:,}", n=f"{n:,}", how=str(said.TRUNCATED))
     return Sign("raw-any-truncated", some(k, n, BUSY["truncated"]), claim)
 
 
 def _always(arms: pd.DataFrame, arm: str, title: Sentence) -> Sign:
     """Nearly all queries of an arm are lost."""
-    k, n = _lost(arms, arm)
+    k, n = lost_of(arms, arm)
     claim = said.ARM(arm=str(title), seen=f"{k:,}", n=f"{n:,}", how=str(said.LOST))
     return Sign(f"raw-{arm}-always", most(k, n, NEARLY_ALL), claim)
 
@@ -218,7 +181,7 @@ def _errors_grow(arms: pd.DataFrame) -> Sign:
     if "rate_per_s" not in arms or arms["rate_per_s"].nunique() < 2:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     arms = arms[arms["arm"].isin(("a", "tcp", "standing"))]  # all ask for A: what AAAA gets is no matter of the rate
-    (k, n), (low_k, low_n) = _by_rate(arms, "errors")
+    (k, n), (low_k, low_n) = by_rate(arms, "errors")
     claim = said.ARM_GROWS(
         low=f"{100 * low_k / max(1, low_n):.0f} %",
         low_rate=f"{arms['rate_per_s'].min():g}",
@@ -227,7 +190,7 @@ def _errors_grow(arms: pd.DataFrame) -> Sign:
     )
     if some(k, n) is not State.YES:
         return Sign(name, State.NOT_MEASURED, claim)
-    return Sign(name, hit_too(low_k, low_n, k, n, _NOT_GROWN).opposite, claim)
+    return Sign(name, hit_too(low_k, low_n, k, n, NOT_GROWN).opposite, claim)
 
 
 def _flows_slow(arms: pd.DataFrame) -> Sign:
@@ -235,7 +198,7 @@ def _flows_slow(arms: pd.DataFrame) -> Sign:
     name = "raw-flows-slow"
     if "p50_ms" not in arms or not {"a", "standing"} <= set(arms["arm"]):
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    if "held" in arms and some(*_sums(arms, ("standing",), "held"), _NOT_STEADY) is State.YES:
+    if "held" in arms and some(*sums(arms, ("standing",), "held"), _NOT_STEADY) is State.YES:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))  # where all is held up now and then, no median tells
     best = arms.groupby("arm", observed=True)["p50_ms"].min()
     new_ms, kept_ms = float(best["a"]), float(best["standing"])
@@ -262,7 +225,7 @@ def _some_held(arms: pd.DataFrame) -> Sign:
     name = "raw-some-held"
     if "held" not in arms:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    (k, n), (lost, _) = _sums(arms, _UDP, "held"), _lost(arms, *_UDP)
+    (k, n), (lost, _) = sums(arms, UDP, "held"), lost_of(arms, *UDP)
     claim = said.ARM_ALL_LATE(seen=f"{k:,}", n=f"{n:,}", least=time_ms(HELD_MS))
     all_late = most(k, n - lost, NEARLY_ALL) is State.YES
     return Sign(name, State.NO if all_late else some(k, n, TCP_HELD_NOISE), claim)
@@ -270,7 +233,7 @@ def _some_held(arms: pd.DataFrame) -> Sign:
 
 def _slowest_ms(arms: pd.DataFrame) -> float | None:
     """The largest quantile of 99 % of an arm's answers; None where too few came."""
-    rows = arms[arms["arm"].isin(_UDP) & (arms["n"] - arms["unanswered"] >= _ENOUGH)]
+    rows = arms[arms["arm"].isin(UDP) & (arms["n"] - arms["unanswered"] >= _ENOUGH)]
     return float(rows["answered_p99_ms"].max()) if len(rows) else None
 
 
@@ -281,7 +244,7 @@ def _short(arms: pd.DataFrame) -> Sign:
     slowest_ms = _slowest_ms(arms) if "answered_p99_ms" in arms else None
     if slowest_ms is None or slowest_ms < HELD_MS:
         return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
-    held, late = (_sums(arms, _UDP, column)[0] if column in arms else 0 for column in ("held", "late"))
+    held, late = (sums(arms, UDP, column)[0] if column in arms else 0 for column in ("held", "late"))
     short = slowest_ms < SHORT_MS or (slowest_ms < 2 * SHORT_MS and late < held / _FEW_LATE)
     return Sign(name, State.YES if short else State.NO, said.ARM_HELD(p99=time_ms(slowest_ms)))
 
@@ -302,7 +265,7 @@ def _all_late(arms: pd.DataFrame) -> Sign:
     name = "raw-all-late"
     if "held" not in arms:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    k, n = _sums(arms, ("a",), "held")
+    k, n = sums(arms, ("a",), "held")
     claim = said.ARM_ALL_LATE(seen=f"{k:,}", n=f"{n:,}", least=time_ms(HELD_MS))
     return Sign(name, most(k, n, NEARLY_ALL), claim)
 
@@ -313,7 +276,7 @@ def _late_constant(arms: pd.DataFrame) -> Sign:
     name = "raw-late-constant"
     if "late_p90_ms" not in arms:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    udp = arms[arms["arm"].isin(_UDP)]
+    udp = arms[arms["arm"].isin(UDP)]
     of = "late" if udp["late"].sum() >= MANY or "held_p90_ms" not in udp else "held"
     rows = udp[udp[of] >= MIN_EVENTS]
     if rows[of].sum() < MANY:
@@ -332,173 +295,11 @@ def _tcp_resent(arms: pd.DataFrame) -> Sign:
     if "unanswered" not in arms or "tcp" not in set(arms["arm"]):
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     after_1s = arms.assign(k=arms["lost"] - arms["unanswered"])
-    k, n = _sums(after_1s, ("tcp",), "k")
+    k, n = sums(after_1s, ("tcp",), "k")
     claim = said.ARM(arm=str(said.ARM_TCP), seen=f"{k:,}", n=f"{n:,}", how=str(said.LATE_1S))
     state = some(k, n, 1e-3)
-    as_udp = state is State.YES and hit_too(*_sums(after_1s, _UDP, "k"), k, n) is State.YES
+    as_udp = state is State.YES and hit_too(*sums(after_1s, UDP, "k"), k, n) is State.YES
     return Sign(name, State.NO if as_udp else state, claim)
-
-
-def _kept_spared(arms: pd.DataFrame) -> Sign:
-    """Queries on kept sockets are spared what queries on new ones suffer at the same time."""
-    name, (k, n), (kept_k, kept_n) = "raw-kept-spared", _lost(arms, "a", "aaaa"), _lost(arms, "standing")
-    claim = said.ARM_KEPT(lost=f"{k:,}", n=f"{n:,}", kept_lost=f"{kept_k:,}", kept=f"{kept_n:,}")
-    if not kept_n or some(k, n, BUSY["lost"]) is not State.YES:
-        return Sign(name, State.NOT_MEASURED, claim)
-    if kept_k:
-        return Sign(name, hit_too(kept_k, kept_n, k, n).opposite, claim)
-    # If some sockets were always lost, and others never, each would count once.
-    sockets = int(arms.loc[arms["arm"] == "standing", "n"].clip(upper=STANDING_SOCKETS).sum())
-    return Sign(name, State.YES if (1 - k / n) ** sockets < _NONE_BY_CHANCE else State.UNCLEAR, claim)
-
-
-def _kept_same(arms: pd.DataFrame) -> Sign:
-    """Some kept sockets get no answer at all, and chance does not give as many: it is always the same sockets."""
-    from scipy.stats import poisson
-
-    name, rows = "raw-kept-same", arms[arms["arm"] == "standing"]
-    if "kept" not in arms or not rows["kept"].sum():
-        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    k, n = int(rows["kept_silent"].sum()), int(rows["kept"].sum())
-    by_chance = float(poisson.sf(k - 1, rows["kept_chance"].sum())) >= ALPHA
-    enough = rows["unanswered"].sum() >= MIN_EVENTS
-    state = State.YES if k and not by_chance else State.NO if enough and not k else State.UNCLEAR
-    return Sign(name, state, said.ARM_SAME(seen=f"{k:,}", n=f"{n:,}"))
-
-
-def _pair_first(arms: pd.DataFrame) -> Sign:
-    """Of pairs from one socket that lost one query, it is the first in most."""
-    name, rows = "raw-pair-first", arms[arms["arm"] == ARMS["pair"][0]]
-    if "lost_first" not in arms or not len(rows):
-        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    first, n = int(rows["lost_first"].sum()), int((rows["lost_first"] + rows["lost_second"]).sum())
-    if n < FEW:
-        return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
-    return Sign(name, most(first, n, _MOSTLY), said.ARM_FIRST(seen=f"{first:,}", n=f"{n:,}"))
-
-
-def _pair_second(arms: pd.DataFrame) -> Sign:
-    """Of pairs from one socket that lost one query, it is the second in most, and not by chance."""
-    from scipy.special import bdtrc
-
-    first = replace(_pair_first(arms), name="raw-pair-second")
-    if first.state is State.NOT_MEASURED:
-        return first
-    rows = arms[arms["arm"] == ARMS["pair"][0]]
-    k, n = int(rows["lost_second"].sum()), int((rows["lost_first"] + rows["lost_second"]).sum())
-    mostly = k >= _MOSTLY * n and float(bdtrc(k - 1, n, 0.5)) < ALPHA
-    return replace(first, state=State.YES if mostly else State.NO, claim=said.ARM_SECOND(seen=f"{k:,}", n=f"{n:,}"))
-
-
-def _flow_lost(arms: pd.DataFrame) -> Sign:
-    """Both queries of a pair are lost more often if one socket sent them than if two did: whole flows are lost (exact
-    conditional test of two rates)."""
-    from scipy.special import bdtrc
-
-    name = "raw-whole-flows"
-    if "lost_first" not in arms:
-        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    (k, n), (two_k, two_n) = (_both_lost(arms[arms["arm"] == ARMS[key][0]]) for key in ("pair", "two-sockets"))
-    if not n or not two_n:
-        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    claim = said.ARM_FLOW_LOST(both=f"{k:,}", n=f"{n:,}", two_both=f"{two_k:,}", two=f"{two_n:,}")
-    if k < MIN_EVENTS:
-        return Sign(name, State.NO if not k else State.UNCLEAR, claim)
-    more = float(bdtrc(k - 1, k + two_k, n / (n + two_n))) < ALPHA
-    return Sign(name, State.YES if more else State.UNCLEAR, claim)
-
-
-def _both_lost(rows: pd.DataFrame) -> tuple[int, int]:
-    """Pairs that lost both queries, and all pairs."""
-    one_lost = rows["lost_first"].sum() + rows["lost_second"].sum()
-    return int(rows["lost"].sum() - one_lost) // 2, int(rows["n"].sum()) // 2
-
-
-def _window(arms: pd.DataFrame) -> tuple[Sign, Sign]:
-    """In some stretch no query over UDP was answered, of whatever arm; and each trial begins with it."""
-    names = "raw-window", "raw-from-start"
-    if "silent_s" not in arms:
-        nothing = [Sign(name, State.NOT_MEASURED, str(said.NO_ARMS)) for name in names]
-        return nothing[0], nothing[1]
-    rows = arms[(arms["silent_s"] > 0) & (arms["silent_s"] < _WHOLE * arms["length_s"])]
-    if not len(rows):
-        lost = arms.loc[arms["arm"].isin(_UDP), "unanswered"].sum() >= MANY
-        claim = str(said.ARM_NO_WINDOW if lost else said.NO_BAD)
-        no = [Sign(name, State.NO if lost else State.NOT_MEASURED, claim) for name in names]
-        return no[0], no[1]
-    start_s, end_s = rows["silent_from_s"].median(), (rows["silent_from_s"] + rows["silent_s"]).median()
-    claim = said.ARM_WINDOW(start=span_of(start_s), end=span_of(end_s))
-    first = bool((rows["silent_from_s"] <= _AT_FIRST * rows["length_s"]).all())
-    start = State.NO if not first else State.YES if len(rows) > 1 else State.UNCLEAR
-    return Sign(names[0], State.YES, claim), Sign(names[1], start, claim)
-
-
-def _lost_grows(arms: pd.DataFrame) -> Sign:
-    """Of more queries a second, a larger share is lost: of pairs, or of single queries on new sockets. The one are not
-    compared with the other: pairs are bursts, too."""
-    name, pairs = "raw-lost-grows", (ARMS["pair"][0], ARMS["two-sockets"][0])
-    found = [_grows(name, arms, names, per) for names, per in ((pairs, 2), (("a", "aaaa"), 1))]
-    return next((one for one in found if one.yes), found[0])
-
-
-def _grows(name: str, arms: pd.DataFrame, names: Sequence[str], per_arrival: int) -> Sign:
-    rows = _unanswered(arms[arms["arm"].isin(names)])
-    if "rate_per_s" not in rows or rows["rate_per_s"].nunique() < 2:
-        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    # Both of a pair may be lost for one reason: it counts as one.
-    (k, n), (low_k, low_n) = ((lost / per_arrival, sent / per_arrival) for lost, sent in _by_rate(rows, "lost"))
-    claim = said.ARM_LOST_GROWS(
-        low=f"{100 * low_k / max(1, low_n):.0f} %",
-        low_rate=f"{per_arrival * rows['rate_per_s'].min():g}",
-        high=f"{100 * k / max(1, n):.0f} %",
-        high_rate=f"{per_arrival * rows['rate_per_s'].max():g}",
-    )
-    if k * low_n <= low_k * n and low_k >= MIN_EVENTS:
-        return Sign(name, State.NO, claim)
-    if some(k, n, BUSY["lost"]) is not State.YES:
-        return Sign(name, State.NOT_MEASURED, claim)
-    return Sign(name, hit_too(low_k, low_n, k, n, _NOT_GROWN).opposite, claim)
-
-
-def _pair_more(arms: pd.DataFrame) -> Sign:
-    """Of pairs, those from one socket are lost more often than those from two (exact conditional test of two rates)."""
-    from scipy.special import bdtrc
-
-    name, (k, n), (two_k, two_n) = "raw-pair-more", _lost(arms, ARMS["pair"][0]), _lost(arms, ARMS["two-sockets"][0])
-    claim = said.ARM_PAIR_MORE(lost=f"{k:,}", n=f"{n:,}", two_lost=f"{two_k:,}", two=f"{two_n:,}")
-    if not two_n or some(k, n, BUSY["lost"]) is not State.YES:
-        return Sign(name, State.NOT_MEASURED, claim)
-    more = float(bdtrc(k - 1, k + two_k, n / (n + two_n))) < ALPHA
-    return Sign(name, State.YES if more else State.UNCLEAR, claim)
-
-
-def _pairs_more(arms: pd.DataFrame) -> Sign:
-    """Queries of pairs are lost more often than single ones on new sockets in the same rungs. Both of a pair may be
-    lost for one reason, so that a pair counts as one query."""
-    (k, n), base = _beside(arms, (ARMS["pair"][0], ARMS["two-sockets"][0]), ("a", "aaaa"))
-    return _more("raw-pairs-more", said.ARM_PAIRS_MORE, (k / 2, n / 2), base, _MORE_OF_PAIRS)
-
-
-def _standing_more(arms: pd.DataFrame) -> Sign:
-    """Queries on kept sockets are lost more often than on new ones in the same rungs."""
-    return _more("raw-standing-more", said.ARM_STANDING_MORE, *_beside(arms, ("standing",), ("a", "aaaa")), _MORE)
-
-
-def _beside(arms: pd.DataFrame, names: Sequence[str], others: Sequence[str]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Lost queries and all queries of arms, and of others, at the rates at which both were sent."""
-    arms = _unanswered(arms)
-    if "rate_per_s" in arms:
-        rates = set(arms.loc[arms["arm"].isin(names), "rate_per_s"])
-        arms = arms[arms["rate_per_s"].isin(rates & set(arms.loc[arms["arm"].isin(others), "rate_per_s"]))]
-    return _sums(arms, names, "lost"), _sums(arms, others, "lost")
-
-
-def _more(name: str, sentence: Sentence, lost: tuple[float, float], base: tuple[float, float], least: float) -> Sign:
-    """Whether the share of ``lost`` is surely more than ``least`` times that of ``base``."""
-    (k, n), (base_k, base_n) = lost, base
-    shares = {"more": f"{100 * k / max(1, n):.0f} %", "other": f"{100 * base_k / max(1, base_n):.0f} %"}
-    state = hit_too(k, n, base_k, base_n, least)
-    return Sign(name, State.NO if state is State.UNCLEAR else state, sentence(**shares))
 
 
 def _refused_quick(arms: pd.DataFrame) -> Sign:
@@ -506,7 +307,7 @@ def _refused_quick(arms: pd.DataFrame) -> Sign:
     name = "raw-refused-quick"
     if "error_p50_ms" not in arms:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    rows = arms[arms["arm"].isin(_UDP) & (arms["errors"] >= MIN_EVENTS) & (arms["good_p50_ms"] > 0)]
+    rows = arms[arms["arm"].isin(UDP) & (arms["errors"] >= MIN_EVENTS) & (arms["good_p50_ms"] > 0)]
     if rows["errors"].sum() < MANY:
         return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
     error_ms, good_ms = float(rows["error_p50_ms"].median()), float(rows["good_p50_ms"].median())
@@ -516,25 +317,9 @@ def _refused_quick(arms: pd.DataFrame) -> Sign:
     return Sign(name, State.YES if quick else State.NO, claim)
 
 
-def _lost(arms: pd.DataFrame, *names: str) -> tuple[int, int]:
-    """Queries of these arms that were not answered at all, and all of them."""
-    return _sums(_unanswered(arms), names, "lost")
-
-
-def _by_rate(arms: pd.DataFrame, column: str) -> Iterator[tuple[int, int]]:
-    """What ``column`` counts, and all queries: at more than half of the highest rate, then at lower ones."""
-    high = arms["rate_per_s"] > arms["rate_per_s"].max() / 2
-    return ((int(rows[column].sum()), int(rows["n"].sum())) for rows in (arms[high], arms[~high]))
-
-
-def _sums(arms: pd.DataFrame, names: Sequence[str], column: str) -> tuple[int, int]:
-    rows = arms[arms["arm"].isin(names)]
-    return int(rows[column].sum()), int(rows["n"].sum())
-
-
 def so_few_by_chance(asked: Numbers, arms: pd.DataFrame) -> bool:
     """Whether as few lookups stalled as they did although they may lose queries as often as single raw ones do."""
-    k, n = _lost(arms, "a", "aaaa")
+    k, n = lost_of(arms, "a", "aaaa")
     return bool(k) and hit_too(asked.stalls, asked.n, k, n) is not State.NO
 
 
@@ -543,5 +328,5 @@ def counted_beside(arms: pd.DataFrame | None) -> Numbers | None:
     if arms is None or "rises" not in arms or not len(arms):
         return None
     rises, asks = joined(arms["rises"]), tuple(arms["place"].unique())
-    lost, n = _sums(_unanswered(arms), tuple(set(arms["arm"])), "lost")
+    lost, n = sums(unanswered(arms), tuple(set(arms["arm"])), "lost")
     return Numbers(variant="raw queries", n=n, stalls=lost, rises=rises, asks=asks) if rises and n else None

@@ -16,6 +16,7 @@ import pandas as pd
 from dnslab.explain.arm_signs import ARMS
 from dnslab.explain.arms import usual_way
 from dnslab.explain.engine import Answer, Ranking, Word, beside, rank
+from dnslab.explain.flow_signs import COMPARING
 from dnslab.explain.signs import read
 from dnslab.plan.arms import CONTROL, Places
 
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
 
     from dnslab.explain.sign import Sign
 
-#: signs that compare arms, or rates, and that what all lose at some time would drown
-COMPARING = (
-    *("raw-lost-grows", "raw-pairs-more", "raw-standing-more", "raw-pair-more", "raw-pair-first", "raw-pair-second"),
-    *("raw-whole-flows", "raw-kept-same"),
-)
 ONE_SERVER = "one-server-silent"
 CUTS = ("all-lost-for-a-time", "all-lost-at-first")
 

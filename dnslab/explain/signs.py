@@ -1,7 +1,8 @@
 """All signs of a run: each is seen, not seen, unclear or not measured.
 
 A sign that could not be read is "not measured" with the reason, never "no". Knows no cause, and no fault that was
-injected. Signs are read in ``loss_signs``, ``delay_signs``, ``counter_signs`` and, of raw queries, ``arm_signs``.
+injected. Signs are read in ``loss_signs``, ``delay_signs``, ``counter_signs`` and, of raw queries, ``arm_signs`` and
+``flow_signs``.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ ARM_FIRST = Sentence(
 ARM_SECOND = Sentence(
     "Of {n} pairs of raw queries that lost one of the two, {seen} lost the one that was sent second.", seen="29", n="30"
 )
-ARM_FLOW_LOST = Sentence(
+ARM_WHOLE_FLOWS = Sentence(
     "{both} of {n} pairs of raw queries from one socket lost both; of pairs from two sockets, {two_both} of {two}.",
     both="14",
     n="150",
