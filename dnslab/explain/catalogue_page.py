@@ -38,7 +38,7 @@ def described(cause: Cause) -> Iterator[tuple[str, str]]:
     text, predicts = cause.text, cause.predicts
     yield str(said.WHAT), str(text.summary)
     yield str(said.HOW), f"{cause.works_by.text.title} (`{cause.mechanism}`)"
-    yield str(said.SIGNS), ", ".join(f"`{name}`" for name in predicts.must)
+    yield str(said.SIGNS), ", ".join(f"`{name}`" for name in (*predicts.must, *predicts.only_by))
     if predicts.never or predicts.unlikely:
         yield str(said.NOT_SIGNS), ", ".join(f"`{name}`" for name in (*predicts.never, *predicts.unlikely))
     if cause.shown_by:
