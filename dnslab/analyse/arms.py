@@ -57,13 +57,6 @@ COLUMNS = (
     *("late_sent", "unsent", "after_late", "late_after_late", "lost_first", "kept", "kept_silent", "kept_chance"),
     *("silent_from_s", "silent_s", "length_s", "calm", "rises"),
 )
-#: counts that say the same of the time outside a silent stretch
-_CALM = (
-    *("n", "lost", "unanswered", "lost_second", "lost_first", "late", "held", "errors", "rcodes", "truncated"),
-    *("p50_ms", "p99_ms", "good_p50_ms", "error_p50_ms", "answered_p99_ms"),
-    *("held_p10_ms", "held_p90_ms", "late_p10_ms", "late_p90_ms"),
-    *("kept", "kept_silent", "kept_chance", "late_sent", "unsent"),
-)
 
 
 def arm_frame(run: Run) -> pd.DataFrame:
@@ -198,7 +191,7 @@ def _outside(plan: Plan, lookups: Lookups, silent: Mapping[tuple[str, int], Stre
     if not stretches or not arm:
         return {}
     counts = _counts(lookups, arm, stretches)
-    return {name: counts[name] for name in _CALM}
+    return {name: value for name, value in counts.items() if name in COLUMNS and name != "rises"}
 
 
 def _place(plan: Plan, lookups: Lookups) -> str:

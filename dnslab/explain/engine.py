@@ -16,8 +16,8 @@ A cause is never surer than its mechanism allows: *ruled out* and *not tested* a
 those of its mechanism; *likely* if all of them hold, and no other cause of the mechanism does as well; else *possible*;
 *shown* only if, beyond that, a kernel's counter or raw queries show it (``Cause.shown_by``).
 
-If no mechanism is left by itself, pairs are tried in which one may make the trouble that the other does not: the answer
-is then "two causes", each at most likely. If none is left at all, the answer is "none of these fits".
+If no mechanism is likely by itself, pairs are tried in which one may make the trouble that the other does not: the
+answer is then "two causes", each at most likely. If none is left at all, the answer is "none of these fits".
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@ Takes a frame of ``analyse.arms.arm_frame``. What it lacks is "not measured".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dnslab.explain.arm_counts import NOT_GROWN, ONE_SOCKET, TWO_SOCKETS, UDP, by_rate, lost_of, sums, unanswered
@@ -39,9 +38,8 @@ NAMES = (*COMPARING, "raw-window", "raw-from-start")
 
 def read(arms: pd.DataFrame) -> Iterator[Sign]:
     """All of them."""
-    for reader in (_kept_spared, _kept_same, _lost_grows, _pair_more, _pairs_more, _standing_more):
-        yield reader(arms)
-    for reader in (_pair_first, _pair_second, _whole_flows):
+    pairs = (_pair_more, _pairs_more, _pair_first, _pair_second, _whole_flows)
+    for reader in (_kept_spared, _kept_same, _standing_more, _lost_grows, *pairs):
         yield reader(arms)
     yield from _window(arms)
 
@@ -75,33 +73,33 @@ def _kept_same(arms: pd.DataFrame) -> Sign:
 
 def _pair_first(arms: pd.DataFrame) -> Sign:
     """Of pairs from one socket that lost one query, it is the first in most."""
-    name, rows = "raw-pair-first", arms[arms["arm"] == ONE_SOCKET]
-    if "lost_first" not in arms or not len(rows):
-        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    first, n = int(rows["lost_first"].sum()), int((rows["lost_first"] + rows["lost_second"]).sum())
-    if n < FEW:
-        return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
-    return Sign(name, most(first, n, _MOSTLY), said.ARM_FIRST(seen=f"{first:,}", n=f"{n:,}"))
+    return _one_of_pair("raw-pair-first", arms, "first", lambda k, n: most(k, n, _MOSTLY))
 
 
 def _pair_second(arms: pd.DataFrame) -> Sign:
     """Of pairs from one socket that lost one query, it is the second in most, and not by chance."""
-    from scipy.special import bdtrc
 
-    first = replace(_pair_first(arms), name="raw-pair-second")
-    if first.state is State.NOT_MEASURED:
-        return first
+    def judged(k: int, n: int) -> State:
+        from scipy.special import bdtrc
+
+        return State.YES if k >= _MOSTLY * n and float(bdtrc(k - 1, n, 0.5)) < ALPHA else State.NO
+
+    return _one_of_pair("raw-pair-second", arms, "second", judged)
+
+
+def _one_of_pair(name: str, arms: pd.DataFrame, which: str, judged: Callable[[int, int], State]) -> Sign:
+    """What is ``judged`` of how many pairs lost the query alone that was sent ``which``, and how many lost one."""
     rows = arms[arms["arm"] == ONE_SOCKET]
-    k, n = int(rows["lost_second"].sum()), int((rows["lost_first"] + rows["lost_second"]).sum())
-    mostly = k >= _MOSTLY * n and float(bdtrc(k - 1, n, 0.5)) < ALPHA
-    return replace(first, state=State.YES if mostly else State.NO, claim=said.ARM_SECOND(seen=f"{k:,}", n=f"{n:,}"))
+    if "lost_first" not in arms or not len(rows):
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    k, n = int(rows[f"lost_{which}"].sum()), int((rows["lost_first"] + rows["lost_second"]).sum())
+    if n < FEW:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_BAD))
+    return Sign(name, judged(k, n), said.ARM_ONE_OF_PAIR(seen=f"{k:,}", n=f"{n:,}", which=which))
 
 
 def _whole_flows(arms: pd.DataFrame) -> Sign:
-    """Both queries of a pair are lost more often if one socket sent them than if two did: whole flows are lost (exact
-    conditional test of two rates)."""
-    from scipy.special import bdtrc
-
+    """Both queries of a pair are lost more often if one socket sent them than if two did: whole flows are lost."""
     name = "raw-whole-flows"
     if "lost_first" not in arms:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
@@ -109,35 +107,42 @@ def _whole_flows(arms: pd.DataFrame) -> Sign:
     if not n or not two_n:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     claim = said.ARM_WHOLE_FLOWS(both=f"{k:,}", n=f"{n:,}", two_both=f"{two_k:,}", two=f"{two_n:,}")
-    if k < MIN_EVENTS:
-        return Sign(name, State.NO if not k else State.UNCLEAR, claim)
-    more = float(bdtrc(k - 1, k + two_k, n / (n + two_n))) < ALPHA
+    if not k:
+        return Sign(name, State.NO, claim)
+    more = k >= MIN_EVENTS and _surely_more(k, n, two_k, two_n)
     return Sign(name, State.YES if more else State.UNCLEAR, claim)
 
 
 def _both_lost(rows: pd.DataFrame) -> tuple[int, int]:
-    """Pairs that lost both queries, and all pairs."""
+    """Pairs of which neither query was answered, and all pairs."""
+    rows = unanswered(rows)
     one_lost = rows["lost_first"].sum() + rows["lost_second"].sum()
     return int(rows["lost"].sum() - one_lost) // 2, int(rows["n"].sum()) // 2
 
 
-def _window(arms: pd.DataFrame) -> tuple[Sign, Sign]:
+def _surely_more(k: int, n: int, other_k: int, other_n: int) -> bool:
+    """Whether a rate is surely higher than another (exact conditional test)."""
+    from scipy.special import bdtrc
+
+    return float(bdtrc(k - 1, k + other_k, n / (n + other_n))) < ALPHA
+
+
+def _window(arms: pd.DataFrame) -> Iterator[Sign]:
     """In some stretch no query over UDP was answered, of whatever arm; and each trial begins with it."""
-    names = "raw-window", "raw-from-start"
-    if "silent_s" not in arms:
-        nothing = [Sign(name, State.NOT_MEASURED, str(said.NO_ARMS)) for name in names]
-        return nothing[0], nothing[1]
-    rows = arms[(arms["silent_s"] > 0) & (arms["silent_s"] < _WHOLE * arms["length_s"])]
-    if not len(rows):
-        lost = arms.loc[arms["arm"].isin(UDP), "unanswered"].sum() >= MANY
-        claim = str(said.ARM_NO_WINDOW if lost else said.NO_BAD)
-        no = [Sign(name, State.NO if lost else State.NOT_MEASURED, claim) for name in names]
-        return no[0], no[1]
-    start_s, end_s = rows["silent_from_s"].median(), (rows["silent_from_s"] + rows["silent_s"]).median()
-    claim = said.ARM_WINDOW(start=span_of(start_s), end=span_of(end_s))
-    first = bool((rows["silent_from_s"] <= _AT_FIRST * rows["length_s"]).all())
-    start = State.NO if not first else State.YES if len(rows) > 1 else State.UNCLEAR
-    return Sign(names[0], State.YES, claim), Sign(names[1], start, claim)
+    states, claim = (State.NOT_MEASURED, State.NOT_MEASURED), str(said.NO_ARMS)
+    if "silent_s" in arms:
+        rows = arms[(arms["silent_s"] > 0) & (arms["silent_s"] < _WHOLE * arms["length_s"])]
+        if len(rows):
+            start_s, end_s = rows["silent_from_s"].median(), (rows["silent_from_s"] + rows["silent_s"]).median()
+            claim = said.ARM_WINDOW(start=span_of(start_s), end=span_of(end_s))
+            first = bool((rows["silent_from_s"] <= _AT_FIRST * rows["length_s"]).all())
+            states = State.YES, State.NO if not first else State.YES if len(rows) > 1 else State.UNCLEAR
+        elif arms.loc[arms["arm"].isin(UDP), "unanswered"].sum() >= MANY:
+            states, claim = (State.NO, State.NO), str(said.ARM_NO_WINDOW)
+        else:
+            claim = str(said.NO_BAD)
+    for name, state in zip(("raw-window", "raw-from-start"), states, strict=True):
+        yield Sign(name, state, claim)
 
 
 def _lost_grows(arms: pd.DataFrame) -> Sign:
@@ -168,15 +173,12 @@ def _grows(name: str, arms: pd.DataFrame, names: Sequence[str], per_arrival: int
 
 
 def _pair_more(arms: pd.DataFrame) -> Sign:
-    """Of pairs, those from one socket are lost more often than those from two (exact conditional test of two rates)."""
-    from scipy.special import bdtrc
-
+    """Of pairs, those from one socket are lost more often than those from two."""
     name, (k, n), (two_k, two_n) = "raw-pair-more", lost_of(arms, ONE_SOCKET), lost_of(arms, TWO_SOCKETS)
     claim = said.ARM_PAIR_MORE(lost=f"{k:,}", n=f"{n:,}", two_lost=f"{two_k:,}", two=f"{two_n:,}")
     if not two_n or some(k, n, BUSY["lost"]) is not State.YES:
         return Sign(name, State.NOT_MEASURED, claim)
-    more = float(bdtrc(k - 1, k + two_k, n / (n + two_n))) < ALPHA
-    return Sign(name, State.YES if more else State.UNCLEAR, claim)
+    return Sign(name, State.YES if _surely_more(k, n, two_k, two_n) else State.UNCLEAR, claim)
 
 
 def _pairs_more(arms: pd.DataFrame) -> Sign:

@@ -163,8 +163,8 @@ CHECKSUM = text_of(
 UNEXPECTED_SOURCE = text_of(
     "Answers do not pass through the Service's translation",
     "Pods ask the Service's address, and the answer comes from the server's own address. The client refuses it.",
-    "NoPorts of the client rises with each loss, and dig says “reply from unexpected source”. It often hits pods on the"
-    " node of a DNS server alone.",
+    "NoPorts of the client rises with each loss, and dig says “reply from unexpected source”. Often only pods on"
+    " the same node as a DNS server are hit.",
     "Switch on net.bridge.bridge-nf-call-iptables (module br_netfilter), so that traffic between pods of a node passes"
     " the Service's rules.",
     "The nodes, or the network plugin",

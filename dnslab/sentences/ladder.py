@@ -128,7 +128,7 @@ DRY_RUNG = Sentence("tells {separates}; {queries}", separates="whether TCP is bl
 DRY_PLACES = Sentence("servers asked by themselves: {places}", places="10.0.0.2 and 10.0.0.3")
 DRY_NONE = Sentence("no server is asked by itself: {why}", why="EndpointSlices may not be read")
 DRY_TOTAL = Sentence(
-    "All rungs send {queries} from each target. Where nothing is wrong, some are left out."
+    "All rungs send {queries} from each target. Where nothing is wrong, some rungs are left out."
     " A diagnosis ends after {budget}.",
     queries="1,234 queries",
     budget="3 min",

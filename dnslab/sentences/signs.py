@@ -138,11 +138,11 @@ ARM_KEPT = Sentence(
     kept="120",
 )
 ARM_SAME = Sentence("Of {n} kept sockets, {seen} got no answer to any raw query.", seen="3", n="32")
-ARM_FIRST = Sentence(
-    "Of {n} pairs of raw queries that lost one of the two, {seen} lost the one that was sent first.", seen="29", n="30"
-)
-ARM_SECOND = Sentence(
-    "Of {n} pairs of raw queries that lost one of the two, {seen} lost the one that was sent second.", seen="29", n="30"
+ARM_ONE_OF_PAIR = Sentence(
+    "Of {n} pairs of raw queries that lost one of the two, {seen} lost the one that was sent {which}.",
+    seen="29",
+    n="30",
+    which="second",
 )
 ARM_WHOLE_FLOWS = Sentence(
     "{both} of {n} pairs of raw queries from one socket lost both; of pairs from two sockets, {two_both} of {two}.",
@@ -152,9 +152,9 @@ ARM_WHOLE_FLOWS = Sentence(
     two="150",
 )
 ARM_WINDOW = Sentence(
-    "Of raw queries sent between {start} and {end}, none was answered over UDP.", start="1.6 s", end="2.8 s"
+    "Between {start} and {end} of a trial, no raw query over UDP was answered.", start="1.6 s", end="2.8 s"
 )
-ARM_NO_WINDOW = Sentence("At no time were all raw queries lost.")
+ARM_NO_WINDOW = Sentence("There was no time in which all raw queries were lost.")
 ARM_ALL_LATE = Sentence("Of raw A queries, {seen} of {n} took {least} or longer.", seen="118", n="120", least="20 ms")
 ARM_SOME_HELD = Sentence(
     "Of raw queries over UDP, {seen} of {n} took {least} or longer.", seen="288", n="1,032", least="20 ms"

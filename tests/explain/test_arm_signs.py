@@ -102,6 +102,11 @@ def pairs_at(*shares: float) -> list[dict[str, Any]]:
             [lossy("pair-one-socket", 20, lost_second=20), lossy("pair-two-sockets", 20, lost_second=20)],
         ),
         (
+            "raw-whole-flows",
+            [lossy("pair-one-socket", 60), lossy("pair-two-sockets", 4)],
+            [row("pair-one-socket", lost=100), lossy("pair-two-sockets", 4)],  # answered after 1 s
+        ),
+        (
             "raw-window",
             [lossy("a", 20, silent_from_s=1.0, silent_s=1.2, length_s=10.0)],
             [lossy("a", 20, silent_from_s=math.nan, silent_s=math.nan, length_s=math.nan)],
