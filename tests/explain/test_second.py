@@ -10,7 +10,9 @@ import pytest
 
 from dnslab.analyse.arms import COLUMNS
 from dnslab.explain.arms import usual_way
+from dnslab.explain.diagnosed import seen_so_far
 from dnslab.explain.engine import Answer, Word, rank
+from dnslab.explain.ladder import RungDone, conclude_ladder
 from dnslab.explain.second import with_second
 from dnslab.explain.signs import read
 from dnslab.plan.arms import ARMS, Places
@@ -77,3 +79,13 @@ def test_what_is_left_before_and_after_a_cut_is_a_second_cause(calm: dict[str, A
     )
     assert names == {"all-lost-for-a-time", *second}
     assert answer is (Answer.TWO if second else Answer.FOUND)
+
+
+def test_a_few_bad_queries_that_the_first_cause_does_not_make_start_the_last_rung() -> None:
+    done = [RungDone("arms", "rungs/1-arms", 9.0, 6.0, 12.0, 1)]
+    for errors, hints in ((0, False), (2, True)):
+        tcp_silent = [row(arm, **(lost(200) if arm == "tcp" else {"errors": errors * (arm == "aaaa")})) for arm in ARMS]
+        arms = pd.DataFrame(tcp_silent, columns=list(COLUMNS))
+        answer = conclude_ladder(done, arms, None, Places(("10.96.0.10",)), passed_s=9.0)
+        assert (answer.status, answer.hints) == ("cause", hints)
+        assert seen_so_far(arms, answer).too_little is hints
