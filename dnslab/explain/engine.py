@@ -273,7 +273,8 @@ def _support(
     doubts = [_sign(name, signs) for name in predicts.unlikely if _holds(name, signs) and name not in excused]
     n_seen = sum(_holds(name, signs) for name in predicts.must if not name.startswith("!"))
     spared = [sign for sign in never if sign.no and met]
-    left = [_sign(name, signs) for name in predicts.must if name not in broken and not _holds(name, signs)]
+    needed = dict.fromkeys((*predicts.must, *predicts.only_by))
+    left = [_sign(name, signs) for name in needed if name not in broken and not _holds(name, signs)]
     word = Word.RULED_OUT if against else _word(predicts.must, signs, excused)
     if word is Word.LIKELY and (doubts or _undecided(predicts, signs)):
         word = Word.POSSIBLE

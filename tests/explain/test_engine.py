@@ -137,6 +137,15 @@ def test_what_several_mechanisms_explain_alike_is_left_open() -> None:
     assert "pair-second-lost" not in possible
 
 
+@pytest.mark.parametrize("seen", [("half-lost",), ("half-lost", "stalls-again"), ("no-aaaa-stalls",), ("errors",)])
+def test_nothing_leads_by_a_sign_that_was_not_looked_for(seen: tuple[str, ...]) -> None:
+    """A comparison of two configurations over UDP, with neither TCP nor a witness: what only a witness tells is no more
+    open than what TCP tells."""
+    known = ("stalls", "sequential-stalls", *seen)
+    found = rank(made(known, unknown=[name for name in signs.NAMES if name not in known]))
+    assert (found.answer, found.found) == (Answer.INSUFFICIENT, ())
+
+
 def test_two_causes_are_both_named() -> None:
     found = rank(made([*PAIR, "errors", "only-a", "only-aaaa", "fails-fast"]))
     assert found.answer is Answer.TWO
