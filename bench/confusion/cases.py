@@ -34,6 +34,9 @@ HELD_OUT_STRENGTHS: Mapping[str, str] = {"link-mtu": "bytes=128"}
 #: faults that the ladder does not meet: it never asks as fast as that
 NOT_FELT = {"receive-buffer": "it shows at thousands of queries a second; the ladder sends a server at most 50"}
 
+#: by fault, what it does besides: its answers are late so that a flow is forgotten meanwhile
+BESIDES: Mapping[str, frozenset[str]] = {"clash-late": frozenset({"all-late"})}
+
 #: faults that delay and lose nothing: another answers
 UNFELT_BY_NATURE = frozenset({"redirect"})
 
@@ -148,7 +151,8 @@ def class_of(mechanism: str) -> str:
 class Truth:
     """What is true of one fault: any of ``causes`` by name, working by one of ``mechanisms``.
 
-    ``by_cause``: the cause itself has to be named. Of a fault ``outside`` the catalogue, ``mechanisms`` describe what
+    ``besides`` are mechanisms that are true of it, too, but are not the answer. ``by_cause``: the cause itself has to
+    be named. Of a fault ``outside`` the catalogue, ``mechanisms`` describe what
     lookups suffer: an answer may name one, but no cause of it is shown.
     """
 
@@ -157,6 +161,7 @@ class Truth:
     causes: frozenset[str] = frozenset()
     by_cause: bool = False
     outside: bool = False
+    besides: frozenset[str] = frozenset()
 
     @property
     def classes(self) -> set[str]:
@@ -194,7 +199,8 @@ def truth_of(fault: str) -> Truth:
     causes = {cause.name: cause.mechanism for cause in causes_of_fault(name)}
     if fault.startswith("rcode:") and "type=28" in fault:  # then it is as true that AAAA alone is answered with errors
         causes |= {cause.name: cause.mechanism for cause in causes_of_fault("aaaa-rcode")}
-    return Truth(name, frozenset(causes.values()), frozenset(causes), by_cause=name in BY_CAUSE)
+    besides = BESIDES.get(name, frozenset())
+    return Truth(name, frozenset(causes.values()), frozenset(causes), by_cause=name in BY_CAUSE, besides=besides)
 
 
 def names_of(fault: str) -> tuple[str, ...]:

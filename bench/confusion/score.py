@@ -44,7 +44,7 @@ class Scored:
         return [one for one in self.said.named if one.word == word and not self._true(one)]
 
     def _true(self, named: Named) -> bool:
-        return any(is_true(named, truth) for truth in self.case.truths)
+        return any(is_true(named, truth) or named.mechanism in truth.besides for truth in self.case.truths)
 
     @property
     def right_first(self) -> bool:

@@ -33,6 +33,8 @@ SENT_LATE_MS = 20.0
 SILENT_QUERIES, SILENT_ARMS, SILENT_S = 10, 3, 0.2
 #: by chance, if queries are lost as often as they are outside, at most this share of trials has one
 SILENT_CHANCE = 1e-4
+#: the share of answers that are the quickest
+QUICK = 0.05
 #: queries of a kept socket from which on it is told whether all of them are lost
 PER_SOCKET = 3
 #: stretches: from and to, ns of the trial
@@ -55,7 +57,7 @@ COLUMNS = (
     *("errors", "rcodes", "truncated", "p50_ms", "p99_ms", "good_p50_ms", "error_p50_ms", "answered_p99_ms"),
     *("held_p10_ms", "held_p90_ms", "late_p10_ms", "late_p90_ms"),
     *("late_sent", "unsent", "after_late", "late_after_late", "lost_first", "kept", "kept_silent", "kept_chance"),
-    *("silent_from_s", "silent_s", "length_s", "calm", "rises"),
+    *("silent_from_s", "silent_s", "length_s", "calm", "beyond", "rises"),
 )
 
 
@@ -91,9 +93,9 @@ def arm_frame(run: Run) -> pd.DataFrame:
         ``held``
             Answered after 20 ms or more, those that were late included.
         ``after_late``, ``late_after_late``
-            Of all arms over UDP that a client sent together: queries due next after one that was late or lost, and how
-            many of these were late or lost themselves. They stand in the row of the first arm beside the control; 0 in
-            others.
+            Of all arms over UDP that a client sent together: queries due next after one that was lost, or late beyond
+            what is usual (see ``beyond``), and how many of these were so themselves. They stand in the row of the first
+            arm beside the control; 0 in others.
         ``kept``, ``kept_silent``, ``kept_chance``
             Of the arm whose sockets are kept: sockets with 3 queries or more, those of them that got no answer at all,
             and how many of these chance gives (float) if each query is lost as often as those of the others. 0 in other
@@ -106,6 +108,9 @@ def arm_frame(run: Run) -> pd.DataFrame:
         ``calm`` (dict)
             The counts and times of this row again, by column, without queries due in such stretches; empty where there
             is none.
+        ``beyond`` (dict)
+            ``lost``, and the counts and times of late answers, again, by column, of what answers took longer than
+            usual: than the quickest 5 % of those to the same type of query. Empty where these took less than 20 ms.
         ``errors``
             Answers with an rcode other than 0. ``rcodes`` (dict of str to int) counts them by name.
         ``truncated``
@@ -213,27 +218,41 @@ def _counts(lookups: Lookups, arm: str, silent: Stretches) -> dict[str, Any]:
     sockets = sockets[counted[~unsent]]
     raw, ms, code = lookups.raw[counted], lookups.service_ms[counted], code[counted]
     answered = code >= 0
-    lost = ~answered | (ms >= LOST_MS)
     sent_late_ms = (raw["start_ns"] - raw["intended_ns"]).view(np.int64) / 1e6
-    p50_ms, p99_ms = quantiles(np.where(answered, ms, np.inf), (0.5, 0.99))
-    late_ms = ms[answered & (ms >= LATE_MS)]
-    late_p10_ms, late_p90_ms = quantiles(late_ms, (0.1, 0.9))
-    held_p10_ms, held_p90_ms = quantiles(ms[answered & (ms >= HELD_MS)], (0.1, 0.9))
+    beyond_ms = ms - _usual_ms(raw, ms, answered)
+    delayed = bool((beyond_ms < ms).any())
     names, counts = np.unique(code[code > 0], return_counts=True)
     return {
         "n": len(raw),
-        "lost": int(lost.sum()),
         "unanswered": int((~answered).sum()),
         "lost_second": _lost_alone(raw, ~answered, 1) if arm.startswith("pair") else 0,
         "lost_first": _lost_alone(raw, ~answered, 0) if arm.startswith("pair") else 0,
-        "late": len(late_ms),
-        "held": int((answered & (ms >= HELD_MS)).sum()),
+        **_delays(ms, answered, code),
+        "beyond": _delays(beyond_ms, answered, code) if delayed else {},
         "errors": int((code > 0).sum()),
         "rcodes": {error_name(name): n for name, n in zip(names.tolist(), counts.tolist(), strict=True)},
         "due_ns": raw["intended_ns"],
-        "bad": lost | (ms >= LATE_MS),
+        "bad": ~answered | (beyond_ms >= LATE_MS),
         "gone": ~answered,
         "truncated": int((answered & ((raw["flags"] & records.FLAG_TRUNCATED) != 0)).sum()),
+        "rises": rises_of(lookups.client),
+        **_kept(~answered, sockets, arm == "standing"),
+        "late_sent": int((sent_late_ms >= SENT_LATE_MS).sum()),
+        "unsent": int(unsent.sum()),
+    }
+
+
+def _delays(ms: npt.NDArray[np.float64], answered: npt.NDArray[np.bool_], code: npt.NDArray[Any]) -> dict[str, Any]:
+    """What is told of how long answers took."""
+    p50_ms, p99_ms = quantiles(np.where(answered, ms, np.inf), (0.5, 0.99))
+    held_ms = ms[answered & (ms >= HELD_MS)]
+    held_p10_ms, held_p90_ms = quantiles(held_ms, (0.1, 0.9))
+    late_ms = held_ms[held_ms >= LATE_MS]
+    late_p10_ms, late_p90_ms = quantiles(late_ms, (0.1, 0.9))
+    return {
+        "lost": int((~answered | (ms >= LOST_MS)).sum()),
+        "late": len(late_ms),
+        "held": len(held_ms),
         "p50_ms": p50_ms,
         "p99_ms": p99_ms,
         "good_p50_ms": quantiles(ms[code == 0], (0.5,))[0],
@@ -243,11 +262,20 @@ def _counts(lookups: Lookups, arm: str, silent: Stretches) -> dict[str, Any]:
         "held_p90_ms": held_p90_ms,
         "late_p10_ms": late_p10_ms,
         "late_p90_ms": late_p90_ms,
-        "rises": rises_of(lookups.client),
-        **_kept(~answered, sockets, arm == "standing"),
-        "late_sent": int((sent_late_ms >= SENT_LATE_MS).sum()),
-        "unsent": int(unsent.sum()),
     }
+
+
+def _usual_ms(
+    raw: npt.NDArray[Any], ms: npt.NDArray[np.float64], answered: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """What an answer to each query takes at least where all of its type are late; else 0."""
+    usual_ms = np.zeros(len(ms))
+    of_aaaa = (raw["flags"] & records.FLAG_AAAA) != 0
+    for of_type in (of_aaaa, ~of_aaaa):
+        (quick_ms,) = quantiles(ms[answered & of_type], (QUICK,))
+        if quick_ms >= HELD_MS:
+            usual_ms[of_type] = quick_ms
+    return usual_ms
 
 
 def _within(due_ns: npt.NDArray[np.uint64], stretches: Stretches) -> npt.NDArray[np.bool_]:

@@ -32,6 +32,8 @@ HELD_MS = 20.0
 LATE_MS = 150.0
 #: later than its time by this: the client was not run
 SENT_LATE_MS = 10.0
+#: a connection's first packet is sent again after these times, s (RFC 6298: 1 s at first, then twice as long)
+SYN_AGAIN_S = (1, 3, 7)
 #: numbers of the client's network namespace
 _SHARED = tuple(f"client.{name}" for name in ("Udp", "Tcp", "udp"))
 #: names that are kept one by one
@@ -40,7 +42,8 @@ MOST_NAMES = 400
 
 @dataclass(frozen=True, kw_only=True)
 class Spans:
-    """When lookups were bad, summed over trials: in each trial the span from its first bad lookup to its last.
+    """When lookups were bad, summed over trials: in each trial the span from its first bad lookup to its last. Bad are
+    stalls and failures; with use-vc, lookups whose connection had to be tried again, too.
 
     ``n_inside`` are the lookups of these spans, ``bad_inside`` the bad ones among them; ``start_s`` and ``end_s`` are
     medians of the trials with a bad lookup, since the trial's first lookup; ``length_s`` is that of a trial.
@@ -239,6 +242,7 @@ def _part(lookups: Lookups, step_s: float | None) -> _Part:
         steps = service / 1e3 / step_s
         counts["at_step"] = stall & ~hung & (np.abs(steps - np.rint(steps)) <= STEP_TOLERANCE)
         counts["again"] = stall & (failed | (steps >= 2 - STEP_TOLERANCE))
+    gone = stall | failed | (_resent(service) if start.variant == "use-vc" else False)
     order = np.argsort(lookups.intended_s, kind="stable")
     due_s = lookups.intended_s[order]
     return _Part(
@@ -248,9 +252,18 @@ def _part(lookups: Lookups, step_s: float | None) -> _Part:
         service[quick],
         start.libc == "glibc",
         _by_name(lookups, bad),
-        _spans(due_s, bad[order]),
+        _spans(due_s, gone[order]),
         _spans(due_s, (service >= HELD_MS)[order]),
     )
+
+
+def _resent(service_ms: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Lookups over TCP that ended right after a connection's first packet is sent again. A server that is paused makes
+    lookups late by any time."""
+    resent = np.zeros(len(service_ms), dtype=bool)
+    for at_s in SYN_AGAIN_S:
+        resent |= np.abs(service_ms / 1e3 - at_s) <= STEP_TOLERANCE * at_s
+    return resent
 
 
 def _by_name(lookups: Lookups, bad: npt.NDArray[np.bool_]) -> dict[str, tuple[int, int]]:

@@ -67,6 +67,7 @@ NAMES = (
         "raw-held-up",
         "raw-some-held",
         "raw-short",
+        "raw-tcp-slow",
     ),
     *("raw-late-together", "raw-late-constant", "raw-tcp-resent", "raw-any-truncated", "raw-refused-quick"),
     *flow_signs.NAMES,
@@ -99,6 +100,7 @@ def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
         *(
             _all_late(arms),
             _refused_quick(arms),
+            _tcp_slow(arms),
             *flow_signs.read(arms),
         ),
     )
@@ -109,7 +111,9 @@ def _of_arms(arms: pd.DataFrame) -> Iterator[Sign]:
     arms = unanswered(arms)
     known = [column for column in (*_COLUMNS[1:], "held") if column in arms]
     sums = arms.groupby("arm", observed=True)[known].sum().to_dict("index")
-    medians = arms.groupby("arm", observed=True)["p50_ms"].min().to_dict() if "p50_ms" in arms else {}
+    # Of answers, where they are known by themselves: among few answers, the median of all queries is a lost one.
+    by = next((column for column in ("good_p50_ms", "p50_ms") if column in arms), "")
+    medians = arms.groupby("arm", observed=True)[by].min().to_dict() if by else {}
     for name, (arm, title) in ARMS.items():
         counts = sums.get(arm)
         if not counts or not counts["n"]:
@@ -119,10 +123,9 @@ def _of_arms(arms: pd.DataFrame) -> Iterator[Sign]:
             if column in counts:
                 k = int(counts[column])
                 claim = said.ARM(arm=str(title), seen=f"{k:,}", n=f"{n:,}", how=str(happened))
-                state = some(k, n, noise)
-                answered = counts.get("lost", 0) < _FEW_LOST * n
-                if what == "late" and answered and HELD_MS <= medians.get(arm, 0.0) < math.inf:
-                    state, claim = State.YES, said.ARM_MEDIAN(arm=str(title), median=time_ms(medians[arm]))
+                state, median_ms = some(k, n, noise), medians.get(arm, 0.0)
+                if what == "late" and HELD_MS <= median_ms < math.inf and _as_the_median(counts):
+                    state, claim = State.YES, said.ARM_MEDIAN(arm=str(title), median=time_ms(median_ms))
                 if (
                     name == "tcp"
                     and what == "late"
@@ -134,6 +137,12 @@ def _of_arms(arms: pd.DataFrame) -> Iterator[Sign]:
                 yield Sign(f"raw-{name}-{what}", state, claim)
 
 
+def _as_the_median(counts: Mapping[Any, Any]) -> bool:
+    """Whether a median that is late is that of the arm: few queries were lost, or nearly all answers were late."""
+    lost, n = counts.get("lost", 0), counts["n"]
+    return lost < _FEW_LOST * n or most(counts.get("held", 0), n - lost, NEARLY_ALL) is State.YES
+
+
 def _later_than_udp(tcp: Mapping[Any, Any], udp: Mapping[Any, Any] | None) -> bool:
     """Whether answers over TCP are held up by far more often than over UDP, though by less than is called late."""
     if not udp or "held" not in tcp or some(tcp["held"], tcp["n"], TCP_HELD_NOISE) is not State.YES:
@@ -142,9 +151,9 @@ def _later_than_udp(tcp: Mapping[Any, Any], udp: Mapping[Any, Any] | None) -> bo
 
 
 def _one_place(arms: pd.DataFrame) -> Sign:
-    """Queries to one address are lost, those to another are spared."""
+    """Queries over UDP to one address are lost, those to another are spared. TCP may be lost where a server is well."""
     name = "raw-one-place"
-    arms = unanswered(arms)
+    arms = unanswered(arms[arms["arm"] != "tcp"])
     if "place" not in arms or arms["place"].nunique() < 2:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     sums = arms.groupby("place", observed=True)[["n", "lost"]].sum().to_dict("index")
@@ -265,7 +274,8 @@ def _all_late(arms: pd.DataFrame) -> Sign:
     name = "raw-all-late"
     if "held" not in arms:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    k, n = sums(arms, ("a",), "held")
+    (k, n), (lost, _) = sums(arms, ("a",), "held"), lost_of(arms, "a")
+    n -= lost
     claim = said.ARM_ALL_LATE(seen=f"{k:,}", n=f"{n:,}", least=time_ms(HELD_MS))
     return Sign(name, most(k, n, NEARLY_ALL), claim)
 
@@ -299,6 +309,19 @@ def _tcp_resent(arms: pd.DataFrame) -> Sign:
     claim = said.ARM(arm=str(said.ARM_TCP), seen=f"{k:,}", n=f"{n:,}", how=str(said.LATE_1S))
     state = some(k, n, 1e-3)
     as_udp = state is State.YES and hit_too(*sums(after_1s, UDP, "k"), k, n) is State.YES
+    return Sign(name, State.NO if as_udp else state, claim)
+
+
+def _tcp_slow(arms: pd.DataFrame) -> Sign:
+    """Over TCP alone, answers come after 150 ms or more, but before a lost first packet would be sent again."""
+    name = "raw-tcp-slow"
+    if "unanswered" not in arms or "tcp" not in set(arms["arm"]):
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    within_1s = arms.assign(k=arms["late"] - (arms["lost"] - arms["unanswered"]))
+    k, n = sums(within_1s, ("tcp",), "k")
+    claim = said.ARM(arm=str(said.ARM_TCP), seen=f"{k:,}", n=f"{n:,}", how=str(said.LATE_WITHIN_1S))
+    state = some(k, n, BUSY["late"])
+    as_udp = state is State.YES and hit_too(*sums(within_1s, UDP, "k"), k, n) is not State.NO
     return Sign(name, State.NO if as_udp else state, claim)
 
 

@@ -34,6 +34,8 @@ from dnslab.explain.signs import troubles
 
 #: what ends the names of signs of bad raw queries
 _BAD = ("-lost", "-errors", "-truncated")
+#: signs that describe a trouble which few mechanisms make
+TELLING = ("wrong-address-explains",)
 #: signs without which something is wrong but too little was seen of it
 _TOO_FEW = ("stalls", "errors", "raw-a-lost", "raw-aaaa-lost", "raw-pair-lost", "raw-tcp-lost")
 
@@ -324,7 +326,7 @@ def _predicted(predicts: Predictions, signs: Mapping[str, Sign]) -> set[str]:
 
 def _pair(signs: Mapping[str, Sign], seen: Sequence[Sign]) -> tuple[RankedMechanism, ...]:
     """The two mechanisms that together explain all that was seen, each with a sign that only it makes; or none."""
-    best: tuple[tuple[int, int], tuple[RankedMechanism, ...]] | None = None
+    best: tuple[tuple[int, int, int], tuple[RankedMechanism, ...]] | None = None
     for one, other in combinations(MECHANISMS.values(), 2):
         both = TOGETHER.get(frozenset({one.name, other.name}), ())
         made = [frozenset(each.predicts.made) for each in (one, other)]
@@ -344,7 +346,9 @@ def _pair(signs: Mapping[str, Sign], seen: Sequence[Sign]) -> tuple[RankedMechan
             for name in names
             if signs[name] in seen or name not in other_one.predicts.may
         }
-        size = (-len(told), -sum(len(each.support.speaking_for) for each in pair))
+        # An answer from another address is of no trouble by itself, but few mechanisms make one.
+        strange = sum(signs[name].yes and name not in made[0] | made[1] for name in TELLING)
+        size = (strange, -len(told), -sum(len(each.support.speaking_for) for each in pair))
         if best is None or size < best[0]:
             best = size, pair
     return best[1] if best else ()

@@ -189,7 +189,15 @@ def _pairs_more(arms: pd.DataFrame) -> Sign:
 
 
 def _standing_more(arms: pd.DataFrame) -> Sign:
-    """Queries on kept sockets are lost more often than on new ones in the same rungs."""
+    """Queries on kept sockets are lost more often than on new ones: in all rungs, or at one of their rates. What is
+    forgotten while a socket is idle is not lost at a high rate."""
+    found = [_standing_more_in(arms)]
+    if "rate_per_s" in arms:
+        found += [_standing_more_in(arms[arms["rate_per_s"] == rate]) for rate in sorted(arms["rate_per_s"].unique())]
+    return next((one for one in found if one.yes), found[0])
+
+
+def _standing_more_in(arms: pd.DataFrame) -> Sign:
     return _more("raw-standing-more", said.ARM_STANDING_MORE, *_beside(arms, ("standing",), ("a", "aaaa")), _MORE)
 
 

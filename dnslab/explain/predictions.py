@@ -83,7 +83,11 @@ _ALL_LOST = (*_ALL_STALL, "tcp-sent-again", "tcp-hangs", "raw-tcp-resent", *_raw
 _UDP_STALLS = ("stalls", "sequential-stalls", "no-aaaa-stalls")
 #: of what hits few sockets, or bursts, some arms have more than others
 _UNEVEN = ("raw-pairs-more", "raw-standing-more", "raw-pair-second")
-_LATE = ("delay-some", "delay-of-tcp", "raw-held-up", *_raw("late"))
+#: where queries are lost one by one, one of two is lost more often than both
+_ONE_OF_TWO = ("half-lost", "sequential-half-lost")
+#: answers that come when the lookup has ended find no socket
+_NOT_TAKEN = ("wrong-address", "wrong-address-explains")
+_LATE = ("delay-some", "delay-of-tcp", "raw-held-up", "raw-tcp-slow", *_raw("late"))
 
 
 _LOSSES = (
@@ -113,7 +117,7 @@ _LOSSES = (
                 "raw-tcp-late",
                 *_raw("lost", "a", "aaaa", "pair", "two-sockets", "standing"),
             ),
-            may=(*_ALL_LOST, "delay-some", "delay-of-tcp"),
+            may=(*_ALL_LOST, *_ONE_OF_TWO, "delay-some", "delay-of-tcp", "raw-tcp-slow"),
             never=("window", "one-name", "delay-all", "raw-a-late", "raw-aaaa-late"),
         ),
         direct=False,
@@ -123,7 +127,7 @@ _LOSSES = (
         said.OUTAGE,
         Predictions(
             ("!from-start", "stalls", "window"),
-            (*_ALL_LOST, *_LATE, "wrong-address", "raw-kept-same"),
+            (*_ALL_LOST, *_LATE, *_NOT_TAKEN, "raw-kept-same"),
             ("from-start", "one-name"),
         ),
     ),
@@ -144,6 +148,7 @@ _LOSSES = (
             may=(
                 # A limit that drops in a fixed order may always meet the same of sockets that take turns.
                 *("no-aaaa-stalls", "cache-stalls", "errors", "stalls-again", *_UNEVEN, "raw-kept-same"),
+                *_ONE_OF_TWO,
                 *_raw("lost", "a", "aaaa", "standing", "a-second"),
             ),
             never=("tcp-stalls", "tcp-sent-again", "one-name", "always", "raw-tcp-resent", "raw-kept-spared"),
@@ -247,7 +252,7 @@ _ANSWERS = (
         said.CHECKSUMS,
         Predictions(
             must=("stalls", "bad-checksums", "checksums-explain"),
-            may=("sequential-stalls", "no-aaaa-stalls", "cache-stalls", "errors", *_raw("lost", *_UDP)),
+            may=("sequential-stalls", "no-aaaa-stalls", "cache-stalls", "errors", *_ONE_OF_TWO, *_raw("lost", *_UDP)),
             never=("tcp-stalls", "one-name"),
         ),
     ),
@@ -257,6 +262,7 @@ _ANSWERS = (
         Predictions(
             must=("!sequential-stalls", "stalls", "half-lost", "wrong-address", "raw-pair-lost"),
             may=(
+                "wrong-address-explains",
                 "delay-all",
                 "delay-some",
                 "errors",
@@ -275,7 +281,7 @@ _ANSWERS = (
         said.NOT_TAKEN,
         Predictions(
             must=(*_UDP_STALLS, *_raw("lost", "a", "aaaa", "pair", "two-sockets", "standing")),
-            may=(*_ALL_LOST, "stalls-again", "raw-kept-same", "raw-whole-flows", *_UNEVEN),
+            may=(*_ALL_LOST, *_ONE_OF_TWO, "stalls-again", "raw-kept-same", "raw-whole-flows", *_UNEVEN),
             never=("window", "one-name", "raw-lost-grows", "bad-checksums"),
             only_by=("wrong-address", "wrong-address-explains"),
         ),
@@ -295,6 +301,7 @@ _ANSWERS = (
                 "server-buffer",
                 "client-buffer",
                 "stalls",
+                *_ONE_OF_TWO,
                 # Both queries from one socket meet one server, and its full buffer.
                 "raw-whole-flows",
                 "raw-pair-more",
@@ -373,7 +380,7 @@ _ANSWERS = (
         said.TRUNCATED,
         Predictions(
             ("tcp-after-udp", "raw-any-truncated"),
-            (*_raw("truncated"), "delay-some", "wrong-address"),
+            (*_raw("truncated"), "delay-some", *_NOT_TAKEN),
             ("stalls", "tcp-hangs"),
         ),
     ),
@@ -386,7 +393,10 @@ _DELAYS = (
         said.ALL_LATE,
         Predictions(
             ("delay-all", "raw-all-late", *_raw("late", "a", "aaaa", "tcp")),
-            (*_LATE, "delay-twice", "tcp-sent-again", "cache-fails", "cache-stalls"),
+            (
+                *(name for name in _LATE if name != "raw-tcp-slow"),
+                *("delay-twice", "tcp-sent-again", "cache-fails", "cache-stalls"),
+            ),
             ("delay-of-aaaa", "errors", "stalls"),
         ),
     ),
@@ -434,7 +444,11 @@ _DELAYS = (
         said.CLIENT_HELD_UP,
         Predictions(
             ("sent-late", "raw-a-sent-late"),
-            ("throttled", "delay-some", "delay-of-tcp", "delay-all", "delay-short", *_raw("late"), *_raw("sent-late")),
+            (
+                *("throttled", "delay-some", "delay-of-tcp", "delay-all", "delay-short", "raw-tcp-slow"),
+                *_raw("late"),
+                *_raw("sent-late"),
+            ),
             ("stalls",),
             ("raw-held-up",),
         ),
@@ -444,9 +458,9 @@ _DELAYS = (
         said.TCP_LATE,
         Predictions(
             ("!delay-some", "delay-of-tcp", "raw-tcp-late"),
-            ("tcp-stalls", "cache-stalls", "cache-fails", "raw-tcp-lost", "raw-tcp-resent"),
+            ("tcp-stalls", "cache-stalls", "cache-fails", "raw-tcp-lost", "raw-tcp-resent", "raw-tcp-slow"),
             ("delay-some", "stalls", "raw-a-late"),
-            beside=("raw-tcp-lost",),
+            beside=("raw-tcp-lost", "raw-tcp-slow"),
         ),
     ),
     Mechanism(

@@ -1,7 +1,7 @@
 """A second cause, which hides behind the first: what raw queries suffer where and when the first cannot reach them.
 
-A server that is silent makes nothing of what others do, and nothing is lost to a cut before and after it. So what is
-left there is ranked by itself. Pure.
+A server that is silent makes nothing of what others do, and nothing is lost to a cut before and after it. What is late
+by the same time always makes none of it later still. So what is left is ranked by itself. Pure.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from dnslab.analyse.arms import SILENT_ARMS
+from dnslab.explain.arm_counts import UDP
 from dnslab.explain.arm_signs import ARMS
 from dnslab.explain.arms import usual_way
 from dnslab.explain.engine import Answer, Ranking, Word, beside, rank
 from dnslab.explain.flow_signs import COMPARING
 from dnslab.explain.signs import read
 from dnslab.plan.arms import CONTROL, Places
+from dnslab.sentences import signs as said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
 
 ONE_SERVER = "one-server-silent"
 CUTS = ("all-lost-for-a-time", "all-lost-at-first")
+#: all answers, or all to one type, are late
+LATE = ("all-late", "aaaa-late")
+#: it makes answers over UDP no later
+TRUNCATED = "truncated"
 
 
 def with_second(ranking: Ranking, signs: Mapping[str, Sign], arms: pd.DataFrame, places: Places) -> Ranking:
@@ -43,12 +50,20 @@ def with_second(ranking: Ranking, signs: Mapping[str, Sign], arms: pd.DataFrame,
         if ranking.leading and ranking.leading.mechanism.name != name:
             continue
         first = ranking.leading or beside(name, signs)
-        left = rank(read(None, rows), _not_sent(rows))
-        second = left.leading
+        left = rank(_read(rows, name), _not_sent(rows))
+        second = left.leading if left.answer is Answer.FOUND else None
         sure = second is not None and max(first.word.rank, second.word.rank) <= Word.LIKELY.rank
         if second and sure and second.mechanism.name != name:
             return replace(ranking, answer=Answer.TWO, found=(first, second), unexplained=())
     return ranking
+
+
+def _read(rows: pd.DataFrame, reach: str) -> dict[str, Sign]:
+    """The signs of ``rows``; of times beyond the usual ones, with words that say so."""
+    signs = read(None, rows)
+    if reach not in LATE:
+        return signs
+    return {name: replace(sign, claim=said.BEYOND(claim=sign.claim)) for name, sign in signs.items()}
 
 
 def beside_cuts(arms: pd.DataFrame) -> dict[str, Sign]:
@@ -62,6 +77,11 @@ def calm(arms: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([{**row, **row["calm"], "silent_s": math.nan} for row in arms.to_dict("records")])
 
 
+def beyond(arms: pd.DataFrame) -> pd.DataFrame:
+    """``arms`` with what answers took longer than usual, in place of what they took."""
+    return pd.DataFrame([{**row, **row["beyond"]} for row in arms.to_dict("records")])
+
+
 def _apart(signs: Mapping[str, Sign], arms: pd.DataFrame, places: Places) -> Iterator[tuple[str, pd.DataFrame]]:
     """Mechanisms whose reach is known, and the raw queries that were out of it."""
     asked = arms[arms["arm"] != CONTROL]
@@ -71,7 +91,18 @@ def _apart(signs: Mapping[str, Sign], arms: pd.DataFrame, places: Places) -> Ite
     if silent and len(silent) < len(sums):
         yield ONE_SERVER, at_servers[~at_servers["place"].isin(silent)]
     if signs["raw-window"].yes:
-        yield CUTS[signs["from-start"].yes], calm(usual_way(arms))
+        yield CUTS[signs["from-start"].yes], calm(usual_way(_told_silence(asked)))
+    if arms["beyond"].map(bool).any():
+        for name in LATE:
+            yield name, beyond(usual_way(arms))
+    if signs["raw-any-truncated"].yes:
+        yield TRUNCATED, usual_way(arms).assign(truncated=0)
+
+
+def _told_silence(arms: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the rates at which a stretch without answers would have been told: it takes some arms."""
+    n_arms = arms[arms["arm"].isin(UDP)].drop_duplicates(["arm", "place", "rate_per_s"])["rate_per_s"].value_counts()
+    return arms[arms["rate_per_s"].isin(n_arms.index[n_arms >= SILENT_ARMS])]
 
 
 def _not_sent(rows: pd.DataFrame) -> list[str]:

@@ -143,13 +143,14 @@ def _seen_better(found: Mapping[str, Sign], raw: Mapping[str, Sign]) -> dict[str
         better["stalls"] = replace(found["stalls"], state=State.YES)
     elif raw["raw-a-lost"].yes and found["stalls"].state is State.NOT_MEASURED:
         better["stalls"] = replace(raw["raw-a-lost"], name="stalls")
-    if raw["raw-window"].yes and not found["window"].yes:
+    if raw["raw-window"].yes:
         better["window"] = replace(raw["raw-window"], name="window")
-        better["from-start"] = replace(raw["raw-from-start"], name="from-start")
+        if not found["window"].yes or raw["raw-from-start"].state is not State.UNCLEAR:
+            better["from-start"] = replace(raw["raw-from-start"], name="from-start")
     for name, by in _BETTER.items():
         if raw[by].yes or raw[by].no:
             better[name] = replace(raw[by], name=name)
-    if raw["raw-kept-spared"].yes and found["window"].state is not State.NOT_MEASURED:
+    if raw["raw-kept-spared"].yes and not raw["raw-window"].yes and found["window"].state is not State.NOT_MEASURED:
         better["window"] = replace(raw["raw-kept-spared"], name="window", state=State.NO)
     return better
 

@@ -124,7 +124,15 @@ def pairs_at(*shares: float) -> list[dict[str, Any]]:
             [row("a", errors=50, rcodes={"REFUSED": 50}, error_p50_ms=1.2, good_p50_ms=101.0)],
             [row("a", errors=50, rcodes={"SERVFAIL": 50}, error_p50_ms=1.2, good_p50_ms=101.0)],
         ),
-        ("raw-a-late", [row("a", p50_ms=61.0)], [row("a", p50_ms=61.0, lost=100, unanswered=100)]),
+        ("raw-a-late", [row("a", good_p50_ms=61.0)], [row("a", good_p50_ms=61.0, lost=100, unanswered=100)]),
+        (
+            "raw-a-late",
+            [row("a", good_p50_ms=61.0, held=100, lost=100, unanswered=100)],
+            [row("a", good_p50_ms=0.3, lost=100, unanswered=100)],
+        ),
+        ("raw-all-late", [row("a", held=100, lost=100, unanswered=100)], [row("a", held=40)]),
+        ("raw-tcp-slow", [row("tcp", late=60), row("a")], [row("tcp", late=60, lost=60), row("a")]),
+        ("raw-tcp-slow", [row("tcp", late=60), row("a", late=10)], [row("tcp", late=60), row("a", late=60)]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
