@@ -109,6 +109,15 @@ def test_truth_is_told_by_mechanism_unless_a_witness_tells_the_cause() -> None:
     assert is_exact(Named("snat-port-clash", "new-flows-lost", "shown"), clash)
 
 
+def test_what_a_fault_does_besides_is_not_wrong_and_not_the_answer() -> None:
+    slow = Named("slow-server", "all-late", "likely")
+    run = scored(cases.learnt("clash-late:p=0.3"), "cause", slow)
+    assert (run.wrong("likely"), run.right_first) == ([], False)
+    both = scored(cases.pair("clash-late:p=0.3+loss:p=0.04"), "two causes", slow, LOSS)
+    assert (both.wrong("likely"), both.both) == ([], False)
+    assert scored(cases.learnt("race:p=0.3"), "cause", slow).wrong("likely") == [slow]
+
+
 RUNS: Sequence[Scored] = (
     scored(NOTHING, "nothing found"),
     scored(NOTHING, "cause", LOSS, repetition=2),

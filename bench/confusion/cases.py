@@ -152,8 +152,8 @@ class Truth:
     """What is true of one fault: any of ``causes`` by name, working by one of ``mechanisms``.
 
     ``besides`` are mechanisms that are true of it, too, but are not the answer. ``by_cause``: the cause itself has to
-    be named. Of a fault ``outside`` the catalogue, ``mechanisms`` describe what
-    lookups suffer: an answer may name one, but no cause of it is shown.
+    be named. Of a fault ``outside`` the catalogue, ``mechanisms`` describe what lookups suffer: an answer may name one,
+    but no cause of it is shown.
     """
 
     fault: str

@@ -50,8 +50,8 @@ class Predictions:
 
     @property
     def made(self) -> tuple[str, ...]:
-        """Signs that it makes, or may make; of those that have to be looked for and not seen, none."""
-        return (*(name for name in self.must if not name.startswith("!")), *self.may)
+        """Signs that it makes, or may make; of those that have to be looked for and not seen, or are excluded, none."""
+        return tuple(name for name in (*self.must, *self.may) if not name.startswith("!") and name not in self.never)
 
     def without(self, hidden: Collection[str]) -> Predictions:
         """The same, but that signs that are ``hidden`` need not be seen."""

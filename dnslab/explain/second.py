@@ -63,7 +63,10 @@ def _read(rows: pd.DataFrame, reach: str) -> dict[str, Sign]:
     signs = read(None, rows)
     if reach not in LATE:
         return signs
-    return {name: replace(sign, claim=said.BEYOND(claim=sign.claim)) for name, sign in signs.items()}
+    of_times = [
+        sign for name, sign in signs.items() if any(part in name for part in ("delay", "late", "held", "short"))
+    ]
+    return {**signs, **{one.name: replace(one, claim=said.BEYOND(claim=one.claim)) for one in of_times}}
 
 
 def beside_cuts(arms: pd.DataFrame) -> dict[str, Sign]:

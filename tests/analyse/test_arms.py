@@ -69,6 +69,25 @@ def test_late_queries_in_a_row_count_over_all_arms_that_ran_together(tmp_path: P
     assert found["rate_per_s"].tolist() == [5.0, 5.0]
 
 
+def test_what_answers_take_beyond_what_all_of_their_type_take(tmp_path: Path) -> None:
+    """A limit of its CPU delays a slow server's answers further, and AAAA answers that are late leave A alone."""
+    slow = rows([250.0, 500.0] + [250.0] * 17 + [280.0], answers=1)
+    found = frame(tmp_path / "run", {A: slow, PAIR: pairs_of([0.3, 250.0] * 9 + [0.4, 500.0])})
+    beyond, of_pairs = found.iloc[0].beyond, found.iloc[1].beyond
+    assert (beyond["late"], beyond["held"], beyond["lost"]) == (1, 2, 0)
+    assert beyond["good_p50_ms"] == pytest.approx(0, abs=0.1)
+    assert (of_pairs["late"], of_pairs["held"]) == (1, 1)
+    assert (found.after_late.sum(), found.late_after_late.sum()) == (1, 0)
+    assert frame(tmp_path / "quick", {A: rows([0.3, 500.0] * 10, answers=1)}).iloc[0].beyond == {}
+
+
+def pairs_of(ms: list[float]) -> Any:
+    """A and AAAA in turn, sent together."""
+    made = rows(ms, answers=1)
+    made["flags"] = np.where(np.arange(len(ms)) % 2, records.FLAG_AAAA, 0)
+    return made
+
+
 def test_of_a_pair_the_second_query_alone_may_be_lost(tmp_path: Path) -> None:
     made = rows([1.0] * 8, name=[0, 1] * 4)
     made["intended_ns"] = made["start_ns"] = np.repeat(np.arange(4) * 200_000_000, 2)

@@ -1,8 +1,10 @@
-"""A second cause is told by what the first cannot reach: other servers, and the time before and after a cut."""
+"""A second cause is told by what the first cannot reach: other servers, the time before and after a cut, what is late
+beyond what all answers take, and answers over UDP beside those that are cut."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -14,6 +16,7 @@ from dnslab.explain.diagnosed import seen_so_far
 from dnslab.explain.engine import Answer, Word, rank
 from dnslab.explain.ladder import RungDone, conclude_ladder
 from dnslab.explain.second import with_second
+from dnslab.explain.sign import State
 from dnslab.explain.signs import read
 from dnslab.plan.arms import ARMS, Places
 
@@ -25,7 +28,17 @@ def row(arm: str, place: str = "10.96.0.10", **changes: Any) -> dict[str, Any]:
     """200 queries of an arm."""
     zero: dict[str, Any] = dict.fromkeys(COLUMNS, 0)
     usual = {"arm": arm, "place": place, "n": 200, "rate_per_s": 10.0, "p50_ms": 1.0, "p99_ms": 2.0}
-    return {**zero, **NOT_SILENT, **usual, "answered_p99_ms": 2.0, "rcodes": {}, "rises": {}, "calm": {}, **changes}
+    return {
+        **zero,
+        **NOT_SILENT,
+        **usual,
+        "answered_p99_ms": 2.0,
+        "rcodes": {},
+        "rises": {},
+        "calm": {},
+        "beyond": {},
+        **changes,
+    }
 
 
 def lost(n: int) -> dict[str, Any]:
@@ -74,11 +87,61 @@ def test_what_is_left_before_and_after_a_cut_is_a_second_cause(calm: dict[str, A
         counts: dict[str, Any] = {"lost": 24} if arm == "tcp" else lost(24)
         outside = {**dict.fromkeys(("lost", "unanswered", "held", "late", "errors"), 0), "n": 176, **calm}
         rows.append(row(arm, **{**calm, **counts, **(silent if arm == "a" else {})}, calm=outside))
-    answer, names = found(
-        *rows, row("a", "10.96.0.10", n=0, rises={"client.cpu.periods": 100.0, "client.cpu.throttled_periods": 0.0})
-    )
+    answer, names = found(*rows, UNTHROTTLED)
     assert names == {"all-lost-for-a-time", *second}
     assert answer is (Answer.TWO if second else Answer.FOUND)
+
+
+UNTHROTTLED = row("a", n=0, rises={"client.cpu.periods": 100.0, "client.cpu.throttled_periods": 0.0})
+SHORT: dict[str, Any] = {"held": 60, "held_p10_ms": 24.0, "held_p90_ms": 93.0, "answered_p99_ms": 96.0}
+
+
+ALL_LATE: dict[str, Any] = {"held": 200, "late": 200, "good_p50_ms": 250.0, "answered_p99_ms": 350.0}
+NOT_LATER: dict[str, Any] = {**dict.fromkeys(("held", "late"), 0), "good_p50_ms": 0.1, "answered_p99_ms": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("beyond", "second"),
+    [(SHORT, {"held-up"}), ({"held": 3}, set())],
+    ids=["a CPU limit", "hardly any"],
+)
+def test_what_is_late_beyond_what_all_answers_take_is_a_second_cause(beyond: dict[str, Any], second: set[str]) -> None:
+    rows = [row(arm, **ALL_LATE, beyond={**NOT_LATER, **beyond}) for arm in ARMS]
+    answer, names = found(*rows, UNTHROTTLED)
+    assert names == {"all-late", *second}
+    assert answer is (Answer.TWO if second else Answer.FOUND)
+
+
+def test_where_two_are_left_beside_the_first_neither_is_named() -> None:
+    """The first of them might be what the others leave over."""
+    rows = [
+        row(arm, **ALL_LATE, late_sent=100, beyond=NOT_LATER, **lost(12 if arm == "pair-one-socket" else 0))
+        for arm in ARMS
+    ]
+    throttled = row("a", n=0, rises={"client.cpu.periods": 100.0, "client.cpu.throttled_periods": 90.0})
+    assert found(*rows, throttled)[0] is not Answer.TWO
+
+
+def test_what_is_late_over_udp_is_no_matter_of_answers_that_are_cut() -> None:
+    udp = [arm for arm in ARMS if arm != "tcp"]
+    cut = {"tcp-after-udp": replace(read(None)["tcp-after-udp"], state=State.YES)}
+    for late, second in ((SHORT, {"held-up"}), ({}, set())):
+        rows = [row("tcp"), UNTHROTTLED, *(row(arm, truncated=100, **late) for arm in udp)]
+        arms = pd.DataFrame(rows, columns=list(COLUMNS))
+        signs = {**read(None, usual_way(arms)), **cut}
+        answer = with_second(rank(signs), signs, arms, PLACES)
+        assert {one.mechanism.name for one in answer.found} == {"truncated", *second}
+
+
+def test_before_and_after_a_cut_means_where_a_cut_would_have_been_told() -> None:
+    """Few queries of two arms tell no stretch of silence, and those lost in one would count as lost without it."""
+    silent: dict[str, Any] = {"silent_from_s": 0.0, "silent_s": 1.2, "length_s": 10.0}
+    rows = [
+        row(arm, **lost(200 if arm == "tcp" else 24), **silent, calm={**lost(176 if arm == "tcp" else 0), "n": 176})
+        for arm in ARMS
+    ]
+    few = [row("a", rate_per_s=1.0, n=4, **lost(2)), row("tcp", rate_per_s=1.0, n=4, **lost(4))]
+    assert found(*few, *rows)[1] == {"all-lost-at-first", "tcp-silent"}
 
 
 def test_a_few_bad_queries_that_the_first_cause_does_not_make_start_the_last_rung() -> None:

@@ -262,6 +262,26 @@ def test_a_cut_that_other_losses_hide_shows_over_tcp() -> None:
     assert (state(both, "window"), state(both, "from-start")) == (State.YES, State.NO)
 
 
+def test_a_stretch_of_raw_queries_is_a_window_whatever_lookups_show() -> None:
+    """Lookups over TCP show when a connection could begin again, and kept sockets lose what all lose for a time."""
+    cut = Spans(trials=3, trials_bad=3, n_inside=90, bad_inside=88, start_s=1.0, end_s=2.4, length_s=5.0)
+    run = observed(numbers("use-vc", bad=cut), **STALLING, bad=cut)
+    raw = arms(a=100, aaaa=100, standing=2).assign(
+        unanswered=lambda frame: frame["lost"], silent_s=math.nan, length_s=10.0
+    )
+    assert [signs.read(run, raw)[name].state for name in ("window", "from-start")] == [State.NO, State.NO]
+    silent = raw.assign(silent_from_s=0.1, silent_s=1.2, length_s=10.0)
+    assert [signs.read(run, silent)[name].state for name in ("window", "from-start")] == [State.YES, State.YES]
+
+
+def test_what_kept_sockets_lose_more_at_a_low_rate_shows_there() -> None:
+    """A flow that is forgotten while it is idle is lost at a low rate alone."""
+    low = arms(n=100, a=10, aaaa=10, standing=60).assign(rate_per_s=5.0)
+    high = arms(n=1_000, a=100, aaaa=100, standing=100).assign(rate_per_s=25.0)
+    assert signs.read(None, pd.concat([low, high]))["raw-standing-more"].state is State.YES
+    assert signs.read(None, high)["raw-standing-more"].state is State.NO
+
+
 def test_delays_that_are_only_the_longest_of_many_are_not_alike() -> None:
     late = {"late_p10_ms": 150.0, "late_p90_ms": 190.0}
     frame = arms().assign(late=[5, 5, 5, 5, 5, 5], **late)
@@ -295,6 +315,8 @@ def test_one_place_of_two() -> None:
     bad, good = arms(a=390, aaaa=380).assign(place="10.0.0.1"), arms().assign(place="10.0.0.2")
     assert signs.read(None, pd.concat([bad, good]))["raw-one-place"].state is State.YES
     assert signs.read(None, pd.concat([bad, bad.assign(place="10.0.0.2")]))["raw-one-place"].state is State.NO
+    over_tcp = arms(tcp=390).assign(place="10.0.0.1")
+    assert signs.read(None, pd.concat([over_tcp, good]))["raw-one-place"].state is State.NO
 
 
 def test_numbers_come_back_from_json_as_they_were() -> None:
