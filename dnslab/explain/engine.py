@@ -169,10 +169,10 @@ def rank(signs: Mapping[str, Sign], hidden: Collection[str] = ()) -> Ranking:
 
 
 def hints(ranking: Ranking, signs: Mapping[str, Sign]) -> list[Sign]:
-    """Signs of raw queries that were bad, too few to tell, and that nothing of what was found makes: a second cause may
-    be behind them."""
+    """Signs of raw queries that were bad, or of which of a pair was lost, too few to tell, and that nothing of what was
+    found makes: a second cause may be behind them."""
     made = {name for one in ranking.found for name in one.mechanism.predicts.made}
-    raw = [sign for sign in signs.values() if sign.name.startswith("raw-") and sign.name.endswith(_BAD)]
+    raw = [sign for sign in signs.values() if sign.name.startswith("raw-") and sign.name.endswith((*_BAD, "-second"))]
     return [sign for sign in raw if sign.state is State.UNCLEAR and sign.name not in made]
 
 

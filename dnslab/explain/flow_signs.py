@@ -82,7 +82,9 @@ def _pair_second(arms: pd.DataFrame) -> Sign:
     def judged(k: int, n: int) -> State:
         from scipy.special import bdtrc
 
-        return State.YES if k >= _MOSTLY * n and float(bdtrc(k - 1, n, 0.5)) < ALPHA else State.NO
+        if k < _MOSTLY * n:
+            return State.NO
+        return State.YES if float(bdtrc(k - 1, n, 0.5)) < ALPHA else State.UNCLEAR
 
     return _one_of_pair("raw-pair-second", arms, "second", judged)
 
