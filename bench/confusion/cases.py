@@ -125,6 +125,8 @@ PAIRS: Sequence[str] = (
     "snat-clash:ports=10+aaaa-rcode:code=4",
 )
 N_DRAWN, N_PAIRS = 2, 15
+#: faults that are drawn for no pair
+NOT_PAIRED = ("mtu", "name-never-answers", "redirect", "rule-length")
 
 #: kinds of trouble, by mechanism: what an answer is worth that has the wrong mechanism but the right kind
 CLASSES: Mapping[str, tuple[str, ...]] = {
@@ -218,8 +220,8 @@ def drawn(seed: int) -> list[Case]:
     """Cases of other strengths, and other pairs, that ``seed`` draws."""
     draw = random.Random(seed)
     texts = [text for name in LISTED for text in dict.fromkeys(_strength(name, draw) for _ in range(N_DRAWN))]
-    halves = [text for text in texts if not text.startswith(("mtu", "name-never-answers", "redirect", "rule-length"))]
-    pairs = [f"{one}+{other}" for one in halves for other in halves if one < other and _possible(one, other)]
+    halves = [text for text in texts if not text.startswith(NOT_PAIRED)]
+    pairs = [f"{one}+{other}" for one in halves for other in halves if one < other and possible(one, other)]
     chosen: dict[frozenset[str], str] = {}
     for text in draw.sample(pairs, len(pairs)):
         chosen.setdefault(frozenset(fault_names(text)), text)
@@ -240,7 +242,7 @@ def _between(low: float, high: float, draw: random.Random) -> float:
     return float(round(value)) if whole else float(f"{value:.2g}")
 
 
-def _possible(one: str, other: str) -> bool:
+def possible(one: str, other: str) -> bool:
     """Whether two faults can be injected together, and are two causes: of the same mechanism they would be one."""
     names = [text.partition(":")[0] for text in (one, other)]
     shared = truth_of(one).mechanisms & truth_of(other).mechanisms

@@ -7,7 +7,7 @@ stored answer is not read, nor is what was injected.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,8 @@ class Said:
         return self.named[0] if self.named and self.status in ("cause", "two causes") else None
 
 
-def said_of(path: Path) -> Said:
-    """What a diagnosis says of the recording in the folder ``path``."""
+def said_of(path: Path, opened: Callable[[Path], Run] = open_run) -> Said:
+    """What a diagnosis says of the recording in the folder ``path``, whose rungs are ``opened``."""
     machine = _object(path / MACHINE)
     about = Said(
         status="failed",
@@ -85,7 +85,7 @@ def said_of(path: Path) -> Said:
     )
     if (path / FAILED).exists():
         return replace(about, why=(path / FAILED).read_text(encoding="utf-8").strip())
-    answer, runs = replayed(path)
+    answer, runs = replayed(path, opened)
     causes = [Named(cause.name, cause.mechanism, cause.word) for cause in answer.causes]
     of_variants = _felt(runs.get(LIBC.name))
     touched, p99_ms = of_variants.get("baseline", (float("nan"), float("nan")))
@@ -104,12 +104,12 @@ def said_of(path: Path) -> Said:
     )
 
 
-def replayed(path: Path) -> tuple[Answer, Mapping[str, Run]]:
+def replayed(path: Path, opened: Callable[[Path], Run] = open_run) -> tuple[Answer, Mapping[str, Run]]:
     """Climb the ladder over the recorded rungs: the answer, and the rungs' runs by name."""
     document = _object(path / ANSWER)
     places = TypeAdapter(Places).validate_python(document["places"])
     rungs = {row["rung"]: RungDone(**row) for row in document["rungs"]}
-    runs = {name: open_run(path / rung.path) for name, rung in rungs.items()}
+    runs = {name: opened(path / rung.path) for name, rung in rungs.items()}
     done: list[RungDone] = []
     seen = Seen()
     while rung := next_rung([one.rung for one in done], seen):

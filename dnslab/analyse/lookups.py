@@ -182,6 +182,11 @@ def decode(client: ClientRecord) -> Lookups:
         raise problem
     paused = paused_s(beats_ns, raw)
     warmup, raw = _split(raw)
+    return of_records(client, raw, warmup, paused)
+
+
+def of_records(client: ClientRecord, raw: npt.NDArray[Any], warmup: npt.NDArray[Any], paused: float) -> Lookups:
+    """Lookups of these raw records, and of those of the warm-up. Raises StreamForeign as ``decode`` does."""
     intended_s, response_ms, service_ms = raw["intended_ns"] / 1e9, *(_elapsed_ms(raw, at) for at in _SINCE)
     try:
         outcome = _outcomes(client, raw)
