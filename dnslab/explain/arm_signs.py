@@ -235,8 +235,9 @@ def _some_held(arms: pd.DataFrame) -> Sign:
     if "held" not in arms:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     (k, n), (lost, _) = sums(arms, UDP, "held"), lost_of(arms, *UDP)
+    n -= lost
     claim = said.ARM_SOME_HELD(seen=f"{k:,}", n=f"{n:,}", least=time_ms(HELD_MS))
-    all_late = most(k, n - lost, NEARLY_ALL) is State.YES
+    all_late = most(k, n, NEARLY_ALL) is State.YES
     return Sign(name, State.NO if all_late else some(k, n, TCP_HELD_NOISE), claim)
 
 

@@ -157,7 +157,7 @@ ARM_WINDOW = Sentence(
 ARM_NO_WINDOW = Sentence("There was no time in which all raw queries were lost.")
 ARM_ALL_LATE = Sentence("Of raw A queries, {seen} of {n} took {least} or longer.", seen="118", n="120", least="20 ms")
 ARM_SOME_HELD = Sentence(
-    "Of raw queries over UDP, {seen} of {n} took {least} or longer.", seen="288", n="1,032", least="20 ms"
+    "Of answers to raw queries over UDP, {seen} of {n} took {least} or longer.", seen="288", n="1,032", least="20 ms"
 )
 ARM_TCP_HELD = Sentence(
     "Of raw queries over TCP, {seen} of {n} took {least} or longer; over UDP, few did.",

@@ -118,6 +118,7 @@ def pairs_at(*shares: float) -> list[dict[str, Any]]:
         ),
         ("raw-some-held", [row("a", held=20)], [row("a", held=2)]),
         ("raw-some-held", [row("a", held=20)], [row("a", held=199)]),
+        ("raw-some-held", [row("a", held=9, lost=150, unanswered=150)], [row("a", held=50, lost=150, unanswered=150)]),
         ("raw-lost-grows", pairs_at(0.0, 0.5), pairs_at(0.3, 0.3)),
         (
             "raw-refused-quick",
