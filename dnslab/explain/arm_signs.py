@@ -18,7 +18,7 @@ from dnslab.explain.delay_signs import CONSTANT, FLOW_MS, LONGER, MANY, SHORT_MS
 from dnslab.explain.loss_signs import NEARLY_ALL
 from dnslab.explain.sign import BUSY, MIN_EVENTS, Sign, State, hit_too, most, some
 from dnslab.sentences import Sentence, signs as said
-from dnslab.text import time_ms
+from dnslab.text import capitalised, time_ms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +125,7 @@ def _of_arms(arms: pd.DataFrame) -> Iterator[Sign]:
                 claim = said.ARM(arm=str(title), seen=f"{k:,}", n=f"{n:,}", how=str(happened))
                 state, median_ms = some(k, n, noise), medians.get(arm, 0.0)
                 if what == "late" and HELD_MS <= median_ms < math.inf and _as_the_median(counts):
-                    state, claim = State.YES, said.ARM_MEDIAN(arm=str(title), median=time_ms(median_ms))
+                    state, claim = State.YES, said.ARM_MEDIAN(arm=capitalised(str(title)), median=time_ms(median_ms))
                 if (
                     name == "tcp"
                     and what == "late"
