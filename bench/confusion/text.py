@@ -37,8 +37,8 @@ When they were first run, by the rules of a2c29a5, 15 of 21 second injectors and
 were told rightly. The rules were corrected by those runs, too: only these first figures are of faults that nobody had
 seen. `other-port` has an entry in the catalogue since. Every figure is of real runs; none is resampled.
 
-Seeds were drawn to see strengths and pairs that are not listed, each once; after each but the last, the rules were
-corrected. First results, which nobody had tuned for:
+Seeds were drawn to see strengths and pairs that are not listed, each once; after each, the rules were corrected. First
+results, which nobody had tuned for:
 
 | seed | rules | known faults | both of a pair named | whose halves are told alone |
 | --- | --- | --- | --- | --- |
