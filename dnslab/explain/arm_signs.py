@@ -7,7 +7,7 @@ without an arm, its signs are "not measured".
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dnslab.analyse.observed import HELD_MS, Numbers
@@ -302,28 +302,47 @@ def _late_constant(arms: pd.DataFrame) -> Sign:
 
 def _tcp_resent(arms: pd.DataFrame) -> Sign:
     """Over TCP alone, answers come after 1 s: the first packet of the connection was lost and sent again."""
-    name = "raw-tcp-resent"
-    if "unanswered" not in arms or "tcp" not in set(arms["arm"]):
-        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    after_1s = arms.assign(k=arms["lost"] - arms["unanswered"])
-    k, n = sums(after_1s, ("tcp",), "k")
-    claim = said.ARM(arm=str(said.ARM_TCP), seen=f"{k:,}", n=f"{n:,}", how=str(said.LATE_1S))
-    state = some(k, n, 1e-3)
-    as_udp = state is State.YES and hit_too(*sums(after_1s, UDP, "k"), k, n) is State.YES
-    return Sign(name, State.NO if as_udp else state, claim)
+    return _tcp_alone("raw-tcp-resent", arms, _after_1s, how=said.LATE_1S, noise=1e-3, as_udp=(State.YES,))
 
 
 def _tcp_slow(arms: pd.DataFrame) -> Sign:
     """Over TCP alone, answers come after 150 ms or more, but before a lost first packet would be sent again."""
-    name = "raw-tcp-slow"
+    not_spared = (State.YES, State.UNCLEAR, State.NOT_MEASURED)
+    how, noise = said.LATE_WITHIN_1S, BUSY["late"]
+    return _tcp_alone("raw-tcp-slow", arms, _within_1s, how=how, noise=noise, as_udp=not_spared)
+
+
+def _after_1s(arms: pd.DataFrame) -> pd.Series[int]:
+    """Answers that came after 1 s."""
+    after: pd.Series[int] = arms["lost"] - arms["unanswered"]
+    return after
+
+
+def _within_1s(arms: pd.DataFrame) -> pd.Series[int]:
+    """Late answers that came within 1 s."""
+    within: pd.Series[int] = arms["late"] - _after_1s(arms)
+    return within
+
+
+def _tcp_alone(
+    name: str,
+    arms: pd.DataFrame,
+    count: Callable[[pd.DataFrame], pd.Series[int]],
+    *,
+    how: Sentence,
+    noise: float,
+    as_udp: Collection[State],
+) -> Sign:
+    """Whether more answers over TCP than ``noise`` are among those that ``count`` counts. They are not, if UDP has as
+    many: if that is one of ``as_udp``."""
     if "unanswered" not in arms or "tcp" not in set(arms["arm"]):
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    within_1s = arms.assign(k=arms["late"] - (arms["lost"] - arms["unanswered"]))
-    k, n = sums(within_1s, ("tcp",), "k")
-    claim = said.ARM(arm=str(said.ARM_TCP), seen=f"{k:,}", n=f"{n:,}", how=str(said.LATE_WITHIN_1S))
-    state = some(k, n, BUSY["late"])
-    as_udp = state is State.YES and hit_too(*sums(within_1s, UDP, "k"), k, n) is not State.NO
-    return Sign(name, State.NO if as_udp else state, claim)
+    counted = arms.assign(k=count(arms))
+    k, n = sums(counted, ("tcp",), "k")
+    claim = said.ARM(arm=str(said.ARM_TCP), seen=f"{k:,}", n=f"{n:,}", how=str(how))
+    state = some(k, n, noise)
+    spared = state is not State.YES or hit_too(*sums(counted, UDP, "k"), k, n) not in as_udp
+    return Sign(name, state if spared else State.NO, claim)
 
 
 def _refused_quick(arms: pd.DataFrame) -> Sign:

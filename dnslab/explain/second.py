@@ -1,12 +1,14 @@
 """A second cause, which hides behind the first: what raw queries suffer where and when the first cannot reach them.
 
-A server that is silent makes nothing of what others do, and nothing is lost to a cut before and after it. What is late
-by the same time always makes none of it later still. So what is left is ranked by itself. Pure.
+A server that is silent does nothing to what others answer. A cut loses nothing before and after it. A delay of all
+answers makes none later than the others. An answer that is cut short is no later over UDP. So what each does not reach
+is ranked by itself. Pure.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -34,6 +36,8 @@ CUTS = ("all-lost-for-a-time", "all-lost-at-first")
 LATE = ("all-late", "aaaa-late")
 #: it makes answers over UDP no later
 TRUNCATED = "truncated"
+#: names of signs that tell how long answers take
+_OF_TIMES = re.compile("delay|late|held|short")
 
 
 def with_second(ranking: Ranking, signs: Mapping[str, Sign], arms: pd.DataFrame, places: Places) -> Ranking:
@@ -63,9 +67,8 @@ def _read(rows: pd.DataFrame, reach: str) -> dict[str, Sign]:
     signs = read(None, rows)
     if reach not in LATE:
         return signs
-    of_times = [
-        sign for name, sign in signs.items() if any(part in name for part in ("delay", "late", "held", "short"))
-    ]
+    # When queries were sent has nothing to do with answers.
+    of_times = [sign for name, sign in signs.items() if _OF_TIMES.search(name) and not name.endswith("sent-late")]
     return {**signs, **{one.name: replace(one, claim=said.BEYOND(claim=one.claim)) for one in of_times}}
 
 
@@ -96,8 +99,8 @@ def _apart(signs: Mapping[str, Sign], arms: pd.DataFrame, places: Places) -> Ite
     if signs["raw-window"].yes:
         yield CUTS[signs["from-start"].yes], calm(usual_way(_told_silence(asked)))
     if arms["beyond"].map(bool).any():
-        for name in LATE:
-            yield name, beyond(usual_way(arms))
+        later = beyond(usual_way(arms))
+        yield from ((name, later) for name in LATE)
     if signs["raw-any-truncated"].yes:
         yield TRUNCATED, usual_way(arms).assign(truncated=0)
 

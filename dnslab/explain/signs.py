@@ -147,11 +147,11 @@ def _seen_better(found: Mapping[str, Sign], raw: Mapping[str, Sign]) -> dict[str
         better["window"] = replace(raw["raw-window"], name="window")
         if not found["window"].yes or raw["raw-from-start"].state is not State.UNCLEAR:
             better["from-start"] = replace(raw["raw-from-start"], name="from-start")
+    elif raw["raw-kept-spared"].yes and found["window"].state is not State.NOT_MEASURED:
+        better["window"] = replace(raw["raw-kept-spared"], name="window", state=State.NO)
     for name, by in _BETTER.items():
         if raw[by].yes or raw[by].no:
             better[name] = replace(raw[by], name=name)
-    if raw["raw-kept-spared"].yes and not raw["raw-window"].yes and found["window"].state is not State.NOT_MEASURED:
-        better["window"] = replace(raw["raw-kept-spared"], name="window", state=State.NO)
     return better
 
 

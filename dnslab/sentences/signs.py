@@ -184,7 +184,7 @@ ARM_REFUSED = Sentence(
 )
 ARM_MEDIAN = Sentence("{arm}: the median answer takes {median}.", arm="Raw A queries", median="61 ms")
 BEYOND = Sentence(
-    "Without the time that all answers take: {claim}",
+    "The usual time of an answer is taken off here. {claim}",
     claim="Of raw queries over UDP, 90 of 1,032 took 20 ms or longer.",
 )
 ARM_HELD = Sentence("Of raw queries over UDP, 99 of 100 were answered within {p99}.", p99="3.1 ms")

@@ -16,7 +16,7 @@ import dnslab
 from dnslab.analyse.observed import Observed
 from dnslab.explain import signs
 from dnslab.explain.catalogue import CAUSES, causes_of_fault
-from dnslab.explain.engine import Answer, Ranking, Word, rank
+from dnslab.explain.engine import Answer, Ranking, Word, hints, rank
 from dnslab.explain.predictions import MECHANISMS
 from dnslab.explain.sign import Sign, State
 from dnslab.plan.faults import PARAMETERS
@@ -144,6 +144,40 @@ def test_nothing_leads_by_a_sign_that_was_not_looked_for(seen: tuple[str, ...]) 
     known = ("stalls", "sequential-stalls", *seen)
     found = rank(made(known, unknown=[name for name in signs.NAMES if name not in known]))
     assert (found.answer, found.found) == (Answer.INSUFFICIENT, ())
+
+
+SOME_LOST = ("stalls", "half-lost", "tcp-sent-again", "raw-a-lost", "raw-pair-lost", "raw-two-sockets-lost")
+
+
+def test_few_losses_of_single_packets_are_no_second_cause() -> None:
+    """Where one packet of a hundred is lost, one of two is lost in most pairs."""
+    few = ("sequential-stalls", "no-aaaa-stalls", "raw-aaaa-lost", "raw-standing-lost", "raw-tcp-late")
+    found = rank(looked_at(made(SOME_LOST, unclear=few)))
+    assert (found.answer, found.found) == (Answer.INSUFFICIENT, ())
+
+
+def test_what_a_mechanism_excludes_it_does_not_make() -> None:
+    """Lost packets make no median late, so that they do not excuse one for late AAAA answers alone."""
+    assert "raw-a-late" not in MECHANISMS["packets-lost"].predicts.made
+    lost = ("stalls", "sequential-stalls", "no-aaaa-stalls", "tcp-sent-again", "raw-tcp-late", *ALL_LOST)
+    late = ("delay-all", "delay-of-aaaa", "raw-a-late", "raw-aaaa-late", "raw-pair-late")
+    assert "aaaa-late" not in {one.mechanism.name for one in rank(looked_at(made((*lost, *late)))).found}
+
+
+def test_answers_from_elsewhere_are_not_left_unexplained() -> None:
+    """Answers that are late make a clash of flows, too: with bad checksums, both pairs explain the delays."""
+    late = ("delay-all", "raw-all-late", *(f"raw-{arm}-late" for arm in ("a", "aaaa", "pair", "two-sockets", "tcp")))
+    damaged = ("stalls", "half-lost", "no-aaaa-stalls", "bad-checksums", "checksums-explain", *ALL_LOST)
+    without = rank(looked_at(made((*late, *damaged))))
+    assert {one.mechanism.name for one in without.found} == {"all-late", "bad-checksums"}
+    told = rank(looked_at(made((*late, *damaged, "wrong-address", "wrong-address-explains"))))
+    assert {one.mechanism.name for one in told.found} == {"answers-from-elsewhere", "bad-checksums"}
+
+
+def test_which_of_a_pair_is_lost_hints_at_a_second_cause_when_too_few_tell() -> None:
+    lost = ("stalls", "sequential-stalls", "no-aaaa-stalls", "bad-checksums", "checksums-explain", *ALL_LOST)
+    few = looked_at(made(lost, unclear=["raw-pair-second"]))
+    assert [sign.name for sign in hints(rank(few), few)] == ["raw-pair-second"]
 
 
 def test_two_causes_are_both_named() -> None:

@@ -15,7 +15,7 @@ from dnslab.explain.arms import usual_way
 from dnslab.explain.diagnosed import seen_so_far
 from dnslab.explain.engine import Answer, Word, rank
 from dnslab.explain.ladder import RungDone, conclude_ladder
-from dnslab.explain.second import with_second
+from dnslab.explain.second import _read, beyond, with_second
 from dnslab.explain.sign import State
 from dnslab.explain.signs import read
 from dnslab.plan.arms import ARMS, Places
@@ -101,15 +101,25 @@ NOT_LATER: dict[str, Any] = {**dict.fromkeys(("held", "late"), 0), "good_p50_ms"
 
 
 @pytest.mark.parametrize(
-    ("beyond", "second"),
+    ("later", "second"),
     [(SHORT, {"held-up"}), ({"held": 3}, set())],
     ids=["a CPU limit", "hardly any"],
 )
-def test_what_is_late_beyond_what_all_answers_take_is_a_second_cause(beyond: dict[str, Any], second: set[str]) -> None:
-    rows = [row(arm, **ALL_LATE, beyond={**NOT_LATER, **beyond}) for arm in ARMS]
+def test_what_is_late_beyond_what_all_answers_take_is_a_second_cause(later: dict[str, Any], second: set[str]) -> None:
+    rows = [row(arm, **ALL_LATE, beyond={**NOT_LATER, **later}) for arm in ARMS]
     answer, names = found(*rows, UNTHROTTLED)
     assert names == {"all-late", *second}
     assert answer is (Answer.TWO if second else Answer.FOUND)
+
+
+def test_the_words_say_where_the_usual_time_is_taken_off() -> None:
+    """When queries were sent has nothing to do with it."""
+    rows = [row(arm, **ALL_LATE, late_sent=100, beyond={**NOT_LATER, **SHORT}) for arm in ARMS]
+    signs = _read(beyond(pd.DataFrame(rows, columns=list(COLUMNS))), "all-late")
+    off = "The usual time of an answer is taken off here. "
+    assert signs["raw-some-held"].claim.startswith(off)
+    assert not signs["raw-a-sent-late"].claim.startswith(off)
+    assert not signs["raw-a-lost"].claim.startswith(off)
 
 
 def test_where_two_are_left_beside_the_first_neither_is_named() -> None:
