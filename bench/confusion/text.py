@@ -54,8 +54,8 @@ results, which nobody had tuned for:
 Before seed 83, the rules were corrected by hundreds of pairs that were put together from recordings of seed 79
 (`python -m bench.confusion.together`): the losses and delays of two faults, each recorded alone, added up query by
 query. So of pairs that nobody has tried, expect both causes in two runs of three, and no wrong one shown (in 373 runs
-of these seeds, none was). `clash-late` makes all answers late, too: that a server is slow then counts neither as wrong
-nor as right.
+of these seeds, none was). `clash-late` makes all answers late, too: there, "the servers answer slowly" counts neither
+as wrong nor as right.
 
 Bounds are exact and two-sided (Clopper and Pearson). They take runs as independent; runs of one case are alike, so the
 bounds for other cases are somewhat wider. "(bound)": the one-sided 95 % bound has to hold, not the share alone.
