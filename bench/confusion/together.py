@@ -138,13 +138,14 @@ def _rungs(path: Path) -> list[dict[str, Any]]:
 
 
 def pairs(singles: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Recordings of faults that can be there together, the one with more rungs first, in an order that their names
-    alone decide."""
-    found = []
-    for one, other in combinations(singles, 2):
-        if cases.possible(one.parent.name, other.parent.name):
-            more, less = sorted((one, other), key=lambda path: -len(_rungs(path)))
-            found.append((more, less))
+    """Recordings of faults that can be there together, in an order that their names
+    alone decide. Those that climbed other rungs are left out: what one would have suffered there is not known."""
+    rungs = {path: {row["rung"] for row in _rungs(path)} for path in singles}
+    found = [
+        (one, other)
+        for one, other in combinations(singles, 2)
+        if rungs[one] == rungs[other] and cases.possible(one.parent.name, other.parent.name)
+    ]
     return sorted(found, key=lambda pair: zlib.crc32("+".join(path.parent.name for path in pair).encode()))
 
 
@@ -168,12 +169,13 @@ def main() -> None:
     with ProcessPoolExecutor() as pool:
         told = [path for path, right in zip(singles, pool.map(_told_alone, singles), strict=True) if right]
         scored = list(pool.map(_scored, pairs(told)[:most], chunksize=4))
+    scored, n_more = [one for one in scored if not one.said.other_way], sum(one.said.other_way for one in scored)
     for one in scored:
         if not one.both or one.wrong("shown"):
             named = ", ".join(f"{cause.mechanism} {cause.word}" for cause in one.said.named) or "nothing"
             print(f"{one.case.fault}: {one.said.status}; {named}{' (wrong)' if one.wrong('shown') else ''}")
     n_both, n_wrong = sum(one.both for one in scored), sum(bool(one.wrong("shown")) for one in scored)
-    print(f"both named: {n_both} of {len(scored)}; a wrong cause shown: {n_wrong}")
+    print(f"both named: {n_both} of {len(scored)}; a wrong cause shown: {n_wrong}; would have asked more: {n_more}")
 
 
 if __name__ == "__main__":

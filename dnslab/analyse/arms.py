@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -33,6 +34,9 @@ SENT_LATE_MS = 20.0
 SILENT_QUERIES, SILENT_ARMS, SILENT_S = 10, 3, 0.2
 #: by chance, if queries are lost as often as they are outside, at most this share of trials has one
 SILENT_CHANCE = 1e-4
+#: a pause of the servers has as many queries at least, of which this share was answered afterwards, whatever is lost
+#: besides
+PAUSED_QUERIES, PAUSED_SHARE = 5, 0.3
 #: the share of answers that are the quickest
 QUICK = 0.05
 #: queries of a kept socket from which on it is told whether all of them are lost
@@ -58,6 +62,7 @@ COLUMNS = (
     *("held_p10_ms", "held_p90_ms", "late_p10_ms", "late_p90_ms"),
     *("late_sent", "unsent", "after_late", "late_after_late", "lost_first", "kept", "kept_silent", "kept_chance"),
     *("silent_from_s", "silent_s", "length_s", "calm", "beyond", "rises"),
+    *("pauses", "paused_from_s", "paused_s", "running"),
 )
 
 
@@ -106,8 +111,15 @@ def arm_frame(run: Run) -> pd.DataFrame:
             first arm beside the control. NaN where there is no stretch of 0.2 s that chance would not give, and in
             other rows.
         ``calm`` (dict)
-            The counts and times of this row again, by column, without queries due in such stretches; empty where there
-            is none.
+            The counts and times of this row again, by column, without queries due in such stretches, or under way in
+            them; empty where there is none.
+        ``pauses``
+            Stretches of 0.2 s or more in which no answer over UDP came, to queries of whatever arm, but after which
+            answers came to queries that were due in it. They stand in the row of the first arm beside the control; 0 in
+            others. ``paused_from_s``, ``paused_s`` (float): when the longest one began and how long it lasted; else
+            NaN.
+        ``running`` (dict)
+            As ``calm``, but for these stretches.
         ``beyond`` (dict)
             ``lost``, and the counts and times of late answers, again, by column, of what answers took longer than
             usual: than the quickest 5 % of those to the same type of query. Empty where these took less than 20 ms.
@@ -136,14 +148,16 @@ def arm_frame(run: Run) -> pd.DataFrame:
     rows = [row for row in every if row["arm"]]
     backend = run.environment.backend
     own = backend.name != "local" and backend.fresh_clients
-    silent: dict[tuple[str, int], Stretches] = {}
+    left_out: dict[str, dict[tuple[str, int], Stretches]] = {"calm": {}, "running": {}}
     for trial, together in groupby(rows, key=lambda row: (row["target"], row["round"])):
-        if stretches := _count_together(list(together), own):
-            silent[trial] = stretches
-    if silent:
-        for row, calm in zip(every, run.each(lambda lookups: _outside(plan, lookups, silent)), strict=True):
-            if calm:
-                row["calm"] = {**calm, **row["calm"]}
+        for name, stretches in _count_together(list(together), own).items():
+            if stretches:
+                left_out[name][trial] = stretches
+    for name, of_trials in left_out.items():
+        if of_trials:
+            for row, rest in zip(every, run.each(partial(_outside, plan, of_trials)), strict=True):
+                if rest:
+                    row[name] = {**rest, **row[name]}
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -189,10 +203,10 @@ def _row(plan: Plan, lookups: Lookups) -> dict[str, Any]:
     return where if not where["arm"] else {**where, **_counts(lookups, where["arm"], [])}
 
 
-def _outside(plan: Plan, lookups: Lookups, silent: Mapping[tuple[str, int], Stretches]) -> dict[str, Any]:
-    """What ``_row`` counts, without queries due in the trial's stretches of silence, by target and round."""
+def _outside(plan: Plan, of_trials: Mapping[tuple[str, int], Stretches], lookups: Lookups) -> dict[str, Any]:
+    """What ``_row`` counts, without queries under way in the trial's stretches, by target and round."""
     start = lookups.client.start
-    stretches, arm = silent.get((start.target, start.round)), arm_of(plan, start.load)
+    stretches, arm = of_trials.get((start.target, start.round)), arm_of(plan, start.load)
     if not stretches or not arm:
         return {}
     counts = _counts(lookups, arm, stretches)
@@ -206,13 +220,12 @@ def _place(plan: Plan, lookups: Lookups) -> str:
     return plan.loads[start.load].server or (nameservers[0] if nameservers else "")
 
 
-def _counts(lookups: Lookups, arm: str, silent: Stretches) -> dict[str, Any]:
+def _counts(lookups: Lookups, arm: str, left_out: Stretches) -> dict[str, Any]:
     code = lookups.raw["outcome"]
     # A query that was refused on its way has an end after its start; one without a socket has none.
     no_socket = (code == records.OUTCOME_SOCKET) & (lookups.raw["end_ns"] == lookups.raw["start_ns"])
     unsent = (code == records.OUTCOME_NOT_STARTED) | no_socket
-    due_ns = lookups.raw["intended_ns"]
-    counted = ~unsent & ~_within(due_ns, silent)
+    counted = ~unsent & ~_in_flight(lookups.raw, left_out)
     # Kept sockets take turns.
     sockets = np.argsort(np.argsort(lookups.raw["start_ns"][~unsent], kind="stable")) % STANDING_SOCKETS
     sockets = sockets[counted[~unsent]]
@@ -234,6 +247,8 @@ def _counts(lookups: Lookups, arm: str, silent: Stretches) -> dict[str, Any]:
         "due_ns": raw["intended_ns"],
         "bad": ~answered | (beyond_ms >= LATE_MS),
         "gone": ~answered,
+        "held_up": answered & (beyond_ms >= HELD_MS),
+        "came_ns": raw["end_ns"].astype(np.int64) - ((ms - beyond_ms) * 1e6).astype(np.int64),
         "truncated": int((answered & ((raw["flags"] & records.FLAG_TRUNCATED) != 0)).sum()),
         "rises": rises_of(lookups.client),
         **_kept(~answered, sockets, arm == "standing"),
@@ -278,11 +293,17 @@ def _usual_ms(
     return usual_ms
 
 
-def _within(due_ns: npt.NDArray[np.uint64], stretches: Stretches) -> npt.NDArray[np.bool_]:
-    within = np.zeros(len(due_ns), dtype=bool)
+def _in_flight(raw: npt.NDArray[Any], stretches: Stretches) -> npt.NDArray[np.bool_]:
+    """Queries that were due in such a stretch, or before it and answered after it began."""
+    until_ns = np.where(raw["outcome"] < 0, raw["intended_ns"], raw["end_ns"])
+    return _overlap(raw["intended_ns"], until_ns, stretches)
+
+
+def _overlap(from_ns: npt.NDArray[Any], until_ns: npt.NDArray[Any], stretches: Stretches) -> npt.NDArray[np.bool_]:
+    inside = np.zeros(len(from_ns), dtype=bool)
     for begin, end in stretches:
-        within |= (due_ns >= begin) & (due_ns <= end)
-    return within
+        inside |= (from_ns <= end) & (until_ns >= begin)
+    return inside
 
 
 def _kept(gone: npt.NDArray[np.bool_], sockets: npt.NDArray[np.intp], kept: bool) -> dict[str, float]:
@@ -306,11 +327,12 @@ def _lost_alone(raw: npt.NDArray[Any], gone: npt.NDArray[np.bool_], which: int) 
     return int(np.isin(raw["intended_ns"][one & gone], other_came).sum())
 
 
-def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> Stretches:
+def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> dict[str, Stretches]:
     """Of arms that were sent together: how often a late query follows a late one, whatever their arms, how far
-    witnesses rose, and in which stretches no query over UDP was answered. ``own`` says that each arm had a client of
-    its own."""
-    silent = _silent([row for row in rows if row["arm"] not in ("tcp", CONTROL)])
+    witnesses rose, and in which stretches no query over UDP was answered (they are left out of ``calm``) or answers had
+    to wait (of ``running``). ``own`` says that each arm had a client of its own."""
+    over_udp = [row for row in rows if row["arm"] not in ("tcp", CONTROL)]
+    left_out = {"calm": _silent(over_udp), "running": _paused(over_udp)}
     udp = [row for row in rows if row["arm"] != "tcp"] or rows
     due_ns, bad = (np.concatenate([row[name] for row in udp]) for name in ("due_ns", "bad"))
     order = np.argsort(due_ns, kind="stable")
@@ -321,18 +343,21 @@ def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> Stretches:
             apart = own and name.startswith(f"{CLIENT}.")
             rises[name] = rises.get(name, 0.0) + rise if apart else max(rises.get(name, 0.0), rise)
         row["after_late"], row["late_after_late"], row["rises"] = 0, 0, {}
-        row["calm"] = {}
-        del row["due_ns"], row["bad"], row["gone"]
+        row["calm"], row["running"], row["pauses"] = {}, {}, 0
+        for name in ("due_ns", "bad", "gone", "held_up", "came_ns"):
+            del row[name]
     first = next((row for row in rows if row["arm"] != CONTROL), rows[0])
     first.update(_in_a_row(bad))
     first["rises"] = rises
-    if silent:
-        begin, end = max(silent, key=lambda one: one[1] - one[0])
-        first["silent_from_s"] = (begin - int(due_ns[0])) / 1e9
-        first["silent_s"] = (end - begin) / 1e9
-        first["length_s"] = int(due_ns[-1] - due_ns[0]) / 1e9
-        first["calm"] = _in_a_row(bad[~_within(due_ns, silent)])
-    return silent
+    first["pauses"] = len(left_out["running"])
+    for name, what in (("calm", "silent"), ("running", "paused")):
+        if stretches := left_out[name]:
+            begin, end = max(stretches, key=lambda one: one[1] - one[0])
+            first[f"{what}_from_s"] = (begin - int(due_ns[0])) / 1e9
+            first[f"{what}_s"] = (end - begin) / 1e9
+            first["length_s"] = int(due_ns[-1] - due_ns[0]) / 1e9
+            first[name] = _in_a_row(bad[~_overlap(due_ns, due_ns, stretches)])
+    return left_out
 
 
 def _in_a_row(bad: npt.NDArray[np.bool_]) -> dict[str, int]:
@@ -342,6 +367,33 @@ def _in_a_row(bad: npt.NDArray[np.bool_]) -> dict[str, int]:
 def _share_outside(gone: npt.NDArray[np.bool_], begin: int, end: int) -> float:
     """The share of queries without an answer, of all but those from ``begin`` to ``end``, which had none."""
     return (int(gone.sum()) - (end - begin)) / max(1, len(gone) - (end - begin))
+
+
+def _paused(rows: Sequence[Mapping[str, Any]]) -> Stretches:
+    """Stretches in which no answer to queries of ``rows`` came, but after which some came that were due in it, but
+    for what chance gives."""
+    if not rows:
+        return []
+    arms = np.repeat(np.arange(len(rows)), [len(row["due_ns"]) for row in rows])
+    due_ns, came_ns, held_up, gone = (
+        np.concatenate([row[name] for row in rows]) for name in ("due_ns", "came_ns", "held_up", "gone")
+    )
+    due_ns = due_ns.astype(np.int64)
+    came_ns = np.sort(np.concatenate((due_ns[:1], came_ns[~gone])))
+    found = []
+    for i in np.flatnonzero(np.diff(came_ns) >= SILENT_S * 1e9).tolist():
+        begin, end = int(came_ns[i]), int(came_ns[i + 1])
+        inside = (due_ns >= begin) & (due_ns < end) & (held_up | gone)
+        n, n_held = int(inside.sum()), int((inside & held_up).sum())
+        outside = (held_up | gone)[~inside]
+        if (
+            n >= PAUSED_QUERIES
+            and n_held >= PAUSED_SHARE * n
+            and len(np.unique(arms[inside])) >= SILENT_ARMS
+            and len(due_ns) * outside.mean() ** n < SILENT_CHANCE
+        ):
+            found.append((begin, end))
+    return found
 
 
 def _silent(rows: Sequence[Mapping[str, Any]]) -> Stretches:

@@ -62,6 +62,7 @@ NAMES = (
         "raw-a-always",
         "raw-tcp-always",
         "raw-all-late",
+        "raw-aaaa-alone-late",
         "raw-errors-grow",
         "raw-flows-slow",
         "raw-held-up",
@@ -99,6 +100,7 @@ def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
         ),
         *(
             _all_late(arms),
+            _aaaa_alone_late(arms),
             _refused_quick(arms),
             _tcp_slow(arms),
             *flow_signs.read(arms),
@@ -279,6 +281,19 @@ def _all_late(arms: pd.DataFrame) -> Sign:
     n -= lost
     claim = said.ARM_ALL_LATE(seen=f"{k:,}", n=f"{n:,}", least=time_ms(HELD_MS))
     return Sign(name, most(k, n, NEARLY_ALL), claim)
+
+
+def _aaaa_alone_late(arms: pd.DataFrame) -> Sign:
+    """Nearly all single AAAA queries are late, and most A queries are not."""
+    name = "raw-aaaa-alone-late"
+    if "held" not in arms:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    found = [(sums(arms, (arm,), "held")[0], *lost_of(arms, arm)) for arm in ("a", "aaaa")]
+    (a_held, a_n), (held, n) = ((held, n - lost) for held, lost, n in found)
+    claim = said.ARM_AAAA_ALONE(seen=f"{held:,}", n=f"{n:,}", a_seen=f"{a_held:,}", a=f"{a_n:,}")
+    if a_held > a_n / 2:
+        return Sign(name, State.NO, claim)
+    return Sign(name, most(held, n, NEARLY_ALL), claim)
 
 
 def _late_constant(arms: pd.DataFrame) -> Sign:

@@ -35,7 +35,7 @@ from dnslab.explain.signs import troubles
 #: what ends the names of signs of bad raw queries
 _BAD = ("-lost", "-errors", "-truncated")
 #: signs that describe a trouble which few mechanisms make
-TELLING = ("wrong-address-explains",)
+TELLING = ("wrong-address", "wrong-address-explains")
 #: signs without which something is wrong but too little was seen of it
 _TOO_FEW = ("stalls", "errors", "raw-a-lost", "raw-aaaa-lost", "raw-pair-lost", "raw-tcp-lost")
 
@@ -166,6 +166,14 @@ def rank(signs: Mapping[str, Sign], hidden: Collection[str] = ()) -> Ranking:
     unclear = {name for name, sign in signs.items() if sign.state is State.UNCLEAR}
     open_signs = any(name.endswith("-stalls") or name in _TOO_FEW for name in unclear)
     return Ranking(Answer.INSUFFICIENT if open_signs else Answer.NONE_FITS, (), ordered, tuple(seen))
+
+
+def nothing_left(ranking: Ranking, signs: Mapping[str, Sign]) -> bool:
+    """Whether no mechanism is possible any more of what raw queries surely show, so that more of the lookups that are
+    too few to tell would change nothing."""
+    told = all(signs[name].state in (State.YES, State.NO) for name in _TOO_FEW if name.startswith("raw-"))
+    ruled_out = all(one.word.rank > Word.POSSIBLE.rank for one in ranking.mechanisms)
+    return ranking.answer is Answer.INSUFFICIENT and told and ruled_out
 
 
 def hints(ranking: Ranking, signs: Mapping[str, Sign]) -> list[Sign]:

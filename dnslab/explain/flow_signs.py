@@ -15,7 +15,7 @@ from dnslab.explain.loss_signs import FEW
 from dnslab.explain.sign import ALPHA, BUSY, MIN_EVENTS, Sign, State, hit_too, most, some
 from dnslab.plan.arms import STANDING_SOCKETS
 from dnslab.sentences import Sentence, signs as said
-from dnslab.text import span_of
+from dnslab.text import counted, span_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,9 @@ COMPARING = (
     *("raw-kept-spared", "raw-kept-same", "raw-lost-grows", "raw-pair-more", "raw-pairs-more", "raw-standing-more"),
     *("raw-pair-first", "raw-pair-second", "raw-whole-flows"),
 )
-NAMES = (*COMPARING, "raw-window", "raw-from-start")
+#: pauses, or a length of one, s, from which on it is no hiccup of a busy machine
+_PAUSES, _PAUSED_S = 2, 1.0
+NAMES = (*COMPARING, "raw-window", "raw-from-start", "raw-paused")
 
 
 def read(arms: pd.DataFrame) -> Iterator[Sign]:
@@ -42,6 +44,7 @@ def read(arms: pd.DataFrame) -> Iterator[Sign]:
     for reader in (_kept_spared, _kept_same, _standing_more, _lost_grows, *pairs):
         yield reader(arms)
     yield from _window(arms)
+    yield _paused(arms)
 
 
 def _kept_spared(arms: pd.DataFrame) -> Sign:
@@ -145,6 +148,17 @@ def _window(arms: pd.DataFrame) -> Iterator[Sign]:
             claim = str(said.NO_BAD)
     for name, state in zip(("raw-window", "raw-from-start"), states, strict=True):
         yield Sign(name, state, claim)
+
+
+def _paused(arms: pd.DataFrame) -> Sign:
+    """Now and then no answer over UDP came for a time, and then all that were due."""
+    name = "raw-paused"
+    n = int(arms["pauses"].sum()) if "pauses" in arms else 0
+    if not n:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_BAD if "pauses" in arms else said.NO_ARMS))
+    longest_s = arms["paused_s"].max()
+    claim = said.ARM_PAUSED(times=counted(n, "time"), longest=span_of(longest_s))
+    return Sign(name, State.YES if n >= _PAUSES or longest_s >= _PAUSED_S else State.UNCLEAR, claim)
 
 
 def _lost_grows(arms: pd.DataFrame) -> Sign:

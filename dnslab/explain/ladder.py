@@ -16,7 +16,16 @@ from dnslab.explain.answers import leading
 from dnslab.explain.arms import ArmSeen, seen_by_arm, usual_way
 from dnslab.explain.around import NOTHING_ELSE, Around, causes as causes_around, who_answers
 from dnslab.explain.catalogue import CAUSES, Cause
-from dnslab.explain.engine import Answer as Found, RankedCause, RankedMechanism, Ranking, Word, hints, rank
+from dnslab.explain.engine import (
+    Answer as Found,
+    RankedCause,
+    RankedMechanism,
+    Ranking,
+    Word,
+    hints,
+    nothing_left,
+    rank,
+)
 from dnslab.explain.evidence import could_be
 from dnslab.explain.mending import Mending, mending, mending_of_open
 from dnslab.explain.of_cache import OfCache, causes_of_cache, set_apart
@@ -28,7 +37,7 @@ from dnslab.explain.soundness import examine
 from dnslab.explain.waited import Waited
 from dnslab.explain.where import hit_targets
 from dnslab.plan.arms import CONTROL, Places
-from dnslab.plan.ladder import Rung
+from dnslab.plan.ladder import LONG, Rung
 from dnslab.sentences import around as beside_said, ladder as said, why
 from dnslab.text import counted, duration, fewer_than, listed, outwards, rounded
 
@@ -176,6 +185,8 @@ def conclude_ladder(
     found_of_cache = list(causes_of_cache(observed))
     signs = _signs(arms, observed, places, around, found_of_cache)
     ranking = with_second(rank(signs), signs, arms, places) if len(arms) else rank(signs)
+    if any(one.rung == LONG.name for one in done) and nothing_left(ranking, signs):
+        ranking = replace(ranking, answer=Found.NONE_FITS)
     beside = [one for one in causes_around(around, places, observed) if one.cause.name not in _names(ranking)]
     causes = (*(_cause(one, mending(one.cause, patched)) for one in beside), *_named(ranking, patched, places))
     of_cache = list(_of_cache(found_of_cache, patched, {one.name for one in causes}))

@@ -104,7 +104,7 @@ _LOSSES = (
                 *("sequential-stalls", "no-aaaa-stalls", "tcp-stalls", "raw-a-lost", "raw-aaaa-lost"),
                 "raw-pair-first",
             ),
-            beside=("raw-pairs-more", "raw-pair-second"),
+            beside=("raw-pairs-more", "raw-pair-second", "raw-two-sockets-lost"),
         ),
     ),
     Mechanism(
@@ -166,7 +166,7 @@ _LOSSES = (
             may=(
                 *("tcp-stalls", "tcp-sent-again", "delay-of-tcp", "errors", "insert-failed", "table-full"),
                 *_raw("lost", "pair", "two-sockets", "a-second", "tcp"),
-                *("raw-tcp-late", "raw-pairs-more", "raw-whole-flows"),
+                *("raw-tcp-late", "raw-pairs-more", "raw-pair-first", "raw-whole-flows"),
             ),
             never=("raw-standing-lost", "cache-stalls", "one-name", "window"),
             decided_by=("raw-kept-spared", "insert-failed", "table-full"),
@@ -260,19 +260,19 @@ _ANSWERS = (
         "answers-from-elsewhere",
         said.OTHER_ADDRESS,
         Predictions(
-            must=("!sequential-stalls", "stalls", "half-lost", "wrong-address", "raw-pair-lost"),
+            must=("!sequential-stalls", "stalls", "half-lost", "raw-pair-lost"),
             may=(
                 "wrong-address-explains",
                 "delay-all",
-                "delay-some",
                 "errors",
                 "cache-stalls",
-                *_raw("late"),
+                *_LATE,
                 "raw-standing-lost",
                 "raw-pair-more",
                 *_UNEVEN,
             ),
             never=("sequential-stalls", "no-aaaa-stalls", "tcp-after-udp", "raw-two-sockets-lost", "raw-pair-first"),
+            only_by=("wrong-address",),
         ),
         direct=False,
     ),
@@ -302,6 +302,7 @@ _ANSWERS = (
                 "client-buffer",
                 "stalls",
                 *_ONE_OF_TWO,
+                "raw-paused",
                 # Both queries from one socket meet one server, and its full buffer.
                 "raw-whole-flows",
                 "raw-pair-more",
@@ -318,7 +319,7 @@ _ANSWERS = (
         Predictions(
             must=(*_UDP_STALLS, "tcp-stalls", "stalls-again", "raw-one-place"),
             may=(*_ALL_LOST, "raw-standing-more", "raw-kept-same", "raw-whole-flows", "delay-some", "delay-of-tcp"),
-            never=("one-name", "window", "always"),
+            never=("one-name", "window", "always", "raw-tcp-always"),
         ),
         direct=False,
     ),
@@ -404,7 +405,7 @@ _DELAYS = (
         "aaaa-late",
         said.AAAA_LATE,
         Predictions(
-            ("delay-all", "delay-of-aaaa", "raw-aaaa-late"),
+            ("delay-all", "delay-of-aaaa", "raw-aaaa-late", "raw-aaaa-alone-late"),
             (*_LATE, "tcp-sent-again", "cache-fails", "cache-stalls"),
             ("delay-twice", "errors", "stalls", "raw-a-late"),
         ),
@@ -415,7 +416,7 @@ _DELAYS = (
         Predictions(
             ("delay-some", "delay-constant"),
             (*_LATE, "stalls", "tcp-stalls", "sequential-stalls", "no-aaaa-stalls", "cache-fails", "cache-stalls"),
-            ("delays-together", "one-name"),
+            ("delays-together", "one-name", "raw-aaaa-alone-late"),
         ),
         direct=False,
     ),
@@ -424,8 +425,9 @@ _DELAYS = (
         said.PAUSES,
         Predictions(
             ("!delay-short", "delay-some", "delays-together"),
-            (*_LATE, "tcp-sent-again"),
+            (*_LATE, "tcp-sent-again", "cache-fails", "cache-stalls", "raw-paused"),
             ("delay-short", "delay-constant", "throttled", "stalls"),
+            beside=("raw-paused",),
         ),
         direct=False,
     ),
@@ -445,7 +447,7 @@ _DELAYS = (
         Predictions(
             ("sent-late", "raw-a-sent-late"),
             (
-                *("throttled", "delay-some", "delay-of-tcp", "delay-all", "delay-short", "raw-tcp-slow"),
+                *("throttled", "delay-some", "delay-of-tcp", "delay-all", "delay-short", "raw-tcp-slow", "raw-paused"),
                 *_raw("late"),
                 *_raw("sent-late"),
             ),
@@ -498,5 +500,7 @@ HIDDEN: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(_OF_PAIRS, ("checksums-explain", "sequential-stalls", "no-aaaa-stalls")),
     "tcp-silent": ("tcp-sent-again", "raw-tcp-late"),
     # Where answers over UDP are late, too, those over TCP are hardly later.
-    **dict.fromkeys(("all-late", "some-late", "pauses", "held-up"), ("delay-of-tcp",)),
+    **dict.fromkeys(("some-late", "pauses", "held-up"), ("delay-of-tcp",)),
+    "all-late": ("delay-of-tcp", "raw-aaaa-alone-late"),
+    "answers-from-elsewhere": ("checksums-explain", "sequential-stalls", "no-aaaa-stalls", "delay-of-tcp"),
 }

@@ -1,8 +1,8 @@
 """A second cause, which hides behind the first: what raw queries suffer where and when the first cannot reach them.
 
-A server that is silent does nothing to what others answer. A cut loses nothing before and after it. A delay of all
-answers makes none later than the others. An answer that is cut short is no later over UDP. So what each does not reach
-is ranked by itself. Pure.
+A server that is silent does nothing to what others answer. A cut loses nothing before and after it, and a pause delays
+nothing. A delay of all answers makes none later than the others. An answer that is cut short is no later over UDP. So
+what each does not reach is ranked by itself. Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from dnslab.analyse.arms import SILENT_ARMS
-from dnslab.explain.arm_counts import UDP
+from dnslab.explain.arm_counts import ONE_SOCKET, UDP
 from dnslab.explain.arm_signs import ARMS
 from dnslab.explain.arms import usual_way
 from dnslab.explain.engine import Answer, Ranking, Word, beside, rank
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 
     from dnslab.explain.sign import Sign
 
-ONE_SERVER = "one-server-silent"
+ONE_SERVER, PAUSES = "one-server-silent", "pauses"
 CUTS = ("all-lost-for-a-time", "all-lost-at-first")
 #: all answers, or all to one type, are late
 LATE = ("all-late", "aaaa-late")
+#: all are, and some to pairs from one socket, or to sockets that are kept, come from elsewhere
+ELSEWHERE = "answers-from-elsewhere"
 #: it makes answers over UDP no later
 TRUNCATED = "truncated"
 #: names of signs that tell how long answers take
@@ -48,16 +50,20 @@ def with_second(ranking: Ranking, signs: Mapping[str, Sign], arms: pd.DataFrame,
     arms
         Raw queries (``analyse.arms.arm_frame``).
     """
-    if ranking.answer in (Answer.NOTHING, Answer.TWO):
+    if ranking.answer is Answer.NOTHING:
         return ranking
+    told = {one.mechanism.name: one for one in ranking.found}
     for name, rows in _apart(signs, arms, places):
-        if ranking.leading and ranking.leading.mechanism.name != name:
+        # Between pauses, single answers tell more than what two mechanisms may make together.
+        if ranking.answer is Answer.TWO and name != PAUSES:
             continue
-        first = ranking.leading or beside(name, signs)
+        if ranking.answer is Answer.FOUND and name not in told:
+            continue
+        first = told.get(name) or beside(name, signs)
         left = rank(_read(rows, name), _not_sent(rows))
         second = left.leading if left.answer is Answer.FOUND else None
         sure = second is not None and max(first.word.rank, second.word.rank) <= Word.LIKELY.rank
-        if second and sure and second.mechanism.name != name:
+        if second and sure and second.mechanism.name != name and not {second.mechanism.name, name} <= told.keys():
             return replace(ranking, answer=Answer.TWO, found=(first, second), unexplained=())
     return ranking
 
@@ -65,7 +71,7 @@ def with_second(ranking: Ranking, signs: Mapping[str, Sign], arms: pd.DataFrame,
 def _read(rows: pd.DataFrame, reach: str) -> dict[str, Sign]:
     """The signs of ``rows``; of times beyond the usual ones, with words that say so."""
     signs = read(None, rows)
-    if reach not in LATE:
+    if reach not in (*LATE, ELSEWHERE):
         return signs
     # When queries were sent has nothing to do with answers.
     of_times = [sign for name, sign in signs.items() if _OF_TIMES.search(name) and not name.endswith("sent-late")]
@@ -83,6 +89,11 @@ def calm(arms: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([{**row, **row["calm"], "silent_s": math.nan} for row in arms.to_dict("records")])
 
 
+def running(arms: pd.DataFrame) -> pd.DataFrame:
+    """``arms`` without the stretches in which all answers had to wait."""
+    return pd.DataFrame([{**row, **row["running"], "pauses": 0} for row in arms.to_dict("records")])
+
+
 def beyond(arms: pd.DataFrame) -> pd.DataFrame:
     """``arms`` with what answers took longer than usual, in place of what they took."""
     return pd.DataFrame([{**row, **row["beyond"]} for row in arms.to_dict("records")])
@@ -98,9 +109,13 @@ def _apart(signs: Mapping[str, Sign], arms: pd.DataFrame, places: Places) -> Ite
         yield ONE_SERVER, at_servers[~at_servers["place"].isin(silent)]
     if signs["raw-window"].yes:
         yield CUTS[signs["from-start"].yes], calm(usual_way(_told_silence(asked)))
+    if signs["raw-paused"].yes:
+        yield PAUSES, running(usual_way(asked))
     if arms["beyond"].map(bool).any():
         later = beyond(usual_way(arms))
         yield from ((name, later) for name in LATE)
+        if signs["wrong-address"].yes:
+            yield ELSEWHERE, later[~later["arm"].isin((ONE_SOCKET, "standing"))]
     if signs["raw-any-truncated"].yes:
         yield TRUNCATED, usual_way(arms).assign(truncated=0)
 

@@ -154,8 +154,20 @@ ARM_WHOLE_FLOWS = Sentence(
 ARM_WINDOW = Sentence(
     "Between {start} and {end} of a trial, no raw query over UDP was answered.", start="1.6 s", end="2.8 s"
 )
+ARM_PAUSED = Sentence(
+    "{times} for up to {longest}, no answer to a raw query over UDP came, and then those came that were due.",
+    times="4 times",
+    longest="1.3 s",
+)
 ARM_NO_WINDOW = Sentence("There was no time in which all raw queries were lost.")
 ARM_ALL_LATE = Sentence("Of raw A queries, {seen} of {n} took {least} or longer.", seen="118", n="120", least="20 ms")
+ARM_AAAA_ALONE = Sentence(
+    "Of answers to raw AAAA queries, {seen} of {n} took 20 ms or longer; to A queries, {a_seen} of {a} did.",
+    seen="118",
+    n="120",
+    a_seen="2",
+    a="121",
+)
 ARM_SOME_HELD = Sentence(
     "Of answers to raw queries over UDP, {seen} of {n} took {least} or longer.", seen="288", n="1,032", least="20 ms"
 )

@@ -116,6 +116,12 @@ def pairs_at(*shares: float) -> list[dict[str, Any]]:
             [lossy("a", 20, silent_from_s=0.1, silent_s=1.2, length_s=10.0)] * 2,
             [lossy("a", 20, silent_from_s=3.1, silent_s=1.2, length_s=10.0)] * 2,
         ),
+        (
+            "raw-aaaa-alone-late",
+            [row("a", held=2), row("aaaa", held=199)],
+            [row("a", held=190), row("aaaa", held=199)],
+        ),
+        ("raw-aaaa-alone-late", [row("a", held=60), row("aaaa", held=199)], [row("a", held=2), row("aaaa", held=20)]),
         ("raw-some-held", [row("a", held=20)], [row("a", held=2)]),
         ("raw-some-held", [row("a", held=20)], [row("a", held=199)]),
         ("raw-some-held", [row("a", held=9, lost=150, unanswered=150)], [row("a", held=50, lost=150, unanswered=150)]),

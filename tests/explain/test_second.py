@@ -36,6 +36,7 @@ def row(arm: str, place: str = "10.96.0.10", **changes: Any) -> dict[str, Any]:
         "rcodes": {},
         "rises": {},
         "calm": {},
+        "running": {},
         "beyond": {},
         **changes,
     }
@@ -89,6 +90,31 @@ def test_what_is_left_before_and_after_a_cut_is_a_second_cause(calm: dict[str, A
         rows.append(row(arm, **{**calm, **counts, **(silent if arm == "a" else {})}, calm=outside))
     answer, names = found(*rows, UNTHROTTLED)
     assert names == {"all-lost-for-a-time", *second}
+    assert answer is (Answer.TWO if second else Answer.FOUND)
+
+
+@pytest.mark.parametrize(
+    ("running", "second"),
+    [
+        ({"errors": 30}, {"errors"}),
+        ({"lost": 40, "unanswered": 40}, {"packets-lost"}),
+        ({"held": 60, "held_p10_ms": 24.0, "held_p90_ms": 93.0, "answered_p99_ms": 96.0}, {"held-up"}),
+        ({"late": 60, "held": 60, "late_p10_ms": 980.0, "late_p90_ms": 1_020.0}, {"some-late"}),
+        ({}, set()),
+    ],
+    ids=["errors", "loss", "a CPU limit", "a dead upstream", "nothing"],
+)
+def test_what_is_left_between_pauses_is_a_second_cause(running: dict[str, Any], second: set[str]) -> None:
+    times = {"held_p10_ms": 40.0, "held_p90_ms": 1_200.0, "late_p10_ms": 160.0, "late_p90_ms": 1_200.0}
+    rows = []
+    for arm in ARMS:
+        counts: dict[str, Any] = {"held": 30, "late": 26, "answered_p99_ms": 1_300.0, **times}
+        outside: dict[str, Any] = {"held": 0, "late": 0, "n": 170, "answered_p99_ms": 2.0, **running}
+        rest = {name: running[name] for name in ("errors", "lost", "unanswered") if name in running}
+        paused: dict[str, Any] = {"pauses": 2, "paused_s": 1.3} if arm == "a" else {}
+        rows.append(row(arm, **{**counts, **rest, **paused}, running=outside))
+    answer, names = found(*rows, UNTHROTTLED)
+    assert names == {"pauses", *second}
     assert answer is (Answer.TWO if second else Answer.FOUND)
 
 
