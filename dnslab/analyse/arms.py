@@ -5,7 +5,7 @@ An arm is a load of engine wire (``plan.arms``). Judges nothing, and opens no gr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -34,9 +34,11 @@ SENT_LATE_MS = 20.0
 SILENT_QUERIES, SILENT_ARMS, SILENT_S = 10, 3, 0.2
 #: by chance, if queries are lost as often as they are outside, at most this share of trials has one
 SILENT_CHANCE = 1e-4
-#: a pause of the servers has as many queries at least, of which this share was answered afterwards, whatever is lost
-#: besides
-PAUSED_QUERIES, PAUSED_SHARE = 5, 0.3
+#: a pause of the servers has as many queries at least, of which this share was answered, whatever is lost besides; of
+#: these, this share had to wait until its end
+PAUSED_QUERIES, PAUSED_SHARE, WAITED_SHARE = 5, 0.3, 0.7
+#: an answer that is earlier did not wait for a TCP segment that was sent again (TCP_RTO_MIN of Linux is 200 ms)
+UNSENT_AGAIN_MS = 190.0
 #: the share of answers that are the quickest
 QUICK = 0.05
 #: queries of a kept socket from which on it is told whether all of them are lost
@@ -57,6 +59,7 @@ COLUMNS = (
         "lost_second",
         "late",
         "held",
+        "short",
     ),
     *("errors", "rcodes", "truncated", "p50_ms", "p99_ms", "good_p50_ms", "error_p50_ms", "answered_p99_ms"),
     *("held_p10_ms", "held_p90_ms", "late_p10_ms", "late_p90_ms"),
@@ -97,6 +100,8 @@ def arm_frame(run: Run) -> pd.DataFrame:
             Answered, after 150 ms or more. Answers after 1 s are part of ``lost``, too.
         ``held``
             Answered after 20 ms or more, those that were late included.
+        ``short``
+            Held, but answered within 190 ms: before Linux sends a TCP segment again.
         ``after_late``, ``late_after_late``
             Of all arms over UDP that a client sent together: queries due next after one that was lost, or late beyond
             what is usual (see ``beyond``), and how many of these were so themselves. They stand in the row of the first
@@ -114,12 +119,12 @@ def arm_frame(run: Run) -> pd.DataFrame:
             The counts and times of this row again, by column, without queries due in such stretches, or under way in
             them; empty where there is none.
         ``pauses``
-            Stretches of 0.2 s or more in which no answer over UDP came, to queries of whatever arm, but after which
-            answers came to queries that were due in it. They stand in the row of the first arm beside the control; 0 in
+            Stretches of 0.2 s or more in which all queries over UDP, of whatever arm, had to wait until its end, but
+            for those that were lost. They stand in the row of the first arm beside the control; 0 in
             others. ``paused_from_s``, ``paused_s`` (float): when the longest one began and how long it lasted; else
             NaN.
         ``running`` (dict)
-            As ``calm``, but for these stretches.
+            As ``calm``, without queries under way in stretches of either kind; empty where there is no pause.
         ``beyond`` (dict)
             ``lost``, and the counts and times of late answers, again, by column, of what answers took longer than
             usual: than the quickest 5 % of those to the same type of query. Empty where these took less than 20 ms.
@@ -268,6 +273,7 @@ def _delays(ms: npt.NDArray[np.float64], answered: npt.NDArray[np.bool_], code: 
         "lost": int((~answered | (ms >= LOST_MS)).sum()),
         "late": len(late_ms),
         "held": len(held_ms),
+        "short": int((held_ms < UNSENT_AGAIN_MS).sum()),
         "p50_ms": p50_ms,
         "p99_ms": p99_ms,
         "good_p50_ms": quantiles(ms[code == 0], (0.5,))[0],
@@ -332,7 +338,9 @@ def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> dict[str, Stre
     witnesses rose, and in which stretches no query over UDP was answered (they are left out of ``calm``) or answers had
     to wait (of ``running``). ``own`` says that each arm had a client of its own."""
     over_udp = [row for row in rows if row["arm"] not in ("tcp", CONTROL)]
-    left_out = {"calm": _silent(over_udp), "running": _paused(over_udp)}
+    silent, paused = _silent(over_udp), _paused(over_udp)
+    # A pause that is too long for the deadline loses queries, too.
+    left_out = {"calm": silent, "running": [*paused, *silent] if paused else []}
     udp = [row for row in rows if row["arm"] != "tcp"] or rows
     due_ns, bad = (np.concatenate([row[name] for row in udp]) for name in ("due_ns", "bad"))
     order = np.argsort(due_ns, kind="stable")
@@ -349,14 +357,14 @@ def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> dict[str, Stre
     first = next((row for row in rows if row["arm"] != CONTROL), rows[0])
     first.update(_in_a_row(bad))
     first["rises"] = rises
-    first["pauses"] = len(left_out["running"])
-    for name, what in (("calm", "silent"), ("running", "paused")):
-        if stretches := left_out[name]:
+    first["pauses"] = len(paused)
+    for what, stretches, name in (("silent", silent, "calm"), ("paused", paused, "running")):
+        if stretches:
             begin, end = max(stretches, key=lambda one: one[1] - one[0])
             first[f"{what}_from_s"] = (begin - int(due_ns[0])) / 1e9
             first[f"{what}_s"] = (end - begin) / 1e9
             first["length_s"] = int(due_ns[-1] - due_ns[0]) / 1e9
-            first[name] = _in_a_row(bad[~_overlap(due_ns, due_ns, stretches)])
+            first[name] = _in_a_row(bad[~_overlap(due_ns, due_ns, left_out[name])])
     return left_out
 
 
@@ -364,56 +372,44 @@ def _in_a_row(bad: npt.NDArray[np.bool_]) -> dict[str, int]:
     return {"after_late": int(bad[:-1].sum()), "late_after_late": int((bad[:-1] & bad[1:]).sum())}
 
 
-def _share_outside(gone: npt.NDArray[np.bool_], begin: int, end: int) -> float:
-    """The share of queries without an answer, of all but those from ``begin`` to ``end``, which had none."""
-    return (int(gone.sum()) - (end - begin)) / max(1, len(gone) - (end - begin))
-
-
 def _paused(rows: Sequence[Mapping[str, Any]]) -> Stretches:
-    """Stretches in which no answer to queries of ``rows`` came, but after which some came that were due in it, but
-    for what chance gives."""
-    if not rows:
-        return []
-    arms = np.repeat(np.arange(len(rows)), [len(row["due_ns"]) for row in rows])
-    due_ns, came_ns, held_up, gone = (
-        np.concatenate([row[name] for row in rows]) for name in ("due_ns", "came_ns", "held_up", "gone")
-    )
-    due_ns = due_ns.astype(np.int64)
-    came_ns = np.sort(np.concatenate((due_ns[:1], came_ns[~gone])))
+    """Stretches in which all queries of ``rows`` had to wait or were lost, and most of those that waited did so until
+    its end, but for those that chance gives."""
     found = []
-    for i in np.flatnonzero(np.diff(came_ns) >= SILENT_S * 1e9).tolist():
-        begin, end = int(came_ns[i]), int(came_ns[i + 1])
-        inside = (due_ns >= begin) & (due_ns < end) & (held_up | gone)
-        n, n_held = int(inside.sum()), int((inside & held_up).sum())
-        outside = (held_up | gone)[~inside]
-        if (
-            n >= PAUSED_QUERIES
-            and n_held >= PAUSED_SHARE * n
-            and len(np.unique(arms[inside])) >= SILENT_ARMS
-            and len(due_ns) * outside.mean() ** n < SILENT_CHANCE
-        ):
-            found.append((begin, end))
+    for due_ns, came_ns, held_up in _in_a_stretch(rows, ("held_up", "gone"), PAUSED_QUERIES):
+        waited = came_ns[held_up] >= due_ns[-1]
+        if len(waited) >= PAUSED_SHARE * len(due_ns) and waited.mean() >= WAITED_SHARE:
+            found.append((int(due_ns[0]), int(due_ns[-1])))
     return found
 
 
 def _silent(rows: Sequence[Mapping[str, Any]]) -> Stretches:
     """Stretches in which no query of ``rows`` was answered, but for those that chance gives."""
+    return [(int(due_ns[0]), int(due_ns[-1])) for due_ns, *_ in _in_a_stretch(rows, ("gone",), SILENT_QUERIES)]
+
+
+def _in_a_stretch(
+    rows: Sequence[Mapping[str, Any]], bad_names: Sequence[str], least: int
+) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+    """Queries of ``rows``, as they were due, of which ``least`` or more in a row were bad: when they were due, when
+    they were answered, and which were held up."""
     if not rows:
-        return []
+        return
     arms = np.repeat(np.arange(len(rows)), [len(row["due_ns"]) for row in rows])
-    due_ns, gone = (np.concatenate([row[name] for row in rows]) for name in ("due_ns", "gone"))
+    due_ns, came_ns, held_up = (
+        np.concatenate([row[name] for row in rows]) for name in ("due_ns", "came_ns", "held_up")
+    )
+    bad = np.logical_or.reduce([np.concatenate([row[name] for row in rows]) for name in bad_names])
     order = np.argsort(due_ns, kind="stable")
-    due_ns, gone, arms = due_ns[order], gone[order], arms[order]
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], gone.view(np.int8), [0]))))
-    long = [
-        (begin, end)
-        for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
-        if end - begin >= SILENT_QUERIES
-        and int(due_ns[end - 1] - due_ns[begin]) >= SILENT_S * 1e9
-        and len(set(arms[begin:end].tolist())) >= SILENT_ARMS
-    ]
-    return [
-        (int(due_ns[begin]), int(due_ns[end - 1]))
-        for begin, end in long
-        if len(gone) * _share_outside(gone, begin, end) ** (end - begin) < SILENT_CHANCE
-    ]
+    arms, due_ns, came_ns, held_up, bad = (of_each[order] for of_each in (arms, due_ns, came_ns, held_up, bad))
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], bad.view(np.int8), [0]))))
+    for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        n, there = end - begin, slice(begin, end)
+        of_others = (int(bad.sum()) - n) / max(1, len(bad) - n)
+        if (
+            n >= least
+            and int(due_ns[end - 1] - due_ns[begin]) >= SILENT_S * 1e9
+            and len(set(arms[there].tolist())) >= SILENT_ARMS
+            and len(bad) * of_others**n < SILENT_CHANCE
+        ):
+            yield due_ns[there], came_ns[there], held_up[there]

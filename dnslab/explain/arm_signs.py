@@ -46,6 +46,8 @@ _COLUMNS = ("arm", "n", *(column for column, _, _ in _HAPPENED.values()))
 _MOST_HELD = 2.0
 #: a share of queries on kept sockets that are held up, over which no median is that of a new flow or a kept one
 _NOT_STEADY = 0.1
+#: a share of short delays over TCP, over which they are no matter of a busy machine
+_SHORT_TCP = 0.1
 #: a share of lost queries over which a median is theirs
 _FEW_LOST = 0.2
 #: answers that are held up for each one that is late, from which on a server has little CPU time: those that wait for
@@ -69,6 +71,7 @@ NAMES = (
         "raw-some-held",
         "raw-short",
         "raw-tcp-slow",
+        "raw-tcp-short",
     ),
     *("raw-late-together", "raw-late-constant", "raw-tcp-resent", "raw-any-truncated", "raw-refused-quick"),
     *flow_signs.NAMES,
@@ -103,6 +106,7 @@ def read(arms: pd.DataFrame | None) -> dict[str, Sign]:
             _aaaa_alone_late(arms),
             _refused_quick(arms),
             _tcp_slow(arms),
+            _tcp_short(arms),
             *flow_signs.read(arms),
         ),
     )
@@ -209,7 +213,7 @@ def _flows_slow(arms: pd.DataFrame) -> Sign:
     name = "raw-flows-slow"
     if "p50_ms" not in arms or not {"a", "standing"} <= set(arms["arm"]):
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
-    if "held" in arms and some(*sums(arms, ("standing",), "held"), _NOT_STEADY) is State.YES:
+    if "held" in arms and any(some(*sums(arms, (arm,), "held"), _NOT_STEADY) is State.YES for arm in ("a", "standing")):
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))  # where all is held up now and then, no median tells
     best = arms.groupby("arm", observed=True)["p50_ms"].min()
     new_ms, kept_ms = float(best["a"]), float(best["standing"])
@@ -325,6 +329,15 @@ def _tcp_slow(arms: pd.DataFrame) -> Sign:
     not_spared = (State.YES, State.UNCLEAR, State.NOT_MEASURED)
     how, noise = said.LATE_WITHIN_1S, BUSY["late"]
     return _tcp_alone("raw-tcp-slow", arms, _within_1s, how=how, noise=noise, as_udp=not_spared)
+
+
+def _tcp_short(arms: pd.DataFrame) -> Sign:
+    """Answers over TCP are late, but come before a lost packet would have been sent again."""
+    name = "raw-tcp-short"
+    if "short" not in arms:
+        return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
+    k, n = sums(arms, ("tcp",), "short")
+    return Sign(name, some(k, n, _SHORT_TCP), said.ARM_TCP_SHORT(seen=f"{k:,}", n=f"{n:,}"))
 
 
 def _after_1s(arms: pd.DataFrame) -> pd.Series[int]:

@@ -250,7 +250,8 @@ def _client() -> Iterator[Cause]:
     )  # fmt: skip
     yield Cause(
         "client-machine-busy", "client-held-up", "client", late.NODE_BUSY, NODES, ("docs/faults.md",),
-        Predictions(must=("!throttled",), never=("throttled",)),
+        # A small program sends raw queries: a busy client hardly delays them.
+        Predictions(must=("!throttled",), never=("throttled",), unlikely=("raw-held-up",)),
     )  # fmt: skip
     yield Cause(
         "search-list", "all-late", "client", late.SEARCH_LIST,

@@ -28,7 +28,7 @@ from enum import Enum
 from itertools import combinations
 
 from dnslab.explain.catalogue import CAUSES, Cause
-from dnslab.explain.predictions import HIDDEN, MECHANISMS, TOGETHER, Mechanism, Predictions
+from dnslab.explain.predictions import HIDDEN, MECHANISMS, ONE_WITNESS, TOGETHER, Mechanism, Predictions
 from dnslab.explain.sign import Sign, State
 from dnslab.explain.signs import troubles
 
@@ -332,10 +332,17 @@ def _predicted(predicts: Predictions, signs: Mapping[str, Sign]) -> set[str]:
     return {name for name in names if not name.startswith("!") and signs[name].yes}
 
 
+def _unasked(mechanism: Mechanism, signs: Mapping[str, Sign]) -> bool:
+    """Whether it is told by a witness that was not read: then it explains nearly anything that another leaves."""
+    return any(signs[name].state is State.NOT_MEASURED for name in mechanism.predicts.must if name in TELLING)
+
+
 def _pair(signs: Mapping[str, Sign], seen: Sequence[Sign]) -> tuple[RankedMechanism, ...]:
     """The two mechanisms that together explain all that was seen, each with a sign that only it makes; or none."""
     best: tuple[tuple[int, int, int], tuple[RankedMechanism, ...]] | None = None
     for one, other in combinations(MECHANISMS.values(), 2):
+        if {one.name, other.name} == ONE_WITNESS or any(_unasked(each, signs) for each in (one, other)):
+            continue
         both = TOGETHER.get(frozenset({one.name, other.name}), ())
         made = [frozenset(each.predicts.made) for each in (one, other)]
         predicted = [_predicted(each.predicts, signs) for each in (one, other)]

@@ -151,7 +151,7 @@ def _window(arms: pd.DataFrame) -> Iterator[Sign]:
 
 
 def _paused(arms: pd.DataFrame) -> Sign:
-    """Now and then no answer over UDP came for a time, and then all that were due."""
+    """Now and then all queries over UDP had to wait at the same time."""
     name = "raw-paused"
     n = int(arms["pauses"].sum()) if "pauses" in arms else 0
     if not n:

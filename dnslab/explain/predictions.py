@@ -87,7 +87,7 @@ _UNEVEN = ("raw-pairs-more", "raw-standing-more", "raw-pair-second")
 _ONE_OF_TWO = ("half-lost", "sequential-half-lost")
 #: answers that come when the lookup has ended find no socket
 _NOT_TAKEN = ("wrong-address", "wrong-address-explains")
-_LATE = ("delay-some", "delay-of-tcp", "raw-held-up", "raw-tcp-slow", *_raw("late"))
+_LATE = ("delay-some", "delay-of-tcp", "raw-held-up", "raw-some-held", "raw-tcp-slow", "raw-tcp-short", *_raw("late"))
 
 
 _LOSSES = (
@@ -118,7 +118,7 @@ _LOSSES = (
                 *_raw("lost", "a", "aaaa", "pair", "two-sockets", "standing"),
             ),
             may=(*_ALL_LOST, *_ONE_OF_TWO, "delay-some", "delay-of-tcp", "raw-tcp-slow"),
-            never=("window", "one-name", "delay-all", "raw-a-late", "raw-aaaa-late"),
+            never=("window", "one-name", "delay-all", "raw-a-late", "raw-aaaa-late", "raw-some-held", "raw-tcp-short"),
         ),
         direct=False,
     ),
@@ -166,9 +166,9 @@ _LOSSES = (
             may=(
                 *("tcp-stalls", "tcp-sent-again", "delay-of-tcp", "errors", "insert-failed", "table-full"),
                 *_raw("lost", "pair", "two-sockets", "a-second", "tcp"),
-                *("raw-tcp-late", "raw-pairs-more", "raw-pair-first", "raw-whole-flows"),
+                *("raw-tcp-late", "raw-pairs-more", "raw-pair-first", "raw-whole-flows", "delays-together"),
             ),
-            never=("raw-standing-lost", "cache-stalls", "one-name", "window"),
+            never=("raw-standing-lost", "cache-stalls", "one-name", "window", "raw-tcp-short"),
             decided_by=("raw-kept-spared", "insert-failed", "table-full"),
             beside=("insert-failed", "table-full", "raw-whole-flows"),
         ),
@@ -260,7 +260,7 @@ _ANSWERS = (
         "answers-from-elsewhere",
         said.OTHER_ADDRESS,
         Predictions(
-            must=("!sequential-stalls", "stalls", "half-lost", "raw-pair-lost"),
+            must=("!sequential-stalls", "stalls", "half-lost", "wrong-address", "raw-pair-lost"),
             may=(
                 "wrong-address-explains",
                 "delay-all",
@@ -272,7 +272,6 @@ _ANSWERS = (
                 *_UNEVEN,
             ),
             never=("sequential-stalls", "no-aaaa-stalls", "tcp-after-udp", "raw-two-sockets-lost", "raw-pair-first"),
-            only_by=("wrong-address",),
         ),
         direct=False,
     ),
@@ -417,6 +416,7 @@ _DELAYS = (
             ("delay-some", "delay-constant"),
             (*_LATE, "stalls", "tcp-stalls", "sequential-stalls", "no-aaaa-stalls", "cache-fails", "cache-stalls"),
             ("delays-together", "one-name", "raw-aaaa-alone-late"),
+            beside=("raw-some-held",),
         ),
         direct=False,
     ),
@@ -427,7 +427,7 @@ _DELAYS = (
             ("!delay-short", "delay-some", "delays-together"),
             (*_LATE, "tcp-sent-again", "cache-fails", "cache-stalls", "raw-paused"),
             ("delay-short", "delay-constant", "throttled", "stalls"),
-            beside=("raw-paused",),
+            beside=("raw-paused", "raw-some-held"),
         ),
         direct=False,
     ),
@@ -438,6 +438,7 @@ _DELAYS = (
             ("!throttled", "!delay-constant", "delay-some", "delay-short"),
             (*_LATE, *_raw("sent-late")),
             ("throttled", "stalls", "delay-constant", "raw-flows-slow"),
+            beside=("raw-some-held",),
         ),
         direct=False,
     ),
@@ -447,12 +448,12 @@ _DELAYS = (
         Predictions(
             ("sent-late", "raw-a-sent-late"),
             (
-                *("throttled", "delay-some", "delay-of-tcp", "delay-all", "delay-short", "raw-tcp-slow", "raw-paused"),
+                *("throttled", "delay-some", "delay-of-tcp", "delay-all", "delay-short", "raw-tcp-slow"),
+                "raw-tcp-short",
                 *_raw("late"),
                 *_raw("sent-late"),
             ),
-            ("stalls",),
-            ("raw-held-up",),
+            ("stalls", "raw-some-held"),
         ),
     ),
     Mechanism(
@@ -460,9 +461,12 @@ _DELAYS = (
         said.TCP_LATE,
         Predictions(
             ("!delay-some", "delay-of-tcp", "raw-tcp-late"),
-            ("tcp-stalls", "cache-stalls", "cache-fails", "raw-tcp-lost", "raw-tcp-resent", "raw-tcp-slow"),
+            (
+                *("tcp-stalls", "cache-stalls", "cache-fails"),
+                *("raw-tcp-lost", "raw-tcp-resent", "raw-tcp-slow", "raw-tcp-short"),
+            ),
             ("delay-some", "stalls", "raw-a-late"),
-            beside=("raw-tcp-lost", "raw-tcp-slow"),
+            beside=("raw-tcp-lost", "raw-tcp-slow", "raw-tcp-short"),
         ),
     ),
     Mechanism(
@@ -485,6 +489,8 @@ MECHANISMS: Mapping[str, Mechanism] = {one.name: one for one in (*_LOSSES, *_ANS
 TOGETHER: Mapping[frozenset[str], tuple[str, ...]] = {
     frozenset({"truncated", "tcp-silent"}): (*_ALL_STALL, "stalls", "stalls-again"),
 }
+#: what one witness shows: not both are told by it
+ONE_WITNESS = frozenset({"answers-from-elsewhere", "answers-not-taken"})
 #: losses that hit each query alike: they hide that another loses one of two, that what is asked again is lost again,
 #: and that kept sockets are spared
 _ALIKE = ("packets-lost", "bad-checksums", "lost-over-a-rate", "all-lost-for-a-time", "all-lost-at-first")
@@ -499,6 +505,8 @@ HIDDEN: Mapping[str, tuple[str, ...]] = {
     # Where baseline stalls for another reason, too, what hits all configurations alike hits the others less often.
     **dict.fromkeys(_OF_PAIRS, ("checksums-explain", "sequential-stalls", "no-aaaa-stalls")),
     "tcp-silent": ("tcp-sent-again", "raw-tcp-late"),
+    # Errors come at once.
+    "aaaa-errors": ("checksums-explain", "raw-aaaa-late"),
     # Where answers over UDP are late, too, those over TCP are hardly later.
     **dict.fromkeys(("some-late", "pauses", "held-up"), ("delay-of-tcp",)),
     "all-late": ("delay-of-tcp", "raw-aaaa-alone-late"),

@@ -90,8 +90,8 @@ def calm(arms: pd.DataFrame) -> pd.DataFrame:
 
 
 def running(arms: pd.DataFrame) -> pd.DataFrame:
-    """``arms`` without the stretches in which all answers had to wait."""
-    return pd.DataFrame([{**row, **row["running"], "pauses": 0} for row in arms.to_dict("records")])
+    """``arms`` without the stretches in which all answers had to wait, or none came."""
+    return calm(pd.DataFrame([{**row, "calm": row["running"], "pauses": 0} for row in arms.to_dict("records")]))
 
 
 def beyond(arms: pd.DataFrame) -> pd.DataFrame:

@@ -76,6 +76,7 @@ DESCRIBING = frozenset(
             "raw-late-together",
             "raw-late-constant",
             "raw-tcp-resent",
+            "raw-tcp-short",
             "raw-all-late",
             "raw-aaaa-alone-late",
             "raw-kept-spared",

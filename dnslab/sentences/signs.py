@@ -155,7 +155,7 @@ ARM_WINDOW = Sentence(
     "Between {start} and {end} of a trial, no raw query over UDP was answered.", start="1.6 s", end="2.8 s"
 )
 ARM_PAUSED = Sentence(
-    "{times} for up to {longest}, no answer to a raw query over UDP came, and then those came that were due.",
+    "{times}, for up to {longest}, all raw queries over UDP had to wait at the same time.",
     times="4 times",
     longest="1.3 s",
 )
@@ -170,6 +170,11 @@ ARM_AAAA_ALONE = Sentence(
 )
 ARM_SOME_HELD = Sentence(
     "Of answers to raw queries over UDP, {seen} of {n} took {least} or longer.", seen="288", n="1,032", least="20 ms"
+)
+ARM_TCP_SHORT = Sentence(
+    "Of raw queries over TCP, {seen} of {n} took 20 to 190 ms: a lost packet would have been sent again later.",
+    seen="48",
+    n="151",
 )
 ARM_TCP_HELD = Sentence(
     "Of raw queries over TCP, {seen} of {n} took {least} or longer; over UDP, few did.",

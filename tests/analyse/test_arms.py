@@ -117,12 +117,10 @@ def test_a_stretch_in_which_nothing_was_answered_stands_apart(tmp_path: Path) ->
 
 
 def arms_that_wait(path: Path, *arms: int, until: int, lost: Callable[[int], bool] = lambda i: False) -> pd.DataFrame:
-    """Arms of 50 queries over 10 s: answers to those from 2 s on came at ``until``, in fifths of a second; to query 9,
-    too, after 1 s."""
+    """Arms of 50 queries over 10 s: answers to those from query 9 on came at ``until``, in fifths of a second."""
     made = rows([1.0] * 50)
     made["intended_ns"] = made["start_ns"] = np.arange(50) * 200_000_000
-    made["end_ns"] = np.where((np.arange(50) >= 10) & (np.arange(50) < until), until * 200_000_000, made["start_ns"])
-    made["end_ns"][9] = until * 200_000_000
+    made["end_ns"] = np.where((np.arange(50) >= 9) & (np.arange(50) < until), until * 200_000_000, made["start_ns"])
     made["end_ns"] += 1_000_000
     made["outcome"][[i for i in range(50) if lost(i)]] = records.OUTCOME_NO_ANSWER
     return frame(path, {arm: made.copy() for arm in arms})
@@ -130,10 +128,10 @@ def arms_that_wait(path: Path, *arms: int, until: int, lost: Callable[[int], boo
 
 @pytest.mark.parametrize("lost", [lambda i: False, lambda i: i % 3 == 0], ids=["nothing lost", "a third lost"])
 def test_a_stretch_in_which_all_answers_wait_is_a_pause(tmp_path: Path, lost: Callable[[int], bool]) -> None:
-    """Of queries 10 to 15; one that was under way when it began had to wait, too."""
+    """Of queries 9 to 15."""
     found = arms_that_wait(tmp_path / "run", A, 2, 6, until=16, lost=lost)
     assert found["pauses"].tolist() == [1, 0, 0]
-    assert found.iloc[0][["paused_from_s", "paused_s"]].tolist() == pytest.approx([1.601, 1.6])
+    assert found.iloc[0][["paused_from_s", "paused_s"]].tolist() == [1.8, 1.2]
     assert found["silent_s"].isna().all()
     assert (found["held"] > 0).all()
     assert [running["held"] for running in found["running"]] == [0, 0, 0]

@@ -69,6 +69,7 @@ def pairs_at(*shares: float) -> list[dict[str, Any]]:
         ),
         ("raw-tcp-resent", [row("tcp", lost=12, unanswered=0)], [row("tcp", lost=12, unanswered=12)]),
         ("raw-tcp-resent", [row("tcp", lost=12)], [row("tcp", lost=12), row("a", lost=11)]),
+        ("raw-tcp-short", [row("tcp", held=60, short=60)], [row("tcp", held=60, short=8)]),
         ("raw-tcp-always", [row("tcp", lost=200, unanswered=200)], [row("tcp", lost=9, unanswered=9)]),
         ("raw-all-late", [row("a", held=199)], [row("a", held=40)]),
         (
@@ -145,6 +146,14 @@ def pairs_at(*shares: float) -> list[dict[str, Any]]:
 )
 def test_seen_and_not_seen(name: str, seen: list[dict[str, Any]], not_seen: list[dict[str, Any]]) -> None:
     assert (state(name, *seen), state(name, *not_seen)) == (State.YES, State.NO)
+
+
+@pytest.mark.parametrize(
+    ("pauses", "longest_s", "expected"),
+    [(2, 0.3, State.YES), (1, 1.3, State.YES), (1, 0.3, State.UNCLEAR), (0, math.nan, State.NOT_MEASURED)],
+)
+def test_two_pauses_or_a_long_one_are_no_chance(pauses: int, longest_s: float, expected: State) -> None:
+    assert state("raw-paused", row("a", pauses=pauses, paused_s=longest_s)) is expected
 
 
 def test_errors_of_other_arms_do_not_grow_with_the_rate() -> None:

@@ -110,9 +110,9 @@ def test_what_is_left_between_pauses_is_a_second_cause(running: dict[str, Any], 
     for arm in ARMS:
         counts: dict[str, Any] = {"held": 30, "late": 26, "answered_p99_ms": 1_300.0, **times}
         outside: dict[str, Any] = {"held": 0, "late": 0, "n": 170, "answered_p99_ms": 2.0, **running}
-        rest = {name: running[name] for name in ("errors", "lost", "unanswered") if name in running}
-        paused: dict[str, Any] = {"pauses": 2, "paused_s": 1.3} if arm == "a" else {}
-        rows.append(row(arm, **{**counts, **rest, **paused}, running=outside))
+        counts |= {name: running[name] for name in ("errors", "lost", "unanswered") if name in running}
+        counts |= {"pauses": 2, "paused_s": 1.3} if arm == "a" else {}
+        rows.append(row(arm, **counts, running=outside))
     answer, names = found(*rows, UNTHROTTLED)
     assert names == {"pauses", *second}
     assert answer is (Answer.TWO if second else Answer.FOUND)
