@@ -124,7 +124,7 @@ def arm_frame(run: Run) -> pd.DataFrame:
             others. ``paused_from_s``, ``paused_s`` (float): when the longest one began and how long it lasted; else
             NaN.
         ``running`` (dict)
-            As ``calm``, without queries under way in stretches of either kind; empty where there is no pause.
+            As ``calm``, without queries under way in stretches of either kind.
         ``beyond`` (dict)
             ``lost``, and the counts and times of late answers, again, by column, of what answers took longer than
             usual: than the quickest 5 % of those to the same type of query. Empty where these took less than 20 ms.
@@ -340,7 +340,7 @@ def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> dict[str, Stre
     over_udp = [row for row in rows if row["arm"] not in ("tcp", CONTROL)]
     silent, paused = _silent(over_udp), _paused(over_udp)
     # A pause that is too long for the deadline loses queries, too.
-    left_out = {"calm": silent, "running": [*paused, *silent] if paused else []}
+    left_out = {"calm": silent, "running": [*paused, *silent]}
     udp = [row for row in rows if row["arm"] != "tcp"] or rows
     due_ns, bad = (np.concatenate([row[name] for row in udp]) for name in ("due_ns", "bad"))
     order = np.argsort(due_ns, kind="stable")
@@ -358,13 +358,15 @@ def _count_together(rows: Sequence[dict[str, Any]], own: bool) -> dict[str, Stre
     first.update(_in_a_row(bad))
     first["rises"] = rises
     first["pauses"] = len(paused)
-    for what, stretches, name in (("silent", silent, "calm"), ("paused", paused, "running")):
+    for what, stretches in (("silent", silent), ("paused", paused)):
         if stretches:
             begin, end = max(stretches, key=lambda one: one[1] - one[0])
             first[f"{what}_from_s"] = (begin - int(due_ns[0])) / 1e9
             first[f"{what}_s"] = (end - begin) / 1e9
             first["length_s"] = int(due_ns[-1] - due_ns[0]) / 1e9
-            first[name] = _in_a_row(bad[~_overlap(due_ns, due_ns, left_out[name])])
+    for name, stretches in left_out.items():
+        if stretches:
+            first[name] = _in_a_row(bad[~_overlap(due_ns, due_ns, stretches)])
     return left_out
 
 

@@ -145,7 +145,8 @@ def test_what_some_answers_wait_for_is_no_pause(tmp_path: Path) -> None:
     usual = frame(tmp_path / "usual", {arm: rows([250.0] * 50) for arm in (A, 2, 6)})
     for found in (few_arms, short, never, usual):
         assert not found["pauses"].any()
-        assert found["running"].tolist() == [{}] * len(found)
+    assert usual["running"].tolist() == [{}] * len(usual)
+    assert [running["unanswered"] for running in never["running"]] == [0, 0, 0]
 
 
 def test_scattered_losses_and_those_of_few_arms_are_no_stretch(tmp_path: Path) -> None:
