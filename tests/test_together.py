@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -64,10 +65,12 @@ def test_lookups_that_wait_for_both_wait_longer(tmp_path: Path) -> None:
 
 
 def test_pairs_are_those_that_can_be_there_together(tmp_path: Path) -> None:
-    singles = [tmp_path / name / "1" for name in ("race:p=0.3", "burst-cap:p=0.5", "tcp-blocked")]
+    """And that climbed the same rungs."""
+    rungs = {"race:p=0.3": "arms", "burst-cap:p=0.5": "arms", "tcp-blocked": "arms", "slow-answer:ms=60": "place"}
+    singles = [tmp_path / name / "1" for name in rungs]
     for path in singles:
         path.mkdir(parents=True)
-        (path / "diagnosis.json").write_text('{"rungs": []}')
+        (path / "diagnosis.json").write_text(json.dumps({"rungs": [{"rung": rungs[path.parent.name]}]}))
     named = {"+".join(sorted(path.parent.name for path in pair)) for pair in pairs(singles)}
     assert named == {"race:p=0.3+tcp-blocked", "burst-cap:p=0.5+tcp-blocked"}
     assert not cases.possible("race:p=0.3", "burst-cap:p=0.5")

@@ -12,8 +12,8 @@ from bench.confusion import cases
 from bench.confusion.cases import NOTHING, Case
 from bench.confusion.record import Batch, Task
 
-#: in each repetition; a bound of 1 % takes hundreds of healthy runs
-N_NOTHING = 10
+#: in each repetition: a bound of 1 % takes 299 healthy runs
+N_NOTHING = 100
 HELD_OUT = ("second injector", "outside")
 KINDS = ("none", "learnt", "pair", *HELD_OUT)
 

@@ -138,8 +138,10 @@ def _rungs(path: Path) -> list[dict[str, Any]]:
 
 
 def pairs(singles: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Recordings of faults that can be there together, in an order that their names
-    alone decide. Those that climbed other rungs are left out: what one would have suffered there is not known."""
+    """Recordings of faults that can be there together, in an order that their names alone decide.
+
+    Those that climbed other rungs are left out: what one would have suffered there is not known.
+    """
     rungs = {path: {row["rung"] for row in _rungs(path)} for path in singles}
     found = [
         (one, other)

@@ -16,7 +16,7 @@ import dnslab
 from dnslab.analyse.observed import Observed
 from dnslab.explain import signs
 from dnslab.explain.catalogue import CAUSES, causes_of_fault
-from dnslab.explain.engine import Answer, Ranking, Word, hints, rank
+from dnslab.explain.engine import Answer, Ranking, Word, hints, nothing_left, rank
 from dnslab.explain.predictions import MECHANISMS
 from dnslab.explain.sign import Sign, State
 from dnslab.plan.faults import PARAMETERS
@@ -227,6 +227,60 @@ def test_a_second_loss_is_told_by_what_it_adds(seen: tuple[str, ...], both: set[
     found = rank(looked_at(made(seen)))
     assert found.answer is Answer.TWO
     assert {one.mechanism.name for one in found.found} == both
+
+
+ARM_NAMES = ("a", "aaaa", "pair", "two-sockets", "tcp", "standing")
+SENT_LATE = ("sent-late", "throttled", *(f"raw-{arm}-sent-late" for arm in ARM_NAMES))
+BY_LOSS = ("stalls", "sequential-stalls", "no-aaaa-stalls", "tcp-sent-again", "raw-tcp-late", *ALL_LOST)
+CLASH = ("stalls", "half-lost", "wrong-address", "raw-pair-lost", "delay-all", "raw-all-late")
+ALL_ARE_LATE = tuple(f"raw-{arm}-late" for arm in ARM_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("seen", "both"),
+    [
+        ((*SENT_LATE, "delay-some", "delay-short", "raw-held-up", "raw-some-held"), {"client-held-up", "held-up"}),
+        ((*BY_LOSS, "delay-some", "delay-short", "raw-some-held"), {"packets-lost", "held-up"}),
+        ((*BY_LOSS, "delay-of-tcp", "raw-tcp-short"), {"packets-lost", "tcp-late"}),
+        ((*BY_LOSS, "delay-some", "delays-together", "raw-paused"), {"packets-lost", "pauses"}),
+        ((*CLASH, *ALL_ARE_LATE, "raw-two-sockets-lost"), {"answers-from-elsewhere", "pair-second-lost"}),
+        ((*CLASH, *ALL_ARE_LATE, *SENT_LATE, "raw-held-up"), {"answers-from-elsewhere", "client-held-up"}),
+        (
+            ("errors", "only-a", "raw-aaaa-errors", "delay-all", "raw-all-late", "raw-a-late", "raw-tcp-late"),
+            {"aaaa-errors", "all-late"},
+        ),
+        ((*LOST, *ALL_LOST, *TCP_SILENT, "stalls-again", "raw-one-place"), {"one-server-silent", "tcp-silent"}),
+    ],
+    ids=["CPU limits", "loss, CPU limit", "loss, TCP", "loss, pauses", "clash, pairs", "clash, client", "AAAA", "TCP"],
+)
+def test_what_one_cause_cannot_make_tells_the_other(seen: tuple[str, ...], both: set[str]) -> None:
+    found = rank(looked_at(made(seen)))
+    assert found.answer is Answer.TWO
+    assert {one.mechanism.name for one in found.found} == both
+
+
+def test_what_one_witness_shows_is_one_cause() -> None:
+    """Answers from another address are told by one counter: it shows no second cause of them."""
+    found = rank(looked_at(made((*CLASH, *ALL_ARE_LATE, *BY_LOSS, "wrong-address-explains"))))
+    assert not {"answers-from-elsewhere", "answers-not-taken"} <= {one.mechanism.name for one in found.found}
+
+
+def test_what_is_told_by_a_witness_that_was_not_read_is_no_second_cause() -> None:
+    seen = looked_at(made((*CLASH, *ALL_ARE_LATE, "raw-two-sockets-lost")))
+    unread = {**seen, "wrong-address": Sign("wrong-address", State.NOT_MEASURED)}
+    assert "answers-from-elsewhere" not in {one.mechanism.name for one in rank(unread).found}
+
+
+def test_where_raw_queries_leave_nothing_more_lookups_change_nothing() -> None:
+    """Single queries over UDP are lost at any rate, and no packet of TCP: no known cause does that."""
+    lost = ("stalls", "sequential-stalls", "half-lost", *ALL_LOST)
+    seen = looked_at(made(lost, unclear=("no-aaaa-stalls", "tcp-stalls", "cache-stalls")))
+    found = rank(seen)
+    assert (found.answer, found.found) == (Answer.INSUFFICIENT, ())
+    assert nothing_left(found, seen)
+    few = {**seen, "raw-pair-lost": Sign("raw-pair-lost", State.UNCLEAR)}
+    assert not nothing_left(rank(few), few)
+    assert not nothing_left(rank(looked_at(made(BY_LOSS))), looked_at(made(BY_LOSS)))
 
 
 def test_what_explains_all_hides_no_second_cause() -> None:
