@@ -50,20 +50,17 @@ def with_second(ranking: Ranking, signs: Mapping[str, Sign], arms: pd.DataFrame,
     arms
         Raw queries (``analyse.arms.arm_frame``).
     """
-    if ranking.answer is Answer.NOTHING:
+    if ranking.answer in (Answer.NOTHING, Answer.TWO):
         return ranking
     told = {one.mechanism.name: one for one in ranking.found}
     for name, rows in _apart(signs, arms, places):
-        # Between pauses, single answers tell more than what two mechanisms may make together.
-        if ranking.answer is Answer.TWO and name != PAUSES:
-            continue
-        if ranking.answer is Answer.FOUND and name not in told:
+        if told and name not in told:
             continue
         first = told.get(name) or beside(name, signs)
         left = rank(_read(rows, name), _not_sent(rows))
         second = left.leading if left.answer is Answer.FOUND else None
         sure = second is not None and max(first.word.rank, second.word.rank) <= Word.LIKELY.rank
-        if second and sure and second.mechanism.name != name and not {second.mechanism.name, name} <= told.keys():
+        if second and sure and second.mechanism.name != name:
             return replace(ranking, answer=Answer.TWO, found=(first, second), unexplained=())
     return ranking
 

@@ -16,7 +16,7 @@ from dnslab.explain.diagnosed import seen_so_far
 from dnslab.explain.engine import Answer, Word, rank
 from dnslab.explain.ladder import RungDone, conclude_ladder
 from dnslab.explain.second import _read, beyond, with_second
-from dnslab.explain.sign import State
+from dnslab.explain.sign import Sign, State
 from dnslab.explain.signs import read
 from dnslab.plan.arms import ARMS, Places
 
@@ -136,6 +136,22 @@ def test_what_is_late_beyond_what_all_answers_take_is_a_second_cause(later: dict
     answer, names = found(*rows, UNTHROTTLED)
     assert names == {"all-late", *second}
     assert answer is (Answer.TWO if second else Answer.FOUND)
+
+
+def test_what_is_late_beyond_a_clash_of_late_answers_is_a_second_cause() -> None:
+    """It loses answers to pairs from one socket alone, and on sockets that are kept: what others lack tells more."""
+    clash = {"pair-one-socket": lost(12), "standing": lost(40)}
+    rows = [row(arm, **ALL_LATE, beyond={**NOT_LATER, **SHORT}, **clash.get(arm, {})) for arm in ARMS]
+    arms = pd.DataFrame([*rows, UNTHROTTLED], columns=list(COLUMNS))
+    signs = {**read(None, usual_way(arms)), "wrong-address": Sign("wrong-address", State.YES)}
+    answer = with_second(rank(signs), signs, arms, PLACES)
+    assert {one.mechanism.name for one in answer.found} == {"answers-from-elsewhere", "held-up"}
+
+
+def test_late_answers_to_aaaa_alone_are_no_delay_of_some() -> None:
+    late = {"held": 200, "late": 200, "good_p50_ms": 250.0, "late_p10_ms": 250.0, "late_p90_ms": 252.0}
+    rows = [row(arm, **(late if arm == "aaaa" else {})) for arm in ARMS]
+    assert found(*rows) == (Answer.FOUND, {"aaaa-late"})
 
 
 def test_the_words_say_where_the_usual_time_is_taken_off() -> None:
