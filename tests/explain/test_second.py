@@ -149,7 +149,7 @@ def test_what_is_late_beyond_a_clash_of_late_answers_is_a_second_cause() -> None
 
 
 def test_late_answers_to_aaaa_alone_are_no_delay_of_some() -> None:
-    late = {"held": 200, "late": 200, "good_p50_ms": 250.0, "late_p10_ms": 250.0, "late_p90_ms": 252.0}
+    late: dict[str, Any] = {"held": 200, "late": 200, "good_p50_ms": 250.0, "late_p10_ms": 250.0, "late_p90_ms": 252.0}
     rows = [row(arm, **(late if arm == "aaaa" else {})) for arm in ARMS]
     assert found(*rows) == (Answer.FOUND, {"aaaa-late"})
 
