@@ -35,8 +35,9 @@ from dnslab.explain.predictions import MECHANISMS
 ROOT = Path(__file__).parents[2]
 #: files that decide what is said
 RULES = (
-    *(f"dnslab/explain/{name}.py" for name in ("engine", "predictions", "catalogue", "sign", "signs", "arms")),
-    *(f"dnslab/explain/{name}_signs.py" for name in ("arm", "counter", "delay", "loss")),
+    *(f"dnslab/explain/{name}.py" for name in ("engine", "second", "predictions", "catalogue")),
+    *(f"dnslab/explain/{name}.py" for name in ("sign", "signs", "arms", "arm_counts", "ladder")),
+    *(f"dnslab/explain/{name}_signs.py" for name in ("arm", "counter", "delay", "flow", "loss")),
     *(f"dnslab/analyse/{name}.py" for name in ("arms", "observed")),
 )
 #: answers that name nothing

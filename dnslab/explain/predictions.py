@@ -151,7 +151,11 @@ _LOSSES = (
                 *_ONE_OF_TWO,
                 *_raw("lost", "a", "aaaa", "standing", "a-second"),
             ),
-            never=("tcp-stalls", "tcp-sent-again", "one-name", "always", "raw-tcp-resent", "raw-kept-spared"),
+            # Of two that are sent together, a limit takes the second rather than the first.
+            never=(
+                *("tcp-stalls", "tcp-sent-again", "one-name", "always"),
+                *("raw-tcp-resent", "raw-kept-spared", "raw-pair-first"),
+            ),
             # Lookups suffer from it as from any loss that spares TCP: it takes two rates to tell.
             only_by=("raw-lost-grows",),
             beside=("raw-pairs-more",),

@@ -284,6 +284,13 @@ def test_where_raw_queries_leave_nothing_more_lookups_change_nothing() -> None:
     assert not nothing_left(rank(looked_at(made(BY_LOSS))), looked_at(made(BY_LOSS)))
 
 
+def test_a_limit_on_the_rate_takes_no_first_query_of_a_pair() -> None:
+    limited = ("stalls", "sequential-stalls", *ALL_LOST, "raw-lost-grows")
+    first = {one.mechanism.name for one in rank(looked_at(made(limited))).found}
+    assert first == {"lost-over-a-rate"}
+    assert not rank(looked_at(made((*limited, "raw-pair-first")))).found
+
+
 def test_what_explains_all_hides_no_second_cause() -> None:
     found = rank(looked_at(made(CUT)))
     assert (found.answer, [one.mechanism.name for one in found.found]) == (Answer.FOUND, ["all-lost-for-a-time"])
