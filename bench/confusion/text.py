@@ -13,9 +13,9 @@ apart: neither the ladder nor the engine sees it.
 - Recorded from {began} to {ended} (UTC) on Linux {kernel} with {cpus} CPUs, some labs side by side. The load average \
 was {load} in the median, and at most {most_load}. Above 2 the labs had to wait for CPU time now and then.
 - Judged by the rules of commit {version}. The recorded rungs are read again each time, so that other rules can be \
-judged by the same recordings. Earlier recordings of all faults served to correct the rules; {n_since} runs were \
-recorded afterwards. Left out are {n_other_way} recordings: today's ladder would have gone on with a rung that they \
-lack.
+judged by the same recordings. Earlier recordings of all faults, and these, served to correct the rules: recorded \
+after the rules' last change are {n_since}. Left out are {n_other_way}, for which today's ladder would have gone on \
+with a rung that they lack.
 - A diagnosis took {healthy} where nothing was injected and {faulty} elsewhere (medians).
 - Faults are injected at strengths that users feel: 1 % of lookups by a configuration are touched, 5 % of raw queries \
 of an arm, or p99 doubles. Not measured: {unfelt}. Left out, by what was measured, are runs in which nothing was felt: \
