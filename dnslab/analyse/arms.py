@@ -119,10 +119,10 @@ def arm_frame(run: Run) -> pd.DataFrame:
             The counts and times of this row again, by column, without queries due in such stretches, or under way in
             them; empty where there is none.
         ``pauses``
-            Stretches of 0.2 s or more in which all queries over UDP, of whatever arm, had to wait until its end, but
-            for those that were lost. They stand in the row of the first arm beside the control; 0 in
-            others. ``paused_from_s``, ``paused_s`` (float): when the longest one began and how long it lasted; else
-            NaN.
+            Stretches of 0.2 s or more at whose end all queries over UDP were answered that were due in them, of
+            whatever arm, but for those that were lost. They stand in the row of the first arm beside the control; 0
+            in others. ``paused_from_s``, ``paused_s`` (float): when the longest one began and how long it lasted;
+            else NaN.
         ``running`` (dict)
             As ``calm``, without queries under way in stretches of either kind.
         ``beyond`` (dict)
@@ -376,7 +376,7 @@ def _in_a_row(bad: npt.NDArray[np.bool_]) -> dict[str, int]:
 
 def _paused(rows: Sequence[Mapping[str, Any]]) -> Stretches:
     """Stretches in which all queries of ``rows`` had to wait or were lost, and most of those that waited did so until
-    its end, but for those that chance gives."""
+    the end, but for stretches that chance gives."""
     found = []
     for due_ns, came_ns, held_up in _in_a_stretch(rows, ("held_up", "gone"), PAUSED_QUERIES):
         waited = came_ns[held_up] >= due_ns[-1]
