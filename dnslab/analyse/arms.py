@@ -159,7 +159,10 @@ def arm_frame(run: Run) -> pd.DataFrame:
             if stretches:
                 left_out[name][trial] = stretches
     for name, of_trials in left_out.items():
-        if of_trials:
+        if name == "running" and of_trials == left_out["calm"]:  # no pause: it is counted already
+            for row in rows:
+                row[name] = row["calm"]
+        elif of_trials:
             for row, rest in zip(every, run.each(partial(_outside, plan, of_trials)), strict=True):
                 if rest:
                     row[name] = {**rest, **row[name]}

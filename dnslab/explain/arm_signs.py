@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dnslab.analyse.arms import UNSENT_AGAIN_MS
 from dnslab.analyse.observed import HELD_MS, Numbers
 from dnslab.analyse.witnesses import joined
 from dnslab.explain import flow_signs
@@ -294,7 +295,8 @@ def _aaaa_alone_late(arms: pd.DataFrame) -> Sign:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     found = [(sums(arms, (arm,), "held")[0], *lost_of(arms, arm)) for arm in ("a", "aaaa")]
     (a_held, a_n), (held, n) = ((held, n - lost) for held, lost, n in found)
-    claim = said.ARM_AAAA_ALONE(seen=f"{held:,}", n=f"{n:,}", a_seen=f"{a_held:,}", a=f"{a_n:,}")
+    counts = {"seen": f"{held:,}", "n": f"{n:,}", "a_seen": f"{a_held:,}", "a": f"{a_n:,}"}
+    claim = said.ARM_AAAA_ALONE(**counts, least=time_ms(HELD_MS))
     if a_held > a_n / 2:
         return Sign(name, State.NO, claim)
     return Sign(name, most(held, n, NEARLY_ALL), claim)
@@ -337,7 +339,8 @@ def _tcp_short(arms: pd.DataFrame) -> Sign:
     if "short" not in arms:
         return Sign(name, State.NOT_MEASURED, str(said.NO_ARMS))
     k, n = sums(arms, ("tcp",), "short")
-    return Sign(name, some(k, n, _SHORT_TCP), said.ARM_TCP_SHORT(seen=f"{k:,}", n=f"{n:,}"))
+    claim = said.ARM_TCP_SHORT(seen=f"{k:,}", n=f"{n:,}", least=time_ms(HELD_MS), most=time_ms(UNSENT_AGAIN_MS))
+    return Sign(name, some(k, n, _SHORT_TCP), claim)
 
 
 def _after_1s(arms: pd.DataFrame) -> pd.Series[int]:

@@ -499,6 +499,7 @@ ONE_WITNESS = frozenset({"answers-from-elsewhere", "answers-not-taken"})
 #: and that kept sockets are spared
 _ALIKE = ("packets-lost", "bad-checksums", "lost-over-a-rate", "all-lost-for-a-time", "all-lost-at-first")
 _OF_PAIRS = ("pair-second-lost", "answers-from-elsewhere")
+_BESIDE_PAIRS = ("checksums-explain", "sequential-stalls", "no-aaaa-stalls")
 _HIDES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(_ALIKE, ("half-lost", "stalls-again", "raw-kept-spared")),
     **dict.fromkeys(("one-server-silent", "some-ports-lost", "new-flows-lost", "kept-flows-lost"), ("half-lost",)),
@@ -507,12 +508,12 @@ _HIDES: Mapping[str, tuple[str, ...]] = {
 HIDDEN: Mapping[str, tuple[str, ...]] = {
     **{one.name: ("checksums-explain", *_HIDES.get(one.name, ())) for one in (*_LOSSES, *_ANSWERS)},
     # Where baseline stalls for another reason, too, what hits all configurations alike hits the others less often.
-    **dict.fromkeys(_OF_PAIRS, ("checksums-explain", "sequential-stalls", "no-aaaa-stalls")),
+    **dict.fromkeys(_OF_PAIRS, _BESIDE_PAIRS),
     "tcp-silent": ("tcp-sent-again", "raw-tcp-late"),
     # Errors come at once.
     "aaaa-errors": ("checksums-explain", "raw-aaaa-late"),
     # Where answers over UDP are late, too, those over TCP are hardly later.
     **dict.fromkeys(("some-late", "pauses", "held-up"), ("delay-of-tcp",)),
     "all-late": ("delay-of-tcp", "raw-aaaa-alone-late"),
-    "answers-from-elsewhere": ("checksums-explain", "sequential-stalls", "no-aaaa-stalls", "delay-of-tcp"),
+    "answers-from-elsewhere": (*_BESIDE_PAIRS, "delay-of-tcp"),
 }

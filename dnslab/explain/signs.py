@@ -151,14 +151,12 @@ def _seen_better(found: Mapping[str, Sign], raw: Mapping[str, Sign]) -> dict[str
             better["from-start"] = replace(raw["raw-from-start"], name="from-start")
     elif raw["raw-kept-spared"].yes and found["window"].state is not State.NOT_MEASURED:
         better["window"] = replace(raw["raw-kept-spared"], name="window", state=State.NO)
+    for name, by in _BETTER.items():
+        if raw[by].yes or raw[by].no:
+            better[name] = replace(raw[by], name=name)
     if raw["raw-paused"].yes:  # whatever else delays answers
         found_late = {"delay-some": State.YES, "delays-together": State.YES, "delay-short": State.NO}
         better |= {name: replace(raw["raw-paused"], name=name, state=state) for name, state in found_late.items()}
-    for name, by in _BETTER.items():
-        if name in better:
-            continue
-        if raw[by].yes or raw[by].no:
-            better[name] = replace(raw[by], name=name)
     return better
 
 

@@ -162,9 +162,10 @@ ARM_PAUSED = Sentence(
 ARM_NO_WINDOW = Sentence("There was no time in which all raw queries were lost.")
 ARM_ALL_LATE = Sentence("Of raw A queries, {seen} of {n} took {least} or longer.", seen="118", n="120", least="20 ms")
 ARM_AAAA_ALONE = Sentence(
-    "Of answers to raw AAAA queries, {seen} of {n} took 20 ms or longer; to A queries, {a_seen} of {a} did.",
+    "Of answers to raw AAAA queries, {seen} of {n} took {least} or longer; to A queries, {a_seen} of {a} did.",
     seen="118",
     n="120",
+    least="20 ms",
     a_seen="2",
     a="121",
 )
@@ -172,9 +173,11 @@ ARM_SOME_HELD = Sentence(
     "Of answers to raw queries over UDP, {seen} of {n} took {least} or longer.", seen="288", n="1,032", least="20 ms"
 )
 ARM_TCP_SHORT = Sentence(
-    "Of raw queries over TCP, {seen} of {n} took 20 to 190 ms: a lost packet would have been sent again later.",
+    "Of raw queries over TCP, {seen} of {n} took {least} to {most}. With a lost packet, they take longer.",
     seen="48",
     n="151",
+    least="20 ms",
+    most="190 ms",
 )
 ARM_TCP_HELD = Sentence(
     "Of raw queries over TCP, {seen} of {n} took {least} or longer; over UDP, few did.",

@@ -267,7 +267,7 @@ def test_what_one_witness_shows_is_one_cause() -> None:
 
 
 def test_what_is_told_by_a_witness_that_was_not_read_is_no_second_cause() -> None:
-    seen = looked_at(made((*CLASH, *ALL_ARE_LATE, "raw-two-sockets-lost")))
+    seen = looked_at(made((*CLASH, *ALL_ARE_LATE, *SENT_LATE, "raw-held-up")))
     unread = {**seen, "wrong-address": Sign("wrong-address", State.NOT_MEASURED)}
     assert "answers-from-elsewhere" not in {one.mechanism.name for one in rank(unread).found}
 
