@@ -266,12 +266,6 @@ def test_what_one_witness_shows_is_one_cause() -> None:
     assert {one.mechanism.name for one in found.found} != ONE_WITNESS
 
 
-def test_what_is_told_by_a_witness_that_was_not_read_is_no_second_cause() -> None:
-    seen = looked_at(made((*CLASH, *ALL_ARE_LATE, *SENT_LATE, "raw-held-up")))
-    unread = {**seen, "wrong-address": Sign("wrong-address", State.NOT_MEASURED)}
-    assert "answers-from-elsewhere" not in {one.mechanism.name for one in rank(unread).found}
-
-
 def test_where_raw_queries_leave_nothing_more_lookups_change_nothing() -> None:
     """Single queries over UDP are lost at any rate, and no packet of TCP: no known cause does that."""
     lost = ("stalls", "sequential-stalls", "half-lost", *ALL_LOST)

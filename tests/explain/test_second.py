@@ -165,7 +165,7 @@ def test_the_words_say_where_the_usual_time_is_taken_off() -> None:
 
 
 def test_where_two_are_left_beside_the_first_neither_is_named() -> None:
-    """The first of them might be what the others leave over."""
+    """The first of them might be what the others leave over. Where no counter was read, nothing came from elsewhere."""
     rows = [
         row(arm, **ALL_LATE, late_sent=100, beyond=NOT_LATER, **lost(12 if arm == "pair-one-socket" else 0))
         for arm in ARMS
